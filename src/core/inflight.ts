@@ -1,0 +1,245 @@
+/**
+ * The sending half of QoS 1 and 2 towards one peer: packet ids, the window, redelivery. Used by sessions, the client
+ * and the uplink alike; it knows nothing of sockets or of the store.
+ *
+ * Every message that enters the window takes the next *ordinal*, a count that never goes back, and its packet id
+ * follows from the ordinal: `1 + ordinal % 65535`. Because messages enter in log order, one persisted pair (sequence
+ * number and ordinal of the head) is enough to give every unacknowledged message its old packet id again after a
+ * restart, and no row per message in flight is ever written ([MQTT311-4.4.0-1], [MQTT5-4.4.0-1]).
+ *
+ *      head                     next
+ *       v                        v
+ *     | SENT | DONE | RECEIVED |            ring of entries, index = ordinal & mask
+ *
+ *     SENT      PUBLISH is out (or to be sent again), no PUBACK or PUBREC yet
+ *     RECEIVED  PUBREC came, PUBREL is due or out: the peer has the message, only the id is still taken
+ *     DONE      acknowledged out of order; leaves when it becomes the head
+ *
+ * The span from head to next is limited: a peer that never acknowledges its oldest message stops at SPAN_MAX.
+ */
+import type { Message } from "./message.ts";
+
+const FREE = 0;
+export const SENT = 1;
+export const RECEIVED = 2;
+export const DONE = 3;
+
+/** Most ordinals between the oldest unacknowledged message and the newest: bounds the ring (13 bytes an entry). */
+export const SPAN_MAX = 4096;
+const PACKET_IDS = 65535;
+
+export class Inflight {
+  /** Ordinal of the oldest entry. */
+  head = 0;
+  /** Ordinal the next message takes. */
+  next = 0;
+  /** Messages sent and not yet answered (SENT), plus RECEIVED ones: what Receive Maximum counts. */
+  outstanding = 0;
+  /** First ordinal never sent on any connection: those below are sent with DUP. */
+  #sentBefore = 0;
+  #mask = 7;
+  #state = new Uint8Array(8);
+  #qos = new Uint8Array(8);
+  #seq: number[] = new Array<number>(8).fill(0);
+  #message: (Message | null)[] = new Array<Message | null>(8).fill(null);
+  /** Outcome of the last `puback`, `pubrec` or `pubcomp`: the sequence number it was about. */
+  answeredSeq = 0;
+  /** And its message, null when it was not kept in memory. */
+  answeredMessage: Message | null = null;
+
+  static packetIdOf(ordinal: number): number {
+    return 1 + (ordinal % PACKET_IDS);
+  }
+
+  get empty(): boolean {
+    return this.head === this.next;
+  }
+
+  /** Whether one more may be sent. `windowMax` is the smaller of our limit and the peer's Receive Maximum. */
+  hasRoom(windowMax: number): boolean {
+    return this.outstanding < windowMax && this.next - this.head < SPAN_MAX;
+  }
+
+  /** Takes the next ordinal for a message about to be sent. @returns its ordinal */
+  push(seq: number, qos: number, message: Message | null): number {
+    const ordinal = this.next;
+    if (ordinal - this.head > this.#mask) this.#grow();
+    const i = ordinal & this.#mask;
+    this.#state[i] = SENT;
+    this.#qos[i] = qos;
+    this.#seq[i] = seq;
+    this.#message[i] = message;
+    this.next = ordinal + 1;
+    this.outstanding++;
+    return ordinal;
+  }
+
+  /** Whether a message with this ordinal was sent on an earlier connection: DUP is 1 then. */
+  wasSentBefore(ordinal: number): boolean {
+    return ordinal < this.#sentBefore;
+  }
+
+  /** PUBACK, or a PUBREC with an error: the message is out of the window. @returns false when the id is not in flight */
+  finish(packetId: number): boolean {
+    const ordinal = this.#find(packetId);
+    if (ordinal < 0) return false;
+    const i = ordinal & this.#mask;
+    if (this.#state[i] !== SENT) return false;
+    this.#take(i);
+    this.#state[i] = DONE;
+    this.outstanding--;
+    this.#advance();
+    return true;
+  }
+
+  /** PUBREC: the peer owns the message now; the id stays until PUBCOMP. A repeated PUBREC is true again with answeredSeq 0. */
+  received(packetId: number): boolean {
+    const ordinal = this.#find(packetId);
+    if (ordinal < 0) return false;
+    const i = ordinal & this.#mask;
+    if (this.#qos[i] !== 2) return false;
+    if (this.#state[i] === RECEIVED) {
+      this.answeredSeq = 0;
+      this.answeredMessage = null;
+      return true;
+    }
+    if (this.#state[i] !== SENT) return false;
+    this.#take(i);
+    this.#state[i] = RECEIVED;
+    return true;
+  }
+
+  /** PUBCOMP: the id is free. @returns false when no PUBREL of that id is due */
+  complete(packetId: number): boolean {
+    const ordinal = this.#find(packetId);
+    if (ordinal < 0) return false;
+    const i = ordinal & this.#mask;
+    if (this.#state[i] !== RECEIVED) return false;
+    this.#state[i] = DONE;
+    this.outstanding--;
+    this.#advance();
+    return true;
+  }
+
+  /** QoS of the entry with this packet id, 0 when none is in flight. */
+  qosOf(packetId: number): number {
+    const ordinal = this.#find(packetId);
+    return ordinal < 0 ? 0 : (this.#qos[ordinal & this.#mask] as number);
+  }
+
+  stateAt(ordinal: number): number {
+    return this.#state[ordinal & this.#mask] as number;
+  }
+
+  seqAt(ordinal: number): number {
+    return this.#seq[ordinal & this.#mask] as number;
+  }
+
+  qosAt(ordinal: number): number {
+    return this.#qos[ordinal & this.#mask] as number;
+  }
+
+  messageAt(ordinal: number): Message | null {
+    return this.#message[ordinal & this.#mask] as Message | null;
+  }
+
+  /** Gives the entry at `ordinal` (SENT, message forgotten at `forget`) its message back, read again from the log. */
+  refill(ordinal: number, message: Message): void {
+    this.#message[ordinal & this.#mask] = message;
+  }
+
+  /** Restores an entry from a record. Entries come in ascending order of ordinal from `head` without gaps. */
+  restore(seq: number, state: number, qos: number): void {
+    const ordinal = this.push(seq, qos, null);
+    const i = ordinal & this.#mask;
+    this.#state[i] = state;
+    if (state === DONE) this.outstanding--;
+    this.#sentBefore = ordinal + 1;
+  }
+
+  /** The peer's connection is gone: all entries count as sent before. Messages that `keepMessages` false drops are read from the log again. */
+  suspend(keepMessages: boolean): void {
+    this.#sentBefore = this.next;
+    if (!keepMessages) this.#message.fill(null);
+  }
+
+  /** Removes the entry at `ordinal` as if acknowledged (expired, withdrawn). It must be SENT. */
+  discard(ordinal: number): void {
+    const i = ordinal & this.#mask;
+    this.#message[i] = null;
+    this.#state[i] = DONE;
+    this.outstanding--;
+    this.#advance();
+  }
+
+  /** Marks RECEIVED without a PUBREC: the peer may know the id, so PUBREL has to free it (expired QoS 2 after a restart). */
+  release(ordinal: number): void {
+    const i = ordinal & this.#mask;
+    this.#message[i] = null;
+    this.#state[i] = RECEIVED;
+  }
+
+  /** Forgets everything: the peer has no session, so no id means anything to it. Ordinals go on. */
+  reset(): void {
+    for (let ordinal = this.head; ordinal < this.next; ordinal++) this.#clear(ordinal & this.#mask);
+    this.head = this.next;
+    this.outstanding = 0;
+    this.#sentBefore = this.next;
+  }
+
+  /** Whether any SENT entry has this sequence number: a message sent in several parts is done with its last. */
+  awaits(seq: number): boolean {
+    for (let ordinal = this.head; ordinal < this.next; ordinal++) {
+      const i = ordinal & this.#mask;
+      if (this.#state[i] === SENT && this.#seq[i] === seq) return true;
+    }
+    return false;
+  }
+
+  #take(i: number): void {
+    this.answeredSeq = this.#seq[i] as number;
+    this.answeredMessage = this.#message[i] as Message | null;
+    this.#message[i] = null;
+  }
+
+  /** The ordinal in [head, next) with this packet id, -1 when there is none. */
+  #find(packetId: number): number {
+    const distance = (packetId - 1 - (this.head % PACKET_IDS) + PACKET_IDS) % PACKET_IDS;
+    const ordinal = this.head + distance;
+    return packetId > 0 && ordinal < this.next ? ordinal : -1;
+  }
+
+  #advance(): void {
+    while (this.head < this.next && this.#state[this.head & this.#mask] === DONE) {
+      this.#clear(this.head & this.#mask);
+      this.head++;
+    }
+  }
+
+  #clear(i: number): void {
+    this.#state[i] = FREE;
+    this.#message[i] = null;
+  }
+
+  #grow(): void {
+    const size = (this.#mask + 1) * 2;
+    const mask = size - 1;
+    const state = new Uint8Array(size);
+    const qos = new Uint8Array(size);
+    const seq = new Array<number>(size).fill(0);
+    const message = new Array<Message | null>(size).fill(null);
+    for (let ordinal = this.head; ordinal < this.next; ordinal++) {
+      const from = ordinal & this.#mask;
+      const to = ordinal & mask;
+      state[to] = this.#state[from] as number;
+      qos[to] = this.#qos[from] as number;
+      seq[to] = this.#seq[from] as number;
+      message[to] = this.#message[from] as Message | null;
+    }
+    this.#mask = mask;
+    this.#state = state;
+    this.#qos = qos;
+    this.#seq = seq;
+    this.#message = message;
+  }
+}

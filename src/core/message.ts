@@ -1,0 +1,132 @@
+/**
+ * A message that outlives the event-loop turn it arrived in: it waits for the store, for a receiver's window, or for
+ * an acknowledgement. A QoS 0 message to live receivers never becomes one; its bytes are copied straight from the
+ * publisher's frame into the receivers' output buffers.
+ *
+ * The bytes lie in one buffer that the message owns:
+ *
+ *     bytes   | topic name | MQTT 5 properties | payload |
+ *             0        topicEnd          propertiesEnd    bytes.length
+ *
+ * The properties are the forwardable block of the PUBLISH (no Topic Alias, no Subscription Identifier) without its
+ * length prefix; empty for publishers that have none.
+ */
+import type { Publication } from "./publication.ts";
+import type { StoreWaiter } from "./ports.ts";
+
+/** In the open group: nothing of it is in the database yet. */
+export const OPEN = 0;
+/** In the write-ahead log of the database (safe from `kill -9`), not known to be on the medium. */
+export const WRITTEN = 1;
+/** On the medium at the configured durability. */
+export const DURABLE = 2;
+/** The store took it back: the disk refused it, or nobody needed it any more before the commit was due (elided). */
+export const WITHDRAWN = 3;
+
+export class Message {
+  /** Place in the log, ascending from 1 in order of acceptance; 0 for a message that only lives in memory. */
+  seq = 0;
+  /** One of OPEN, WRITTEN, DURABLE, WITHDRAWN. Memory-only messages stay OPEN. */
+  state = OPEN;
+  readonly bytes: Buffer;
+  readonly topicEnd: number;
+  readonly propertiesEnd: number;
+  /** QoS the publisher used, 0 to 2. */
+  readonly qos: number;
+  /** The RETAIN flag the publisher set. */
+  readonly retain: boolean;
+  /** Unix time of acceptance in ms. */
+  readonly acceptedMs: number;
+  /** Unix time in ms after which it is not delivered any more; 0 = never. */
+  readonly expiresMs: number;
+  /** Slot of the publishing session, for No Local; -1 for others. */
+  readonly publisher: number;
+
+  /** Durable receivers in ascending order of entry: receiver id, 0 once it acknowledged while the message was OPEN. */
+  readonly receiverIds: number[] = [];
+  /** Per entry of receiverIds: see `deliveryOptions` in receiver.ts. */
+  readonly receiverOptions: number[] = [];
+  /** Per entry: Subscription Identifiers, only for entries that have any. */
+  subscriptionIds: Map<number, readonly number[]> | null = null;
+  /** Durable receivers that have not acknowledged yet; the retained row counts as one until it is written. */
+  pending = 0;
+
+  /** Who waits for the store's word on this message; null once told, or when nobody waits. */
+  waiter: StoreWaiter | null = null;
+  waiterToken = 0;
+
+  constructor(
+    bytes: Buffer,
+    topicEnd: number,
+    propertiesEnd: number,
+    qos: number,
+    retain: boolean,
+    acceptedMs: number,
+    expiresMs: number,
+    publisher: number,
+  ) {
+    this.bytes = bytes;
+    this.topicEnd = topicEnd;
+    this.propertiesEnd = propertiesEnd;
+    this.qos = qos;
+    this.retain = retain;
+    this.acceptedMs = acceptedMs;
+    this.expiresMs = expiresMs;
+    this.publisher = publisher;
+  }
+
+  /** What it costs against limits in bytes: its own bytes plus a fixed share for record and row. */
+  get size(): number {
+    return this.bytes.length + MESSAGE_OVERHEAD_BYTES;
+  }
+
+  get topic(): string {
+    return this.bytes.utf8Slice(0, this.topicEnd);
+  }
+
+  /** A view of the payload; valid as long as the message. */
+  get payload(): Buffer {
+    return this.bytes.subarray(this.propertiesEnd);
+  }
+
+  addReceiver(id: number, options: number): void {
+    this.receiverIds.push(id);
+    this.receiverOptions.push(options);
+    this.pending++;
+  }
+
+  /** Tells the waiter, once. `reason` is SETTLED, or the refusal as an MQTT 5 reason code. */
+  tellWaiter(reason: number): void {
+    const waiter = this.waiter;
+    if (waiter === null) return;
+    this.waiter = null;
+    waiter.onStored(this.waiterToken, reason);
+  }
+}
+
+/** Estimated bytes of the Message object and of its row's fixed part. */
+export const MESSAGE_OVERHEAD_BYTES = 128;
+
+/** Copies what `publication` points at into a message of its own, so that it can be kept past the turn. */
+export function messageOf(publication: Publication, acceptedMs: number): Message {
+  const p = publication;
+  const topicLength = p.topicEnd - p.topicFrom;
+  const propertiesLength = p.propertiesEnd - p.propertiesFrom;
+  const payloadLength = p.payloadEnd - p.payloadFrom;
+  // A slice of Node's shared 8 KiB slab would pin the whole slab for as long as this one message waits.
+  const bytes = Buffer.allocUnsafeSlow(topicLength + propertiesLength + payloadLength);
+  p.bytes.copy(bytes, 0, p.topicFrom, p.topicEnd);
+  p.bytes.copy(bytes, topicLength, p.propertiesFrom, p.propertiesEnd);
+  p.bytes.copy(bytes, topicLength + propertiesLength, p.payloadFrom, p.payloadEnd);
+  return new Message(
+    bytes,
+    topicLength,
+    topicLength + propertiesLength,
+    p.qos,
+    p.retain,
+    acceptedMs,
+    p.expirySeconds < 0 ? 0 : acceptedMs + p.expirySeconds * 1000,
+    p.publisher,
+  );
+}
+

@@ -1,0 +1,203 @@
+/**
+ * What the core needs from the floors above it: interfaces that `store/`, `protocol/`, `transport/` and the
+ * composition root implement. The core never imports them.
+ */
+import type { Message } from "./message.ts";
+
+/** `onStored`'s word for "every durable receiver has it safely, or has already acknowledged it". */
+export const SETTLED = 0;
+
+/** Somebody who waits for the store. The store calls each exactly once, in order of commit groups, never re-entrantly. */
+export interface StoreWaiter {
+  /** @param token what the waiter gave  @param reason SETTLED, QUOTA_EXCEEDED (0x97: full) or IMPLEMENTATION_SPECIFIC_ERROR (0x83: disk failure) */
+  onStored(token: number, reason: number): void;
+}
+
+/** ok: stores. full: the disk or `store.max_bytes` is full, refuses until space returns. failed: an I/O error; no durable service until restart. */
+export type StoreHealth = "ok" | "full" | "failed";
+
+/** Persisted part of a durable receiver: where it stands in the log. */
+export interface ReceiverRecord {
+  /** Positive, never reused while its row exists. */
+  readonly id: number;
+  /** "session" | "uplink" | "serial". */
+  readonly kind: string;
+  /** Client id, uplink name or serial port name: unique within its kind. */
+  readonly name: string;
+  /** Lowest sequence number it may still need. */
+  headSeq: number;
+  /** Delivery ordinal of the message at headSeq; packet ids derive from it (inflight.ts). */
+  headOrdinal: number;
+  /** Opaque: what was acknowledged or received above the head (inflight.ts encodes and decodes it). */
+  state: Buffer;
+  /** Messages and bytes (Message.size) in the log for it. */
+  count: number;
+  bytes: number;
+}
+
+/** A receiver whose messages the log keeps until it acknowledged them. core/delivery-queue.ts implements it. */
+export interface StoredReceiver {
+  readonly id: number;
+  /** Lowest sequence number it needs, Infinity when it needs none. The log below the lowest head of all is deleted. */
+  readonly headSeq: number;
+  /** Whether it still needs row `seq`; consulted when dead rows between live ones are swept. */
+  needs(seq: number): boolean;
+  /** Its current record, for the commit under way; the store copies what it keeps before the call returns. */
+  save(): ReceiverRecord;
+  /** All groups up to now that hold messages for it are durable: QoS 2 messages may go out. */
+  onDurable(): void;
+  /** The store withdrew `message` (disk full): not in the log, never to be delivered if it has not been sent. */
+  onWithdrawn(message: Message): void;
+}
+
+/** Takes backlog rows from `Store.read`, in log order. */
+export interface BacklogSink {
+  /**
+   * One message for this receiver. The message is the sink's; its receiver list is empty and its state is WRITTEN or DURABLE
+   * (or OPEN, and then it is the shared object in the open group).
+   * @returns false to stop after this one
+   */
+  onBacklog(message: Message, options: number, subscriptionIds: readonly number[] | null): boolean;
+}
+
+/** Persisted part of an MQTT session; `receiver` is its place in the log. */
+export interface SessionRecord {
+  receiver: ReceiverRecord;
+  clientId: string;
+  /** Who owns it: the principal's name, "" for anonymous. */
+  principal: string;
+  expirySeconds: number;
+  /** Unix ms; 0 while connected. */
+  disconnectedMs: number;
+  subscriptions: SubscriptionRecord[];
+  /** Packet ids of QoS 2 messages received and not released yet. */
+  inboundIds: number[];
+}
+
+export interface SubscriptionRecord {
+  filter: string;
+  /** As in SUBSCRIBE: QoS in bits 0-1, No Local 2, Retain As Published 3, Retain Handling 4-5. */
+  options: number;
+  /** 0 = none. */
+  subscriptionId: number;
+}
+
+export interface RetainedRecord {
+  /** Laid out as Message.bytes. */
+  message: Message;
+}
+
+/**
+ * The log of durable messages and the rows around it. All writes go into the open group, which one transaction
+ * commits; nothing here waits. Calls never throw for trouble with the disk: `health` and the waiters tell.
+ */
+export interface Store {
+  readonly health: StoreHealth;
+  /** Last sequence number given out. */
+  readonly lastSeq: number;
+
+  /** Admission of `bytes` (Message.size): SETTLED, or the refusal a waiter would get. */
+  admits(bytes: number): number;
+  /**
+   * Enters `message` with its receiver list in the open group and gives it its seq. The store owns it from here.
+   * @param urgent  `commit_delay: 0ms`: closes the group at the end of this turn
+   */
+  append(message: Message, urgent: boolean): void;
+  /** Receiver `id` acknowledged `message` while it was OPEN; at pending 0 it is elided and its waiter told. */
+  settle(message: Message, id: number): void;
+  /** `waiter` is told when everything entered until now is durable. */
+  barrier(waiter: StoreWaiter, token: number): void;
+
+  /** Makes a receiver's row, with the next id, or returns the one that exists. Its head is the end of the log. */
+  createReceiver(kind: string, name: string): ReceiverRecord;
+  /** The receiver takes part: its head holds the log, its record is written when touched. */
+  register(receiver: StoredReceiver): void;
+  /** Its record changed; the next group writes it. Cheap to call often. */
+  touch(receiver: StoredReceiver): void;
+  /** Removes the receiver and its row. */
+  deleteReceiver(receiver: StoredReceiver): void;
+  /**
+   * Reads messages for receiver `id` from sequence number `from` upwards, the open group included, until the sink
+   * returns false, `maxBytes` are read or the slice of rows looked at is spent (bounded time).
+   * @returns the sequence number to go on from; lastSeq + 1 when it has seen all
+   */
+  read(id: number, from: number, maxBytes: number, sink: BacklogSink): number;
+
+  /** Retained value of the message's topic, written with the next group; an empty payload deletes it. If the message has a waiter that waits for this row, `message.pending` was counted up for it. */
+  putRetained(message: Message): void;
+  putSession(record: SessionRecord): void;
+  /** Deletes session, subscriptions, inbound ids and receiver. */
+  deleteSession(clientId: string, receiver: StoredReceiver): void;
+  putSubscription(receiverId: number, subscription: SubscriptionRecord): void;
+  deleteSubscription(receiverId: number, filter: string): void;
+  putInbound(receiverId: number, packetId: number): void;
+  deleteInbound(receiverId: number, packetId: number): void;
+
+  /** What the database held at open, for the registries to build themselves from. */
+  loadSessions(visit: (record: SessionRecord) => void): void;
+  loadReceiver(kind: string, name: string): ReceiverRecord | null;
+  loadInbound(receiverId: number): number[];
+  loadRetained(visit: (message: Message) => void): void;
+}
+
+/** Monotonic and wall time; tests move it. */
+export interface TimeSource {
+  /** Monotonic ms since some start. */
+  nowMs(): number;
+  /** Unix time in ms. */
+  wallMs(): number;
+}
+
+/** Who a conversation speaks for. */
+export interface Principal {
+  /** User name, certificate CN, `serial:<name>`; "" for anonymous. */
+  readonly name: string;
+  readonly clientId: string;
+}
+
+export interface LoginRequest {
+  clientId: string;
+  /** null = none given. */
+  userName: string | null;
+  password: Buffer | null;
+  /** CN of a verified client certificate; null = none. */
+  certificateName: string | null;
+  /** Loopback address or unix socket. */
+  loopback: boolean;
+  /** `never | loopback | always` of the listener; null = `auth.anonymous`. */
+  anonymous: "never" | "loopback" | "always" | null;
+}
+
+export interface LoginWaiter {
+  /** Told once, never within the call of `authenticate`... except for logins that need no hashing. `principal` null = refused with `reason` (0x86 or 0x87). */
+  onLogin(principal: Principal | null, reason: number): void;
+}
+
+/** Identity and rights; reloadable. */
+export interface Authority {
+  /** Changes whenever rights may have changed: route cache and per-connection caches compare it. */
+  readonly generation: number;
+  /** True when no ACL restricts anybody: the packet path skips the checks. */
+  readonly open: boolean;
+  authenticate(request: LoginRequest, waiter: LoginWaiter): void;
+  mayPublish(principal: Principal, topic: string): boolean;
+  /** Whether messages of `topic` may be delivered to the principal. */
+  mayRead(principal: Principal, topic: string): boolean;
+  /** Whether it may subscribe: a filter without wildcards is checked like a read; one with wildcards is filtered at delivery. */
+  maySubscribe(principal: Principal, filter: string): boolean;
+}
+
+/** UDP or DTLS: datagrams in, datagrams out. */
+export interface DatagramPort {
+  readonly address: string;
+  readonly port: number;
+  handler: DatagramHandler | null;
+  /** Queues one datagram; false when it was dropped (counted by the port). The bytes are copied or sent before return. */
+  send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean;
+  close(): void;
+}
+
+export interface DatagramHandler {
+  /** `bytes` valid until return. `identity`: DTLS identity, null on plain UDP. */
+  onDatagram(bytes: Buffer, address: string, port: number, identity: string | null): void;
+}

@@ -1,0 +1,38 @@
+/**
+ * What the router delivers to: an MQTT session, an uplink, a serial line's write side.
+ *
+ * Delivery options travel as one small integer so that routes stay flat arrays of numbers:
+ *
+ *     bit 0-1  QoS of the delivery (min of publish and grant, or what an uplink rule sets)
+ *     bit 2    RETAIN flag to send
+ */
+import type { DeliveryQueue } from "./delivery-queue.ts";
+import type { Principal } from "./ports.ts";
+import type { Publication } from "./publication.ts";
+
+export const DELIVERY_QOS = 0b011;
+export const DELIVERY_RETAIN = 0b100;
+
+export function deliveryOptions(qos: number, retain: boolean): number {
+  return retain ? qos | DELIVERY_RETAIN : qos;
+}
+
+export interface Receiver {
+  /** Index in the router's table; set by `Router.join`, -1 before. */
+  slot: number;
+  /** Whose read rights filter what reaches it; null = may read all (uplinks are configured by the operator). */
+  readonly principal: Principal | null;
+  /** Where QoS >= 1 messages wait for it; null when it takes QoS 0 only. */
+  readonly queue: DeliveryQueue | null;
+  /** The log must keep QoS >= 1 messages until it acknowledged them (DESIGN: session expiry > 0, uplinks, serial writes). */
+  readonly durable: boolean;
+  /**
+   * The QoS to deliver a publication of `publishQos` at, given the highest granted QoS of its matching subscriptions.
+   * Sessions answer the minimum; an uplink rule may raise it (QoS 0 sensors are stored in an outage).
+   */
+  effectiveQos(publishQos: number, grantedQos: number): number;
+  /** Takes one publication now, nothing stored: QoS 0, or QoS >= 1 of a receiver that is not durable. */
+  deliver(publication: Publication, options: number, subscriptionIds: readonly number[] | null): void;
+  /** True while QoS >= 1 publishers should be slowed down for it (its output is beyond `limits.output_bytes`). */
+  congested(): boolean;
+}
