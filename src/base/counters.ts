@@ -1,0 +1,39 @@
+/**
+ * What the process counts. Rooms ask for their counters once, by dotted name ("mqtt.publish.received"), keep the object
+ * and raise `value`; status, $SYS and metrics only read. Names come from the program, never from peers, so the map is
+ * bounded by the source.
+ */
+export class Counter {
+  value = 0;
+}
+
+export class Counters {
+  readonly #counters = new Map<string, Counter>();
+  readonly #gauges = new Map<string, () => number>();
+
+  /** The same object for the same name. */
+  counter(name: string): Counter {
+    let counter = this.#counters.get(name);
+    if (counter === undefined) {
+      counter = new Counter();
+      this.#counters.set(name, counter);
+    }
+    return counter;
+  }
+
+  /** A value that is read when somebody looks. A later gauge of the same name replaces the earlier. */
+  gauge(name: string, read: () => number): void {
+    this.#gauges.set(name, read);
+  }
+
+  /** Counters, then gauges, each in order of first use. */
+  *entries(): Iterable<[string, number]> {
+    for (const [name, counter] of this.#counters) yield [name, counter.value];
+    for (const [name, read] of this.#gauges) yield [name, read()];
+  }
+
+  /** 0 for a name nobody counts. */
+  get(name: string): number {
+    return this.#counters.get(name)?.value ?? this.#gauges.get(name)?.() ?? 0;
+  }
+}
