@@ -14,6 +14,7 @@
  *     SENT      PUBLISH is out (or to be sent again), no PUBACK or PUBREC yet
  *     RECEIVED  PUBREC came, PUBREL is due or out: the peer has the message, only the id is still taken
  *     DONE      acknowledged out of order; leaves when it becomes the head
+ *     UNSENT    was SENT on an earlier connection
  *
  * The span from head to next is limited: a peer that never acknowledges its oldest message stops at SPAN_MAX.
  */
@@ -23,8 +24,10 @@ const FREE = 0;
 export const SENT = 1;
 export const RECEIVED = 2;
 export const DONE = 3;
+/** Sent on an earlier connection and due again on this one; its seq is 0 when a restart has to find it in the log. */
+export const UNSENT = 4;
 
-/** Most ordinals between the oldest unacknowledged message and the newest: bounds the ring (13 bytes an entry). */
+/** Most ordinals between the oldest unacknowledged message and the newest: bounds the ring (about 30 bytes an entry). */
 export const SPAN_MAX = 4096;
 const PACKET_IDS = 65535;
 
@@ -33,7 +36,7 @@ export class Inflight {
   head = 0;
   /** Ordinal the next message takes. */
   next = 0;
-  /** Messages sent and not yet answered (SENT), plus RECEIVED ones: what Receive Maximum counts. */
+  /** SENT and RECEIVED entries of this connection: what Receive Maximum counts. */
   outstanding = 0;
   /** First ordinal never sent on any connection: those below are sent with DUP. */
   #sentBefore = 0;
@@ -41,9 +44,12 @@ export class Inflight {
   #state = new Uint8Array(8);
   #qos = new Uint8Array(8);
   #seq: number[] = new Array<number>(8).fill(0);
+  #size: number[] = new Array<number>(8).fill(0);
   #message: (Message | null)[] = new Array<Message | null>(8).fill(null);
   /** Outcome of the last `puback`, `pubrec` or `pubcomp`: the sequence number it was about. */
   answeredSeq = 0;
+  /** Its size in bytes as given to `push`. */
+  answeredSize = 0;
   /** And its message, null when it was not kept in memory. */
   answeredMessage: Message | null = null;
 
@@ -61,13 +67,14 @@ export class Inflight {
   }
 
   /** Takes the next ordinal for a message about to be sent. @returns its ordinal */
-  push(seq: number, qos: number, message: Message | null): number {
+  push(seq: number, qos: number, size: number, message: Message | null): number {
     const ordinal = this.next;
     if (ordinal - this.head > this.#mask) this.#grow();
     const i = ordinal & this.#mask;
     this.#state[i] = SENT;
     this.#qos[i] = qos;
     this.#seq[i] = seq;
+    this.#size[i] = size;
     this.#message[i] = message;
     this.next = ordinal + 1;
     this.outstanding++;
@@ -100,6 +107,7 @@ export class Inflight {
     if (this.#qos[i] !== 2) return false;
     if (this.#state[i] === RECEIVED) {
       this.answeredSeq = 0;
+      this.answeredSize = 0;
       this.answeredMessage = null;
       return true;
     }
@@ -143,32 +151,62 @@ export class Inflight {
     return this.#message[ordinal & this.#mask] as Message | null;
   }
 
-  /** Gives the entry at `ordinal` (SENT, message forgotten at `forget`) its message back, read again from the log. */
-  refill(ordinal: number, message: Message): void {
-    this.#message[ordinal & this.#mask] = message;
+  /** The UNSENT entry at `ordinal` is this message, read again from the log and about to be sent. */
+  refill(ordinal: number, qos: number, message: Message): void {
+    const i = ordinal & this.#mask;
+    this.#state[i] = SENT;
+    this.#qos[i] = qos;
+    this.#seq[i] = message.seq;
+    this.#size[i] = message.size;
+    this.#message[i] = message;
+    this.outstanding++;
   }
 
-  /** Restores an entry from a record. Entries come in ascending order of ordinal from `head` without gaps. */
+  /** Begins a restore: the first entry has this ordinal. */
+  start(ordinal: number): void {
+    this.head = ordinal;
+    this.next = ordinal;
+  }
+
+  /**
+   * Restores an entry from a record, in ascending order without gaps.
+   * @param state UNSENT, RECEIVED or DONE
+   */
   restore(seq: number, state: number, qos: number): void {
-    const ordinal = this.push(seq, qos, null);
-    const i = ordinal & this.#mask;
-    this.#state[i] = state;
-    if (state === DONE) this.outstanding--;
+    const ordinal = this.push(seq, qos, 0, null);
+    this.#state[ordinal & this.#mask] = state;
+    if (state !== RECEIVED) this.outstanding--;
     this.#sentBefore = ordinal + 1;
   }
 
-  /** The peer's connection is gone: all entries count as sent before. Messages that `keepMessages` false drops are read from the log again. */
-  suspend(keepMessages: boolean): void {
+  /** The peer's connection is gone: what was SENT is due again, its messages are forgotten and read from the log. */
+  suspend(): void {
     this.#sentBefore = this.next;
-    if (!keepMessages) this.#message.fill(null);
+    for (let ordinal = this.head; ordinal < this.next; ordinal++) {
+      const i = ordinal & this.#mask;
+      if (this.#state[i] !== SENT) continue;
+      this.#state[i] = UNSENT;
+      this.#message[i] = null;
+      this.outstanding--;
+    }
   }
 
-  /** Removes the entry at `ordinal` as if acknowledged (expired, withdrawn). It must be SENT. */
+  /** The peer has no session (after `suspend`): what it received counts as delivered, the rest is sent as if for the first time. */
+  forgetPeer(): void {
+    for (let ordinal = this.head; ordinal < this.next; ordinal++) {
+      if (this.#state[ordinal & this.#mask] === RECEIVED) this.#state[ordinal & this.#mask] = DONE;
+    }
+    this.outstanding = 0;
+    this.#sentBefore = this.head;
+    this.#advance();
+  }
+
+  /** Removes the entry at `ordinal` as if acknowledged (expired, withdrawn). */
   discard(ordinal: number): void {
     const i = ordinal & this.#mask;
+    if (this.#state[i] === SENT) this.outstanding--;
     this.#message[i] = null;
     this.#state[i] = DONE;
-    this.outstanding--;
     this.#advance();
   }
 
@@ -179,7 +217,7 @@ export class Inflight {
     this.#state[i] = RECEIVED;
   }
 
-  /** Forgets everything: the peer has no session, so no id means anything to it. Ordinals go on. */
+  /** Forgets everything; ordinals go on. */
   reset(): void {
     for (let ordinal = this.head; ordinal < this.next; ordinal++) this.#clear(ordinal & this.#mask);
     this.head = this.next;
@@ -187,17 +225,18 @@ export class Inflight {
     this.#sentBefore = this.next;
   }
 
-  /** Whether any SENT entry has this sequence number: a message sent in several parts is done with its last. */
+  /** Whether an entry with this sequence number is not acknowledged: a message sent in several parts is done with its last. */
   awaits(seq: number): boolean {
     for (let ordinal = this.head; ordinal < this.next; ordinal++) {
       const i = ordinal & this.#mask;
-      if (this.#state[i] === SENT && this.#seq[i] === seq) return true;
+      if ((this.#state[i] === SENT || this.#state[i] === UNSENT) && this.#seq[i] === seq) return true;
     }
     return false;
   }
 
   #take(i: number): void {
     this.answeredSeq = this.#seq[i] as number;
+    this.answeredSize = this.#size[i] as number;
     this.answeredMessage = this.#message[i] as Message | null;
     this.#message[i] = null;
   }
@@ -227,6 +266,7 @@ export class Inflight {
     const state = new Uint8Array(size);
     const qos = new Uint8Array(size);
     const seq = new Array<number>(size).fill(0);
+    const sizes = new Array<number>(size).fill(0);
     const message = new Array<Message | null>(size).fill(null);
     for (let ordinal = this.head; ordinal < this.next; ordinal++) {
       const from = ordinal & this.#mask;
@@ -234,12 +274,14 @@ export class Inflight {
       state[to] = this.#state[from] as number;
       qos[to] = this.#qos[from] as number;
       seq[to] = this.#seq[from] as number;
+      sizes[to] = this.#size[from] as number;
       message[to] = this.#message[from] as Message | null;
     }
     this.#mask = mask;
     this.#state = state;
     this.#qos = qos;
     this.#seq = seq;
+    this.#size = sizes;
     this.#message = message;
   }
 }

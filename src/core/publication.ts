@@ -1,3 +1,5 @@
+import type { Message } from "./message.ts";
+
 /**
  * What a publisher hands to the router: offsets into the bytes it arrived in, nothing copied. Each conversation
  * reuses one; the bytes are valid until `Router.publish` returns, and whoever keeps them copies them (`messageOf`).
@@ -26,6 +28,8 @@ export class Publication {
   frameVersion = 0;
   frameFrom = 0;
   frameEnd = 0;
+  /** The message made of it when somebody has to keep it; made once, shared by all who do. The router resets it. */
+  kept: Message | null = null;
 
   get topic(): string {
     return this.bytes.utf8Slice(this.topicFrom, this.topicEnd);

@@ -1,0 +1,558 @@
+/**
+ * What waits for one receiver of QoS 1 and 2 messages, and what is in flight to it. Sessions, uplinks and serial
+ * writes each have one.
+ *
+ *     the log, by sequence number
+ *     ----|--------|----------------|-----------------|---->
+ *       head    in flight        waiting            cursor
+ *       (oldest  (sent, in       (in memory,        (SQLite only from here on:
+ *       unacked)  `inflight`)     to be sent)        `#behind` is true)
+ *
+ * A receiver that keeps up lives in memory alone: a message goes straight to the outlet or into `waiting`. One that
+ * is offline, or whose `waiting` is full, is *behind*: its messages are only in the log, and `pump` reads them slice
+ * by slice until it has caught up. Reconnect and restart are the same case: forget what memory held, read from the
+ * head. A queue without a record (clean sessions) is never behind; it drops what does not fit.
+ *
+ * QoS 2 messages of a queue with a record leave only once they are durable: before that, a crash would make the
+ * publisher send them again, and the receiver would get them twice.
+ */
+import { RingBuffer } from "../base/ring-buffer.ts";
+import { Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
+import { decodeInflight, encodeInflight } from "./inflight-record.ts";
+import type { DropCause, Ledger } from "./ledger.ts";
+import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
+import type { BacklogSink, ReceiverRecord, Store, StoredReceiver, StoreWaiter, TimeSource } from "./ports.ts";
+import { DELIVERY_QOS } from "./receiver.ts";
+
+/** `admit` answers. */
+export const TAKES = 0;
+export const DROPS = 1;
+export const REFUSES = 2;
+
+/** Bytes of backlog read in one slice. */
+const READ_SLICE_BYTES = 64 * 1024;
+/** Messages that wait in memory for one receiver, at most; beyond it the log holds them. */
+const WAITING_MAX = 1024;
+/** Share of the limit that drop-oldest frees at once, so that a full queue does not read the log for every message. */
+const DROP_SHARE = 64;
+
+/** Where a queue's messages go while its peer is there. */
+export interface Outlet {
+  /** Publications one message becomes (an uplink may send it to several topics); 0 = none, it is done at once. */
+  parts(message: Message): number;
+  /** Delivery options of one part, from those the router entered. */
+  partOptions(message: Message, part: number, options: number): number;
+  /** Writes one PUBLISH. `packetId` is 0 at QoS 0. */
+  sendPublish(
+    message: Message,
+    part: number,
+    options: number,
+    subscriptionIds: readonly number[] | null,
+    packetId: number,
+    dup: boolean,
+  ): void;
+  sendPubrel(packetId: number): void;
+  /** False while the peer's output is too full to take more; the outlet calls `pump` when it is not. */
+  writable(): boolean;
+}
+
+export interface QueueLimits {
+  messages: number;
+  bytes: number;
+  /** In force while the peer is connected (a session's queue limits are for what waits offline). */
+  onlineBytes: number;
+  /** Older messages are dropped when their turn comes; Infinity = none is too old. */
+  maxAgeMs: number;
+  whenFull: "drop-oldest" | "drop-newest" | "refuse";
+  /** Bytes that wait in memory before the log takes over. */
+  windowBytes: number;
+}
+
+/** What all queues share. */
+export interface QueueHost {
+  readonly store: Store;
+  readonly time: TimeSource;
+  readonly ledger: Ledger;
+  /** Calls `queue.pump()` in a later turn of the event loop, in turn with the others that asked. */
+  schedule(queue: DeliveryQueue): void;
+}
+
+interface Waiting {
+  readonly message: Message;
+  readonly options: number;
+  readonly subscriptionIds: readonly number[] | null;
+  /** Parts sent already, when the window closed in the middle. */
+  partsSent: number;
+}
+
+export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
+  readonly id: number;
+  /** "session:meter-7": for ledger and status. */
+  readonly label: string;
+  limits: QueueLimits;
+  /** Messages not acknowledged by the receiver, wherever they are. */
+  count = 0;
+  /** Their bytes (Message.size). */
+  bytes = 0;
+
+  readonly #host: QueueHost;
+  readonly #record: ReceiverRecord | null;
+  readonly #inflight = new Inflight();
+  readonly #waiting = new RingBuffer<Waiting>(WAITING_MAX);
+  #waitingBytes = 0;
+  #behind = false;
+  /** Next sequence number to read while behind. */
+  #cursor = 0;
+  /** Rows below it that are not in flight were dropped on purpose (drop-oldest); 0 = none. */
+  #floor = 0;
+  /** Ordinal whose message is looked for in the log after a reconnect; equal to inflight.next when none is. */
+  #replay = 0;
+  /** Messages up to here may have been sent before the last restart. */
+  #restartSeq = 0;
+  #restartOrdinal = 0;
+  #outlet: Outlet | null = null;
+  #windowMax = 0;
+  /** Counts attachments, so that an answer of the store that comes after a reconnect is not sent to the wrong peer. */
+  #epoch = 0;
+  #pumping = false;
+  #scheduled = false;
+  #dropping = 0;
+  #multipart = false;
+
+  /** @param record null: memory only, nothing survives `detach` */
+  constructor(host: QueueHost, label: string, record: ReceiverRecord | null, limits: QueueLimits, windowMax: number) {
+    this.#host = host;
+    this.label = label;
+    this.limits = limits;
+    this.#record = record;
+    this.id = record === null ? 0 : record.id;
+    if (record !== null) {
+      this.count = record.count;
+      this.bytes = record.bytes;
+      this.#cursor = record.headSeq;
+      this.#behind = record.count > 0;
+      this.#floor = decodeInflight(record, this.#inflight);
+      this.#restartSeq = host.store.lastSeq;
+      this.#restartOrdinal = this.#inflight.next + windowMax;
+    }
+  }
+
+  get persistent(): boolean {
+    return this.#record !== null;
+  }
+
+  get online(): boolean {
+    return this.#outlet !== null;
+  }
+
+  get inFlight(): number {
+    return this.#inflight.outstanding;
+  }
+
+  /** Whether the receiver is so far behind that its publishers should slow down. */
+  get congested(): boolean {
+    return this.#outlet !== null && this.bytes > this.limits.onlineBytes / 2;
+  }
+
+  // ---- the peer comes and goes -------------------------------------------------------------------------------
+
+  /**
+   * The peer is there. What was in flight is sent again if it kept its session, else what it did not take starts anew.
+   * @param windowMax messages in flight at most: ours or the peer's Receive Maximum, whichever is lower
+   * @param resumed   the peer has a session from before
+   */
+  attach(outlet: Outlet, windowMax: number, resumed: boolean): void {
+    this.detach();
+    this.#outlet = outlet;
+    this.#windowMax = windowMax;
+    this.#epoch++;
+    if (this.count > 0 && this.#record !== null) {
+      this.#cursor = this.headSeq;
+      this.#behind = true;
+    }
+    if (!resumed) {
+      this.#inflight.forgetPeer();
+      this.#restartOrdinal = 0;
+      if (this.#record !== null) this.#host.store.touch(this);
+    }
+    this.#replay = this.#inflight.head;
+    for (let ordinal = this.#inflight.head; ordinal < this.#inflight.next; ordinal++) {
+      if (this.#inflight.stateAt(ordinal) === RECEIVED) outlet.sendPubrel(Inflight.packetIdOf(ordinal));
+    }
+    this.pump();
+  }
+
+  /** The peer is gone. With a record, what is unacknowledged stays in the log; without one it is dropped. */
+  detach(): void {
+    if (this.#outlet === null) return;
+    if (this.#record === null) {
+      if (this.count > 0) this.#drop(null, "session-ended", this.count);
+      this.#inflight.reset();
+      this.count = 0;
+      this.bytes = 0;
+    } else {
+      this.#cursor = this.count > 0 ? this.headSeq : this.#cursor;
+      this.#behind = this.count > 0;
+      this.#inflight.suspend();
+    }
+    this.#waiting.clear();
+    this.#waitingBytes = 0;
+    this.#outlet = null;
+  }
+
+  // ---- messages in -------------------------------------------------------------------------------------------
+
+  /** @returns TAKES, DROPS (counted by `refuse`) or REFUSES for a message of `bytes` (Message.size) */
+  admit(bytes: number): number {
+    const l = this.limits;
+    const fits = this.#outlet === null ? this.count < l.messages && this.bytes + bytes <= l.bytes : this.bytes + bytes <= l.onlineBytes;
+    if (fits || l.whenFull === "drop-oldest") return TAKES;
+    return l.whenFull === "refuse" ? REFUSES : DROPS;
+  }
+
+  /** Counts a message that `admit` answered DROPS for. */
+  dropNewest(topic: () => string): void {
+    this.#host.ledger.record(this.label, topic, "queue-full", this.#host.time.wallMs());
+  }
+
+  /** Whether a message could be sent this moment, so that the caller may write it without making a Message. Memory-only queues. */
+  get clear(): boolean {
+    return this.#waiting.length === 0 && this.#inflight.hasRoom(this.#windowMax) && this.#outlet?.writable() === true;
+  }
+
+  /** Takes a packet id for a message the caller writes itself (`clear` was true). */
+  takePacketId(qos: number, size: number): number {
+    this.count++;
+    this.bytes += size;
+    return Inflight.packetIdOf(this.#inflight.push(0, qos, size, null));
+  }
+
+  /**
+   * Enters a message that `admit` took. With a record, it is in the store's open group already (`Store.append`).
+   * @param options see receiver.ts
+   */
+  enqueue(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
+    this.count++;
+    this.bytes += message.size;
+    if (this.#record !== null) this.#host.store.touch(this);
+    if (this.#outlet === null && this.#record !== null) {
+      if (!this.#behind) {
+        this.#behind = true;
+        this.#cursor = message.seq;
+      }
+    } else if (!this.#behind) {
+      this.#wait(message, options, subscriptionIds);
+    }
+    if (this.limits.whenFull === "drop-oldest") this.#makeRoom();
+    if (!this.#behind) this.pump();
+  }
+
+  #wait(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
+    const entry = { message, options, subscriptionIds, partsSent: 0 };
+    const fits = this.#waitingBytes < this.limits.windowBytes || this.#waiting.length === 0;
+    if (fits && this.#waiting.push(entry)) {
+      this.#waitingBytes += message.size;
+    } else if (this.#record !== null) {
+      this.#behind = true;
+      this.#cursor = message.seq;
+    } else {
+      this.#uncount(message.size);
+      this.#drop(message, "queue-full", 1);
+    }
+  }
+
+  /** drop-oldest: frees a share of the limit by dropping what was not sent yet, oldest first. */
+  #makeRoom(): void {
+    const l = this.limits;
+    const messagesMax = this.#outlet === null ? l.messages : Number.POSITIVE_INFINITY;
+    const bytesMax = this.#outlet === null ? l.bytes : l.onlineBytes;
+    if (this.count <= messagesMax && this.bytes <= bytesMax) return;
+    const countGoal = messagesMax - Math.floor(l.messages / DROP_SHARE);
+    const bytesGoal = bytesMax - Math.floor(bytesMax / DROP_SHARE);
+    const over = (): boolean => this.count > countGoal || this.bytes > bytesGoal;
+    while (over() && this.#waiting.length > 0) {
+      const entry = this.#waiting.shift() as Waiting;
+      this.#waitingBytes -= entry.message.size;
+      this.#floor = entry.message.seq + 1;
+      this.#discard(entry.message, "queue-full");
+    }
+    // What is in flight is kept: the peer may have it, and its packet ids are taken.
+    while (over() && this.#behind && this.#cursor <= this.#host.store.lastSeq) {
+      const from = this.#cursor;
+      this.#dropping = Math.max(1, this.count - countGoal);
+      this.#cursor = this.#host.store.read(this.id, from, READ_SLICE_BYTES, this);
+      this.#dropping = 0;
+      if (this.#cursor === from) break;
+    }
+  }
+
+  // ---- messages out ------------------------------------------------------------------------------------------
+
+  /** Sends what the window and the outlet allow; reads on in the log when memory is empty. */
+  pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    let slices = 1;
+    while (this.#outlet !== null) {
+      const entry = this.#waiting.peek();
+      if (entry === undefined) {
+        if (!this.#behind || !this.#outlet.writable()) break;
+        if (slices-- === 0) {
+          this.#scheduleAgain();
+          break;
+        }
+        this.#readSlice();
+        continue;
+      }
+      if (!this.#send(entry, this.#outlet)) break;
+      this.#waiting.shift();
+      this.#waitingBytes -= entry.message.size;
+    }
+    this.#pumping = false;
+  }
+
+  /** Called by the host in the turn it chose. */
+  runScheduled(): void {
+    this.#scheduled = false;
+    this.pump();
+  }
+
+  #scheduleAgain(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#host.schedule(this);
+  }
+
+  #readSlice(): void {
+    const store = this.#host.store;
+    this.#cursor = store.read(this.id, this.#cursor, Math.min(READ_SLICE_BYTES, this.limits.windowBytes), this);
+    if (this.#cursor <= store.lastSeq) return;
+    this.#behind = false;
+    if (this.#waiting.length === 0) this.#skipReplay(Number.POSITIVE_INFINITY);
+  }
+
+  /** Store.read gives one row of the log. */
+  onBacklog(message: Message, options: number, subscriptionIds: readonly number[] | null): boolean {
+    if (!this.needs(message.seq)) return true;
+    if (this.#dropping > 0) {
+      if (this.#isInFlight(message.seq)) return true;
+      this.#floor = message.seq + 1;
+      this.#discard(message, "queue-full");
+      return --this.#dropping > 0;
+    }
+    this.#waiting.push({ message, options, subscriptionIds, partsSent: 0 });
+    this.#waitingBytes += message.size;
+    return this.#waitingBytes < this.limits.windowBytes && this.#waiting.length < WAITING_MAX;
+  }
+
+  /** @returns false when the entry has to wait (window, outlet, or not durable yet) */
+  #send(entry: Waiting, outlet: Outlet): boolean {
+    const message = entry.message;
+    if (message.state === WITHDRAWN) return true;
+    const parts = outlet.parts(message);
+    if (parts > 1) this.#multipart = true;
+    const cause = this.#staleCause(message);
+    let awaited = entry.partsSent > 0 && this.#inflight.awaits(message.seq);
+    for (; entry.partsSent < parts; entry.partsSent++) {
+      if (!outlet.writable()) return false;
+      const options = outlet.partOptions(message, entry.partsSent, entry.options);
+      const qos = options & DELIVERY_QOS;
+      if (qos === 0) {
+        if (cause === null) outlet.sendPublish(message, entry.partsSent, options, entry.subscriptionIds, 0, false);
+        continue;
+      }
+      if (qos === 2 && this.#record !== null && message.state !== DURABLE) return false;
+      if (!this.#inflight.hasRoom(this.#windowMax)) return false;
+      const ordinal = this.#ordinalFor(message, qos);
+      const dup = this.#wasSent(ordinal, message.seq);
+      if (cause !== null) {
+        this.#giveUp(ordinal, qos, dup, outlet);
+      } else {
+        outlet.sendPublish(message, entry.partsSent, options, entry.subscriptionIds, Inflight.packetIdOf(ordinal), dup);
+        awaited = true;
+      }
+    }
+    if (cause !== null) this.#drop(message, cause, 1);
+    if (!awaited) {
+      this.#passBy(message);
+      this.#finished(message.seq, message.size, message);
+    }
+    return true;
+  }
+
+  /** A message that is done without an answer leaves a mark among those in flight, so that a reconnect does not send it again. */
+  #passBy(message: Message): void {
+    if (this.#record === null || this.#inflight.empty) return;
+    this.#inflight.discard(this.#inflight.push(message.seq, 0, message.size, null));
+  }
+
+  #wasSent(ordinal: number, seq: number): boolean {
+    if (this.#inflight.wasSentBefore(ordinal)) return true;
+    return seq !== 0 && seq <= this.#restartSeq && ordinal < this.#restartOrdinal;
+  }
+
+  /** Takes a message that is not worth sending out of the window; an id that a QoS 2 peer may know is released by PUBREL. */
+  #giveUp(ordinal: number, qos: number, sentBefore: boolean, outlet: Outlet): void {
+    if (qos === 2 && sentBefore) {
+      this.#inflight.release(ordinal);
+      outlet.sendPubrel(Inflight.packetIdOf(ordinal));
+    } else {
+      this.#inflight.discard(ordinal);
+    }
+  }
+
+  /** The ordinal `message` had on an earlier connection, or the next one. Messages come in log order. */
+  #ordinalFor(message: Message, qos: number): number {
+    this.#skipReplay(message.seq);
+    if (this.#replay < this.#inflight.next) {
+      const seq = this.#inflight.seqAt(this.#replay);
+      if (seq === 0 || seq === message.seq) {
+        this.#inflight.refill(this.#replay, qos, message);
+        return this.#replay++;
+      }
+    }
+    const ordinal = this.#inflight.push(message.seq, qos, message.size, message);
+    if (this.#replay === ordinal) this.#replay++;
+    return ordinal;
+  }
+
+  /** Moves on to the next UNSENT entry; those whose rows are gone from the log (they would be below `seq`) leave the window. */
+  #skipReplay(seq: number): void {
+    const inflight = this.#inflight;
+    for (; this.#replay < inflight.next; this.#replay++) {
+      if (inflight.stateAt(this.#replay) !== UNSENT) continue;
+      const entrySeq = inflight.seqAt(this.#replay);
+      if (entrySeq >= seq || (entrySeq === 0 && seq !== Number.POSITIVE_INFINITY)) return;
+      inflight.discard(this.#replay);
+    }
+  }
+
+  #staleCause(message: Message): DropCause | null {
+    if (message.expiresMs === 0 && this.limits.maxAgeMs === Number.POSITIVE_INFINITY) return null;
+    const wallMs = this.#host.time.wallMs();
+    if (message.expiresMs !== 0 && wallMs >= message.expiresMs) return "expired";
+    return wallMs - message.acceptedMs > this.limits.maxAgeMs ? "too-old" : null;
+  }
+
+  // ---- the peer's answers ------------------------------------------------------------------------------------
+
+  /** PUBACK. @returns false when the id is not in flight */
+  onPuback(packetId: number): boolean {
+    if (!this.#inflight.finish(packetId)) return false;
+    this.#answered();
+    this.pump();
+    return true;
+  }
+
+  /**
+   * PUBREC: the peer has the message. PUBREL goes out once that is stored.
+   * @param reasonCode 0x80 and above: the peer refused it, and the exchange ends here
+   * @returns false when the id is not in flight
+   */
+  onPubrec(packetId: number, reasonCode: number): boolean {
+    if (reasonCode >= 0x80) return this.onPuback(packetId);
+    if (!this.#inflight.received(packetId)) return false;
+    if (this.#inflight.answeredSize > 0) this.#answered();
+    if (this.#record === null) this.#outlet?.sendPubrel(packetId);
+    else this.#host.store.barrier(this, this.#epoch * 65_536 + packetId);
+    return true;
+  }
+
+  /** PUBCOMP. @returns false when no PUBREL of that id is due */
+  onPubcomp(packetId: number): boolean {
+    if (!this.#inflight.complete(packetId)) return false;
+    if (this.#record !== null) this.#host.store.touch(this);
+    this.pump();
+    return true;
+  }
+
+  /** The store has the PUBREC. After a failure it has not, and PUBREL stays away: the peer keeps the id. */
+  onStored(token: number, reason: number): void {
+    if (reason !== 0 || Math.floor(token / 65_536) !== this.#epoch) return;
+    this.#outlet?.sendPubrel(token % 65_536);
+  }
+
+  #answered(): void {
+    const seq = this.#inflight.answeredSeq;
+    if (this.#multipart && this.#inflight.awaits(seq)) return;
+    this.#finished(seq, this.#inflight.answeredSize, this.#inflight.answeredMessage);
+  }
+
+  #finished(seq: number, size: number, message: Message | null): void {
+    if (message === null || message.state !== WITHDRAWN) this.#uncount(size);
+    if (this.#record === null || seq === 0) return;
+    if (message !== null && message.state === OPEN) this.#host.store.settle(message, this.id);
+    this.#host.store.touch(this);
+  }
+
+  #uncount(size: number): void {
+    this.count--;
+    this.bytes -= size;
+  }
+
+  #discard(message: Message, cause: DropCause): void {
+    this.#drop(message, cause, 1);
+    this.#finished(message.seq, message.size, message);
+  }
+
+  #drop(message: Message | null, cause: DropCause, count: number): void {
+    this.#host.ledger.record(this.label, () => message?.topic ?? "", cause, this.#host.time.wallMs(), count);
+  }
+
+  // ---- the store's view --------------------------------------------------------------------------------------
+
+  get headSeq(): number {
+    if (this.count === 0) return Number.POSITIVE_INFINITY;
+    const inflight = this.#inflight;
+    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      const state = inflight.stateAt(ordinal);
+      if (state !== SENT && state !== UNSENT) continue;
+      const seq = inflight.seqAt(ordinal);
+      return seq === 0 && this.#record !== null ? this.#record.headSeq : seq;
+    }
+    const waiting = this.#waiting.peek();
+    return waiting === undefined ? Math.max(this.#cursor, this.#floor) : waiting.message.seq;
+  }
+
+  needs(seq: number): boolean {
+    if (this.count === 0 || seq < this.headSeq) return false;
+    const inflight = this.#inflight;
+    let unknown = false;
+    let known = false;
+    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      const entrySeq = inflight.seqAt(ordinal);
+      const open = inflight.stateAt(ordinal) === SENT || inflight.stateAt(ordinal) === UNSENT;
+      if (entrySeq === seq && open) return true;
+      if (entrySeq === seq) known = true;
+      else if (entrySeq === 0 && open) unknown = true;
+    }
+    return !known && (unknown || seq >= this.#floor);
+  }
+
+  save(): ReceiverRecord {
+    const record = this.#record as ReceiverRecord;
+    const head = this.headSeq;
+    record.headSeq = head === Number.POSITIVE_INFINITY ? this.#host.store.lastSeq + 1 : head;
+    record.headOrdinal = this.#inflight.head;
+    record.state = encodeInflight(this.#inflight, this.#floor > record.headSeq ? this.#floor : 0);
+    record.count = this.count;
+    record.bytes = this.bytes;
+    return record;
+  }
+
+  onDurable(): void {
+    this.pump();
+  }
+
+  onWithdrawn(message: Message): void {
+    this.#uncount(message.size);
+    this.#drop(message, "disk-full", 1);
+  }
+
+  #isInFlight(seq: number): boolean {
+    for (let ordinal = this.#inflight.head; ordinal < this.#inflight.next; ordinal++) {
+      if (this.#inflight.seqAt(ordinal) === seq && this.#inflight.stateAt(ordinal) !== RECEIVED) return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * The persisted form of what lies above a receiver's head: `ReceiverRecord.state`.
+ *
+ *     varint floor            rows below it that are not listed were dropped; 0 = none
+ *     varint entries          listed entries; the ordinals between them are UNSENT, to be found in the log
+ *     entry*                  varint ordinal - headOrdinal, byte state | qos << 4, varint seq (0 = not known)
+ *
+ * While nothing was dropped the messages in flight need no entry: they are the first of the log from the head on, in
+ * order. With a floor they are listed one by one, because the log cannot tell them from the dropped ones any more.
+ */
+import { DONE, type Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
+import type { ReceiverRecord } from "./ports.ts";
+
+/** Bytes of one entry at most: 3 for the offset, 1, 8 for the sequence number. */
+const ENTRY_BYTES_MAX = 12;
+const EMPTY = Buffer.alloc(0);
+
+export function encodeInflight(inflight: Inflight, floor: number): Buffer {
+  if (floor === 0 && inflight.empty) return EMPTY;
+  let entries = 0;
+  for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) if (listed(inflight, ordinal, floor)) entries++;
+  if (floor === 0 && entries === 0) return EMPTY;
+  const out = Buffer.allocUnsafe(16 + entries * ENTRY_BYTES_MAX);
+  let at = writeVarint(out, 0, floor);
+  at = writeVarint(out, at, entries);
+  for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+    if (!listed(inflight, ordinal, floor)) continue;
+    const state = inflight.stateAt(ordinal);
+    at = writeVarint(out, at, ordinal - inflight.head);
+    out[at++] = (state === SENT ? UNSENT : state) | (inflight.qosAt(ordinal) << 4);
+    at = writeVarint(out, at, inflight.seqAt(ordinal));
+  }
+  return out.subarray(0, at);
+}
+
+/** Restores `inflight` from the record. @returns the floor */
+export function decodeInflight(record: ReceiverRecord, inflight: Inflight): number {
+  inflight.start(record.headOrdinal);
+  const state = record.state;
+  if (state.length === 0) return 0;
+  const cursor = { at: 0 };
+  const floor = readVarint(state, cursor);
+  const entries = readVarint(state, cursor);
+  for (let n = 0; n < entries; n++) {
+    const ordinal = record.headOrdinal + readVarint(state, cursor);
+    while (inflight.next < ordinal) inflight.restore(0, UNSENT, 0);
+    const bits = state[cursor.at++] ?? DONE;
+    inflight.restore(readVarint(state, cursor), bits & 0x0f, bits >> 4);
+  }
+  return floor;
+}
+
+function listed(inflight: Inflight, ordinal: number, floor: number): boolean {
+  const state = inflight.stateAt(ordinal);
+  return floor > 0 || state === DONE || state === RECEIVED;
+}
+
+/** Little-endian base 128, for integers up to 2^53. */
+function writeVarint(out: Buffer, at: number, value: number): number {
+  let rest = value;
+  let next = at;
+  while (rest >= 0x80) {
+    out[next++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  out[next++] = rest;
+  return next;
+}
+
+function readVarint(bytes: Buffer, cursor: { at: number }): number {
+  let value = 0;
+  let scale = 1;
+  for (;;) {
+    const byte = bytes[cursor.at++];
+    if (byte === undefined) return value;
+    value += (byte & 0x7f) * scale;
+    if (byte < 0x80) return value;
+    scale *= 0x80;
+  }
+}

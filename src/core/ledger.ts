@@ -1,0 +1,53 @@
+/**
+ * Why messages were lost: each drop is counted by cause and the last ones are kept, so that a technician can ask
+ * which receiver lost what, and why.
+ */
+import type { Counter, Counters } from "../base/counters.ts";
+
+/** Stable strings: they appear in status, log and counters. */
+export type DropCause = "queue-full" | "expired" | "too-old" | "too-large" | "disk-full" | "output-full" | "session-ended" | "invalid";
+
+export interface Drop {
+  readonly wallMs: number;
+  /** "session:meter-7", "uplink:cloud" */
+  readonly receiver: string;
+  readonly topic: string;
+  readonly cause: DropCause;
+  /** Drops of one receiver for one cause that follow one another are one entry. */
+  count: number;
+}
+
+/** Entries kept. */
+export const LEDGER_ENTRIES_MAX = 64;
+
+export class Ledger {
+  readonly #counters: Counters;
+  readonly #byCause = new Map<DropCause, Counter>();
+  readonly #entries: Drop[] = [];
+
+  constructor(counters: Counters) {
+    this.#counters = counters;
+  }
+
+  /** @param topic read only when the drop opens a new entry, so that a flood of drops costs no strings */
+  record(receiver: string, topic: () => string, cause: DropCause, wallMs: number, count = 1): void {
+    let counter = this.#byCause.get(cause);
+    if (counter === undefined) {
+      counter = this.#counters.counter(`drops.${cause}`);
+      this.#byCause.set(cause, counter);
+    }
+    counter.value += count;
+    const last = this.#entries.at(-1);
+    if (last !== undefined && last.receiver === receiver && last.cause === cause) {
+      last.count += count;
+      return;
+    }
+    if (this.#entries.length === LEDGER_ENTRIES_MAX) this.#entries.shift();
+    this.#entries.push({ wallMs, receiver, topic: topic(), cause, count });
+  }
+
+  /** Oldest first. */
+  entries(): readonly Drop[] {
+    return this.#entries;
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * From a publication to its receivers: looks the topic up, asks every durable receiver before anybody gets it
+ * ("admission before effect"), copies it to the live ones and enters it once in the store for the durable ones.
+ *
+ * @see src/README.md, "The way of one PUBLISH"
+ */
+import type { Counter, Counters } from "../base/counters.ts";
+import { DROPS, REFUSES, TAKES } from "./delivery-queue.ts";
+import type { Ledger } from "./ledger.ts";
+import { MESSAGE_OVERHEAD_BYTES, type Message, messageOf } from "./message.ts";
+import type { Authority, Store, StoreWaiter, TimeSource } from "./ports.ts";
+import type { Publication } from "./publication.ts";
+import { deliveryOptions, type Receiver } from "./receiver.ts";
+import type { Retained } from "./retained.ts";
+import { GRANT_NO_LOCAL, GRANT_QOS, GRANT_RETAIN_AS_PUBLISHED, type Route, RouteCache } from "./route-cache.ts";
+import { hasWildcard } from "./topic.ts";
+import { type Subscription, TopicTree } from "./topic-tree.ts";
+
+/** `publish` answers: acknowledge now. */
+export const ROUTED = 0;
+/** Acknowledge now; nobody has subscribed (MQTT 5 reason 0x10). */
+export const NO_SUBSCRIBERS = 0x10;
+/** The waiter will be told. */
+export const STORED_LATER = -2;
+/** Refused, nobody got it: a limit is reached (MQTT 5 reason 0x97). */
+export const QUOTA_EXCEEDED = 0x97;
+
+/** For publications that nobody waits for. */
+export const NO_WAITER: StoreWaiter = { onStored(): void {} };
+
+export interface RouterParts {
+  readonly store: Store;
+  readonly retained: Retained;
+  readonly authority: Authority;
+  readonly time: TimeSource;
+  readonly ledger: Ledger;
+  readonly counters: Counters;
+  /** Whether messages of this topic close the commit group at once (`durability`: commit_delay 0). */
+  readonly urgent: (topic: string) => boolean;
+}
+
+export class Router {
+  readonly #parts: RouterParts;
+  readonly #tree = new TopicTree();
+  readonly #cache = new RouteCache();
+  readonly #receivers: (Receiver | null)[] = [];
+  readonly #freeSlots: number[] = [];
+  #authorityGeneration = 0;
+  readonly #published: Counter;
+  readonly #refused: Counter;
+  /** Scratch of `#build`: index + 1 in the route under construction, by slot. */
+  readonly #indexOfSlot: number[] = [];
+  #building: Route | null = null;
+
+  constructor(parts: RouterParts) {
+    this.#parts = parts;
+    this.#published = parts.counters.counter("router.published");
+    this.#refused = parts.counters.counter("router.refused");
+    parts.counters.gauge("router.subscriptions", () => this.#tree.count);
+    parts.counters.gauge("router.cache_misses", () => this.#cache.misses);
+  }
+
+  get subscriptionCount(): number {
+    return this.#tree.count;
+  }
+
+  // ---- receivers and subscriptions ---------------------------------------------------------------------------
+
+  join(receiver: Receiver): void {
+    const slot = this.#freeSlots.pop() ?? this.#receivers.length;
+    this.#receivers[slot] = receiver;
+    this.#indexOfSlot[slot] = 0;
+    receiver.slot = slot;
+  }
+
+  /** The receiver must have unsubscribed from all it had. */
+  leave(receiver: Receiver): void {
+    this.#receivers[receiver.slot] = null;
+    this.#freeSlots.push(receiver.slot);
+    receiver.slot = -1;
+  }
+
+  /** Enters or replaces. @param options QoS bits 0-1, No Local bit 2, Retain As Published bit 3  @returns true when new */
+  subscribe(receiver: Receiver, filter: string, options: number, subscriptionId: number): boolean {
+    const isNew = this.#tree.add(filter, { slot: receiver.slot, options: options & 0x0f, subscriptionId });
+    this.#changed(filter);
+    return isNew;
+  }
+
+  unsubscribe(receiver: Receiver, filter: string): boolean {
+    const found = this.#tree.remove(filter, receiver.slot);
+    if (found) this.#changed(filter);
+    return found;
+  }
+
+  #changed(filter: string): void {
+    if (hasWildcard(filter)) this.#cache.generation++;
+    else this.#cache.forget(Buffer.from(filter));
+  }
+
+  // ---- publications ------------------------------------------------------------------------------------------
+
+  /**
+   * Routes one publication whose topic and rights the caller has checked.
+   * @returns ROUTED, NO_SUBSCRIBERS, STORED_LATER (then `waiter.onStored(token, reason)` follows, once), or the reason
+   *          why nobody got it. At QoS 0 the answer is never STORED_LATER.
+   */
+  publish(p: Publication, waiter: StoreWaiter, token: number): number {
+    this.#published.value++;
+    const route = this.#route(p);
+    p.kept = null;
+    if (p.qos === 0 && !p.retain && !route.raises) {
+      const slots = route.slots;
+      for (let i = 0; i < slots.length; i++) this.#deliverLive(p, route, i, 0);
+      return slots.length === 0 ? NO_SUBSCRIBERS : ROUTED;
+    }
+    return this.#publishKept(p, route, waiter, token);
+  }
+
+  /** The way of everything that may have to be stored. */
+  #publishKept(p: Publication, route: Route, waiter: StoreWaiter, token: number): number {
+    const size = this.#sizeOf(p);
+    const refusal = this.#admission(p, route, size);
+    // A QoS 0 publisher has no acknowledgement to withhold: the live receivers are served all the same.
+    const storing = refusal === ROUTED;
+    if (!storing && p.qos > 0) {
+      this.#refused.value++;
+      return refusal;
+    }
+    let message: Message | null = null;
+    const slots = route.slots;
+    for (let i = 0; i < slots.length; i++) {
+      const receiver = this.#receivers[slots[i] as number] as Receiver;
+      const qos = receiver.effectiveQos(p.qos, (route.grants[i] as number) & GRANT_QOS);
+      if (qos === 0 || !receiver.durable || receiver.queue === null) {
+        this.#deliverLive(p, route, i, qos);
+        continue;
+      }
+      if (this.#isOwn(p, route, i)) continue;
+      if (!storing || receiver.queue.admit(size) !== TAKES) {
+        receiver.queue.dropNewest(() => p.topic);
+        continue;
+      }
+      message ??= this.keep(p);
+      const ids = route.subscriptionIds[i] as number[] | null;
+      if (ids !== null) {
+        message.subscriptionIds ??= new Map();
+        message.subscriptionIds.set(message.receiverIds.length, ids);
+      }
+      message.addReceiver(receiver.queue.id, this.#optionsOf(p, route, i, qos));
+    }
+    const retains = p.retain && (storing || this.#parts.store.health !== "failed") && this.#parts.retained.takes(p);
+    if (retains) message ??= this.keep(p);
+    if (message !== null) this.#store(message, p, route, retains, waiter, token);
+    if (message !== null && p.qos > 0) return STORED_LATER;
+    return slots.length === 0 ? NO_SUBSCRIBERS : ROUTED;
+  }
+
+  #store(message: Message, p: Publication, route: Route, retains: boolean, waiter: StoreWaiter, token: number): void {
+    const { store, retained, urgent } = this.#parts;
+    if (p.qos > 0) {
+      message.waiter = waiter;
+      message.waiterToken = token;
+      if (retains) message.pending++;
+    }
+    const receivers = message.receiverIds.length;
+    if (receivers > 0) store.append(message, urgent(message.topic));
+    if (retains) retained.put(message);
+    if (receivers === 0) return;
+    // Only after append: a queue needs the sequence number. It may also acknowledge at once, so read the list by queue.
+    let entry = 0;
+    for (let i = 0; i < route.slots.length && entry < receivers; i++) {
+      const queue = this.#receivers[route.slots[i] as number]?.queue;
+      if (queue?.id !== message.receiverIds[entry] || queue === undefined || queue === null || queue.id === 0) continue;
+      queue.enqueue(message, message.receiverOptions[entry] as number, message.subscriptionIds?.get(entry) ?? null);
+      entry++;
+    }
+  }
+
+  /** Asks everybody who would have to keep it. @returns ROUTED, or why it must be refused */
+  #admission(p: Publication, route: Route, size: number): number {
+    let takes = 0;
+    let drops = 0;
+    for (let i = 0; i < route.slots.length; i++) {
+      const receiver = this.#receivers[route.slots[i] as number] as Receiver;
+      if (!receiver.durable || receiver.queue === null || this.#isOwn(p, route, i)) continue;
+      if (receiver.effectiveQos(p.qos, (route.grants[i] as number) & GRANT_QOS) === 0) continue;
+      const answer = receiver.queue.admit(size);
+      if (answer === REFUSES) return QUOTA_EXCEEDED;
+      if (answer === TAKES) takes++;
+      if (answer === DROPS) drops++;
+    }
+    if (p.retain && p.qos > 0) {
+      if (!this.#parts.retained.takes(p)) return QUOTA_EXCEEDED;
+      takes++;
+    }
+    if (takes > 0) return this.#parts.store.admits(size);
+    return drops > 0 ? QUOTA_EXCEEDED : ROUTED;
+  }
+
+  #deliverLive(p: Publication, route: Route, i: number, qos: number): void {
+    if (this.#isOwn(p, route, i)) return;
+    const receiver = this.#receivers[route.slots[i] as number] as Receiver;
+    receiver.deliver(p, this.#optionsOf(p, route, i, qos), route.subscriptionIds[i] as number[] | null);
+  }
+
+  #optionsOf(p: Publication, route: Route, i: number, qos: number): number {
+    return p.retain ? deliveryOptions(qos, ((route.grants[i] as number) & GRANT_RETAIN_AS_PUBLISHED) !== 0) : qos;
+  }
+
+  /** [MQTT5-3.8.3-3] No Local. */
+  #isOwn(p: Publication, route: Route, i: number): boolean {
+    return route.slots[i] === p.publisher && ((route.grants[i] as number) & GRANT_NO_LOCAL) !== 0;
+  }
+
+  /** Whether a QoS >= 1 receiver of this topic is so far behind that its publisher should be slowed down. */
+  congested(p: Publication): boolean {
+    const route = this.#route(p);
+    for (let i = 0; i < route.slots.length; i++) {
+      const receiver = this.#receivers[route.slots[i] as number] as Receiver;
+      if ((route.grants[i] as number) & GRANT_QOS && receiver.congested()) return true;
+    }
+    return false;
+  }
+
+  /** The message made of `p`, one for all who keep it. */
+  keep(p: Publication): Message {
+    p.kept ??= messageOf(p, this.#parts.time.wallMs());
+    return p.kept;
+  }
+
+  #sizeOf(p: Publication): number {
+    return p.length + MESSAGE_OVERHEAD_BYTES;
+  }
+
+  // ---- routes ------------------------------------------------------------------------------------------------
+
+  #route(p: Publication): Route {
+    if (this.#authorityGeneration !== this.#parts.authority.generation) {
+      this.#authorityGeneration = this.#parts.authority.generation;
+      this.#cache.generation++;
+    }
+    const route = this.#cache.find(p.bytes, p.topicFrom, p.topicEnd);
+    if (!this.#cache.hit) this.#build(route, p.topic);
+    return route;
+  }
+
+  #build(route: Route, topic: string): void {
+    this.#building = route;
+    this.#tree.match(topic, this.#visit);
+    for (let i = route.slots.length - 1; i >= 0; i--) {
+      const slot = route.slots[i] as number;
+      this.#indexOfSlot[slot] = 0;
+      const receiver = this.#receivers[slot] as Receiver;
+      if (receiver.effectiveQos(0, 2) > 0) route.raises = true;
+      // Rights are part of the route: who may not read a topic is not in it, at no cost per message.
+      if (receiver.principal === null || this.#parts.authority.mayRead(receiver.principal, topic)) continue;
+      route.slots.splice(i, 1);
+      route.grants.splice(i, 1);
+      route.subscriptionIds.splice(i, 1);
+    }
+    this.#building = null;
+  }
+
+  /** Overlapping subscriptions of one receiver become one entry: highest QoS, all identifiers ([MQTT5-3.3.4-2]). */
+  readonly #visit = (subscription: Subscription): void => {
+    const route = this.#building as Route;
+    const { slot, options, subscriptionId } = subscription;
+    let index = (this.#indexOfSlot[slot] as number) - 1;
+    if (index < 0) {
+      index = route.slots.push(slot) - 1;
+      this.#indexOfSlot[slot] = index + 1;
+      route.grants.push(options);
+      route.subscriptionIds.push(null);
+    } else {
+      const grant = route.grants[index] as number;
+      route.grants[index] =
+        Math.max(grant & GRANT_QOS, options & GRANT_QOS) |
+        (grant & options & GRANT_NO_LOCAL) |
+        ((grant | options) & GRANT_RETAIN_AS_PUBLISHED);
+    }
+    if (subscriptionId === 0) return;
+    const ids = route.subscriptionIds[index];
+    if (ids === null || ids === undefined) route.subscriptionIds[index] = [subscriptionId];
+    else ids.push(subscriptionId);
+  };
+}

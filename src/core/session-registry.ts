@@ -1,0 +1,261 @@
+/**
+ * All sessions by client id: made at CONNECT, taken over, kept while away, ended by expiry. Also sends wills.
+ */
+import type { Counter, Counters } from "../base/counters.ts";
+import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { DeliveryQueue, QueueHost, QueueLimits } from "./delivery-queue.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Authority, Principal, SessionRecord, Store, SubscriptionRecord, TimeSource } from "./ports.ts";
+import type { Retained } from "./retained.ts";
+import { NO_WAITER, type Router } from "./router.ts";
+import { Session, type SessionOutlet, WILL_TIMER, type Will } from "./session.ts";
+
+/** What a session needs around it. */
+export interface SessionHost extends QueueHost {
+  readonly retained: Retained;
+  readonly authority: Authority;
+  readonly queueLimits: QueueLimits;
+  readonly inflightMax: number;
+  readonly outputDrops: Counter;
+  onSessionTimer(session: Session, kind: number): void;
+}
+
+export interface RegistryLimits {
+  readonly maxSessions: number;
+  readonly sessionExpiryMaxMs: number;
+  readonly subscriptionsPerClient: number;
+  readonly inflight: number;
+}
+
+export interface RegistryParts {
+  readonly store: Store;
+  readonly time: TimeSource;
+  readonly wheel: TimerWheel;
+  readonly ledger: Ledger;
+  readonly retained: Retained;
+  readonly authority: Authority;
+  readonly router: Router;
+  readonly counters: Counters;
+  readonly limits: RegistryLimits;
+  readonly queueLimits: QueueLimits;
+  readonly schedule: (queue: DeliveryQueue) => void;
+}
+
+/** `open` found no room for one more session. */
+export const SESSIONS_FULL = "full";
+/** `open` found a session that belongs to another principal. */
+export const SESSION_FOREIGN = "foreign";
+
+export class SessionRegistry implements SessionHost {
+  readonly store: Store;
+  readonly time: TimeSource;
+  readonly ledger: Ledger;
+  readonly retained: Retained;
+  readonly authority: Authority;
+  readonly queueLimits: QueueLimits;
+  readonly inflightMax: number;
+  readonly outputDrops: Counter;
+  readonly schedule: (queue: DeliveryQueue) => void;
+  readonly #router: Router;
+  readonly #wheel: TimerWheel;
+  readonly #limits: RegistryLimits;
+  readonly #sessions = new Map<string, Session>();
+  readonly #takenOver: Counter;
+  readonly #expired: Counter;
+
+  constructor(parts: RegistryParts) {
+    this.store = parts.store;
+    this.time = parts.time;
+    this.ledger = parts.ledger;
+    this.retained = parts.retained;
+    this.authority = parts.authority;
+    this.queueLimits = parts.queueLimits;
+    this.inflightMax = parts.limits.inflight;
+    this.schedule = parts.schedule;
+    this.outputDrops = parts.counters.counter("session.output_full");
+    this.#router = parts.router;
+    this.#wheel = parts.wheel;
+    this.#limits = parts.limits;
+    this.#takenOver = parts.counters.counter("session.taken_over");
+    this.#expired = parts.counters.counter("session.expired");
+    parts.counters.gauge("session.count", () => this.#sessions.size);
+    parts.counters.gauge("session.connected", () => this.connectedCount);
+    this.store.loadSessions((record) => this.#restore(record));
+  }
+
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  get connectedCount(): number {
+    let connected = 0;
+    for (const session of this.#sessions.values()) if (session.connected) connected++;
+    return connected;
+  }
+
+  /** All sessions, for status. */
+  sessions(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  /**
+   * The session of a CONNECT, its old connection told to go. The caller answers CONNACK and then calls `attach`.
+   * @param expirySeconds 0: it ends with the connection
+   * @returns the session and whether it was there before (Session Present), or why not
+   */
+  open(
+    clientId: string,
+    principal: Principal,
+    cleanStart: boolean,
+    expirySeconds: number,
+  ): { session: Session; present: boolean } | typeof SESSIONS_FULL | typeof SESSION_FOREIGN {
+    const old = this.#sessions.get(clientId);
+    if (old !== undefined && old.principal.name !== principal.name) return SESSION_FOREIGN;
+    if (old === undefined && this.#sessions.size >= this.#limits.maxSessions) return SESSIONS_FULL;
+    const expiry = Math.min(expirySeconds, this.#limits.sessionExpiryMaxMs / 1000);
+    if (old !== undefined && old.connected) this.#takeOver(old);
+    // A session that was to end with its connection has just ended, if it was taken over.
+    const kept = this.#sessions.get(clientId);
+    if (kept !== undefined && !cleanStart) {
+      this.#wheel.cancel(kept.expiryTimer);
+      this.#cancelWill(kept);
+      kept.principal = principal;
+      kept.expirySeconds = expiry;
+      kept.disconnectedMs = 0;
+      this.#save(kept);
+      return { session: kept, present: true };
+    }
+    if (kept !== undefined) this.#end(kept);
+    const record = expiry > 0 ? this.store.createReceiver("session", clientId) : null;
+    const session = new Session(this, clientId, principal, record, expiry);
+    if (record !== null) this.store.register(session.queue);
+    this.#router.join(session);
+    this.#sessions.set(clientId, session);
+    this.#save(session);
+    return { session, present: false };
+  }
+
+  /** The connection is ready: what waited and what was in flight goes out. Call after CONNACK is written. */
+  attach(session: Session, outlet: SessionOutlet, windowMax: number, will: Will | null, present: boolean): void {
+    session.outlet = outlet;
+    session.will = will;
+    session.queue.attach(outlet, Math.min(windowMax, this.inflightMax), present);
+  }
+
+  /**
+   * The connection is gone. Does nothing when another one has taken the session over.
+   * @param sendWill false after a normal DISCONNECT
+   */
+  detach(session: Session, outlet: SessionOutlet, sendWill: boolean): void {
+    if (session.outlet !== outlet) return;
+    session.outlet = null;
+    session.feed.clear();
+    session.queue.detach();
+    session.disconnectedMs = this.time.wallMs();
+    if (!sendWill) session.will = null;
+    const will = session.will;
+    if (session.expirySeconds === 0) {
+      this.#publishWill(session);
+      this.#end(session);
+      return;
+    }
+    if (will !== null && will.delaySeconds > 0) this.#wheel.schedule(session.willTimer, will.delaySeconds * 1000);
+    else this.#publishWill(session);
+    this.#wheel.schedule(session.expiryTimer, session.expirySeconds * 1000);
+    this.#save(session);
+  }
+
+  /** @returns false when the client has too many */
+  subscribe(session: Session, subscription: SubscriptionRecord): { isNew: boolean } | null {
+    const { filter, options, subscriptionId } = subscription;
+    if (!session.subscriptions.has(filter) && session.subscriptions.size >= this.#limits.subscriptionsPerClient) return null;
+    session.subscriptions.set(filter, subscription);
+    const isNew = this.#router.subscribe(session, filter, options, subscriptionId);
+    if (session.durable) this.store.putSubscription(session.queue.id, subscription);
+    return { isNew };
+  }
+
+  unsubscribe(session: Session, filter: string): boolean {
+    if (!session.subscriptions.delete(filter)) return false;
+    this.#router.unsubscribe(session, filter);
+    if (session.durable) this.store.deleteSubscription(session.queue.id, filter);
+    return true;
+  }
+
+  // ---- SessionHost -------------------------------------------------------------------------------------------
+
+  onSessionTimer(session: Session, kind: number): void {
+    if (session.connected) return;
+    if (kind === WILL_TIMER) {
+      this.#publishWill(session);
+      return;
+    }
+    this.#expired.value++;
+    this.#publishWill(session);
+    this.#end(session);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------
+
+  #takeOver(session: Session): void {
+    this.#takenOver.value++;
+    const outlet = session.outlet as SessionOutlet;
+    outlet.onTakenOver();
+    // [MQTT5-3.1.4-3]: the will of the old connection is published unless its delay spans the new one.
+    this.detach(session, outlet, true);
+  }
+
+  #cancelWill(session: Session): void {
+    this.#wheel.cancel(session.willTimer);
+    session.will = null;
+  }
+
+  #publishWill(session: Session): void {
+    const will = session.will;
+    if (will === null) return;
+    session.will = null;
+    this.#wheel.cancel(session.willTimer);
+    if (!this.authority.mayPublish(session.principal, will.publication.topic)) return;
+    this.#router.publish(will.publication, NO_WAITER, 0);
+  }
+
+  #end(session: Session): void {
+    this.#wheel.cancel(session.expiryTimer);
+    this.#publishWill(session);
+    for (const filter of session.subscriptions.keys()) this.#router.unsubscribe(session, filter);
+    this.#router.leave(session);
+    this.#sessions.delete(session.clientId);
+    if (session.durable) this.store.deleteSession(session.clientId, session.queue);
+  }
+
+  #save(session: Session): void {
+    if (!session.durable) return;
+    this.store.putSession({
+      receiver: session.queue.save(),
+      clientId: session.clientId,
+      principal: session.principal.name,
+      expirySeconds: session.expirySeconds,
+      disconnectedMs: session.disconnectedMs,
+      subscriptions: [],
+      inboundIds: [],
+    });
+  }
+
+  #restore(record: SessionRecord): void {
+    const principal: Principal = { name: record.principal, clientId: record.clientId };
+    const session = new Session(this, record.clientId, principal, record.receiver, record.expirySeconds);
+    for (const id of record.inboundIds) session.inbound.add(id);
+    this.store.register(session.queue);
+    this.#router.join(session);
+    this.#sessions.set(record.clientId, session);
+    for (const subscription of record.subscriptions) {
+      session.subscriptions.set(subscription.filter, subscription);
+      this.#router.subscribe(session, subscription.filter, subscription.options, subscription.subscriptionId);
+    }
+    // Connected when the gateway stopped: it counts as gone from now on.
+    const now = this.time.wallMs();
+    session.disconnectedMs = record.disconnectedMs === 0 ? now : record.disconnectedMs;
+    const restMs = session.disconnectedMs + record.expirySeconds * 1000 - now;
+    this.#wheel.schedule(session.expiryTimer, Math.max(0, Math.min(restMs, record.expirySeconds * 1000)));
+  }
+}

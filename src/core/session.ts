@@ -1,0 +1,113 @@
+/**
+ * An MQTT session: what outlives the connection of a client. Subscriptions, the queue of what waits for it, the packet
+ * ids of QoS 2 messages it has not released, its will.
+ *
+ * @see MQTT 5.0 section 4.1
+ */
+import { IdSet } from "../base/id-set.ts";
+import type { Counter } from "../base/counters.ts";
+import { type Expirable, Timer } from "../base/timer-wheel.ts";
+import { DeliveryQueue, type Outlet, TAKES } from "./delivery-queue.ts";
+import { MESSAGE_OVERHEAD_BYTES, messageOf } from "./message.ts";
+import type { Principal, ReceiverRecord, SubscriptionRecord } from "./ports.ts";
+import type { Publication } from "./publication.ts";
+import { DELIVERY_QOS, type Receiver } from "./receiver.ts";
+import { RetainedFeed } from "./retained-feed.ts";
+import type { SessionHost } from "./session-registry.ts";
+
+/** The connection of a session's client. */
+export interface SessionOutlet extends Outlet {
+  /** Writes a PUBLISH straight from the publication's bytes. `packetId` is 0 at QoS 0. */
+  sendLive(publication: Publication, options: number, subscriptionIds: readonly number[] | null, packetId: number): void;
+  /** Another connection takes the session over: say so and close. Its `detach` is a no-op then. */
+  onTakenOver(): void;
+}
+
+/** A will: published when the connection ends without a normal DISCONNECT. */
+export interface Will {
+  readonly publication: Publication;
+  readonly delaySeconds: number;
+}
+
+/** Kinds of a session's timers. */
+export const EXPIRY_TIMER = 0;
+export const WILL_TIMER = 1;
+
+export class Session implements Receiver, Expirable {
+  slot = -1;
+  readonly clientId: string;
+  principal: Principal;
+  readonly queue: DeliveryQueue;
+  /** Seconds the session outlives its connection; 0 = it ends with it. */
+  expirySeconds: number;
+  /** Unix ms; 0 while connected. */
+  disconnectedMs = 0;
+  /** By filter. */
+  readonly subscriptions = new Map<string, SubscriptionRecord>();
+  /** QoS 2 packet ids received and not released. */
+  readonly inbound = new IdSet();
+  will: Will | null = null;
+  outlet: SessionOutlet | null = null;
+  readonly feed: RetainedFeed;
+  readonly expiryTimer = new Timer(this, EXPIRY_TIMER);
+  readonly willTimer = new Timer(this, WILL_TIMER);
+  readonly #host: SessionHost;
+  readonly #outputDrops: Counter;
+
+  /** @param record null: the session ends with its connection */
+  constructor(host: SessionHost, clientId: string, principal: Principal, record: ReceiverRecord | null, expirySeconds: number) {
+    this.#host = host;
+    this.clientId = clientId;
+    this.principal = principal;
+    this.expirySeconds = expirySeconds;
+    this.queue = new DeliveryQueue(host, `session:${clientId}`, record, host.queueLimits, host.inflightMax);
+    this.feed = new RetainedFeed(this, host);
+    this.#outputDrops = host.outputDrops;
+  }
+
+  /** Whether the log keeps messages for it: it outlives its connection. */
+  get durable(): boolean {
+    return this.queue.persistent;
+  }
+
+  get connected(): boolean {
+    return this.outlet !== null;
+  }
+
+  effectiveQos(publishQos: number, grantedQos: number): number {
+    return publishQos < grantedQos ? publishQos : grantedQos;
+  }
+
+  deliver(p: Publication, options: number, subscriptionIds: readonly number[] | null): void {
+    const outlet = this.outlet;
+    if (outlet === null) return;
+    const qos = options & DELIVERY_QOS;
+    if (qos === 0) {
+      if (outlet.writable()) outlet.sendLive(p, options, subscriptionIds, 0);
+      else this.#dropLive(p);
+      return;
+    }
+    const size = p.length + MESSAGE_OVERHEAD_BYTES;
+    if (this.queue.clear) {
+      outlet.sendLive(p, options, subscriptionIds, this.queue.takePacketId(qos, size));
+    } else if (this.queue.admit(size) === TAKES) {
+      p.kept ??= messageOf(p, this.#host.time.wallMs());
+      this.queue.enqueue(p.kept, options, subscriptionIds);
+    } else {
+      this.queue.dropNewest(() => p.topic);
+    }
+  }
+
+  onTimer(kind: number): void {
+    this.#host.onSessionTimer(this, kind);
+  }
+
+  congested(): boolean {
+    return this.queue.congested;
+  }
+
+  #dropLive(p: Publication): void {
+    this.#outputDrops.value++;
+    this.#host.ledger.record(this.queue.label, () => p.topic, "output-full", this.#host.time.wallMs());
+  }
+}
