@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom } from "../../../../src/base/random.ts";
+import { BAD_OPTION, BAD_REQUEST, PROXYING_NOT_SUPPORTED } from "../../../../src/wire/coap/codes.ts";
+import { CoapHeader, OK, readHeader } from "../../../../src/wire/coap/header.ts";
+import { decodeRequest, OPTIONS_MAX, REQUEST_OK, RequestView } from "../../../../src/wire/coap/request.ts";
+import { hex, REQUESTS } from "./vectors.ts";
+
+const view = new RequestView();
+const header = new CoapHeader();
+
+for (const vector of REQUESTS) {
+  test(`decodes ${vector.title}`, () => {
+    assert.equal(decodeRequest(vector.bytes, view), REQUEST_OK);
+    assert.equal(view.code, vector.code);
+    assert.deepEqual(view.path, vector.path);
+    assert.deepEqual(view.query, vector.query);
+    assert.equal(view.payload.toString(), vector.payload);
+  });
+}
+
+test("a view that is reused keeps nothing of the request before", () => {
+  decodeRequest(hex("40 01 0001 41 ff b2 7073 10 41 61 21 00 60 ff 61"), view);
+  assert.equal(decodeRequest(hex("40 01 0001"), view), REQUEST_OK);
+  assert.deepEqual([view.path, view.query, view.etags], [[], [], []]);
+  assert.deepEqual([view.contentFormat, view.accept, view.hasBlock2, view.payload.length], [-1, -1, false, 0]);
+});
+
+const OPTION_RULES: [title: string, options: string, outcome: number][] = [
+  ["If-Match is critical and not understood", "10", BAD_OPTION],
+  ["If-None-Match is critical and not understood", "50", BAD_OPTION],
+  ["Block1 is critical and not understood", "d1 0e 08", BAD_OPTION],
+  ["an unknown critical option", "d0 ec", BAD_OPTION],
+  ["a critical option above the ones the codec has names for", "e0 07d0 ", BAD_OPTION],
+  ["an unknown elective option is ignored", "d0 ed", REQUEST_OK],
+  ["Observe is elective and ignored", "60", REQUEST_OK],
+  ["Uri-Host", "31 61", REQUEST_OK],
+  ["an empty Uri-Host", "30", BAD_OPTION],
+  ["Uri-Host twice", "31 61 01 61", BAD_OPTION],
+  ["Uri-Port", "72 1633", REQUEST_OK],
+  ["Uri-Port of three bytes", "73 001633", BAD_OPTION],
+  ["Uri-Port twice", "72 1633 02 1633", BAD_OPTION],
+  ["Accept", "d1 04 32", REQUEST_OK],
+  ["Accept of three bytes", "d3 04 000032", BAD_OPTION],
+  ["Accept twice", "d1 04 32 01 32", BAD_OPTION],
+  ["an empty ETag is ignored", "40", REQUEST_OK],
+  ["an ETag of nine bytes is ignored", "49 010203040506070809", REQUEST_OK],
+  ["Content-Format of three bytes is ignored", "c3 010203", REQUEST_OK],
+  ["Block2 with the reserved size 7", "d1 0a 07", BAD_REQUEST],
+  ["Block2 of four bytes", "d4 0a 00000006", BAD_OPTION],
+  ["Block2 twice", "d1 0a 06 01 06", BAD_OPTION],
+  ["Proxy-Uri", "d1 16 61", PROXYING_NOT_SUPPORTED],
+  ["Proxy-Scheme", "d1 1a 61", PROXYING_NOT_SUPPORTED],
+  ["Uri-Path that is not UTF-8", "b1 ff", BAD_REQUEST],
+  ["Uri-Query that is not UTF-8", "d1 02 c0", BAD_REQUEST],
+];
+
+for (const [title, options, outcome] of OPTION_RULES) {
+  test(`RFC 7252 section 5.4: ${title}`, () => {
+    const datagram = hex(`40 01 0001 ${options}`);
+    assert.equal(readHeader(datagram, header), OK);
+    assert.equal(decodeRequest(datagram, view), outcome);
+  });
+}
+
+test("option values: Content-Format, Accept, Block2 and ETags", () => {
+  const datagram = hex("40 01 0001 44 01020304 01 ff 82 2d16 52 0032 62 0416");
+  assert.equal(decodeRequest(datagram, view), REQUEST_OK);
+  assert.equal(view.contentFormat, 11_542);
+  assert.equal(view.accept, 50);
+  assert.deepEqual([view.hasBlock2, view.block2Num, view.block2Szx], [true, 65, 6]);
+  assert.deepEqual(
+    view.etags.map((etag) => Buffer.from(etag).toString("hex")),
+    ["01020304", "ff"],
+  );
+});
+
+test("Uri-Path of 255 bytes and of 256", () => {
+  const path = (length: number) =>
+    Buffer.concat([hex("40 01 0001 bd"), Buffer.from([length - 13]), Buffer.alloc(length, 0x61)]);
+  assert.equal(decodeRequest(path(255), view), REQUEST_OK);
+  assert.equal(decodeRequest(path(256), view), BAD_OPTION);
+});
+
+test("the number of options is limited", () => {
+  const options = (count: number) => Buffer.concat([hex("40 01 0001 60"), Buffer.alloc(count - 1)]);
+  assert.equal(decodeRequest(options(OPTIONS_MAX), view), REQUEST_OK);
+  assert.equal(decodeRequest(options(OPTIONS_MAX + 1), view), BAD_REQUEST);
+});
+
+test("20,000 random datagrams and mutated requests never throw", () => {
+  const random = seededRandom(7252);
+  const byte = () => Math.floor(random() * 256);
+  for (let i = 0; i < 20_000; i++) {
+    const vector = REQUESTS[i % REQUESTS.length]!.bytes;
+    const datagram = i % 2 === 0 ? Buffer.from(vector) : Buffer.from(Array.from({ length: byte() % 40 }, byte));
+    if (datagram.length > 0) datagram[0] = 0x40 | (datagram[0]! & 0x3f);
+    for (let flips = byte() % 4; flips > 0 && datagram.length > 0; flips--) datagram[byte() % datagram.length] = byte();
+    if (readHeader(datagram, header) === OK && header.code !== 0) decodeRequest(datagram, view);
+  }
+});
