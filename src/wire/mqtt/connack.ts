@@ -40,7 +40,13 @@ export class ConnackView {
  * the two bytes of 3.1.1, which are no 5.0 CONNACK, and are understood.
  * @returns OK, MALFORMED_PACKET or PROTOCOL_ERROR; on all but OK the content of `view` is undefined
  */
-export function decodeConnack(frame: Uint8Array, from: number, end: number, version: number, view: ConnackView): number {
+export function decodeConnack(
+  frame: Uint8Array,
+  from: number,
+  end: number,
+  version: number,
+  view: ConnackView,
+): number {
   const length = end - from;
   view.properties.reset();
   if (length < 2) return MALFORMED_PACKET;

@@ -63,11 +63,11 @@ export function readFrameHeader(chunk: Uint8Array, from: number, end: number, he
 /**
  * Whether the type exists in this version and its flags are the ones the specification fixes [MQTT311-2.2.2-2],
  * [MQTT5-2.1.3-1]. MQTT 3.1 gives the bits of other packets than PUBLISH no meaning, and its clients set DUP in them.
- * @param version  3, 4 or 5; before CONNECT any of them
+ * @param version  3, 4 or 5; for CONNECT the one it names: ask after decoding it
  */
 export function areFlagsValid(version: number, type: number, flags: number): boolean {
   if (type < CONNECT || (type === AUTH && version !== MQTT_5)) return false;
-  if (type === PUBLISH || (version === MQTT_3_1 && type !== CONNECT)) return true;
+  if (type === PUBLISH || version === MQTT_3_1) return true;
   return flags === (type === PUBREL || type === SUBSCRIBE || type === UNSUBSCRIBE ? 2 : 0);
 }
 

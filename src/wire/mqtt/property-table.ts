@@ -61,8 +61,20 @@ export const BINARY = 6;
 export const PAIR = 7;
 
 const ALL = [
-  WILL, CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP,
-  SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, DISCONNECT, AUTH,
+  WILL,
+  CONNECT,
+  CONNACK,
+  PUBLISH,
+  PUBACK,
+  PUBREC,
+  PUBREL,
+  PUBCOMP,
+  SUBSCRIBE,
+  SUBACK,
+  UNSUBSCRIBE,
+  UNSUBACK,
+  DISCONNECT,
+  AUTH,
 ];
 
 /** Table 2-4: identifier, type, the packets it may stand in. */

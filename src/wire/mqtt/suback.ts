@@ -1,13 +1,5 @@
 /** SUBACK: MQTT 3.1.1 section 3.9, MQTT 5.0 section 3.9. */
-import {
-  GRANTED_QOS_2,
-  MALFORMED_PACKET,
-  MQTT_5,
-  OK,
-  PROTOCOL_ERROR,
-  SUBACK,
-  UNSPECIFIED_ERROR,
-} from "./codes.ts";
+import { GRANTED_QOS_2, MALFORMED_PACKET, MQTT_5, OK, PROTOCOL_ERROR, SUBACK, UNSPECIFIED_ERROR } from "./codes.ts";
 import { writeFrameHeader } from "./frame.ts";
 import { readU16, varintBytes, writeU16 } from "./primitives.ts";
 import { decodeProperties, PropertiesView, readPropertiesLength } from "./properties.ts";

@@ -1,13 +1,5 @@
 /** SUBSCRIBE: MQTT 3.1.1 section 3.8, MQTT 5.0 section 3.8. Decoded filter by filter. */
-import {
-  MALFORMED_PACKET,
-  MQTT_3_1,
-  MQTT_5,
-  NEED_MORE,
-  OK,
-  PROTOCOL_ERROR,
-  SUBSCRIBE,
-} from "./codes.ts";
+import { MALFORMED_PACKET, MQTT_3_1, MQTT_5, NEED_MORE, OK, PROTOCOL_ERROR, SUBSCRIBE } from "./codes.ts";
 import { frameBytes, writeFrameHeader } from "./frame.ts";
 import {
   isSharedFilter,
