@@ -1,0 +1,136 @@
+// The product: one esbuild bundle of src/main.ts, the native packages outside.
+//
+//   build/sluice          launcher (sh)
+//   build/sluice.mjs      what always loads
+//   build/chunks/*.mjs    what `await import("./x.ts")` loads when it is configured
+//   build/stamp.json      hash of the sources and the list of the files above
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { withLock } from "./lock.mjs";
+import { BUNDLE, ROOT, SetupError } from "./root.mjs";
+
+/** Stay outside the bundle: they find their native part by their own path. */
+export const EXTERNAL = ["better-sqlite3", "serialport"];
+/** Optional accelerators of ws, which it does without. */
+const ABSENT = ["bufferutil", "utf-8-validate"];
+
+const STAMP = join(ROOT, "build/stamp.json");
+const INPUTS = ["package.json", "package-lock.json", "tsconfig.json", "scripts/build.mjs", "scripts/launcher.sh"];
+/** Chunks of earlier builds stay this long: a gateway started before may still load them. */
+const CHUNK_KEEP_MS = 3_600_000;
+
+/** Builds if a source changed since the last build. */
+export async function ensureBuilt() {
+  if (isBuilt()) return;
+  await withLock(async () => {
+    if (!isBuilt()) await build();
+  });
+}
+
+/** The files of the last build, relative to build/. */
+export function builtFiles() {
+  return JSON.parse(readFileSync(STAMP, "utf8")).files;
+}
+
+function isBuilt() {
+  try {
+    const { hash, files } = JSON.parse(readFileSync(STAMP, "utf8"));
+    return hash === sourceHash() && files.every((file) => existsSync(join(ROOT, "build", file)));
+  } catch {
+    return false;
+  }
+}
+
+function sourceHash() {
+  const hash = createHash("sha256");
+  const sources = readdirSync(join(ROOT, "src"), { recursive: true })
+    .filter((name) => /\.(ts|html|css|sql)$/.test(name))
+    .sort();
+  for (const file of [...INPUTS, ...sources.map((name) => join("src", name))]) {
+    hash
+      .update(`${file}\0`)
+      .update(readFileSync(join(ROOT, file)))
+      .update("\0");
+  }
+  return hash.digest("hex");
+}
+
+async function build() {
+  const entry = join(ROOT, "src/main.ts");
+  if (!existsSync(entry)) throw new SetupError("src/main.ts is missing: there is nothing to build");
+  const hash = sourceHash();
+  const outdir = join(ROOT, "build");
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const { outputFiles } = await bundle(entry, outdir, version);
+  const files = [];
+  // Chunks first, the entry last, each by rename: whoever starts meanwhile gets the old product or the new one.
+  for (const { path, contents } of outputFiles.sort((a, b) => Number(a.path === BUNDLE) - Number(b.path === BUNDLE))) {
+    replace(path, contents);
+    files.push(relative(outdir, path));
+  }
+  const launcher = join(outdir, "sluice");
+  replace(launcher, readFileSync(join(ROOT, "scripts/launcher.sh")));
+  chmodSync(launcher, 0o755);
+  files.push("sluice");
+  pruneChunks(join(outdir, "chunks"), new Set(files));
+  replace(STAMP, JSON.stringify({ hash, files }, null, 1));
+}
+
+async function bundle(entry, outdir, version) {
+  const esbuild = await import("esbuild");
+  try {
+    return await esbuild.build({
+      entryPoints: { sluice: entry },
+      outdir,
+      outExtension: { ".js": ".mjs" },
+      chunkNames: "chunks/[name]-[hash]",
+      bundle: true,
+      splitting: true,
+      write: false,
+      format: "esm",
+      platform: "node",
+      target: "node24",
+      external: [...EXTERNAL, ...ABSENT],
+      loader: { ".html": "text", ".css": "text", ".sql": "text" },
+      define: { "process.env.SLUICE_VERSION": JSON.stringify(version), "process.env.SLUICE_BUILD_TIME": buildTime() },
+      // Packages in CommonJS call require() for node's own modules.
+      banner: { js: 'import { createRequire as $cr } from "node:module"; const require = $cr(import.meta.url);' },
+      logLevel: "silent",
+    });
+  } catch (failure) {
+    if (!failure.errors) throw failure;
+    const text = await esbuild.formatMessages(failure.errors, { kind: "error", color: process.stderr.isTTY ?? false });
+    throw new SetupError(`the build failed\n${text.join("")}`);
+  }
+}
+
+/** Seconds since 1970 as a string literal; SOURCE_DATE_EPOCH makes a build repeatable. */
+function buildTime() {
+  return JSON.stringify(process.env.SOURCE_DATE_EPOCH ?? String(Math.floor(Date.now() / 1000)));
+}
+
+function replace(path, contents) {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, contents);
+  renameSync(temporary, path);
+}
+
+function pruneChunks(folder, keep) {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (!keep.has(`chunks/${name}`) && Date.now() - statSync(path).mtimeMs > CHUNK_KEEP_MS) rmSync(path);
+  }
+}
