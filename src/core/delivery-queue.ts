@@ -205,7 +205,10 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   /** @returns TAKES, DROPS (counted by `refuse`) or REFUSES for a message of `bytes` (Message.size) */
   admit(bytes: number): number {
     const l = this.limits;
-    const fits = this.#outlet === null ? this.count < l.messages && this.bytes + bytes <= l.bytes : this.bytes + bytes <= l.onlineBytes;
+    const fits =
+      this.#outlet === null
+        ? this.count < l.messages && this.bytes + bytes <= l.bytes
+        : this.bytes + bytes <= l.onlineBytes;
     if (fits || l.whenFull === "drop-oldest") return TAKES;
     return l.whenFull === "refuse" ? REFUSES : DROPS;
   }

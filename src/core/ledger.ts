@@ -5,7 +5,15 @@
 import type { Counter, Counters } from "../base/counters.ts";
 
 /** Stable strings: they appear in status, log and counters. */
-export type DropCause = "queue-full" | "expired" | "too-old" | "too-large" | "disk-full" | "output-full" | "session-ended" | "invalid";
+export type DropCause =
+  | "queue-full"
+  | "expired"
+  | "too-old"
+  | "too-large"
+  | "disk-full"
+  | "output-full"
+  | "session-ended"
+  | "invalid";
 
 export interface Drop {
   readonly wallMs: number;

@@ -11,8 +11,9 @@
  * The properties are the forwardable block of the PUBLISH (no Topic Alias, no Subscription Identifier) without its
  * length prefix; empty for publishers that have none.
  */
-import type { Publication } from "./publication.ts";
+
 import type { StoreWaiter } from "./ports.ts";
+import type { Publication } from "./publication.ts";
 
 /** In the open group: nothing of it is in the database yet. */
 export const OPEN = 0;
@@ -81,7 +82,7 @@ export class Message {
   }
 
   get topic(): string {
-    return this.bytes.utf8Slice(0, this.topicEnd);
+    return this.bytes.toString("utf8", 0, this.topicEnd);
   }
 
   /** A view of the payload; valid as long as the message. */
@@ -129,4 +130,3 @@ export function messageOf(publication: Publication, acceptedMs: number): Message
     p.publisher,
   );
 }
-

@@ -32,12 +32,14 @@ export class Publication {
   kept: Message | null = null;
 
   get topic(): string {
-    return this.bytes.utf8Slice(this.topicFrom, this.topicEnd);
+    return this.bytes.toString("utf8", this.topicFrom, this.topicEnd);
   }
 
   /** Bytes a message made of this would own. */
   get length(): number {
-    return this.topicEnd - this.topicFrom + this.propertiesEnd - this.propertiesFrom + this.payloadEnd - this.payloadFrom;
+    return (
+      this.topicEnd - this.topicFrom + this.propertiesEnd - this.propertiesFrom + this.payloadEnd - this.payloadFrom
+    );
   }
 
   /**

@@ -2,12 +2,13 @@
  * Retained values on their way to a new subscription. A filter may match thousands, so they are not written at once:
  * the feed holds references and goes on as the connection takes them.
  */
-import { deliveryOptions } from "./receiver.ts";
+
 import { TAKES } from "./delivery-queue.ts";
 import { Message } from "./message.ts";
-import { hasWildcard } from "./topic.ts";
+import { deliveryOptions } from "./receiver.ts";
 import type { Session } from "./session.ts";
 import type { SessionHost } from "./session-registry.ts";
+import { hasWildcard } from "./topic.ts";
 
 interface Due {
   readonly message: Message;

@@ -108,4 +108,3 @@ function sameBytes(key: Buffer, bytes: Buffer, from: number, end: number): boole
   for (let i = from, k = 0; i < end; i++, k++) if (key[k] !== bytes[i]) return false;
   return true;
 }
-

@@ -46,6 +46,8 @@ export class Router {
   readonly #receivers: (Receiver | null)[] = [];
   readonly #freeSlots: number[] = [];
   #authorityGeneration = 0;
+  /** After `publish` at QoS >= 1: a receiver that is so far behind that the publisher should be slowed down; null = none. */
+  slowReceiver: Receiver | null = null;
   readonly #published: Counter;
   readonly #refused: Counter;
   /** Scratch of `#build`: index + 1 in the route under construction, by slot. */
@@ -107,6 +109,7 @@ export class Router {
    */
   publish(p: Publication, waiter: StoreWaiter, token: number): number {
     this.#published.value++;
+    this.slowReceiver = null;
     const route = this.#route(p);
     p.kept = null;
     if (p.qos === 0 && !p.retain && !route.raises) {
@@ -132,6 +135,7 @@ export class Router {
     for (let i = 0; i < slots.length; i++) {
       const receiver = this.#receivers[slots[i] as number] as Receiver;
       const qos = receiver.effectiveQos(p.qos, (route.grants[i] as number) & GRANT_QOS);
+      if (qos > 0 && receiver.congested()) this.slowReceiver = receiver;
       if (qos === 0 || !receiver.durable || receiver.queue === null) {
         this.#deliverLive(p, route, i, qos);
         continue;
@@ -211,16 +215,6 @@ export class Router {
   /** [MQTT5-3.8.3-3] No Local. */
   #isOwn(p: Publication, route: Route, i: number): boolean {
     return route.slots[i] === p.publisher && ((route.grants[i] as number) & GRANT_NO_LOCAL) !== 0;
-  }
-
-  /** Whether a QoS >= 1 receiver of this topic is so far behind that its publisher should be slowed down. */
-  congested(p: Publication): boolean {
-    const route = this.#route(p);
-    for (let i = 0; i < route.slots.length; i++) {
-      const receiver = this.#receivers[route.slots[i] as number] as Receiver;
-      if ((route.grants[i] as number) & GRANT_QOS && receiver.congested()) return true;
-    }
-    return false;
   }
 
   /** The message made of `p`, one for all who keep it. */

@@ -113,7 +113,7 @@ export class SessionRegistry implements SessionHost {
     if (old !== undefined && old.principal.name !== principal.name) return SESSION_FOREIGN;
     if (old === undefined && this.#sessions.size >= this.#limits.maxSessions) return SESSIONS_FULL;
     const expiry = Math.min(expirySeconds, this.#limits.sessionExpiryMaxMs / 1000);
-    if (old !== undefined && old.connected) this.#takeOver(old);
+    if (old?.connected) this.#takeOver(old);
     // A session that was to end with its connection has just ended, if it was taken over.
     const kept = this.#sessions.get(clientId);
     if (kept !== undefined && !cleanStart) {
@@ -168,7 +168,8 @@ export class SessionRegistry implements SessionHost {
   /** @returns false when the client has too many */
   subscribe(session: Session, subscription: SubscriptionRecord): { isNew: boolean } | null {
     const { filter, options, subscriptionId } = subscription;
-    if (!session.subscriptions.has(filter) && session.subscriptions.size >= this.#limits.subscriptionsPerClient) return null;
+    if (!session.subscriptions.has(filter) && session.subscriptions.size >= this.#limits.subscriptionsPerClient)
+      return null;
     session.subscriptions.set(filter, subscription);
     const isNew = this.#router.subscribe(session, filter, options, subscriptionId);
     if (session.durable) this.store.putSubscription(session.queue.id, subscription);

@@ -4,8 +4,9 @@
  *
  * @see MQTT 5.0 section 4.1
  */
-import { IdSet } from "../base/id-set.ts";
+
 import type { Counter } from "../base/counters.ts";
+import { IdSet } from "../base/id-set.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import { DeliveryQueue, type Outlet, TAKES } from "./delivery-queue.ts";
 import { MESSAGE_OVERHEAD_BYTES, messageOf } from "./message.ts";
@@ -18,7 +19,12 @@ import type { SessionHost } from "./session-registry.ts";
 /** The connection of a session's client. */
 export interface SessionOutlet extends Outlet {
   /** Writes a PUBLISH straight from the publication's bytes. `packetId` is 0 at QoS 0. */
-  sendLive(publication: Publication, options: number, subscriptionIds: readonly number[] | null, packetId: number): void;
+  sendLive(
+    publication: Publication,
+    options: number,
+    subscriptionIds: readonly number[] | null,
+    packetId: number,
+  ): void;
   /** Another connection takes the session over: say so and close. Its `detach` is a no-op then. */
   onTakenOver(): void;
 }
@@ -55,7 +61,13 @@ export class Session implements Receiver, Expirable {
   readonly #outputDrops: Counter;
 
   /** @param record null: the session ends with its connection */
-  constructor(host: SessionHost, clientId: string, principal: Principal, record: ReceiverRecord | null, expirySeconds: number) {
+  constructor(
+    host: SessionHost,
+    clientId: string,
+    principal: Principal,
+    record: ReceiverRecord | null,
+    expirySeconds: number,
+  ) {
     this.#host = host;
     this.clientId = clientId;
     this.principal = principal;

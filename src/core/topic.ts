@@ -12,7 +12,8 @@ export function isTopicName(topic: string): boolean {
 
 /** Whether `filter` may be subscribed to: wildcards only as whole levels, `#` only as the last. */
 export function isTopicFilter(filter: string): boolean {
-  if (filter.length === 0 || filter.includes("\0") || !filter.isWellFormed() || Buffer.byteLength(filter) > 65_535) return false;
+  if (filter.length === 0 || filter.includes("\0") || !filter.isWellFormed() || Buffer.byteLength(filter) > 65_535)
+    return false;
   const levels = filter.split("/");
   return levels.every((level, i) => {
     if (level.includes("#")) return level === "#" && i === levels.length - 1;

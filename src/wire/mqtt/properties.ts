@@ -76,6 +76,8 @@ export class PropertiesView {
   authDataAt = 0;
   authDataLength = 0;
   willDelaySeconds = 0;
+  /** Index of the interval's four bytes; -1 when absent. */
+  willDelayAt = -1;
   payloadFormat = 0;
   /** -1 when absent. */
   messageExpirySeconds = -1;
@@ -122,6 +124,7 @@ export class PropertiesView {
     this.authDataAt = 0;
     this.authDataLength = 0;
     this.willDelaySeconds = 0;
+    this.willDelayAt = -1;
     this.payloadFormat = 0;
     this.messageExpirySeconds = -1;
     this.messageExpiryAt = -1;
@@ -299,6 +302,7 @@ function decodeFour(id: number, value: number, valueAt: number, view: Properties
       break;
     case WILL_DELAY_INTERVAL:
       view.willDelaySeconds = value;
+      view.willDelayAt = valueAt;
       break;
     default:
       if (value === 0) return PROTOCOL_ERROR; // section 3.1.2.11.4

@@ -1,0 +1,406 @@
+/**
+ * One MQTT conversation: finds the packets in the bytes of its link and hands each to the file of its type.
+ *
+ *     link ── onData ──> frames in place ── switch ──> on-publish.ts, on-subscribe.ts, ...
+ *     link <── output <── send.ts <── session's queue, router
+ *
+ * A chunk is read where it lies. Only a packet that straddles two chunks, or that has to be looked at again later, is
+ * copied into `#rest`, whose bytes count against INPUT_BYTES_MAX for all connections together.
+ */
+import { type Expirable, Timer } from "../../base/timer-wheel.ts";
+import type { Message } from "../../core/message.ts";
+import type { LoginWaiter, Principal, StoreWaiter } from "../../core/ports.ts";
+import type { Publication } from "../../core/publication.ts";
+import type { Session, SessionOutlet } from "../../core/session.ts";
+import type { Link, LinkHandler } from "../../transport/link.ts";
+import {
+  CONNECT,
+  DISCONNECT,
+  KEEP_ALIVE_TIMEOUT,
+  MALFORMED_PACKET,
+  MQTT_5,
+  NEED_MORE,
+  OK,
+  PACKET_TOO_LARGE,
+  PINGREQ,
+  PROTOCOL_ERROR,
+  PUBACK,
+  PUBCOMP,
+  PUBLISH,
+  PUBREC,
+  PUBREL,
+  QUOTA_EXCEEDED,
+  SERVER_SHUTTING_DOWN,
+  SESSION_TAKEN_OVER,
+  SUBSCRIBE,
+  UNSUBSCRIBE,
+} from "../../wire/mqtt/codes.ts";
+import { FRAME_HEADER_BYTES_MAX, readFrameHeader } from "../../wire/mqtt/frame.ts";
+import { PING_BYTES, writePingresp } from "../../wire/mqtt/ping.ts";
+import { close, closeSilently } from "./close.ts";
+import { onAck } from "./on-ack.ts";
+import { type ConnectRequest, finishConnect, onConnect } from "./on-connect.ts";
+import { onDisconnect } from "./on-disconnect.ts";
+import { onPublish } from "./on-publish.ts";
+import { onPubrel } from "./on-pubrel.ts";
+import { onSubscribe } from "./on-subscribe.ts";
+import { onUnsubscribe } from "./on-unsubscribe.ts";
+import { PendingAcks } from "./pending-acks.ts";
+import { flushAcks, sendLive, sendMessage, sendPubrel } from "./send.ts";
+import type { MqttListenerOptions, MqttServer } from "./server.ts";
+import {
+  CLOSED,
+  CONNECT_DEADLINE_MS,
+  CONNECTED,
+  HOLD,
+  INPUT_BYTES_MAX,
+  LOGGING_IN,
+  WAITING_FOR_CONNECT,
+} from "./states.ts";
+
+/** Kinds of the connection's timers. */
+const DEADLINE = 0;
+const HELD_RETRY = 1;
+/** How often a held packet is tried again. */
+const HELD_RETRY_MS = 200;
+
+export class Connection implements LinkHandler, SessionOutlet, StoreWaiter, LoginWaiter, Expirable {
+  readonly server: MqttServer;
+  readonly link: Link;
+  readonly options: MqttListenerOptions;
+  state = WAITING_FOR_CONNECT;
+  version = 4;
+  /** 4 or 5: which of a publication's frames may be copied as they stand (3.1 and 3.1.1 are the same). */
+  frameVersion = 4;
+  session: Session | null = null;
+  /** What CONNECT asked for, while the login is under way. */
+  request: ConnectRequest | null = null;
+  /** Largest packet the peer takes. */
+  peerPacketBytesMax = Number.POSITIVE_INFINITY;
+  keepAliveMs = 0;
+  readonly acks = new PendingAcks();
+  /** Answers that do not fit in the ring: SUBACK codes by token. */
+  subackCodes: Map<number, Uint8Array> | null = null;
+  /** False once the peer said goodbye in order: no will. */
+  sendWill = true;
+  #rest: Buffer | null = null;
+  #restLength = 0;
+  #receivedMs = 0;
+  #heldSinceMs = 0;
+  readonly #timer = new Timer(this, DEADLINE);
+  readonly #heldTimer = new Timer(this, HELD_RETRY);
+
+  constructor(server: MqttServer, link: Link, options: MqttListenerOptions) {
+    this.server = server;
+    this.link = link;
+    this.options = options;
+    link.handler = this;
+    server.parts.wheel.schedule(this.#timer, CONNECT_DEADLINE_MS);
+  }
+
+  // ---- bytes in ----------------------------------------------------------------------------------------------
+
+  onData(chunk: Buffer): void {
+    if (this.state === CLOSED) return;
+    this.#receivedMs = this.server.parts.time.nowMs();
+    let from = 0;
+    if (this.#rest !== null) {
+      from = this.#fillRest(chunk);
+      if (from < 0 || this.#isStopped()) return;
+    }
+    const at = this.#readPackets(chunk, from, chunk.length);
+    if (at < chunk.length && !this.#isStopped()) this.#keep(chunk, at);
+  }
+
+  /** Handles the whole packets in `bytes[from..end)`. @returns the index of the first one not handled */
+  #readPackets(bytes: Buffer, from: number, end: number): number {
+    const header = this.server.header;
+    let at = from;
+    while (at < end) {
+      const code = readFrameHeader(bytes, at, end, header);
+      if (code === NEED_MORE) return at;
+      if (code !== OK) {
+        close(this, code);
+        return end;
+      }
+      // [MQTT5-3.1.2-24]'s other direction: what is larger than we announced is refused before it is read.
+      if (header.end - at > this.server.limits.maxPacketBytes) {
+        close(this, PACKET_TOO_LARGE);
+        return end;
+      }
+      if (header.end > end) return at;
+      const next = header.end;
+      const answer = this.#onPacket(bytes, at, header.type, header.flags, header.bodyAt, next);
+      if (answer === HOLD) {
+        this.#keep(bytes, at, end);
+        return end;
+      }
+      if (answer !== OK) close(this, answer);
+      if (this.state === CLOSED) return end;
+      at = next;
+    }
+    return at;
+  }
+
+  /** The table of contents: a file per packet type. @returns OK, HOLD, or the reason to close with */
+  #onPacket(bytes: Buffer, frameAt: number, type: number, flags: number, at: number, end: number): number {
+    if (this.state !== CONNECTED) {
+      // [MQTT311-3.1.0-1] the first packet is CONNECT; what follows it waits for the login.
+      if (this.state === LOGGING_IN) return HOLD;
+      return type === CONNECT && flags === 0 ? onConnect(this, bytes, at, end) : MALFORMED_PACKET;
+    }
+    switch (type) {
+      case PUBLISH:
+        return onPublish(this, bytes, frameAt, flags, at, end);
+      case PUBACK:
+      case PUBREC:
+      case PUBCOMP:
+        return onAck(this, bytes, type, flags, at, end);
+      case PUBREL:
+        return onPubrel(this, bytes, flags, at, end);
+      case SUBSCRIBE:
+        return flags === 2 || this.version === 3 ? onSubscribe(this, bytes, at, end) : MALFORMED_PACKET;
+      case UNSUBSCRIBE:
+        return flags === 2 || this.version === 3 ? onUnsubscribe(this, bytes, at, end) : MALFORMED_PACKET;
+      case PINGREQ:
+        return flags === 0 && at === end ? this.#onPingreq() : MALFORMED_PACKET;
+      case DISCONNECT:
+        return flags === 0 ? onDisconnect(this, bytes, at, end) : MALFORMED_PACKET;
+      default:
+        // [MQTT311-3.1.0-2] a second CONNECT, AUTH without a method, and what only a server sends.
+        return type === 0 ? MALFORMED_PACKET : PROTOCOL_ERROR;
+    }
+  }
+
+  #onPingreq(): number {
+    const output = this.link.output;
+    const at = output.reserve(PING_BYTES);
+    output.commit(writePingresp(output.buffer, at));
+    return OK;
+  }
+
+  // ---- a packet that is not whole yet, or has to wait ---------------------------------------------------------
+
+  /** Completes the packet in `#rest` from the chunk and handles it. @returns where to go on in the chunk, -1 = not yet */
+  #fillRest(chunk: Buffer): number {
+    const header = this.server.header;
+    let from = 0;
+    for (;;) {
+      const rest = this.#rest as Buffer;
+      const code = readFrameHeader(rest, 0, this.#restLength, header);
+      // With a header not whole yet, one byte more at a time; at most FRAME_HEADER_BYTES_MAX of them.
+      const wanted = code === OK ? header.end : this.#restLength + 1;
+      if (code !== OK && code !== NEED_MORE) {
+        close(this, code);
+        return -1;
+      }
+      if (code === OK && wanted <= this.#restLength) break;
+      if (code === OK && wanted > this.server.limits.maxPacketBytes) {
+        close(this, PACKET_TOO_LARGE);
+        return -1;
+      }
+      const take = Math.min(wanted - this.#restLength, chunk.length - from);
+      if (take === 0) return -1;
+      if (!this.#append(chunk, from, from + take, wanted)) return -1;
+      from += take;
+    }
+    this.#readRest();
+    return from;
+  }
+
+  /** Handles what is whole in `#rest`. */
+  #readRest(): void {
+    const rest = this.#rest as Buffer;
+    const length = this.#restLength;
+    this.#forgetRest();
+    const at = this.#readPackets(rest, 0, length);
+    if (at < length && !this.#isStopped()) this.#keep(rest, at, length);
+  }
+
+  /** Copies `bytes[from..end)` for later. */
+  #keep(bytes: Buffer, from: number, end = bytes.length): void {
+    this.#append(bytes, from, end, end - from);
+  }
+
+  /** @param wanted bytes of the packet, as far as known: sizes the buffer, but never far beyond what has arrived */
+  #append(bytes: Buffer, from: number, end: number, wanted: number): boolean {
+    const length = this.#restLength + end - from;
+    const capacity = this.#rest === null ? 0 : this.#rest.length;
+    if (length > capacity) {
+      const size = Math.max(length, Math.min(wanted, Math.max(2 * capacity, 1024)), FRAME_HEADER_BYTES_MAX);
+      if (this.server.inputBytes + size - capacity > INPUT_BYTES_MAX) {
+        this.server.parts.counters.counter("mqtt.input_full").value++;
+        close(this, QUOTA_EXCEEDED);
+        return false;
+      }
+      const grown = Buffer.allocUnsafeSlow(size);
+      this.#rest?.copy(grown, 0, 0, this.#restLength);
+      this.server.inputBytes += size - capacity;
+      this.#rest = grown;
+    }
+    bytes.copy(this.#rest as Buffer, this.#restLength, from, end);
+    this.#restLength = length;
+    return true;
+  }
+
+  #forgetRest(): void {
+    if (this.#rest !== null) this.server.inputBytes -= this.#rest.length;
+    this.#rest = null;
+    this.#restLength = 0;
+  }
+
+  #isStopped(): boolean {
+    return this.state === CLOSED;
+  }
+
+  // ---- reading stops and goes on -----------------------------------------------------------------------------
+
+  /** Stops reading; a handler that also answers HOLD has its packet looked at again afterwards. */
+  pauseReading(): void {
+    this.link.pause();
+  }
+
+  resumeReading(): void {
+    if (this.state === CLOSED) return;
+    this.#receivedMs = this.server.parts.time.nowMs();
+    this.link.resume();
+    if (this.#restLength > 0) this.#readRest();
+  }
+
+  /**
+   * A refused packet before 5.0, which has no negative answer: kept and tried again until `limits.refusal_hold`.
+   * @returns HOLD, or the reason to close with
+   */
+  hold(): number {
+    const now = this.server.parts.time.nowMs();
+    if (this.#heldSinceMs === 0) {
+      this.#heldSinceMs = now;
+      this.server.held.value++;
+    } else if (now - this.#heldSinceMs >= this.server.limits.refusalHoldMs) {
+      return QUOTA_EXCEEDED;
+    }
+    this.pauseReading();
+    this.server.parts.wheel.schedule(this.#heldTimer, HELD_RETRY_MS);
+    return HOLD;
+  }
+
+  /** The held packet was taken. */
+  release(): void {
+    this.#heldSinceMs = 0;
+  }
+
+  // ---- the link ----------------------------------------------------------------------------------------------
+
+  onDrain(): void {
+    if (this.session === null || this.state === CLOSED) return;
+    this.session.queue.pump();
+    if (!this.session.feed.empty) this.session.feed.pump();
+  }
+
+  onClose(error: string | null): void {
+    closeSilently(this, error ?? "closed by peer");
+  }
+
+  /** Everything that must end with the connection; called once, by close.ts. */
+  dispose(): void {
+    this.state = CLOSED;
+    this.#forgetRest();
+    this.server.parts.wheel.cancel(this.#timer);
+    this.server.parts.wheel.cancel(this.#heldTimer);
+    this.server.paused.remove(this);
+    this.server.connections.delete(this);
+    const session = this.session;
+    this.session = null;
+    if (session !== null) this.server.parts.registry.detach(session, this, this.sendWill);
+  }
+
+  onTimer(kind: number): void {
+    if (kind === HELD_RETRY) {
+      this.resumeReading();
+      return;
+    }
+    if (this.state !== CONNECTED) {
+      closeSilently(this, "no CONNECT in time");
+      return;
+    }
+    // [MQTT311-3.1.2-24] one and a half times the keep alive; a connection that we paused is not late.
+    const idleMs = this.server.parts.time.nowMs() - this.#receivedMs;
+    if (idleMs < this.keepAliveMs * 1.5 || this.link.paused) this.startKeepAlive(idleMs);
+    else close(this, KEEP_ALIVE_TIMEOUT);
+  }
+
+  /** Arms the keep-alive deadline, `idleMs` of it gone. */
+  startKeepAlive(idleMs: number): void {
+    const { wheel } = this.server.parts;
+    if (this.keepAliveMs === 0) wheel.cancel(this.#timer);
+    else wheel.schedule(this.#timer, Math.max(this.keepAliveMs * 1.5 - idleMs, 1000));
+  }
+
+  stop(): void {
+    close(this, SERVER_SHUTTING_DOWN);
+  }
+
+  // ---- answers that come later -------------------------------------------------------------------------------
+
+  onLogin(principal: Principal | null, reason: number): void {
+    if (this.state === LOGGING_IN) finishConnect(this, principal, reason);
+  }
+
+  /** The store's word on the publish, release or subscription that owes the acknowledgement `token`. */
+  onStored(token: number, reason: number): void {
+    if (this.state !== CONNECTED || !this.acks.isOpen(token)) return;
+    if (reason !== OK && this.acks.typeOf(token) === PUBREC) this.#forgetInbound(this.acks.packetIdOf(token));
+    if (reason !== OK && this.version !== MQTT_5) {
+      // Taken, and then the disk refused: there is no negative answer before 5.0, so none at all.
+      close(this, reason);
+      return;
+    }
+    this.acks.resolve(token, reason);
+    flushAcks(this);
+  }
+
+  #forgetInbound(packetId: number): void {
+    const session = this.session as Session;
+    if (session.inbound.delete(packetId) && session.durable) {
+      this.server.parts.store.deleteInbound(session.queue.id, packetId);
+    }
+  }
+
+  onTakenOver(): void {
+    this.session = null;
+    close(this, SESSION_TAKEN_OVER);
+  }
+
+  // ---- Outlet: packets to the peer ---------------------------------------------------------------------------
+
+  writable(): boolean {
+    return this.link.output.pendingBytes < this.server.limits.outputBytes;
+  }
+
+  parts(_message: Message): number {
+    return 1;
+  }
+
+  partOptions(_message: Message, _part: number, options: number): number {
+    return options;
+  }
+
+  sendLive(p: Publication, options: number, subscriptionIds: readonly number[] | null, packetId: number): void {
+    sendLive(this, p, options, subscriptionIds, packetId);
+  }
+
+  sendPublish(
+    message: Message,
+    _part: number,
+    options: number,
+    subscriptionIds: readonly number[] | null,
+    packetId: number,
+    dup: boolean,
+  ): void {
+    sendMessage(this, message, options, subscriptionIds, packetId, dup);
+  }
+
+  sendPubrel(packetId: number): void {
+    sendPubrel(this, packetId);
+  }
+}

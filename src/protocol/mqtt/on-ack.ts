@@ -1,0 +1,37 @@
+/**
+ * PUBACK, PUBREC and PUBCOMP from the peer: answers to what we sent.
+ *
+ * @see MQTT 3.1.1 sections 3.4, 3.5 and 3.7, MQTT 5.0 sections 3.4, 3.5 and 3.7
+ */
+import type { Session } from "../../core/session.ts";
+import { decodeAck } from "../../wire/mqtt/ack.ts";
+import { OK, PACKET_IDENTIFIER_NOT_FOUND, PUBACK, PUBREC } from "../../wire/mqtt/codes.ts";
+import type { Connection } from "./connection.ts";
+import { sendPubrelUnknown } from "./send.ts";
+
+export function onAck(
+  connection: Connection,
+  bytes: Buffer,
+  type: number,
+  flags: number,
+  at: number,
+  end: number,
+): number {
+  const view = connection.server.ackView;
+  const code = decodeAck(bytes, type, flags, at, end, connection.version, view);
+  if (code !== OK) return code;
+  const { packetId, reasonCode } = view;
+  const session = connection.session as Session;
+  const { queue } = session;
+  if (type === PUBACK) {
+    queue.onPuback(packetId);
+  } else if (type === PUBREC) {
+    // [MQTT5-4.3.3-13]: an id we do not know is released all the same, so that the peer can forget it.
+    if (!queue.onPubrec(packetId, reasonCode) && reasonCode < 0x80)
+      sendPubrelUnknown(connection, packetId, PACKET_IDENTIFIER_NOT_FOUND);
+  } else {
+    queue.onPubcomp(packetId);
+  }
+  if (!session.feed.empty) session.feed.pump();
+  return OK;
+}

@@ -1,0 +1,198 @@
+/**
+ * CONNECT: who is it, may he, which session, and the CONNACK.
+ *
+ * @see MQTT 3.1.1 section 3.1, MQTT 5.0 sections 3.1 and 3.2
+ */
+import { randomBytes } from "node:crypto";
+import type { Principal } from "../../core/ports.ts";
+import { Publication } from "../../core/publication.ts";
+import type { Will } from "../../core/session.ts";
+import { SESSION_FOREIGN, SESSIONS_FULL } from "../../core/session-registry.ts";
+import {
+  BAD_AUTHENTICATION_METHOD,
+  CLIENT_IDENTIFIER_NOT_VALID,
+  MQTT_5,
+  NOT_AUTHORIZED,
+  OK,
+  QOS_NOT_SUPPORTED,
+  QUOTA_EXCEEDED,
+  SERVER_SHUTTING_DOWN,
+  SUCCESS,
+  TOPIC_NAME_INVALID,
+  UNSUPPORTED_PROTOCOL_VERSION,
+} from "../../wire/mqtt/codes.ts";
+import { writeConnack } from "../../wire/mqtt/connack.ts";
+import { type ConnectView, decodeConnect } from "../../wire/mqtt/connect.ts";
+import { propertiesBlockBytes } from "../../wire/mqtt/properties.ts";
+import {
+  ASSIGNED_CLIENT_IDENTIFIER,
+  MAXIMUM_PACKET_SIZE,
+  MAXIMUM_QOS,
+  RECEIVE_MAXIMUM,
+  SESSION_EXPIRY_INTERVAL,
+  SHARED_SUBSCRIPTION_AVAILABLE,
+} from "../../wire/mqtt/property-table.ts";
+import { refuseConnect } from "./close.ts";
+import type { Connection } from "./connection.ts";
+import { CONNECTED, LOGGING_IN, PENDING_ACKS_MAX } from "./states.ts";
+
+/** What a CONNECT asked for, kept until the login is decided. */
+export interface ConnectRequest {
+  readonly clientId: string;
+  readonly clientIdAssigned: boolean;
+  readonly cleanStart: boolean;
+  /** As asked for; 0 = ends with the connection. */
+  readonly expirySeconds: number;
+  readonly keepAliveSeconds: number;
+  /** 65,535 when absent. */
+  readonly receiveMaximum: number;
+  readonly will: Will | null;
+}
+
+/** @returns OK, or the reason to close without CONNACK */
+export function onConnect(connection: Connection, bytes: Buffer, at: number, end: number): number {
+  const { server, link } = connection;
+  const view = server.connectView;
+  const code = decodeConnect(bytes, at, end, view);
+  if (view.version !== 0) connection.version = view.version;
+  connection.frameVersion = view.version === MQTT_5 ? MQTT_5 : 4;
+  if (code !== OK) return refuseMalformed(connection, view, code);
+  const refusal = refusalOf(connection, view);
+  if (refusal !== SUCCESS) {
+    refuseConnect(connection, refusal);
+    return OK;
+  }
+  const clientIdAssigned = view.clientIdLength === 0;
+  const clientId = clientIdAssigned
+    ? `sluice-${randomBytes(9).toString("base64url")}`
+    : text(bytes, view.clientIdAt, view.clientIdLength);
+  const request: ConnectRequest = {
+    clientId,
+    clientIdAssigned,
+    cleanStart: view.cleanStart,
+    expirySeconds: expiryOf(connection, view),
+    keepAliveSeconds: view.keepAliveSeconds,
+    receiveMaximum: view.properties.receiveMaximum || 65_535,
+    will: willOf(bytes, view),
+  };
+  if (view.properties.maximumPacketSize > 0) connection.peerPacketBytesMax = view.properties.maximumPacketSize;
+  connection.request = request;
+  connection.state = LOGGING_IN;
+  // Packets that follow at once wait: until the login is decided nothing of this peer is looked at.
+  connection.pauseReading();
+  server.authority.authenticate(
+    {
+      clientId,
+      userName: view.hasUserName ? text(bytes, view.userNameAt, view.userNameLength) : null,
+      password: view.hasPassword
+        ? Buffer.from(bytes.subarray(view.passwordAt, view.passwordAt + view.passwordLength))
+        : null,
+      certificateName: link.certificateName,
+      loopback: link.loopback,
+      anonymous: connection.options.anonymous,
+    },
+    connection,
+  );
+  return OK;
+}
+
+/** The login is decided: session, CONNACK, and what waited. */
+export function finishConnect(connection: Connection, principal: Principal | null, reason: number): void {
+  const { server, link } = connection;
+  const { registry } = server.parts;
+  const request = connection.request as ConnectRequest;
+  connection.request = null;
+  if (principal === null) {
+    refuseConnect(connection, reason);
+    return;
+  }
+  const opened = registry.open(request.clientId, principal, request.cleanStart, request.expirySeconds);
+  if (opened === SESSIONS_FULL || opened === SESSION_FOREIGN) {
+    refuseConnect(connection, opened === SESSIONS_FULL ? QUOTA_EXCEEDED : NOT_AUTHORIZED);
+    return;
+  }
+  const { session, present } = opened;
+  connection.session = session;
+  connection.state = CONNECTED;
+  connection.keepAliveMs = request.keepAliveSeconds * 1000;
+  connection.startKeepAlive(0);
+
+  const properties = connackProperties(connection, request, session.expirySeconds);
+  const at = link.output.reserve(16 + propertiesBlockBytes(properties));
+  link.output.commit(writeConnack(link.output.buffer, at, connection.version, present, SUCCESS, properties));
+  server.parts.log.debug("mqtt-connected", {
+    remote: link.remote,
+    client: request.clientId,
+    user: principal.name,
+    version: connection.version,
+    present,
+  });
+  registry.attach(session, connection, request.receiveMaximum, request.will, present);
+  connection.resumeReading();
+}
+
+function connackProperties(connection: Connection, request: ConnectRequest, expirySeconds: number) {
+  if (connection.version !== MQTT_5) return null;
+  const properties = connection.server.properties;
+  properties.reset();
+  if (expirySeconds !== request.expirySeconds) properties.four(SESSION_EXPIRY_INTERVAL, expirySeconds);
+  properties.two(RECEIVE_MAXIMUM, PENDING_ACKS_MAX);
+  if (connection.options.maxQos < 2) properties.byte(MAXIMUM_QOS, connection.options.maxQos);
+  properties.four(MAXIMUM_PACKET_SIZE, connection.server.limits.maxPacketBytes);
+  if (request.clientIdAssigned) properties.string(ASSIGNED_CLIENT_IDENTIFIER, request.clientId);
+  properties.byte(SHARED_SUBSCRIPTION_AVAILABLE, 0);
+  return properties;
+}
+
+function refuseMalformed(connection: Connection, view: ConnectView, code: number): number {
+  // [MQTT311-3.1.4-1]: a CONNECT that breaks the rules is closed without CONNACK before 5.0; these three have a code.
+  const answers =
+    code === UNSUPPORTED_PROTOCOL_VERSION || code === CLIENT_IDENTIFIER_NOT_VALID || view.version === MQTT_5;
+  if (view.version === 0 || !answers) return code;
+  refuseConnect(connection, code);
+  return OK;
+}
+
+/** What the CONNECT asks for and cannot have. */
+function refusalOf(connection: Connection, view: ConnectView): number {
+  const { server, options } = connection;
+  if (server.stopping) return SERVER_SHUTTING_DOWN;
+  if (view.properties.authMethodLength > 0) return BAD_AUTHENTICATION_METHOD;
+  if (view.clientIdLength > server.limits.topicBytes) return CLIENT_IDENTIFIER_NOT_VALID;
+  if (!view.hasWill) return SUCCESS;
+  if (view.willQos > options.maxQos) return QOS_NOT_SUPPORTED;
+  return view.willTopicLength > server.limits.topicBytes ? TOPIC_NAME_INVALID : SUCCESS;
+}
+
+/** v3 knows only "ends with the connection" and "stays": it stays for as long as the gateway allows. */
+function expiryOf(connection: Connection, view: ConnectView): number {
+  if (connection.version === MQTT_5) return Math.max(view.properties.sessionExpirySeconds, 0);
+  return view.cleanStart ? 0 : connection.server.limits.sessionExpiryMaxMs / 1000;
+}
+
+/** A copy of the will, ready to be published. */
+function willOf(bytes: Buffer, view: ConnectView): Will | null {
+  if (!view.hasWill) return null;
+  const publication = new Publication();
+  const topic = text(bytes, view.willTopicAt, view.willTopicLength);
+  const payload = bytes.subarray(view.willPayloadAt, view.willPayloadAt + view.willPayloadLength);
+  publication.setParts(topic, payload, view.willQos, view.willRetain, willProperties(bytes, view));
+  publication.expirySeconds = view.willProperties.messageExpirySeconds;
+  return { publication, delaySeconds: Math.max(view.willProperties.willDelaySeconds, 0) };
+}
+
+/** Property id of the Will Delay Interval, which concerns the server and is not published. */
+const WILL_DELAY_INTERVAL = 0x18;
+
+/** The will's properties without the Will Delay Interval: one property of five bytes, at most once. */
+function willProperties(bytes: Buffer, view: ConnectView): Buffer {
+  const block = bytes.subarray(view.willPropertiesAt, view.willPropertiesAt + view.willPropertiesLength);
+  const at = view.willProperties.willDelayAt;
+  if (at < 0 || bytes[at - 1] !== WILL_DELAY_INTERVAL) return block;
+  const from = at - 1 - view.willPropertiesAt;
+  return Buffer.concat([block.subarray(0, from), block.subarray(from + 5)]);
+}
+
+function text(bytes: Buffer, at: number, length: number): string {
+  return bytes.toString("utf8", at, at + length);
+}

@@ -1,0 +1,26 @@
+/**
+ * DISCONNECT from the peer: it leaves in order, and in 5.0 may change how long its session stays, or ask for its will.
+ *
+ * @see MQTT 3.1.1 section 3.14, MQTT 5.0 section 3.14
+ */
+import type { Session } from "../../core/session.ts";
+import { DISCONNECT_WITH_WILL, OK, PROTOCOL_ERROR } from "../../wire/mqtt/codes.ts";
+import { decodeDisconnect } from "../../wire/mqtt/disconnect.ts";
+import { closeSilently } from "./close.ts";
+import type { Connection } from "./connection.ts";
+
+export function onDisconnect(connection: Connection, bytes: Buffer, at: number, end: number): number {
+  const { server } = connection;
+  const view = server.disconnectView;
+  const code = decodeDisconnect(bytes, at, end, connection.version, view);
+  if (code !== OK) return code;
+  const session = connection.session as Session;
+  const expirySeconds = view.sessionExpirySeconds;
+  if (expirySeconds >= 0) {
+    if (session.expirySeconds === 0 && expirySeconds > 0) return PROTOCOL_ERROR; // [MQTT5-3.14.2-2]
+    session.expirySeconds = Math.min(expirySeconds, server.limits.sessionExpiryMaxMs / 1000);
+  }
+  connection.sendWill = view.reasonCode === DISCONNECT_WITH_WILL;
+  closeSilently(connection, "disconnect");
+  return OK;
+}

@@ -1,0 +1,150 @@
+/**
+ * PUBLISH from the peer: checks, routes, and enters the acknowledgement it owes.
+ *
+ * @see MQTT 3.1.1 section 3.3, MQTT 5.0 section 3.3
+ */
+import { NO_SUBSCRIBERS, NO_WAITER, ROUTED, STORED_LATER } from "../../core/router.ts";
+import type { Session } from "../../core/session.ts";
+import {
+  MQTT_5,
+  NOT_AUTHORIZED,
+  OK,
+  PROTOCOL_ERROR,
+  PUBACK,
+  PUBREC,
+  QOS_NOT_SUPPORTED,
+  RECEIVE_MAXIMUM_EXCEEDED,
+  SUCCESS,
+  TOPIC_ALIAS_INVALID,
+  TOPIC_NAME_INVALID,
+} from "../../wire/mqtt/codes.ts";
+import { decodePublish, type PublishView } from "../../wire/mqtt/publish.ts";
+import type { Connection } from "./connection.ts";
+import { flushAcks } from "./send.ts";
+import { PENDING_ACKS_MAX } from "./states.ts";
+
+const SLASH = 0x2f;
+const DOLLAR = 0x24;
+
+/** @returns OK, HOLD, or the reason to close with */
+export function onPublish(
+  connection: Connection,
+  bytes: Buffer,
+  frameAt: number,
+  flags: number,
+  at: number,
+  end: number,
+): number {
+  const { server, version } = connection;
+  const view = server.publishView;
+  const code = decodePublish(bytes, flags, at, end, version, view);
+  if (code !== OK) return code;
+  if (view.qos > connection.options.maxQos) return QOS_NOT_SUPPORTED; // [MQTT5-3.2.2-11]
+  if (view.topicAlias !== 0 || view.topicLength === 0) return TOPIC_ALIAS_INVALID; // we announce no aliases
+  if (view.subscriptionIdentifiers) return PROTOCOL_ERROR; // [MQTT5-3.3.4-6]
+  if (view.topicLength > server.limits.topicBytes || tooDeep(bytes, view, server.limits.topicLevels))
+    return TOPIC_NAME_INVALID;
+  server.publishesIn.value++;
+
+  const p = server.publication;
+  p.bytes = bytes;
+  p.topicFrom = view.topicAt;
+  p.topicEnd = view.topicAt + view.topicLength;
+  p.propertiesFrom = view.propertiesAt;
+  p.propertiesEnd = view.propertiesAt + view.propertiesLength;
+  p.payloadFrom = view.payloadAt;
+  p.payloadEnd = view.payloadAt + view.payloadLength;
+  p.qos = view.qos;
+  p.retain = view.retain;
+  p.expirySeconds = view.messageExpirySeconds;
+  p.publisher = (connection.session as Session).slot;
+  p.frameVersion = connection.frameVersion;
+  p.frameFrom = frameAt;
+  p.frameEnd = end;
+
+  const allowed = isAllowed(connection, view, bytes);
+  if (view.qos === 0) {
+    if (allowed) server.router.publish(p, NO_WAITER, 0);
+    return OK;
+  }
+  return allowed ? publishAcknowledged(connection, view) : answer(connection, view, NOT_AUTHORIZED);
+}
+
+function publishAcknowledged(connection: Connection, view: PublishView): number {
+  const { server, acks } = connection;
+  const session = connection.session as Session;
+  if (acks.count >= PENDING_ACKS_MAX)
+    return connection.version === MQTT_5 ? RECEIVE_MAXIMUM_EXCEEDED : connection.hold();
+  if (view.qos === 2 && session.inbound.has(view.packetId)) return acknowledgeAgain(connection, session, view.packetId);
+  const token = acks.push(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
+  const result = server.router.publish(server.publication, connection, token);
+  const taken = result === ROUTED || result === NO_SUBSCRIBERS || result === STORED_LATER;
+  if (!taken && connection.version !== MQTT_5) {
+    acks.pop();
+    return connection.hold();
+  }
+  connection.release();
+  if (server.router.slowReceiver !== null) {
+    server.paused.add(connection, server.router.slowReceiver, server.limits.pauseMaxMs);
+    connection.pauseReading();
+  }
+  if (view.qos === 2 && taken) rememberInbound(connection, session, view.packetId, token, result);
+  else if (result !== STORED_LATER) acks.resolve(token, result);
+  flushAcks(connection);
+  return OK;
+}
+
+/** PUBREC says that payload and packet id are stored; the id goes into the same group as the message. */
+function rememberInbound(
+  connection: Connection,
+  session: Session,
+  packetId: number,
+  token: number,
+  result: number,
+): void {
+  const { store } = connection.server.parts;
+  session.inbound.add(packetId);
+  if (session.durable) store.putInbound(session.queue.id, packetId);
+  if (result === STORED_LATER) return;
+  if (session.durable) store.barrier(connection, token);
+  else connection.acks.resolve(token, result);
+}
+
+/** [MQTT311-4.3.3-2]: a repeated PUBLISH whose id was not released is acknowledged and goes no further. */
+function acknowledgeAgain(connection: Connection, session: Session, packetId: number): number {
+  const token = connection.acks.push(PUBREC, packetId);
+  if (session.durable) connection.server.parts.store.barrier(connection, token);
+  else connection.acks.resolve(token, SUCCESS);
+  flushAcks(connection);
+  return OK;
+}
+
+/** A refusal that the peer is told in 5.0; before it there is no word for it and the message counts as taken. */
+function answer(connection: Connection, view: PublishView, reason: number): number {
+  const token = connection.acks.push(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
+  connection.acks.resolve(token, connection.version === MQTT_5 ? reason : SUCCESS);
+  flushAcks(connection);
+  return OK;
+}
+
+function isAllowed(connection: Connection, view: PublishView, bytes: Buffer): boolean {
+  const { server } = connection;
+  // $SYS is the gateway's own.
+  if (bytes[view.topicAt] === DOLLAR && bytes.toString("latin1", view.topicAt, view.topicAt + 4) === "$SYS")
+    return refused(connection);
+  if (server.authority.open) return true;
+  const topic = bytes.toString("utf8", view.topicAt, view.topicAt + view.topicLength);
+  return server.authority.mayPublish((connection.session as Session).principal, topic) || refused(connection);
+}
+
+function refused(connection: Connection): false {
+  connection.server.parts.counters.counter("mqtt.publish.not_authorized").value++;
+  return false;
+}
+
+function tooDeep(bytes: Buffer, view: PublishView, levelsMax: number): boolean {
+  if (view.topicLength <= levelsMax) return false;
+  let levels = 1;
+  for (let i = view.topicAt; i < view.topicAt + view.topicLength; i++) if (bytes[i] === SLASH) levels++;
+  return levels > levelsMax;
+}

@@ -1,0 +1,37 @@
+/**
+ * PUBREL from the peer: it knows that we have the message; the id is free once that is stored.
+ *
+ * @see MQTT 3.1.1 section 3.6, MQTT 5.0 section 3.6
+ */
+import type { Session } from "../../core/session.ts";
+import { decodeAck } from "../../wire/mqtt/ack.ts";
+import {
+  OK,
+  PACKET_IDENTIFIER_NOT_FOUND,
+  PUBCOMP,
+  PUBREL,
+  RECEIVE_MAXIMUM_EXCEEDED,
+  SUCCESS,
+} from "../../wire/mqtt/codes.ts";
+import type { Connection } from "./connection.ts";
+import { flushAcks } from "./send.ts";
+import { PENDING_ACKS_MAX } from "./states.ts";
+
+export function onPubrel(connection: Connection, bytes: Buffer, flags: number, at: number, end: number): number {
+  const { server, acks } = connection;
+  const view = server.ackView;
+  const code = decodeAck(bytes, PUBREL, flags, at, end, connection.version, view);
+  if (code !== OK) return code;
+  if (acks.count >= 2 * PENDING_ACKS_MAX) return RECEIVE_MAXIMUM_EXCEEDED;
+  const session = connection.session as Session;
+  const token = acks.push(PUBCOMP, view.packetId);
+  const known = session.inbound.delete(view.packetId);
+  if (known && session.durable) {
+    server.parts.store.deleteInbound(session.queue.id, view.packetId);
+    server.parts.store.barrier(connection, token);
+  } else {
+    acks.resolve(token, known ? SUCCESS : PACKET_IDENTIFIER_NOT_FOUND);
+  }
+  flushAcks(connection);
+  return OK;
+}

@@ -1,0 +1,72 @@
+/**
+ * SUBSCRIBE: each filter is granted or refused on its own. For a session that outlives its connection SUBACK leaves
+ * once the subscriptions are stored.
+ *
+ * @see MQTT 3.1.1 section 3.8, MQTT 5.0 section 3.8
+ */
+import type { Session } from "../../core/session.ts";
+import { levelCount } from "../../core/topic.ts";
+import {
+  NEED_MORE,
+  NOT_AUTHORIZED,
+  OK,
+  QUOTA_EXCEEDED,
+  RECEIVE_MAXIMUM_EXCEEDED,
+  SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
+  SUBACK,
+  SUCCESS,
+  TOPIC_FILTER_INVALID,
+} from "../../wire/mqtt/codes.ts";
+import { decodeSubscribeHead, nextSubscription, type SubscribeView } from "../../wire/mqtt/subscribe.ts";
+import type { Connection } from "./connection.ts";
+import { flushAcks } from "./send.ts";
+import { PENDING_ACKS_MAX } from "./states.ts";
+
+/** Retain Handling values (MQTT 5.0 section 3.8.3.1). */
+const RETAIN_SEND_IF_NEW = 1;
+const RETAIN_DO_NOT_SEND = 2;
+
+export function onSubscribe(connection: Connection, bytes: Buffer, at: number, end: number): number {
+  const view = connection.server.subscribeView;
+  const code = decodeSubscribeHead(bytes, at, end, connection.version, view);
+  if (code !== OK) return code;
+  if (connection.acks.count >= 2 * PENDING_ACKS_MAX) return RECEIVE_MAXIMUM_EXCEEDED;
+  const session = connection.session as Session;
+  const { packetId } = view;
+  const codes: number[] = [];
+  for (;;) {
+    const next = nextSubscription(bytes, view);
+    if (next === NEED_MORE) break;
+    // The rules of 4.7 are part of the packet's form ([MQTT311-4.7.1-2]): a filter that breaks them closes.
+    if (next !== OK) return next;
+    codes.push(subscribe(connection, session, bytes, view));
+  }
+  const token = connection.acks.push(SUBACK, packetId);
+  connection.subackCodes ??= new Map();
+  connection.subackCodes.set(token, Uint8Array.from(codes));
+  if (session.durable) connection.server.parts.store.barrier(connection, token);
+  else connection.acks.resolve(token, SUCCESS);
+  flushAcks(connection);
+  session.feed.pump();
+  return OK;
+}
+
+/** @returns the reason code of one filter: granted QoS, or why not */
+function subscribe(connection: Connection, session: Session, bytes: Buffer, view: SubscribeView): number {
+  const { server } = connection;
+  const { registry, authority } = server.parts;
+  const filter = bytes.toString("utf8", view.filterAt, view.filterAt + view.filterLength);
+  if (view.shared) return SHARED_SUBSCRIPTIONS_NOT_SUPPORTED;
+  if (view.filterLength > server.limits.topicBytes || levelCount(filter) > server.limits.topicLevels)
+    return TOPIC_FILTER_INVALID;
+  if (!authority.maySubscribe(session.principal, filter)) return NOT_AUTHORIZED;
+  const granted = Math.min(view.qos, connection.options.maxQos);
+  const options =
+    granted | (view.noLocal ? 0x04 : 0) | (view.retainAsPublished ? 0x08 : 0) | (view.retainHandling << 4);
+  const entered = registry.subscribe(session, { filter, options, subscriptionId: view.subscriptionIdentifier });
+  if (entered === null) return QUOTA_EXCEEDED;
+  const sendsRetained =
+    view.retainHandling === RETAIN_SEND_IF_NEW ? entered.isNew : view.retainHandling !== RETAIN_DO_NOT_SEND;
+  if (sendsRetained) session.feed.add(filter, granted, view.subscriptionIdentifier);
+  return granted;
+}

@@ -1,0 +1,107 @@
+/**
+ * What all MQTT conversations of a gateway share: the rooms below, limits, counters, and the views that decoders fill
+ * (one packet is handled to its end before the next, so one of each is enough).
+ */
+import type { Counter, Counters } from "../../base/counters.ts";
+import type { Log } from "../../base/log.ts";
+import type { TimerWheel } from "../../base/timer-wheel.ts";
+import type { Authority, Store, TimeSource } from "../../core/ports.ts";
+import { Publication } from "../../core/publication.ts";
+import type { Router } from "../../core/router.ts";
+import type { SessionRegistry } from "../../core/session-registry.ts";
+import type { Link } from "../../transport/link.ts";
+import { AckView } from "../../wire/mqtt/ack.ts";
+import { ConnectView } from "../../wire/mqtt/connect.ts";
+import { DisconnectView } from "../../wire/mqtt/disconnect.ts";
+import { FrameHeader } from "../../wire/mqtt/frame.ts";
+import { PropertiesWriter } from "../../wire/mqtt/properties.ts";
+import { PublishView } from "../../wire/mqtt/publish.ts";
+import { SubscribeView } from "../../wire/mqtt/subscribe.ts";
+import { UnsubscribeView } from "../../wire/mqtt/unsubscribe.ts";
+import { Connection } from "./connection.ts";
+import { PausedReaders } from "./paused-readers.ts";
+
+export interface MqttLimits {
+  readonly maxPacketBytes: number;
+  readonly outputBytes: number;
+  readonly pauseMaxMs: number;
+  readonly refusalHoldMs: number;
+  readonly topicLevels: number;
+  readonly topicBytes: number;
+  readonly sessionExpiryMaxMs: number;
+  readonly inflight: number;
+}
+
+/** What a listener adds to the common rules. */
+export interface MqttListenerOptions {
+  readonly maxQos: number;
+  readonly anonymous: "never" | "loopback" | "always" | null;
+}
+
+export interface MqttParts {
+  readonly router: Router;
+  readonly registry: SessionRegistry;
+  readonly authority: Authority;
+  readonly store: Store;
+  readonly time: TimeSource;
+  readonly wheel: TimerWheel;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly limits: MqttLimits;
+}
+
+export class MqttServer {
+  readonly parts: MqttParts;
+  readonly limits: MqttLimits;
+  readonly router: Router;
+  readonly authority: Authority;
+  readonly paused: PausedReaders;
+  /** Bytes held in incomplete or held packets now. */
+  inputBytes = 0;
+  readonly connections = new Set<Connection>();
+  stopping = false;
+
+  // Scratch: filled and read within one packet.
+  readonly header = new FrameHeader();
+  readonly publishView = new PublishView();
+  readonly ackView = new AckView();
+  readonly connectView = new ConnectView();
+  readonly subscribeView = new SubscribeView();
+  readonly unsubscribeView = new UnsubscribeView();
+  readonly disconnectView = new DisconnectView();
+  readonly properties = new PropertiesWriter();
+  readonly publication = new Publication();
+
+  readonly publishesIn: Counter;
+  readonly publishesOut: Counter;
+  readonly bytesOut: Counter;
+  readonly tooLarge: Counter;
+  readonly held: Counter;
+
+  constructor(parts: MqttParts) {
+    this.parts = parts;
+    this.limits = parts.limits;
+    this.router = parts.router;
+    this.authority = parts.authority;
+    this.paused = new PausedReaders(parts.counters);
+    this.publishesIn = parts.counters.counter("mqtt.publish.received");
+    this.publishesOut = parts.counters.counter("mqtt.publish.sent");
+    this.bytesOut = parts.counters.counter("mqtt.publish.bytes_sent");
+    this.tooLarge = parts.counters.counter("mqtt.publish.too_large");
+    this.held = parts.counters.counter("mqtt.publish.held");
+    parts.counters.gauge("mqtt.connections", () => this.connections.size);
+    parts.counters.gauge("mqtt.input_bytes", () => this.inputBytes);
+  }
+
+  /** Begins a conversation. */
+  accept(link: Link, options: MqttListenerOptions): void {
+    this.connections.add(new Connection(this, link, options));
+  }
+
+  /** Says goodbye to all (0x8B in 5.0). */
+  stop(): void {
+    this.stopping = true;
+    for (const connection of [...this.connections]) connection.stop();
+    this.paused.stop();
+  }
+}

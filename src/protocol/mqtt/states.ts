@@ -1,0 +1,16 @@
+/** States of a conversation, answers of packet handlers, and the named limits of this room. */
+
+export const WAITING_FOR_CONNECT = 0;
+export const LOGGING_IN = 1;
+export const CONNECTED = 2;
+export const CLOSED = 3;
+
+/** A handler's answer: the packet stays, and is looked at again after `resumeReading`. */
+export const HOLD = -100;
+
+/** Bytes of incomplete or held packets of all connections together; who goes beyond is closed. */
+export const INPUT_BYTES_MAX = 2 * 1024 * 1024;
+/** Acknowledgements a connection may owe: Receive Maximum in 5.0; before it, reading stops until some have left. */
+export const PENDING_ACKS_MAX = 1024;
+/** Time a connection may take to send its CONNECT. */
+export const CONNECT_DEADLINE_MS = 10_000;
