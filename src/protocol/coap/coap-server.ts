@@ -1,0 +1,199 @@
+/**
+ * The request layer of one listener: finds the resource, asks who is there, hands over. One per listener; its message
+ * layer is `endpoint.ts`.
+ */
+import type { Clock } from "../../base/clock.ts";
+import type { Counters } from "../../base/counters.ts";
+import type { Random } from "../../base/random.ts";
+import type { TimerWheel } from "../../base/timer-wheel.ts";
+import type { Line } from "../../config/budget.ts";
+import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } from "../../core/ports.ts";
+import { BAD_OPTION, METHOD_NOT_ALLOWED, NOT_FOUND, PROXYING_NOT_SUPPORTED } from "../../wire/coap/codes.ts";
+import { decodeRequest, REQUEST_OK, RequestView } from "../../wire/coap/request.ts";
+import { CoreResource } from "./core-resource.ts";
+import { CoapEndpoint, REPLIES_MAX } from "./endpoint.ts";
+import { EXCHANGE_BYTES, EXCHANGE_LIMITS } from "./exchange-table.ts";
+import { HealthResource } from "./health-resource.ts";
+import { refuseBusy, refuseLogin, refuseStored } from "./refusal.ts";
+import type { Reply, RequestHandler } from "./reply.ts";
+import type { Resource } from "./resource.ts";
+import { type Publisher, type RetainedValues, type TopicLimitsAndSize, TopicResource } from "./topic-resource.ts";
+
+export interface CoapParts {
+  readonly router: Publisher;
+  readonly retained: RetainedValues;
+  readonly authority: Pick<Authority, "authenticate" | "mayPublish" | "mayRead">;
+  readonly health: () => StoreHealth;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly random: Random;
+  readonly counters: Counters;
+  readonly limits: TopicLimitsAndSize;
+}
+
+/** What a listener sets for itself. */
+export interface CoapListenerOptions {
+  readonly anonymous: "never" | "loopback" | "always" | null;
+  readonly maxQos: 0 | 1 | 2;
+}
+
+/** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
+export const LOGIN_BYTES_MAX = 256 * 1024;
+/** Estimated bytes of a reply: record, timer, separate response in flight. */
+const REPLY_BYTES = 512 + 1152;
+
+/** Answers CoAP on one datagram port, from construction to `close`. */
+export class CoapServer implements RequestHandler {
+  readonly endpoint: CoapEndpoint;
+  readonly #authority: Pick<Authority, "authenticate">;
+  readonly #anonymous: CoapListenerOptions["anonymous"];
+  readonly #view = new RequestView();
+  readonly #topics: Resource;
+  readonly #publishTopics: Resource;
+  readonly #health: Resource;
+  readonly #core: Resource;
+  /** The reply whose request `#view` holds; null outside of `onRequest`. */
+  #current: Reply | null = null;
+  #loginBytes = 0;
+
+  constructor(port: DatagramPort, parts: CoapParts, options: CoapListenerOptions) {
+    this.#authority = parts.authority;
+    this.#anonymous = options.anonymous;
+    this.#topics = new TopicResource(parts, 1, true, options.maxQos);
+    this.#publishTopics = new TopicResource(parts, 2, false, options.maxQos);
+    this.#health = new HealthResource(parts.health);
+    this.#core = new CoreResource();
+    this.endpoint = new CoapEndpoint(port, this, parts);
+  }
+
+  close(): void {
+    this.endpoint.close();
+  }
+
+  onRequest(reply: Reply, datagram: Buffer): void {
+    const view = this.#view;
+    const problem = decodeRequest(datagram, view);
+    if (problem !== REQUEST_OK) {
+      refuseRequest(reply, problem);
+      return;
+    }
+    const resource = this.#find(view);
+    if (resource === null) {
+      reply.refuse(NOT_FOUND, "no such resource");
+    } else if ((resource.methods & (1 << view.code)) === 0) {
+      reply.refuse(METHOD_NOT_ALLOWED, "not a method of this resource");
+    } else if (!resource.guarded) {
+      resource.handle(view, reply, NOBODY);
+    } else {
+      this.#logIn(reply, datagram);
+    }
+  }
+
+  /** Asks the authority; when it does not know at once, the request is kept until it does. */
+  #logIn(reply: Reply, datagram: Buffer): void {
+    reply.awaited++;
+    reply.loggingIn = true;
+    this.#current = reply;
+    this.#authority.authenticate(loginOf(this.#view, reply, this.#anonymous), reply);
+    this.#current = null;
+    if (!reply.loggingIn) return;
+    if (this.#loginBytes + datagram.length > LOGIN_BYTES_MAX) {
+      refuseBusy(reply, "too many logins under way");
+      return;
+    }
+    this.#loginBytes += datagram.length;
+    reply.datagram = Buffer.from(datagram);
+  }
+
+  onLogin(reply: Reply, principal: Principal | null, reason: number): void {
+    if (reply !== this.#current) {
+      const datagram = reply.datagram;
+      if (datagram === null) return; // refused while it waited
+      reply.datagram = null;
+      this.#loginBytes -= datagram.length;
+      decodeRequest(datagram, this.#view);
+    }
+    if (principal === null) refuseLogin(reply, reason);
+    else this.#find(this.#view)?.handle(this.#view, reply, principal);
+  }
+
+  onStored(reply: Reply, reason: number): void {
+    refuseStored(reply, reason);
+  }
+
+  #find(view: RequestView): Resource | null {
+    const path = view.path;
+    if (path[0] === "ps" && path.length > 1) return this.#topics;
+    if (path[0] === "mqtt" && path[1] === "publish" && path.length > 2) return this.#publishTopics;
+    if (path[0] === "health" && path.length === 1) return this.#health;
+    if (path[0] === ".well-known" && path[1] === "core" && path.length === 2) return this.#core;
+    return null;
+  }
+}
+
+/** RFC 7252 section 5.4.1: a NON with a critical option that is not understood is rejected, which for a NON is silence. */
+function refuseRequest(reply: Reply, code: number): void {
+  if (code === BAD_OPTION && !reply.confirmable) reply.ignore();
+  else if (code === BAD_OPTION) reply.refuse(code, "a critical option is not supported or not valid");
+  else if (code === PROXYING_NOT_SUPPORTED) reply.refuse(code, "no proxy");
+  else reply.refuse(code, "an option's value is not valid");
+}
+
+/** EMQX's and FluxMQ's query keys. */
+function loginOf(view: RequestView, reply: Reply, anonymous: CoapListenerOptions["anonymous"]): LoginRequest {
+  const login: LoginRequest = {
+    clientId: "",
+    userName: null,
+    password: null,
+    certificateName: reply.identity,
+    loopback: isLoopback(reply.address),
+    anonymous,
+  };
+  for (const argument of view.query) {
+    const equals = argument.indexOf("=");
+    if (equals <= 0) continue;
+    const value = argument.slice(equals + 1);
+    switch (argument.slice(0, equals)) {
+      case "clientid":
+      case "client_id":
+        login.clientId = value;
+        break;
+      case "username":
+      case "u":
+        login.userName = value;
+        break;
+      case "password":
+      case "p":
+      case "token":
+      case "authorization":
+        login.password = Buffer.from(value);
+        break;
+    }
+  }
+  if (login.clientId === "") login.clientId = `coap:${reply.address}:${reply.port}`;
+  return login;
+}
+
+function isLoopback(address: string): boolean {
+  return address === "::1" || address.startsWith("127.") || address.startsWith("::ffff:127.");
+}
+
+const NOBODY: Principal = { name: "", clientId: "" };
+
+/** Worst case of `listeners` CoAP listeners. */
+export function budget(listeners: number): Line[] {
+  if (listeners === 0) return [];
+  const { exchangesMax, responseBytesMax } = EXCHANGE_LIMITS;
+  return [
+    {
+      owner: "coap exchanges",
+      bytes: listeners * (exchangesMax * EXCHANGE_BYTES + responseBytesMax),
+      how: `${listeners} listeners x (${exchangesMax} exchanges x ${EXCHANGE_BYTES} B + ${responseBytesMax} B of answers)`,
+    },
+    {
+      owner: "coap requests under way",
+      bytes: listeners * (REPLIES_MAX * REPLY_BYTES + LOGIN_BYTES_MAX),
+      how: `${listeners} listeners x (${REPLIES_MAX} x ${REPLY_BYTES} B + ${LOGIN_BYTES_MAX} B of logins)`,
+    },
+  ];
+}

@@ -1,0 +1,193 @@
+/** A CoAP listener on a fake port, with a clock that the test moves and a store that answers when the test says so. */
+import { generate, type Packet, parse } from "coap-packet";
+import { ManualClock } from "../../../../src/base/clock.ts";
+import { Counters } from "../../../../src/base/counters.ts";
+import { seededRandom } from "../../../../src/base/random.ts";
+import { TimerWheel } from "../../../../src/base/timer-wheel.ts";
+import { type Message, messageOf } from "../../../../src/core/message.ts";
+import { fillPublication, PublishOptions } from "../../../../src/core/plain-publish.ts";
+import type {
+  DatagramHandler,
+  DatagramPort,
+  LoginRequest,
+  LoginWaiter,
+  Principal,
+  StoreHealth,
+  StoreWaiter,
+} from "../../../../src/core/ports.ts";
+import { Publication } from "../../../../src/core/publication.ts";
+import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
+import { type CoapListenerOptions, CoapServer } from "../../../../src/protocol/coap/coap-server.ts";
+
+export interface Sent {
+  bytes: Buffer;
+  address: string;
+  port: number;
+}
+
+export class FakePort implements DatagramPort {
+  readonly address = "127.0.0.1";
+  readonly port = 5683;
+  handler: DatagramHandler | null = null;
+  readonly sent: Sent[] = [];
+
+  send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean {
+    this.sent.push({ bytes: Buffer.from(bytes.subarray(from, end)), address, port });
+    return true;
+  }
+
+  close(): void {}
+}
+
+export interface Published {
+  topic: string;
+  payload: string;
+  qos: number;
+  retain: boolean;
+  expirySeconds: number;
+  message: Message;
+}
+
+export interface Response {
+  code: string;
+  type: "CON" | "NON" | "ACK" | "RST";
+  messageId: number;
+  token: string;
+  payload: string;
+  options: Map<string, Buffer>;
+}
+
+export class Harness {
+  readonly clock = new ManualClock();
+  readonly wheel = new TimerWheel(this.clock, 50);
+  readonly counters = new Counters();
+  readonly port = new FakePort();
+  readonly published: Published[] = [];
+  readonly waiters: StoreWaiter[] = [];
+  readonly retainedValues = new Map<string, Message>();
+  readonly logins: LoginRequest[] = [];
+  readonly loginWaiters: LoginWaiter[] = [];
+  readonly limits = { topicLevels: 8, topicBytes: 64, maxPacketBytes: 2048 };
+  health: StoreHealth = "ok";
+  /** What `router.publish` answers. */
+  outcome = ROUTED;
+  loginsWait = false;
+  readable = true;
+  writable = true;
+  readonly server: CoapServer;
+  #messageId = 0;
+
+  constructor(options: CoapListenerOptions = { anonymous: null, maxQos: 2 }) {
+    this.server = new CoapServer(
+      this.port,
+      {
+        router: { publish: (publication, waiter) => this.#publish(publication, waiter) },
+        retained: this.retained(),
+        authority: {
+          authenticate: (login, waiter) => this.#authenticate(login, waiter),
+          mayPublish: () => this.writable,
+          mayRead: () => this.readable,
+        },
+        health: () => this.health,
+        clock: this.clock,
+        wheel: this.wheel,
+        random: seededRandom(1),
+        counters: this.counters,
+        limits: this.limits,
+      },
+      options,
+    );
+  }
+
+  retained(): { get(topic: string): Message | undefined } {
+    return this.retainedValues;
+  }
+
+  #publish(publication: Publication, waiter: StoreWaiter): number {
+    this.published.push({
+      topic: publication.topic,
+      payload: publication.bytes.toString("utf8", publication.payloadFrom, publication.payloadEnd),
+      qos: publication.qos,
+      retain: publication.retain,
+      expirySeconds: publication.expirySeconds,
+      message: messageOf(publication, this.clock.wallMs()),
+    });
+    if (this.outcome === STORED_LATER) this.waiters.push(waiter);
+    return this.outcome;
+  }
+
+  #authenticate(login: LoginRequest, waiter: LoginWaiter): void {
+    this.logins.push(login);
+    if (this.loginsWait) this.loginWaiters.push(waiter);
+    else if (login.password !== null && login.password.toString() !== "secret") waiter.onLogin(null, 0x86);
+    else waiter.onLogin(principalOf(login), 0);
+  }
+
+  retain(topic: string, payload: string | Buffer, mediaType: string | null = null, expirySeconds = -1): void {
+    const publication = new Publication();
+    const options = new PublishOptions();
+    options.retain = true;
+    options.expirySeconds = expirySeconds;
+    fillPublication(publication, topic, Buffer.from(payload), options, mediaType);
+    this.retainedValues.set(topic, messageOf(publication, this.clock.wallMs()));
+  }
+
+  advance(ms: number): void {
+    for (let rest = ms; rest > 0; rest -= 50) {
+      this.clock.advance(Math.min(50, rest));
+      this.wheel.tick();
+    }
+  }
+
+  receive(bytes: Buffer, address = "192.0.2.7", port = 40_000): void {
+    this.port.handler?.onDatagram(bytes, address, port, null);
+  }
+
+  /** Sends a request and takes what was sent within the call. */
+  request(packet: Packet, path: string, address?: string, port?: number): Response[] {
+    const from = this.port.sent.length;
+    this.receive(requestOf({ messageId: ++this.#messageId, confirmable: true, ...packet }, path), address, port);
+    return this.port.sent.slice(from).map((sent) => responseOf(sent.bytes));
+  }
+
+  /** The one response to it. */
+  ask(packet: Packet, path: string): Response {
+    const responses = this.request(packet, path);
+    if (responses.length !== 1) throw new Error(`${responses.length} responses`);
+    return responses[0] as Response;
+  }
+
+  /** What has been sent since the last call of `take`. */
+  take(): Response[] {
+    return this.port.sent.splice(0).map((sent) => responseOf(sent.bytes));
+  }
+}
+
+export function principalOf(login: LoginRequest): Principal {
+  return { name: login.userName ?? "", clientId: login.clientId };
+}
+
+/** @param path as in a URI, with an optional query; segments and arguments are percent-decoded */
+export function requestOf(packet: Packet, path: string): Buffer {
+  const [segments, query] = path.split("?") as [string, string | undefined];
+  const options = [...(packet.options ?? [])];
+  for (const segment of segments.split("/").slice(1)) {
+    options.push({ name: "Uri-Path", value: Buffer.from(decodeURIComponent(segment)) });
+  }
+  for (const argument of query?.split("&") ?? []) {
+    options.push({ name: "Uri-Query", value: Buffer.from(decodeURIComponent(argument)) });
+  }
+  return generate({ code: "GET", ...packet, options }, 65_000);
+}
+
+export function responseOf(bytes: Buffer): Response {
+  const packet = parse(bytes);
+  return {
+    code: packet.code,
+    type: packet.confirmable ? "CON" : packet.ack ? "ACK" : packet.reset ? "RST" : "NON",
+    messageId: packet.messageId,
+    token: packet.token.toString("hex"),
+    payload: packet.payload.toString(),
+    options: new Map(packet.options.map((option) => [String(option.name), option.value])),
+  };
+}
