@@ -22,7 +22,7 @@ function message(payload: string, mediaType: string | null, expirySeconds = -1) 
 }
 
 test("a topic is refused in words on one side of each limit and taken on the other", () => {
-  for (const topic of ["a", "a/b/c", "1234567890", "été/été", "/", "a b"])
+  for (const topic of ["a", "a/b/c", "1234567890", "été/é", "/", "a b"])
     assert.equal(topicProblem(topic, LIMITS), null);
   for (const topic of ["", "a/+", "#", "a\0", "$SYS/a", "12345678901", "ééééé1", "a/b/c/d", "\ud800"]) {
     assert.equal(typeof topicProblem(topic, LIMITS), "string", JSON.stringify(topic));
