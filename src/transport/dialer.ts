@@ -1,0 +1,169 @@
+/**
+ * Connections that we open: name look-up (one at a time in the process, since a dead resolver blocks one of libuv's
+ * four threads for seconds), TCP, TLS where wanted, all under one deadline.
+ */
+import { type LookupAddress, lookup } from "node:dns";
+import { connect, isIP, type Socket, type TcpNetConnectOpts } from "node:net";
+import { Semaphore } from "../base/semaphore.ts";
+import type { Link } from "./link.ts";
+import { addressAndPort } from "./peer-address.ts";
+import { describeError } from "./socket-error.ts";
+import { SocketLink } from "./socket-link.ts";
+import type { Transport } from "./transport.ts";
+
+/** Paths of PEM files, read anew for each connection. */
+export interface TlsClientOptions {
+  /** null = the authorities that node trusts. */
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly alpn: readonly string[];
+  /** The name that the server's certificate must carry, sent as SNI; null = the host. */
+  readonly servername: string | null;
+}
+
+export interface DialTarget {
+  readonly host: string;
+  readonly port: number;
+  /** null = plain TCP. */
+  readonly tls: TlsClientOptions | null;
+  /** Local address to leave from. */
+  readonly bindAddress?: string | null;
+  /** For everything together. */
+  readonly timeoutMs: number;
+}
+
+export interface Dialing {
+  /** Gives up; neither callback is called afterwards. No effect once one has been. */
+  cancel(): void;
+}
+
+/**
+ * Calls exactly one of the two, never from within the call itself. The link reads nothing before its handler is set.
+ * The error's message begins with host and port.
+ */
+export type Dial = (target: DialTarget, onLink: (link: Link) => void, onError: (error: Error) => void) => Dialing;
+
+export class DialError extends Error {
+  override readonly name = "DialError";
+}
+
+const lookups = new Semaphore(1);
+const KEEP_ALIVE_DELAY_MS = 60_000;
+
+export function createDial(transport: Transport): Dial {
+  return (target, onLink, onError) => {
+    const attempt = new Attempt(transport, target, onLink, onError);
+    void attempt.run();
+    return attempt;
+  };
+}
+
+class Attempt implements Dialing {
+  readonly #transport: Transport;
+  readonly #target: DialTarget;
+  readonly #onLink: (link: Link) => void;
+  readonly #onError: (error: Error) => void;
+  readonly #timeout: NodeJS.Timeout;
+  #stage = "looking up the name";
+  #socket: Socket | null = null;
+  #over = false;
+
+  constructor(transport: Transport, target: DialTarget, onLink: (link: Link) => void, onError: (error: Error) => void) {
+    this.#transport = transport;
+    this.#target = target;
+    this.#onLink = onLink;
+    this.#onError = onError;
+    this.#timeout = setTimeout(
+      () => this.#fail(`timed out after ${target.timeoutMs} ms, ${this.#stage}`),
+      target.timeoutMs,
+    );
+  }
+
+  cancel(): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#socket?.destroy();
+  }
+
+  async run(): Promise<void> {
+    try {
+      const addresses = await this.#resolve();
+      if (this.#over) return;
+      this.#stage = "connecting";
+      await this.#connect(addresses);
+    } catch (error) {
+      this.#fail(describeError(error));
+    }
+  }
+
+  /** Addresses in the system's order of preference; only those that `bindAddress` can reach. */
+  async #resolve(): Promise<LookupAddress[]> {
+    const { host, bindAddress } = this.#target;
+    const literal = isIP(host);
+    // Also puts the callbacks off to a later tick.
+    const all = await (literal === 0
+      ? lookups.run(() => (this.#over ? Promise.resolve([]) : lookUp(host)))
+      : Promise.resolve([{ address: host, family: literal }]));
+    const family = isIP(bindAddress ?? "");
+    const usable = family === 0 ? all : all.filter((entry) => entry.family === family);
+    if (usable.length === 0 && !this.#over) throw new DialError(`no address that ${bindAddress} can reach`);
+    return usable;
+  }
+
+  async #connect(addresses: LookupAddress[]): Promise<void> {
+    const { host, port, tls, bindAddress } = this.#target;
+    const options: TcpNetConnectOpts = {
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+      autoSelectFamily: addresses.length > 1,
+      lookup: (_name, { all }, callback) => {
+        const [first] = addresses;
+        if (all || first === undefined) callback(null, addresses);
+        else callback(null, first.address, first.family);
+      },
+    };
+    if (bindAddress) options.localAddress = bindAddress;
+    const connectTls = tls === null ? null : (await import("./tls-client.ts")).connectTls;
+    if (this.#over) return;
+    const socket = tls === null || connectTls === null ? connect(options) : connectTls(options, tls);
+    this.#socket = socket;
+    const onSocketError = (error: Error) => this.#fail(describeError(error));
+    const onSocketClose = () => this.#fail("closed by peer");
+    socket.on("error", onSocketError);
+    socket.on("close", onSocketClose);
+    if (tls !== null) socket.once("connect", () => (this.#stage = "in the TLS handshake"));
+    socket.once(tls === null ? "connect" : "secureConnect", () => {
+      if (this.#over) return;
+      this.#finish();
+      const link = new SocketLink(socket, this.#transport, null);
+      socket.off("error", onSocketError);
+      socket.off("close", onSocketClose);
+      this.#onLink(link);
+    });
+  }
+
+  #fail(words: string): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#socket?.destroy();
+    this.#onError(new DialError(`${addressAndPort(this.#target.host, this.#target.port)}: ${words}`));
+  }
+
+  #finish(): void {
+    this.#over = true;
+    clearTimeout(this.#timeout);
+  }
+}
+
+function lookUp(host: string): Promise<LookupAddress[]> {
+  return new Promise((resolve, reject) => {
+    lookup(host, { all: true }, (error, addresses) => {
+      if (error === null) resolve(addresses);
+      else reject(error);
+    });
+  });
+}

@@ -1,0 +1,49 @@
+/**
+ * One byte stream to one peer, whatever carries it: what conversations (MQTT, later AMQP) see of the transport.
+ */
+import type { Output } from "./output.ts";
+
+export interface Link {
+  /** For logs: "127.0.0.1:5123", "[::1]:5123" or "unix". */
+  readonly remote: string;
+  /** Without the port; "unix" for a unix socket. */
+  readonly remoteAddress: string;
+  /** Loopback address or unix socket. */
+  readonly loopback: boolean;
+  /** CN of a verified client certificate; null = none. */
+  readonly certificateName: string | null;
+  readonly output: Output;
+  /** Set by whoever accepted; bytes that arrive before that are not read. */
+  handler: LinkHandler;
+  /** Stops reading; no effect on a paused link. */
+  pause(): void;
+  /** Reads on; no effect on a link that is not paused. */
+  resume(): void;
+  readonly paused: boolean;
+  /** Sends what is in the output, then closes; what arrives meanwhile is not read. Destroys after 2 s. */
+  end(): void;
+  /** Closes at once; what is in the output is lost. */
+  destroy(): void;
+}
+
+/** None of these is called from within a call that the handler makes into the link or its output. */
+export interface LinkHandler {
+  /** @param chunk valid until it returns */
+  onData(chunk: Buffer): void;
+  /** Exactly once, last. @param error null after an orderly close by either side, otherwise what happened in words */
+  onClose(error: string | null): void;
+  /** Everything handed to the socket has been taken by the kernel: at the end of a turn that wrote, or later. */
+  onDrain(): void;
+}
+
+export type Accept = (link: Link) => void;
+
+/** The handler of a link that nobody has taken yet. */
+export const NO_HANDLER: LinkHandler = {
+  onData() {},
+  onClose() {},
+  onDrain() {},
+};
+
+/** Ms that `Link.end` gives the peer to take the rest. */
+export const END_DEADLINE_MS = 2000;

@@ -1,0 +1,185 @@
+/**
+ * A link over a node socket: TCP, TLS, unix. The listeners are shared functions that find their link in the socket
+ * (`this`), so that a connection costs no closures; the packet path is socket -> onData -> handler and
+ * output -> write -> socket.
+ */
+import type { Socket } from "node:net";
+import { type Expirable, Timer } from "../base/timer-wheel.ts";
+import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
+import { Output, type OutputOwner, type Writer } from "./output.ts";
+import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
+import { describeError } from "./socket-error.ts";
+import type { Transport } from "./transport.ts";
+
+const LINK = Symbol("link");
+interface LinkedSocket extends Socket {
+  [LINK]: SocketLink;
+}
+
+const OPEN = 0;
+/** `end` was called, or the peer's FIN has arrived: what is in the output goes out, nothing comes in. */
+const ENDING = 1;
+const CLOSED = 2;
+
+const NOTHING = Buffer.alloc(0);
+
+export class SocketLink implements Link, Writer, OutputOwner, Expirable {
+  readonly remoteAddress: string;
+  readonly loopback: boolean;
+  readonly certificateName: string | null;
+  readonly output: Output;
+  readonly #socket: LinkedSocket;
+  readonly #transport: Transport;
+  /** -1 for a unix socket. */
+  readonly #remotePort: number;
+  #handler: LinkHandler = NO_HANDLER;
+  #state = OPEN;
+  #paused = false;
+  #error: string | null = null;
+  #deadline: Timer | null = null;
+  /** Made when the socket is first too slow; always there for TLS, which never takes bytes at once. */
+  #onTaken: (() => void) | null = null;
+
+  /** @param socket connected, with nobody listening for data */
+  constructor(socket: Socket, transport: Transport, certificateName: string | null) {
+    const address = socket.remoteAddress;
+    this.remoteAddress = address === undefined ? "unix" : plainAddress(address);
+    this.loopback = address === undefined || isLoopback(this.remoteAddress);
+    this.#remotePort = socket.remotePort ?? -1;
+    this.certificateName = certificateName;
+    this.output = new Output(transport.flusher, this, this);
+    this.#transport = transport;
+    this.#socket = socket as LinkedSocket;
+    this.#socket[LINK] = this;
+    socket.on("error", onError);
+    socket.on("close", onClose);
+    // Before node's own, which ends writing: what is in the output goes to the socket first.
+    socket.prependListener("end", onEnd);
+  }
+
+  get remote(): string {
+    return this.#remotePort < 0 ? this.remoteAddress : addressAndPort(this.remoteAddress, this.#remotePort);
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  get handler(): LinkHandler {
+    return this.#handler;
+  }
+
+  set handler(handler: LinkHandler) {
+    const first = this.#handler === NO_HANDLER;
+    this.#handler = handler;
+    if (!first) return;
+    this.#socket.on("data", onData);
+    if (!this.#paused) this.#socket.resume();
+  }
+
+  pause(): void {
+    if (this.#paused || this.#state !== OPEN) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#state !== OPEN) return;
+    this.#beginEnding();
+    if (this.output.pendingBytes === 0) this.#socket.end();
+    // Unread bytes would turn our FIN into a RST, and the peer would never see our last packet.
+    this.resume();
+  }
+
+  destroy(): void {
+    if (this.#state === CLOSED) return;
+    this.#state = CLOSED;
+    this.output.drop();
+    this.#socket.destroy();
+  }
+
+  // ---- Writer ------------------------------------------------------------------------------------------------
+
+  write(bytes: Buffer): void {
+    const socket = this.#socket;
+    socket.write(bytes);
+    // Rare, so the callback hangs on an empty write behind the bytes instead of costing every write a tick.
+    if (socket.writableLength > 0) socket.write(NOTHING, this.#takenCallback());
+  }
+
+  get writableLength(): number {
+    return this.#socket.writableLength;
+  }
+
+  #takenCallback(): () => void {
+    this.#onTaken ??= () => this.output.onTaken();
+    return this.#onTaken;
+  }
+
+  // ---- OutputOwner -------------------------------------------------------------------------------------------
+
+  onEmpty(): void {
+    if (this.#state === OPEN) this.#handler.onDrain();
+    else if (this.#state === ENDING) this.#socket.end();
+  }
+
+  onOverflow(): void {
+    this.#error ??= "output overflow: the peer reads too slowly";
+    this.destroy();
+  }
+
+  // ---- what the socket says ----------------------------------------------------------------------------------
+
+  onTimer(): void {
+    this.destroy();
+  }
+
+  takeData(chunk: Buffer): void {
+    this.#transport.bytesReceived.value += chunk.length;
+    if (this.#state === OPEN) this.#handler.onData(chunk);
+  }
+
+  takeEnd(): void {
+    if (this.#state === OPEN) this.#beginEnding();
+  }
+
+  takeError(error: Error): void {
+    this.#error ??= describeError(error);
+  }
+
+  takeClose(): void {
+    this.#state = CLOSED;
+    this.output.onSocketClosed();
+    if (this.#deadline !== null) this.#transport.wheel.cancel(this.#deadline);
+    this.#handler.onClose(this.#error);
+  }
+
+  #beginEnding(): void {
+    this.#state = ENDING;
+    this.output.seal();
+    this.#deadline = new Timer(this, 0);
+    this.#transport.wheel.schedule(this.#deadline, END_DEADLINE_MS);
+  }
+}
+
+function onData(this: Socket, chunk: Buffer): void {
+  (this as LinkedSocket)[LINK].takeData(chunk);
+}
+
+function onEnd(this: Socket): void {
+  (this as LinkedSocket)[LINK].takeEnd();
+}
+
+function onError(this: Socket, error: Error): void {
+  (this as LinkedSocket)[LINK].takeError(error);
+}
+
+function onClose(this: Socket): void {
+  (this as LinkedSocket)[LINK].takeClose();
+}

@@ -1,0 +1,97 @@
+/** Links over TLS. Loading this file loads node:tls. */
+import type { Socket } from "node:net";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import type { Accept } from "./link.ts";
+import {
+  type Listener,
+  ListenerError,
+  type ListenOptions,
+  SocketListener,
+  type TlsServerFiles,
+  tcpName,
+} from "./listener.ts";
+import { describeError } from "./socket-error.ts";
+import { SocketLink } from "./socket-link.ts";
+import { readTlsFiles } from "./tls-files.ts";
+import type { Transport } from "./transport.ts";
+
+export interface TlsListenOptions extends ListenOptions {
+  readonly tls: TlsServerFiles;
+}
+
+/** Ms a client has for its handshake. */
+export const HANDSHAKE_MS_MAX = 20_000;
+
+/** @throws ListenerError */
+export async function listenTls(options: TlsListenOptions, accept: Accept): Promise<Listener> {
+  const { transport, index, type, host, port, tls } = options;
+  const owner = `listener ${index}`;
+  const server = createServer({
+    ...readTlsFiles(owner, tls),
+    ...clientCertificateOptions(tls),
+    handshakeTimeout: HANDSHAKE_MS_MAX,
+  });
+  server.on("secureConnection", (socket) => accept(new SocketLink(socket, transport, certificateName(socket))));
+  reportHandshakeErrors(server, transport, tcpName(options));
+  const listener = new SocketListener(transport, type, tcpName(options), true, (socket: Socket) => {
+    server.emit("connection", socket);
+  });
+  await listener.open({ listen: { host, port }, mode: 0 });
+  return new TlsListener(listener, server, owner, tls.clientCa !== null);
+}
+
+/** A listener whose certificates can be exchanged; ws and http over TLS use it too. */
+export class TlsListener implements Listener {
+  readonly type: string;
+  readonly name: string;
+  readonly address: string;
+  readonly #listener: Listener;
+  readonly #server: Server;
+  readonly #owner: string;
+  readonly #asksClients: boolean;
+
+  constructor(listener: Listener, server: Server, owner: string, asksClients: boolean) {
+    this.type = listener.type;
+    this.name = listener.name;
+    this.address = listener.address;
+    this.#listener = listener;
+    this.#server = server;
+    this.#owner = owner;
+    this.#asksClients = asksClients;
+  }
+
+  reload(tls: TlsServerFiles): void {
+    if ((tls.clientCa !== null) !== this.#asksClients) {
+      throw new ListenerError(`${this.#owner}: client_ca: adding or removing it needs a restart`);
+    }
+    this.#server.setSecureContext(readTlsFiles(this.#owner, tls));
+  }
+
+  close(): Promise<void> {
+    return this.#listener.close();
+  }
+}
+
+export function clientCertificateOptions(tls: TlsServerFiles): { requestCert: boolean; rejectUnauthorized: boolean } {
+  return { requestCert: tls.clientCa !== null, rejectUnauthorized: tls.clientCa !== null };
+}
+
+/** CN of the peer's certificate, if it has been verified. */
+export function certificateName(socket: TLSSocket): string | null {
+  if (!socket.authorized) return null;
+  const name: string | string[] | undefined = socket.getPeerCertificate().subject?.CN;
+  return (Array.isArray(name) ? name[0] : name) ?? null;
+}
+
+/** Clients without a certificate, port scanners, old TLS versions: counted, told only to who debugs. */
+export function reportHandshakeErrors(server: Server, transport: Transport, name: string): void {
+  server.on("tlsClientError", (error, socket) => {
+    transport.refused("tls_handshake");
+    transport.log.debug("tls-handshake-failed", {
+      listener: name,
+      remote: socket.remoteAddress ?? "",
+      error: describeError(error),
+    });
+    socket.destroy();
+  });
+}
