@@ -107,6 +107,10 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   #floor = 0;
   /** Ordinal whose message is looked for in the log after a reconnect; equal to inflight.next when none is. */
   #replay = 0;
+  /** Highest sequence number that was ever in flight: of the rows up to it only those in flight still matter. */
+  #sentThrough = 0;
+  /** Where in the log the entries in flight begin whose message a restart made unknown. */
+  #unknownFrom = 0;
   /** Messages up to here may have been sent before the last restart. */
   #restartSeq = 0;
   #restartOrdinal = 0;
@@ -132,6 +136,10 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       this.#cursor = record.headSeq;
       this.#behind = record.count > 0;
       this.#floor = decodeInflight(record, this.#inflight);
+      this.#unknownFrom = record.headSeq;
+      for (let ordinal = this.#inflight.head; ordinal < this.#inflight.next; ordinal++) {
+        this.#sentThrough = Math.max(this.#sentThrough, this.#inflight.seqAt(ordinal));
+      }
       this.#restartSeq = host.store.lastSeq;
       this.#restartOrdinal = this.#inflight.next + windowMax;
     }
@@ -177,7 +185,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     }
     this.#replay = this.#inflight.head;
     for (let ordinal = this.#inflight.head; ordinal < this.#inflight.next; ordinal++) {
-      if (this.#inflight.stateAt(ordinal) === RECEIVED) outlet.sendPubrel(Inflight.packetIdOf(ordinal));
+      if (this.#inflight.stateAt(ordinal) === RECEIVED) this.#releaseWhenStored(Inflight.packetIdOf(ordinal));
     }
     this.pump();
   }
@@ -385,7 +393,9 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   /** A message that is done without an answer leaves a mark among those in flight, so that a reconnect does not send it again. */
   #passBy(message: Message): void {
-    if (this.#record === null || this.#inflight.empty) return;
+    if (this.#record === null) return;
+    this.#sentThrough = Math.max(this.#sentThrough, message.seq);
+    if (this.#inflight.empty) return;
     this.#inflight.discard(this.#inflight.push(message.seq, 0, message.size, null));
   }
 
@@ -410,11 +420,13 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     if (this.#replay < this.#inflight.next) {
       const seq = this.#inflight.seqAt(this.#replay);
       if (seq === 0 || seq === message.seq) {
+        if (seq === 0) this.#unknownFrom = message.seq + 1;
         this.#inflight.refill(this.#replay, qos, message);
         return this.#replay++;
       }
     }
     const ordinal = this.#inflight.push(message.seq, qos, message.size, message);
+    this.#sentThrough = message.seq;
     if (this.#replay === ordinal) this.#replay++;
     return ordinal;
   }
@@ -456,9 +468,14 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     if (reasonCode >= 0x80) return this.onPuback(packetId);
     if (!this.#inflight.received(packetId)) return false;
     if (this.#inflight.answeredSize > 0) this.#answered();
+    this.#releaseWhenStored(packetId);
+    return true;
+  }
+
+  /** PUBREL only once the PUBREC is stored: after it the peer forgets the id, and the message must never be sent again. */
+  #releaseWhenStored(packetId: number): void {
     if (this.#record === null) this.#outlet?.sendPubrel(packetId);
     else this.#host.store.barrier(this, this.#epoch * 65_536 + packetId);
-    return true;
   }
 
   /** PUBCOMP. @returns false when no PUBREL of that id is due */
@@ -511,7 +528,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       const state = inflight.stateAt(ordinal);
       if (state !== SENT && state !== UNSENT) continue;
       const seq = inflight.seqAt(ordinal);
-      return seq === 0 && this.#record !== null ? this.#record.headSeq : seq;
+      return seq === 0 && this.#record !== null ? Math.max(this.#unknownFrom, inflight.passedSeq + 1) : seq;
     }
     const waiting = this.#waiting.peek();
     return waiting === undefined ? Math.max(this.#cursor, this.#floor) : waiting.message.seq;
@@ -521,15 +538,15 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     if (this.count === 0 || seq < this.headSeq) return false;
     const inflight = this.#inflight;
     let unknown = false;
-    let known = false;
     for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      const state = inflight.stateAt(ordinal);
+      const open = state === SENT || state === UNSENT;
       const entrySeq = inflight.seqAt(ordinal);
-      const open = inflight.stateAt(ordinal) === SENT || inflight.stateAt(ordinal) === UNSENT;
-      if (entrySeq === seq && open) return true;
-      if (entrySeq === seq) known = true;
-      else if (entrySeq === 0 && open) unknown = true;
+      if (entrySeq === seq) return open || (this.#multipart && inflight.awaits(seq));
+      if (entrySeq === 0 && open) unknown = true;
     }
-    return !known && (unknown || seq >= this.#floor);
+    if (seq > this.#sentThrough) return seq >= this.#floor;
+    return unknown && seq >= this.#unknownFrom && seq > inflight.passedSeq;
   }
 
   save(): ReceiverRecord {

@@ -40,6 +40,8 @@ export class Inflight {
   outstanding = 0;
   /** First ordinal never sent on any connection: those below are sent with DUP. */
   #sentBefore = 0;
+  /** Highest sequence number of the entries that left at the head. */
+  passedSeq = 0;
   #mask = 7;
   #state = new Uint8Array(8);
   #qos = new Uint8Array(8);
@@ -250,6 +252,7 @@ export class Inflight {
 
   #advance(): void {
     while (this.head < this.next && this.#state[this.head & this.#mask] === DONE) {
+      this.passedSeq = Math.max(this.passedSeq, this.seqAt(this.head));
       this.#clear(this.head & this.#mask);
       this.head++;
     }

@@ -1,0 +1,221 @@
+/**
+ * A store in memory with the timing of the real one in the test's hand: messages are OPEN until `commit`, WRITTEN until
+ * `sync`. `crash` gives what a process started after `kill -9` would find.
+ */
+import { DURABLE, Message, WITHDRAWN, WRITTEN } from "../../src/core/message.ts";
+import type {
+  BacklogSink,
+  ReceiverRecord,
+  SessionRecord,
+  Store,
+  StoredReceiver,
+  StoreHealth,
+  StoreWaiter,
+  SubscriptionRecord,
+} from "../../src/core/ports.ts";
+
+interface Row {
+  readonly message: Message;
+  readonly receivers: { id: number; options: number; subscriptionIds: readonly number[] | null }[];
+}
+
+interface Waiting {
+  readonly waiter: StoreWaiter;
+  readonly token: number;
+}
+
+export class MemoryStore implements Store {
+  health: StoreHealth = "ok";
+  lastSeq = 0;
+  /** Answer of `admits`. */
+  refusal = 0;
+  rows: Row[] = [];
+  #open: Message[] = [];
+  #written: Message[] = [];
+  #barriers: Waiting[] = [];
+  #writtenBarriers: Waiting[] = [];
+  #records = new Map<number, ReceiverRecord>();
+  #committed = new Map<number, ReceiverRecord>();
+  #receivers = new Map<number, StoredReceiver>();
+  #touched = new Set<StoredReceiver>();
+  retained = new Map<string, Message>();
+  elided = 0;
+  #nextId = 1;
+
+  admits(): number {
+    return this.refusal;
+  }
+
+  append(message: Message): void {
+    message.seq = ++this.lastSeq;
+    this.#open.push(message);
+  }
+
+  settle(message: Message, id: number): void {
+    const entry = message.receiverIds.indexOf(id);
+    if (entry < 0) return;
+    message.receiverIds[entry] = 0;
+    message.pending--;
+    if (message.pending > 0) return;
+    message.state = WITHDRAWN;
+    this.elided++;
+    this.#open.splice(this.#open.indexOf(message), 1);
+    message.tellWaiter(0);
+  }
+
+  barrier(waiter: StoreWaiter, token: number): void {
+    this.#barriers.push({ waiter, token });
+  }
+
+  /** The open group becomes rows. */
+  commit(): void {
+    for (const message of this.#open) {
+      message.state = WRITTEN;
+      const receivers = message.receiverIds
+        .map((id, i) => ({
+          id,
+          options: message.receiverOptions[i] as number,
+          subscriptionIds: message.subscriptionIds?.get(i) ?? null,
+        }))
+        .filter(({ id }) => id !== 0);
+      if (receivers.length > 0) this.rows.push({ message, receivers });
+    }
+    this.#written.push(...this.#open);
+    this.#open = [];
+    this.#writtenBarriers.push(...this.#barriers);
+    this.#barriers = [];
+    for (const receiver of this.#touched) {
+      const record = receiver.save();
+      this.#committed.set(receiver.id, { ...record, state: Buffer.from(record.state) });
+    }
+    this.#touched.clear();
+    const lowest = Math.min(...[...this.#receivers.values()].map((r) => r.headSeq));
+    this.rows = this.rows.filter(({ message }) => message.seq >= lowest);
+  }
+
+  /** What is written becomes durable: waiters and queues are told. */
+  sync(): void {
+    const done = this.#written;
+    this.#written = [];
+    for (const message of done) message.state = DURABLE;
+    for (const message of done) message.tellWaiter(0);
+    const barriers = this.#writtenBarriers;
+    this.#writtenBarriers = [];
+    for (const { waiter, token } of barriers) waiter.onStored(token, 0);
+    for (const receiver of this.#receivers.values()) receiver.onDurable();
+  }
+
+  /** The disk is full: the open group is taken back. */
+  withdraw(): void {
+    const messages = this.#open;
+    this.#open = [];
+    for (const message of messages) {
+      message.state = WITHDRAWN;
+      for (const id of message.receiverIds) this.#receivers.get(id)?.onWithdrawn(message);
+      message.tellWaiter(0x97);
+    }
+  }
+
+  /** The store as found after `kill -9`: only what was committed. */
+  crash(): MemoryStore {
+    const next = new MemoryStore();
+    next.rows = this.rows.map(({ message: m, receivers }) => {
+      const copy = new Message(m.bytes, m.topicEnd, m.propertiesEnd, m.qos, m.retain, m.acceptedMs, m.expiresMs, -1);
+      copy.seq = m.seq;
+      copy.state = DURABLE;
+      return { message: copy, receivers };
+    });
+    next.lastSeq = this.lastSeq - this.#open.length;
+    next.#committed = new Map([...this.#committed].map(([id, r]) => [id, { ...r, state: Buffer.from(r.state) }]));
+    next.#records = next.#committed;
+    next.#nextId = this.#nextId;
+    return next;
+  }
+
+  createReceiver(kind: string, name: string): ReceiverRecord {
+    const found = this.loadReceiver(kind, name);
+    if (found !== null) return found;
+    const record: ReceiverRecord = {
+      id: this.#nextId++,
+      kind,
+      name,
+      headSeq: this.lastSeq + 1,
+      headOrdinal: 0,
+      state: Buffer.alloc(0),
+      count: 0,
+      bytes: 0,
+    };
+    this.#records.set(record.id, record);
+    this.#committed.set(record.id, { ...record });
+    return record;
+  }
+
+  register(receiver: StoredReceiver): void {
+    this.#receivers.set(receiver.id, receiver);
+  }
+
+  touch(receiver: StoredReceiver): void {
+    this.#touched.add(receiver);
+  }
+
+  deleteReceiver(receiver: StoredReceiver): void {
+    this.#receivers.delete(receiver.id);
+    this.#records.delete(receiver.id);
+    this.#committed.delete(receiver.id);
+    this.#touched.delete(receiver);
+  }
+
+  /** Rows looked at in one call: small, so that tests meet the end of a slice. */
+  sliceRows = 5;
+
+  read(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
+    let bytes = 0;
+    let looked = 0;
+    const open = this.#open.map((message) => ({
+      message,
+      receivers: message.receiverIds.map((receiverId, i) => ({
+        id: receiverId,
+        options: message.receiverOptions[i] as number,
+        subscriptionIds: message.subscriptionIds?.get(i) ?? null,
+      })),
+    }));
+    for (const { message, receivers } of [...this.rows, ...open]) {
+      if (message.seq < from) continue;
+      if (looked++ === this.sliceRows || bytes >= maxBytes) return message.seq;
+      const entry = receivers.find((receiver) => receiver.id === id);
+      if (entry === undefined) continue;
+      bytes += message.size;
+      if (!sink.onBacklog(message, entry.options, entry.subscriptionIds)) return message.seq + 1;
+    }
+    return this.lastSeq + 1;
+  }
+
+  putRetained(message: Message): void {
+    this.retained.set(message.topic, message);
+    if (message.seq === 0 && message.waiter !== null) this.#open.push(message);
+  }
+
+  putSession(): void {}
+
+  deleteSession(_clientId: string, receiver: StoredReceiver): void {
+    this.deleteReceiver(receiver);
+  }
+
+  putSubscription(_receiverId: number, _subscription: SubscriptionRecord): void {}
+  deleteSubscription(): void {}
+  putInbound(): void {}
+  deleteInbound(): void {}
+  loadSessions(_visit: (record: SessionRecord) => void): void {}
+
+  loadReceiver(kind: string, name: string): ReceiverRecord | null {
+    return [...this.#records.values()].find((record) => record.kind === kind && record.name === name) ?? null;
+  }
+
+  loadInbound(): number[] {
+    return [];
+  }
+
+  loadRetained(visit: (message: Message) => void): void {
+    for (const message of this.retained.values()) visit(message);
+  }
+}

@@ -1,0 +1,345 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Counters } from "../../../src/base/counters.ts";
+import { seededRandom } from "../../../src/base/random.ts";
+import { DeliveryQueue, type Outlet, type QueueLimits, TAKES } from "../../../src/core/delivery-queue.ts";
+import { Ledger } from "../../../src/core/ledger.ts";
+import { Message } from "../../../src/core/message.ts";
+import { MemoryStore } from "../../support/memory-store.ts";
+
+const LIMITS: QueueLimits = {
+  messages: 1000,
+  bytes: 1_000_000,
+  onlineBytes: 1_000_000,
+  maxAgeMs: Number.POSITIVE_INFINITY,
+  whenFull: "drop-newest",
+  windowBytes: 4 * 200,
+};
+
+/** A peer by the book: QoS 2 ids it knows are not delivered again. */
+class Peer implements Outlet {
+  delivered: string[] = [];
+  known = new Set<number>();
+  /** What it owes: packets as they came. */
+  owed: { kind: "publish" | "pubrel"; packetId: number; qos: number }[] = [];
+  dups = 0;
+
+  parts(): number {
+    return 1;
+  }
+
+  partOptions(_m: Message, _part: number, options: number): number {
+    return options;
+  }
+
+  sendPublish(
+    m: Message,
+    _part: number,
+    options: number,
+    _ids: readonly number[] | null,
+    packetId: number,
+    dup: boolean,
+  ): void {
+    const qos = options & 3;
+    if (dup) this.dups++;
+    if (qos < 2 || !this.known.has(packetId)) this.delivered.push(m.payload.toString());
+    if (qos === 2) this.known.add(packetId);
+    this.owed.push({ kind: "publish", packetId, qos });
+  }
+
+  sendPubrel(packetId: number): void {
+    this.known.delete(packetId);
+    this.owed.push({ kind: "pubrel", packetId, qos: 2 });
+  }
+
+  writable(): boolean {
+    return true;
+  }
+
+  /** Answers packet `n` of those it owes. */
+  answer(queue: DeliveryQueue, n: number): void {
+    const [packet] = this.owed.splice(n, 1);
+    if (packet === undefined) return;
+    if (packet.kind === "pubrel") queue.onPubcomp(packet.packetId);
+    else if (packet.qos === 1) queue.onPuback(packet.packetId);
+    else queue.onPubrec(packet.packetId, 0);
+  }
+}
+
+class World {
+  store = new MemoryStore();
+  ledger = new Ledger(new Counters());
+  wallMs = 1000;
+  due: DeliveryQueue[] = [];
+  limits: QueueLimits;
+  queue: DeliveryQueue;
+  peer = new Peer();
+  #sent = 0;
+
+  constructor(limits = LIMITS) {
+    this.limits = limits;
+    this.queue = this.#make();
+  }
+
+  #make(): DeliveryQueue {
+    const host = {
+      store: this.store,
+      time: { nowMs: () => this.wallMs, wallMs: () => this.wallMs },
+      ledger: this.ledger,
+      schedule: (queue: DeliveryQueue): void => {
+        this.due.push(queue);
+      },
+    };
+    const queue = new DeliveryQueue(host, "session:t", this.store.createReceiver("session", "t"), this.limits, 8);
+    this.store.register(queue);
+    return queue;
+  }
+
+  /** Publishes through the store as the router does. @returns the payload, or null when it was not taken */
+  publish(qos: number, expiresMs = 0): string | null {
+    const payload = `m${this.#sent++}`;
+    const m = new Message(Buffer.from(`t${payload}`), 1, 1, qos, false, this.wallMs, expiresMs, -1);
+    if (this.queue.admit(m.size) !== TAKES) return null;
+    m.addReceiver(this.queue.id, qos);
+    this.store.append(m);
+    this.queue.enqueue(m, qos, null);
+    return payload;
+  }
+
+  turn(): void {
+    const due = this.due;
+    this.due = [];
+    for (const queue of due) queue.runScheduled();
+  }
+
+  crash(): void {
+    this.store = this.store.crash();
+    this.due = [];
+    this.queue = this.#make();
+  }
+
+  /** Everything is committed, delivered and answered. */
+  settle(): void {
+    for (let i = 0; i < 2000 && (this.queue.count > 0 || this.peer.owed.length > 0 || i < 3); i++) {
+      this.store.commit();
+      this.store.sync();
+      this.turn();
+      this.peer.answer(this.queue, 0);
+    }
+  }
+}
+
+describe("a queue whose peer keeps up", () => {
+  test("sends a QoS 1 message at once and elides it when the answer comes before the commit", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 8, false);
+    w.publish(1);
+    assert.deepEqual(w.peer.delivered, ["m0"]);
+    w.peer.answer(w.queue, 0);
+    assert.equal(w.queue.count, 0);
+    assert.equal(w.store.elided, 1);
+  });
+
+  test("holds a QoS 2 message until it is durable", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 8, false);
+    w.publish(2);
+    assert.deepEqual(w.peer.delivered, []);
+    w.store.commit();
+    assert.deepEqual(w.peer.delivered, []);
+    w.store.sync();
+    assert.deepEqual(w.peer.delivered, ["m0"]);
+  });
+
+  test("sends PUBREL only when the PUBREC is stored", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 8, false);
+    w.publish(2);
+    w.store.commit();
+    w.store.sync();
+    w.peer.answer(w.queue, 0);
+    assert.equal(w.peer.owed.length, 0);
+    w.store.commit();
+    assert.equal(w.peer.owed.length, 0);
+    w.store.sync();
+    assert.deepEqual(w.peer.owed, [{ kind: "pubrel", packetId: 1, qos: 2 }]);
+  });
+
+  test("keeps at most the window in flight and goes on with each answer", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 2, false);
+    for (let i = 0; i < 5; i++) w.publish(1);
+    assert.equal(w.peer.owed.length, 2);
+    assert.equal(w.queue.inFlight, 2);
+    w.peer.answer(w.queue, 1);
+    assert.deepEqual(w.peer.delivered, ["m0", "m1", "m2"]);
+    w.settle();
+    assert.deepEqual(w.peer.delivered, ["m0", "m1", "m2", "m3", "m4"]);
+    assert.equal(w.queue.bytes, 0);
+  });
+});
+
+describe("a queue whose peer is away", () => {
+  test("[MQTT311-4.4.0-1] [MQTT5-4.4.0-1] sends what was in flight again with its packet id and DUP, then the rest", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 2, false);
+    for (let i = 0; i < 4; i++) w.publish(1);
+    w.store.commit();
+    const ids = w.peer.owed.map(({ packetId }) => packetId);
+    w.queue.detach();
+    w.peer.owed = [];
+    w.publish(1);
+    w.queue.attach(w.peer, 2, true);
+    assert.deepEqual(
+      w.peer.owed.map(({ packetId }) => packetId),
+      ids,
+    );
+    assert.equal(w.peer.dups, 2);
+    w.settle();
+    assert.deepEqual(w.peer.delivered, ["m0", "m1", "m0", "m1", "m2", "m3", "m4"]);
+  });
+
+  test("a lower Receive Maximum after the reconnect bounds what is sent again", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 8, false);
+    for (let i = 0; i < 6; i++) w.publish(1);
+    w.store.commit();
+    w.queue.detach();
+    w.peer.owed = [];
+    w.queue.attach(w.peer, 1, true);
+    assert.equal(w.peer.owed.length, 1);
+    w.settle();
+    assert.equal(w.queue.count, 0);
+    assert.deepEqual(new Set(w.peer.delivered).size, 6);
+  });
+
+  test("a peer without its session gets what it did not take, and not what it acknowledged with PUBREC", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 8, false);
+    for (let i = 0; i < 3; i++) w.publish(2);
+    w.store.commit();
+    w.store.sync();
+    w.peer.answer(w.queue, 1);
+    w.queue.detach();
+    w.peer = new Peer();
+    w.queue.attach(w.peer, 8, false);
+    w.settle();
+    assert.deepEqual(w.peer.delivered, ["m0", "m2"]);
+    assert.equal(w.peer.dups, 0);
+    assert.equal(w.queue.count, 0);
+  });
+
+  test("drop-newest: the queue's limit refuses the newest", () => {
+    const w = new World({ ...LIMITS, messages: 3 });
+    for (let i = 0; i < 5; i++) w.publish(1);
+    w.queue.attach(w.peer, 8, false);
+    w.settle();
+    assert.deepEqual(w.peer.delivered, ["m0", "m1", "m2"]);
+  });
+
+  test("drop-oldest: the queue's limit drops the oldest that is not in flight, and the ledger says so", () => {
+    const w = new World({ ...LIMITS, messages: 3, whenFull: "drop-oldest" });
+    w.queue.attach(w.peer, 1, false);
+    w.publish(1);
+    w.queue.detach();
+    w.peer.owed = [];
+    for (let i = 0; i < 9; i++) w.publish(1);
+    assert.equal(w.queue.count, 3);
+    w.store.commit();
+    w.crash();
+    w.queue.attach(w.peer, 1, true);
+    w.settle();
+    assert.deepEqual(w.peer.delivered, ["m0", "m0", "m8", "m9"]);
+    assert.equal(w.ledger.entries()[0]?.count, 7);
+  });
+
+  test("an expired message is not delivered", () => {
+    const w = new World();
+    w.publish(1, 2000);
+    w.publish(1);
+    w.wallMs = 3000;
+    w.queue.attach(w.peer, 8, false);
+    w.settle();
+    assert.deepEqual(w.peer.delivered, ["m1"]);
+    assert.equal(w.ledger.entries()[0]?.cause, "expired");
+  });
+
+  test("what the disk refused is not delivered later and not counted", () => {
+    const w = new World();
+    w.publish(1);
+    w.store.withdraw();
+    assert.equal(w.queue.count, 0);
+    w.publish(1);
+    w.queue.attach(w.peer, 8, false);
+    w.settle();
+    assert.deepEqual(w.peer.delivered, ["m1"]);
+    assert.equal(w.queue.bytes, 0);
+  });
+});
+
+describe("a run of random events", () => {
+  for (const qos of [1, 2]) {
+    for (let seed = 1; seed <= 60; seed++) {
+      test(`QoS ${qos}, seed ${seed}: nothing stored is lost${qos === 2 ? ", nothing comes twice" : ""}, order holds`, () => {
+        run(qos, seed);
+      });
+    }
+  }
+});
+
+/** Publishes, answers in any order, commits, disconnects and crashes at random; the peer keeps its session. */
+function run(qos: number, seed: number): void {
+  const random = seededRandom(seed);
+  const w = new World({ ...LIMITS, windowBytes: 1 + Math.floor(random() * 2000) });
+  const stored = new Set<string>();
+  let open: string[] = [];
+  let online = false;
+  let first = true;
+  const attach = (): void => {
+    w.peer.owed = [];
+    w.queue.attach(w.peer, 1 + Math.floor(random() * 8), !first);
+    first = false;
+    online = true;
+  };
+  for (let step = 0; step < 600; step++) {
+    const dice = random();
+    if (dice < 0.35) {
+      const payload = w.publish(qos);
+      if (payload !== null) open.push(payload);
+    } else if (dice < 0.7) {
+      if (online) w.peer.answer(w.queue, Math.floor(random() * Math.min(w.peer.owed.length, 6)));
+    } else if (dice < 0.85) {
+      w.store.commit();
+      for (const payload of open) stored.add(payload);
+      open = [];
+      if (random() < 0.8) w.store.sync();
+      w.turn();
+    } else if (dice < 0.9) {
+      if (online) w.queue.detach();
+      online = false;
+    } else if (dice < 0.98) {
+      if (!online) attach();
+    } else {
+      // A crash of the gateway: the peer is disconnected, what was not committed is gone (nobody was told it is safe).
+      w.crash();
+      open = [];
+      online = false;
+    }
+  }
+  w.store.commit();
+  for (const payload of open) stored.add(payload);
+  if (!online) attach();
+  w.settle();
+  assert.equal(w.queue.count, 0, "everything was acknowledged");
+  assert.equal(w.queue.bytes, 0);
+  const times = new Map<string, number>();
+  for (const payload of w.peer.delivered) times.set(payload, (times.get(payload) ?? 0) + 1);
+  for (const payload of stored) assert.ok(times.has(payload), `${payload} was stored and never came`);
+  if (qos === 2) for (const [payload, count] of times) assert.equal(count, 1, `${payload} came ${count} times`);
+  const firsts = [...times.keys()].map((payload) => Number(payload.slice(1)));
+  assert.deepEqual(
+    firsts,
+    [...firsts].sort((a, b) => a - b),
+    "first deliveries are in order",
+  );
+}
