@@ -1,0 +1,69 @@
+// npm test [-- [--long SEED] [PATTERN...]]: every test/**/*.test.ts, or those whose path contains a pattern.
+//
+// Prints failures as they happen, a line per file, what was skipped and why, the 20 slowest tests, the totals.
+import { readdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { run } from "node:test";
+import { parseArgs } from "node:util";
+import { ensureBuilt } from "./build.mjs";
+import { ROOT, SetupError } from "./root.mjs";
+import { describeError, TestReport } from "./test-report.ts";
+
+/** Two cores: two files at a time. */
+const FILES_AT_ONCE = 2;
+/** A file that takes longer hangs: it is ended and fails. Long runs take what they need. */
+const FILE_TIMEOUT_MS = 300_000;
+
+const { values, positionals } = parseArgs({
+  options: { long: { type: "string" } },
+  allowPositionals: true,
+});
+
+const files = testFiles(positionals);
+if (files.length === 0) fail(`no test file matches ${positionals.join(" ")}`);
+// Unit tests read the sources; only the others start the product.
+if (files.some((file) => !isUnit(file))) {
+  await ensureBuilt().catch((error: unknown) =>
+    fail(error instanceof SetupError ? error.message : describeError(error)),
+  );
+}
+if (values.long !== undefined) process.env["SLUICE_LONG"] = values.long;
+
+process.exitCode = 1; // until the report says otherwise
+const report = new TestReport((line) => process.stdout.write(`${line}\n`));
+const stream = run({
+  files: files.map((file) => join(ROOT, file)),
+  concurrency: FILES_AT_ONCE,
+  timeout: values.long === undefined ? FILE_TIMEOUT_MS : Number.POSITIVE_INFINITY,
+  cwd: ROOT,
+});
+stream.on("test:pass", (event) => report.passed(event));
+stream.on("test:fail", (event) => report.failed(event));
+stream.on("test:stdout", (event) => process.stdout.write(event.message));
+stream.on("test:stderr", (event) => process.stderr.write(event.message));
+stream.on("test:summary", (event) => {
+  if (event.file !== undefined) report.fileEnded(relative(ROOT, event.file), event.counts, event.duration_ms);
+});
+stream.on("end", () => {
+  report.print();
+  process.exitCode = report.ok ? 0 : 1;
+});
+stream.resume();
+
+function testFiles(patterns: string[]): string[] {
+  const all = readdirSync(join(ROOT, "test"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".test.ts"))
+    .map((name) => `test/${name}`)
+    .filter((name) => patterns.length === 0 || patterns.some((pattern) => name.includes(pattern)));
+  // The long ones first, so that the short ones fill the second core at the end.
+  return all.sort((a, b) => Number(isUnit(a)) - Number(isUnit(b)) || a.localeCompare(b));
+}
+
+function isUnit(file: string): boolean {
+  return file.startsWith("test/unit/") || file === "test/house.test.ts";
+}
+
+function fail(text: string): never {
+  process.stderr.write(`sluice: ${text}\n`);
+  process.exit(1);
+}
