@@ -531,7 +531,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       return seq === 0 && this.#record !== null ? Math.max(this.#unknownFrom, inflight.passedSeq + 1) : seq;
     }
     const waiting = this.#waiting.peek();
-    return waiting === undefined ? Math.max(this.#cursor, this.#floor) : waiting.message.seq;
+    return waiting === undefined ? Math.max(this.#cursor, this.#floor, this.#sentThrough + 1) : waiting.message.seq;
   }
 
   needs(seq: number): boolean {
