@@ -63,14 +63,14 @@ export class TestReport {
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
     const failures = counts.tests - counts.passed - counts.skipped - counts.todo;
     const failed = failures > 0 ? `, ${failures} FAILED` : "";
-    this.#say(`${file}  ${counts.passed} passed${skipped}${failed}  ${seconds(ms)}`);
+    this.#say(`${file}  ${counts.passed} passed${skipped}${failed}  ${duration(ms)}`);
   }
 
   print(): void {
     if (this.#durations.length > 0) {
       this.#say(`\nThe ${Math.min(SLOWEST, this.#durations.length)} slowest tests:`);
       const slowest = this.#durations.toSorted((a, b) => b.ms - a.ms).slice(0, SLOWEST);
-      for (const { title, ms } of slowest) this.#say(`  ${seconds(ms).padStart(8)}  ${title}`);
+      for (const { title, ms } of slowest) this.#say(`  ${duration(ms).padStart(8)}  ${title}`);
     }
     if (this.#skips.size > 0) {
       this.#say("\nSkipped:");
@@ -105,6 +105,6 @@ function title(event: { name: string; file?: string }): string {
     : `${relative(ROOT, event.file)}: ${event.name}`;
 }
 
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(2)} s`;
+function duration(ms: number): string {
+  return ms < 1000 ? `${Math.ceil(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
