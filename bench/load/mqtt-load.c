@@ -1,0 +1,305 @@
+// Closed-loop MQTT load: publishers send as long as fewer than `window` deliveries are outstanding, so every broker is
+// driven as fast as it goes and none is flooded. One thread, epoll. The result is one line of JSON on standard output.
+//
+// Every payload starts with the time of sending, the publisher and its sequence number:
+//
+//     | ns, 8 bytes | publisher, 4 | sequence, 4 | filling |
+//
+// so that a broker that is fast because it drops, repeats or reorders messages is found out.
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "histogram.h"
+
+enum { STAMP_BYTES = 16, CONNECT_TIMEOUT_MS = 60000, DRAIN_TIMEOUT_MS = 3000, STALL_MS = 1000 };
+
+static network net = {.version = 4};
+static int publishers = 1, subscribers = 1, topics = 1, idle = 0;
+static int payload_bytes = 64, burst = 50, unacknowledged_max = 100, broker_pid = 0;
+static long window = 5000, seconds_ms = 3000, warm_up_ms = 1000;
+static bool wildcard = false;
+
+static uint8_t *payload;
+static histogram latency;
+static uint64_t delivered, published, lost, repeated, refused, stalls;
+static long outstanding; // deliveries that published messages still owe
+
+static uint64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+// Notes one delivery and checks its place in the publisher's sequence.
+static void on_publish(client *c, uint8_t header, const uint8_t *body, uint32_t length) {
+  uint32_t at = 2 + (body[0] << 8 | body[1]);
+  int qos = header >> 1 & 3;
+  uint16_t packet_id = 0;
+  if (qos) {
+    packet_id = body[at] << 8 | body[at + 1];
+    at += 2;
+  }
+  if (net.version == 5) at += 1 + body[at]; // properties; a load has less than 128 bytes of them
+  if (at + STAMP_BYTES > length) fail("a message of somebody else arrived on %s", c->topic);
+  uint64_t sent_ns;
+  uint32_t from, sequence;
+  memcpy(&sent_ns, body + at, 8);
+  memcpy(&from, body + at + 8, 4);
+  memcpy(&sequence, body + at + 12, 4);
+  if (from >= (uint32_t)publishers) fail("a message of somebody else arrived on %s", c->topic);
+  uint32_t expected = c->expected[from];
+  if (sequence < expected) {
+    repeated++; // or out of order: then it has been counted as lost before
+  } else {
+    lost += sequence - expected;
+    outstanding -= (long)(sequence - expected) + 1;
+    c->expected[from] = sequence + 1;
+    delivered++;
+    histogram_add(&latency, (now_ns() - sent_ns) / 1000);
+  }
+  if (qos) {
+    uint8_t answer[4] = {qos == 1 ? 0x40 : 0x50, 2, packet_id >> 8, packet_id};
+    client_append(c, answer, 4);
+  }
+}
+
+static void on_packet(client *c, uint8_t header, const uint8_t *body, uint32_t length) {
+  switch (header >> 4) {
+    case 2: // CONNACK
+      if (length < 2 || body[1]) fail("connection refused with code %d", length < 2 ? -1 : body[1]);
+      c->connected = true;
+      break;
+    case 3:
+      on_publish(c, header, body, length);
+      break;
+    case 4: // PUBACK
+      c->unacknowledged--;
+      if (length > 2 && body[2] >= 0x80) refused++;
+      break;
+    case 5: { // PUBREC
+      if (length > 2 && body[2] >= 0x80) {
+        c->unacknowledged--;
+        refused++;
+        break;
+      }
+      uint8_t pubrel[4] = {0x62, 2, body[0], body[1]};
+      client_append(c, pubrel, 4);
+      break;
+    }
+    case 6: { // PUBREL
+      uint8_t pubcomp[4] = {0x70, 2, body[0], body[1]};
+      client_append(c, pubcomp, 4);
+      break;
+    }
+    case 7: // PUBCOMP
+      c->unacknowledged--;
+      break;
+    case 9: // SUBACK
+      if (length < 3 || body[length - 1] > 2) fail("subscription to %s refused", c->topic);
+      c->subscribed = true;
+      break;
+    default:
+      fail("unexpected packet type %d", header >> 4);
+  }
+}
+
+// Publishes up to `burst` messages in one write; returns how many.
+static int publish(client *c, long window_now) {
+  enum { OUT_MAX = 1 << 16 };
+  if (c->out_end > OUT_MAX) return 0;
+  uint64_t ns = now_ns();
+  uint32_t from = c->index;
+  memcpy(payload, &ns, 8);
+  memcpy(payload + 8, &from, 4);
+  int topic_length = strlen(c->topic), sent = 0;
+  while (sent < burst && outstanding < window_now) {
+    if (net.qos && c->unacknowledged >= unacknowledged_max) break;
+    uint8_t packet[64];
+    int n = 0;
+    packet[n++] = 0x30 | net.qos << 1;
+    n += put_length(packet + n, 2 + topic_length + (net.qos ? 2 : 0) + (net.version == 5) + payload_bytes);
+    packet[n++] = 0;
+    packet[n++] = topic_length;
+    memcpy(packet + n, c->topic, topic_length);
+    n += topic_length;
+    if (net.qos) {
+      if (!++c->packet_id) c->packet_id = 1;
+      packet[n++] = c->packet_id >> 8;
+      packet[n++] = c->packet_id;
+      c->unacknowledged++;
+    }
+    if (net.version == 5) packet[n++] = 0;
+    memcpy(payload + 12, &c->sequence, 4);
+    c->sequence++;
+    client_append(c, packet, n);
+    client_append(c, payload, payload_bytes);
+    outstanding += c->fan_out;
+    sent++;
+  }
+  published += sent;
+  if (sent) client_flush(&net, c);
+  return sent;
+}
+
+// User and system time of the broker's process, all its threads, in clock ticks.
+static void broker_cpu(unsigned long *user, unsigned long *system) {
+  *user = *system = 0;
+  if (!broker_pid) return;
+  char path[64], text[1024];
+  snprintf(path, sizeof path, "/proc/%d/stat", broker_pid);
+  FILE *file = fopen(path, "r");
+  if (!file) fail("the broker's process %d is gone", broker_pid);
+  size_t length = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[length] = 0;
+  char *after_name = strrchr(text, ')');
+  if (!after_name || sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", user, system) != 2)
+    fail("cannot read %s", path);
+}
+
+static client **dial_all(client_role role, int count) {
+  client **all = calloc(count + 1, sizeof *all);
+  uint64_t deadline = now_ns() + CONNECT_TIMEOUT_MS * 1000000ull;
+  enum { TOGETHER = 50 }; // fewer than a listen backlog
+  for (int i = 0; i < count; i++) {
+    all[i] = client_dial(&net, role, i);
+    if (i % TOGETHER < TOGETHER - 1 && i < count - 1) continue;
+    for (int j = i - i % TOGETHER; j <= i; j++)
+      while (!all[j]->connected) {
+        network_pump(&net, 100, on_packet);
+        if (now_ns() > deadline) fail("%d of %d clients connected in %d ms", j, count, CONNECT_TIMEOUT_MS);
+      }
+  }
+  return all;
+}
+
+static void subscribe_all(client **all, int count) {
+  uint64_t deadline = now_ns() + CONNECT_TIMEOUT_MS * 1000000ull;
+  for (int i = 0; i < count; i++) {
+    if (wildcard) strcpy(all[i]->topic, "b/#");
+    else snprintf(all[i]->topic, sizeof all[i]->topic, "b/%d", i % topics);
+    all[i]->expected = calloc(publishers, sizeof *all[i]->expected);
+    client_subscribe(&net, all[i]);
+  }
+  for (int i = 0; i < count; i++)
+    while (!all[i]->subscribed) {
+      network_pump(&net, 100, on_packet);
+      if (now_ns() > deadline) fail("%d of %d subscriptions answered in time", i, count);
+    }
+}
+
+// Holds idle connections until standard input closes, so that the caller can weigh them.
+static int hold_idle(void) {
+  dial_all(IDLE, idle);
+  printf("{\"idle\":%d}\n", idle);
+  fflush(stdout);
+  char byte;
+  while (read(0, &byte, 1) > 0) {}
+  return 0;
+}
+
+static void parse(int count, char **arguments) {
+  static const struct option options[] = {
+      {"port", 1, 0, 'p'},    {"publishers", 1, 0, 'P'},         {"subscribers", 1, 0, 'S'}, {"topics", 1, 0, 'T'},
+      {"wildcard", 0, 0, 'w'}, {"qos", 1, 0, 'q'},               {"payload", 1, 0, 's'},     {"burst", 1, 0, 'b'},
+      {"window", 1, 0, 'W'},  {"milliseconds", 1, 0, 'd'},       {"warm-up", 1, 0, 'u'},     {"broker-pid", 1, 0, 'B'},
+      {"idle", 1, 0, 'I'},    {"unacknowledged", 1, 0, 'a'},     {"mqtt", 1, 0, 'v'},        {0},
+  };
+  int option;
+  while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
+    long value = optarg ? atol(optarg) : 0;
+    switch (option) {
+      case 'p': net.port = value; break;
+      case 'P': publishers = value; break;
+      case 'S': subscribers = value; break;
+      case 'T': topics = value; break;
+      case 'w': wildcard = true; break;
+      case 'q': net.qos = value; break;
+      case 's': payload_bytes = value; break;
+      case 'b': burst = value; break;
+      case 'W': window = value; break;
+      case 'd': seconds_ms = value; break;
+      case 'u': warm_up_ms = value; break;
+      case 'B': broker_pid = value; break;
+      case 'I': idle = value; break;
+      case 'a': unacknowledged_max = value; break;
+      case 'v': net.version = value; break;
+      default: exit(2);
+    }
+  }
+  if (!net.port || publishers < 1 || subscribers < 1 || topics < 1 || payload_bytes < STAMP_BYTES) exit(2);
+}
+
+int main(int count, char **arguments) {
+  parse(count, arguments);
+  prctl(PR_SET_PDEATHSIG, SIGKILL); // ends with whoever started it
+  net.epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (idle) return hold_idle();
+  alarm((CONNECT_TIMEOUT_MS + warm_up_ms + seconds_ms + DRAIN_TIMEOUT_MS) / 1000 + 5);
+  payload = calloc(1, payload_bytes);
+
+  client **subscriber = dial_all(SUBSCRIBER, subscribers);
+  subscribe_all(subscriber, subscribers);
+  client **publisher = dial_all(PUBLISHER, publishers);
+  for (int i = 0; i < publishers; i++) {
+    snprintf(publisher[i]->topic, sizeof publisher[i]->topic, "b/%d", i % topics);
+    for (int j = 0; j < subscribers; j++) publisher[i]->fan_out += wildcard || j % topics == i % topics;
+  }
+
+  uint64_t start = now_ns(), warm = start + warm_up_ms * 1000000ull, end = warm + seconds_ms * 1000000ull;
+  uint64_t delivered_at_start = 0, published_at_start = 0, delivered_last = 0, progress_ns = start, now;
+  unsigned long user_at_start = 0, system_at_start = 0, user, system;
+  long written_off = 0; // outstanding deliveries that a stall made us stop waiting for
+  bool measuring = false;
+  int next = 0;
+  while ((now = now_ns()) < end) {
+    if (!measuring && now >= warm) {
+      measuring = true;
+      start = now;
+      delivered_at_start = delivered;
+      published_at_start = published;
+      histogram_clear(&latency);
+      broker_cpu(&user_at_start, &system_at_start);
+    }
+    if (delivered != delivered_last || outstanding == written_off) {
+      delivered_last = delivered;
+      progress_ns = now;
+    } else if (now - progress_ns > STALL_MS * 1000000ull) {
+      stalls++;
+      written_off = outstanding;
+      progress_ns = now;
+    }
+    int sent = 0;
+    for (int i = 0; i < publishers && outstanding < window + written_off; i++) {
+      sent += publish(publisher[next], window + written_off);
+      next = next + 1 == publishers ? 0 : next + 1;
+    }
+    network_pump(&net, sent ? 0 : 1, on_packet);
+  }
+  broker_cpu(&user, &system);
+  double measured = (now - start) / 1e9, ticks = sysconf(_SC_CLK_TCK);
+  uint64_t deliveries = delivered - delivered_at_start, publishes = published - published_at_start;
+  histogram result = latency;
+
+  // What is still on its way belongs to the check for losses, not to the measurement.
+  uint64_t drained = now_ns() + DRAIN_TIMEOUT_MS * 1000000ull;
+  while (outstanding > 0 && now_ns() < drained) network_pump(&net, 50, on_packet);
+  if (outstanding > 0) lost += outstanding;
+  for (int i = 0; i < publishers; i++) client_disconnect(&net, publisher[i]);
+  for (int i = 0; i < subscribers; i++) client_disconnect(&net, subscriber[i]);
+
+  printf("{\"deliveries\":%lu,\"publishes\":%lu,\"seconds\":%.4f,\"userSeconds\":%.2f,\"systemSeconds\":%.2f,"
+         "\"p50Us\":%lu,\"p99Us\":%lu,\"owed\":%lu,\"lost\":%lu,\"repeated\":%lu,\"refused\":%lu,\"stalls\":%lu}\n",
+         deliveries, publishes, measured, (user - user_at_start) / ticks, (system - system_at_start) / ticks,
+         histogram_percentile(&result, .5), histogram_percentile(&result, .99), delivered + lost, lost, repeated, refused, stalls);
+  return 0;
+}

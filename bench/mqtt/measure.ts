@@ -1,0 +1,97 @@
+import { memoryOf, resetPeak } from "../../scripts/kept/proc.ts";
+import { type LoadResult, runLoad } from "../load/load.ts";
+import type { Peer } from "../peers/peer.ts";
+import type { Workload } from "./workloads.ts";
+
+/** One broker under one workload, all rounds together. */
+export interface Measurement {
+  readonly workload: string;
+  readonly peer: string;
+  readonly cpuUsPerDelivery: number;
+  readonly userUsPerDelivery: number;
+  readonly systemUsPerDelivery: number;
+  readonly deliveriesPerSecond: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly rssBytes: number;
+  readonly peakBytes: number;
+  /** Deliveries there should have been. */
+  readonly owed: number;
+  readonly lost: number;
+  readonly repeated: number;
+  readonly refused: number;
+  readonly stalls: number;
+  /** Why there is no figure; null when there is. */
+  readonly error: string | null;
+}
+
+interface Round {
+  readonly result: LoadResult;
+  readonly rssBytes: number;
+  readonly peakBytes: number;
+}
+
+/**
+ * Runs `workload` against every peer in turn, `rounds` times over, so that a change of the machine's mood meets all of
+ * them alike.
+ */
+export async function measure(
+  workload: Workload,
+  peers: readonly Peer[],
+  rounds: number,
+  durationMs: number,
+  progress: (text: string) => void,
+): Promise<Measurement[]> {
+  const done = new Map<string, Round[]>(peers.map((peer) => [peer.name, []]));
+  const errors = new Map<string, string>();
+  for (let round = 1; round <= rounds; round++) {
+    for (const peer of peers) {
+      if (errors.has(peer.name)) continue;
+      progress(`${workload.title}: ${peer.name}, round ${round} of ${rounds}`);
+      try {
+        resetPeak(peer.pid);
+        const result = await runLoad(peer.port, peer.pid, workload.load, durationMs, warmUpMs(durationMs));
+        const { rssBytes, peakBytes } = memoryOf(peer.pid);
+        done.get(peer.name)!.push({ result, rssBytes, peakBytes });
+      } catch (error) {
+        errors.set(peer.name, reasonOf(error));
+      }
+    }
+  }
+  return peers.map((peer) => combine(workload.name, peer.name, done.get(peer.name)!, errors.get(peer.name) ?? null));
+}
+
+/** Long enough for a JIT, not longer than the measurement. */
+function warmUpMs(durationMs: number): number {
+  return Math.min(1_000, durationMs);
+}
+
+function reasonOf(error: unknown): string {
+  const { stderr, message } = error as { stderr?: string; message: string };
+  return (stderr?.trim() || message).split("\n")[0]!;
+}
+
+function combine(workload: string, peer: string, rounds: readonly Round[], error: string | null): Measurement {
+  const sum = (pick: (result: LoadResult) => number): number => rounds.reduce((total, r) => total + pick(r.result), 0);
+  const deliveries = sum((r) => r.deliveries);
+  const userUs = (sum((r) => r.userSeconds) * 1e6) / deliveries;
+  const systemUs = (sum((r) => r.systemSeconds) * 1e6) / deliveries;
+  return {
+    workload,
+    peer,
+    cpuUsPerDelivery: userUs + systemUs,
+    userUsPerDelivery: userUs,
+    systemUsPerDelivery: systemUs,
+    deliveriesPerSecond: deliveries / sum((r) => r.seconds),
+    p50Us: Math.max(0, ...rounds.map((r) => r.result.p50Us)),
+    p99Us: Math.max(0, ...rounds.map((r) => r.result.p99Us)),
+    rssBytes: rounds.at(-1)?.rssBytes ?? 0,
+    peakBytes: Math.max(0, ...rounds.map((r) => r.peakBytes)),
+    owed: sum((r) => r.owed),
+    lost: sum((r) => r.lost),
+    repeated: sum((r) => r.repeated),
+    refused: sum((r) => r.refused),
+    stalls: sum((r) => r.stalls),
+    error: error ?? (deliveries === 0 ? "nothing was delivered" : null),
+  };
+}

@@ -1,0 +1,62 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
+import type { Peer } from "./peer.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const LAUNCHER = `${ROOT}build/sluice`;
+const BUNDLE = `${ROOT}build/sluice.mjs`;
+
+interface Ready {
+  readonly event: string;
+  readonly listeners: readonly { readonly type: string; readonly name: string; readonly address: string }[];
+}
+
+export interface SluiceOptions {
+  /** Types of listeners to open; the first is the one under load. */
+  readonly listeners?: readonly string[];
+  /** A line of `limits:` instead of the defaults. */
+  readonly limits?: string;
+  /** Flags for node, e.g. a profiler; without, the launcher that users run. */
+  readonly nodeFlags?: readonly string[];
+}
+
+/** The product as it is shipped: the bundle, a data directory, the store on, default limits. */
+export async function startSluice(directory: string, options: SluiceOptions = {}): Promise<Peer | null> {
+  if (!existsSync(BUNDLE)) return null;
+  const listeners = options.listeners ?? ["mqtt"];
+  mkdirSync(directory, { recursive: true });
+  const config = [
+    "node: bench",
+    `data_dir: ${directory}/data`,
+    "listeners:",
+    ...listeners.map((type) => `  - {type: ${type}, bind: "127.0.0.1:0"}`),
+    ...(options.limits === undefined ? [] : [`limits: {${options.limits}}`]),
+    "log: {level: warn}",
+    "",
+  ].join("\n");
+  const file = `${directory}/sluice.yaml`;
+  writeFileSync(file, config);
+  const verb = ["run", "--config", file, "--json"];
+  const started = await (options.nodeFlags === undefined
+    ? KeptProcess.start(LAUNCHER, verb)
+    : KeptProcess.start(process.execPath, ["--max-semi-space-size=1", ...options.nodeFlags, BUNDLE, ...verb]));
+  started.stderr.pipe(process.stderr);
+  const ready = await lineOf(started.stdout, readReady, 15_000).catch(async (error: Error) => {
+    await started.stop();
+    throw new Error(`sluice: ${error.message}`);
+  });
+  const address = ready.listeners.find((listener) => listener.type === listeners[0])?.address ?? "";
+  const port = Number(address.slice(address.lastIndexOf(":") + 1));
+  return { name: "sluice", version: versionOf(), pid: started.pid, port, process: started };
+}
+
+function readReady(line: string): Ready | null {
+  if (!line.startsWith("{")) return null;
+  const message = JSON.parse(line) as Ready;
+  return message.event === "ready" ? message : null;
+}
+
+function versionOf(): string {
+  return (JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as { version: string }).version;
+}
