@@ -8,6 +8,7 @@ import type { Random } from "../../base/random.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Line } from "../../config/budget.ts";
 import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } from "../../core/ports.ts";
+import { addressAndPort, isLoopback, plainAddress } from "../../transport/peer-address.ts";
 import { BAD_OPTION, METHOD_NOT_ALLOWED, NOT_FOUND, PROXYING_NOT_SUPPORTED } from "../../wire/coap/codes.ts";
 import { decodeRequest, REQUEST_OK, RequestView } from "../../wire/coap/request.ts";
 import { CoreResource } from "./core-resource.ts";
@@ -146,7 +147,7 @@ function loginOf(view: RequestView, reply: Reply, anonymous: CoapListenerOptions
     userName: null,
     password: null,
     certificateName: reply.identity,
-    loopback: isLoopback(reply.address),
+    loopback: isLoopback(plainAddress(reply.address)),
     anonymous,
   };
   for (const argument of view.query) {
@@ -170,12 +171,8 @@ function loginOf(view: RequestView, reply: Reply, anonymous: CoapListenerOptions
         break;
     }
   }
-  if (login.clientId === "") login.clientId = `coap:${reply.address}:${reply.port}`;
+  if (login.clientId === "") login.clientId = `coap:${addressAndPort(plainAddress(reply.address), reply.port)}`;
   return login;
-}
-
-function isLoopback(address: string): boolean {
-  return address === "::1" || address.startsWith("127.") || address.startsWith("::ffff:127.");
 }
 
 const NOBODY: Principal = { name: "", clientId: "" };

@@ -253,7 +253,7 @@ test("who asks: clientid, username, password and their aliases from the query, a
       ["c1", "u1", "secret", true, "loopback"],
       ["c2", "u2", "secret", true, "loopback"],
       ["coap:192.0.2.7:5000", null, "secret", false, "loopback"],
-      ["coap:::1:2", null, null, true, "loopback"],
+      ["coap:[::1]:2", null, null, true, "loopback"],
     ],
   );
 });
