@@ -17,11 +17,12 @@
  * publisher send them again, and the receiver would get them twice.
  */
 import { RingBuffer } from "../base/ring-buffer.ts";
-import { Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
-import { decodeInflight, encodeInflight } from "./inflight-record.ts";
-import type { DropCause, Ledger } from "./ledger.ts";
+import { Inflight, RECEIVED } from "./inflight.ts";
+import type { DropCause } from "./ledger.ts";
+import { LogPlace } from "./log-place.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
-import type { BacklogSink, ReceiverRecord, Store, StoredReceiver, StoreWaiter, TimeSource } from "./ports.ts";
+import type { Outlet, QueueHost, QueueLimits } from "./outlet.ts";
+import type { BacklogSink, ReceiverRecord, StoredReceiver, StoreWaiter } from "./ports.ts";
 import { DELIVERY_QOS } from "./receiver.ts";
 
 /** `admit` answers. */
@@ -35,47 +36,6 @@ const READ_SLICE_BYTES = 64 * 1024;
 const WAITING_MAX = 1024;
 /** Share of the limit that drop-oldest frees at once, so that a full queue does not read the log for every message. */
 const DROP_SHARE = 64;
-
-/** Where a queue's messages go while its peer is there. */
-export interface Outlet {
-  /** Publications one message becomes (an uplink may send it to several topics); 0 = none, it is done at once. */
-  parts(message: Message): number;
-  /** Delivery options of one part, from those the router entered. */
-  partOptions(message: Message, part: number, options: number): number;
-  /** Writes one PUBLISH. `packetId` is 0 at QoS 0. */
-  sendPublish(
-    message: Message,
-    part: number,
-    options: number,
-    subscriptionIds: readonly number[] | null,
-    packetId: number,
-    dup: boolean,
-  ): void;
-  sendPubrel(packetId: number): void;
-  /** False while the peer's output is too full to take more; the outlet calls `pump` when it is not. */
-  writable(): boolean;
-}
-
-export interface QueueLimits {
-  messages: number;
-  bytes: number;
-  /** In force while the peer is connected (a session's queue limits are for what waits offline). */
-  onlineBytes: number;
-  /** Older messages are dropped when their turn comes; Infinity = none is too old. */
-  maxAgeMs: number;
-  whenFull: "drop-oldest" | "drop-newest" | "refuse";
-  /** Bytes that wait in memory before the log takes over. */
-  windowBytes: number;
-}
-
-/** What all queues share. */
-export interface QueueHost {
-  readonly store: Store;
-  readonly time: TimeSource;
-  readonly ledger: Ledger;
-  /** Calls `queue.pump()` in a later turn of the event loop, in turn with the others that asked. */
-  schedule(queue: DeliveryQueue): void;
-}
 
 interface Waiting {
   readonly message: Message;
@@ -97,23 +57,13 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   readonly #host: QueueHost;
   readonly #record: ReceiverRecord | null;
-  readonly #inflight = new Inflight();
+  readonly #place: LogPlace;
+  readonly #inflight: Inflight;
   readonly #waiting = new RingBuffer<Waiting>(WAITING_MAX);
   #waitingBytes = 0;
   #behind = false;
   /** Next sequence number to read while behind. */
   #cursor = 0;
-  /** Rows below it that are not in flight were dropped on purpose (drop-oldest); 0 = none. */
-  #floor = 0;
-  /** Ordinal whose message is looked for in the log after a reconnect; equal to inflight.next when none is. */
-  #replay = 0;
-  /** Highest sequence number that was ever in flight: of the rows up to it only those in flight still matter. */
-  #sentThrough = 0;
-  /** Where in the log the entries in flight begin whose message a restart made unknown. */
-  #unknownFrom = 0;
-  /** Messages up to here may have been sent before the last restart. */
-  #restartSeq = 0;
-  #restartOrdinal = 0;
   #outlet: Outlet | null = null;
   #windowMax = 0;
   /** Counts attachments, so that an answer of the store that comes after a reconnect is not sent to the wrong peer. */
@@ -121,7 +71,6 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   #pumping = false;
   #scheduled = false;
   #dropping = 0;
-  #multipart = false;
 
   /** @param record null: memory only, nothing survives `detach` */
   constructor(host: QueueHost, label: string, record: ReceiverRecord | null, limits: QueueLimits, windowMax: number) {
@@ -130,19 +79,13 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     this.limits = limits;
     this.#record = record;
     this.id = record === null ? 0 : record.id;
-    if (record !== null) {
-      this.count = record.count;
-      this.bytes = record.bytes;
-      this.#cursor = record.headSeq;
-      this.#behind = record.count > 0;
-      this.#floor = decodeInflight(record, this.#inflight);
-      this.#unknownFrom = record.headSeq;
-      for (let ordinal = this.#inflight.head; ordinal < this.#inflight.next; ordinal++) {
-        this.#sentThrough = Math.max(this.#sentThrough, this.#inflight.seqAt(ordinal));
-      }
-      this.#restartSeq = host.store.lastSeq;
-      this.#restartOrdinal = this.#inflight.next + windowMax;
-    }
+    this.#place = new LogPlace(record, host.store.lastSeq, windowMax);
+    this.#inflight = this.#place.inflight;
+    if (record === null) return;
+    this.count = record.count;
+    this.bytes = record.bytes;
+    this.#cursor = record.headSeq;
+    this.#behind = record.count > 0;
   }
 
   get persistent(): boolean {
@@ -178,12 +121,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       this.#cursor = this.headSeq;
       this.#behind = true;
     }
-    if (!resumed) {
-      this.#inflight.forgetPeer();
-      this.#restartOrdinal = 0;
-      if (this.#record !== null) this.#host.store.touch(this);
-    }
-    this.#replay = this.#inflight.head;
+    this.#place.begin(resumed);
+    if (!resumed && this.#record !== null) this.#host.store.touch(this);
     for (let ordinal = this.#inflight.head; ordinal < this.#inflight.next; ordinal++) {
       if (this.#inflight.stateAt(ordinal) === RECEIVED) this.#releaseWhenStored(Inflight.packetIdOf(ordinal));
     }
@@ -284,7 +223,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     while (over() && this.#waiting.length > 0) {
       const entry = this.#waiting.shift() as Waiting;
       this.#waitingBytes -= entry.message.size;
-      this.#floor = entry.message.seq + 1;
+      this.#place.floor = entry.message.seq + 1;
       this.#discard(entry.message, "queue-full");
     }
     // What is in flight is kept: the peer may have it, and its packet ids are taken.
@@ -339,15 +278,15 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     this.#cursor = store.read(this.id, this.#cursor, Math.min(READ_SLICE_BYTES, this.limits.windowBytes), this);
     if (this.#cursor <= store.lastSeq) return;
     this.#behind = false;
-    if (this.#waiting.length === 0) this.#skipReplay(Number.POSITIVE_INFINITY);
+    if (this.#waiting.length === 0) this.#place.skipReplay(Number.POSITIVE_INFINITY);
   }
 
   /** Store.read gives one row of the log. */
   onBacklog(message: Message, options: number, subscriptionIds: readonly number[] | null): boolean {
     if (!this.needs(message.seq)) return true;
     if (this.#dropping > 0) {
-      if (this.#isInFlight(message.seq)) return true;
-      this.#floor = message.seq + 1;
+      if (this.#place.isInFlight(message.seq)) return true;
+      this.#place.floor = message.seq + 1;
       this.#discard(message, "queue-full");
       return --this.#dropping > 0;
     }
@@ -361,7 +300,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     const message = entry.message;
     if (message.state === WITHDRAWN) return true;
     const parts = outlet.parts(message);
-    if (parts > 1) this.#multipart = true;
+    if (parts > 1) this.#place.multipart = true;
     const cause = this.#staleCause(message);
     let awaited = entry.partsSent > 0 && this.#inflight.awaits(message.seq);
     for (; entry.partsSent < parts; entry.partsSent++) {
@@ -374,8 +313,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       }
       if (qos === 2 && this.#record !== null && message.state !== DURABLE) return false;
       if (!this.#inflight.hasRoom(this.#windowMax)) return false;
-      const ordinal = this.#ordinalFor(message, qos);
-      const dup = this.#wasSent(ordinal, message.seq);
+      const ordinal = this.#place.ordinalFor(message, qos);
+      const dup = this.#place.wasSent(ordinal, message.seq);
       if (cause !== null) {
         this.#giveUp(ordinal, qos, dup, outlet);
       } else {
@@ -385,23 +324,10 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     }
     if (cause !== null) this.#drop(message, cause, 1);
     if (!awaited) {
-      this.#passBy(message);
+      if (this.#record !== null) this.#place.passBy(message);
       this.#finished(message.seq, message.size, message);
     }
     return true;
-  }
-
-  /** A message that is done without an answer leaves a mark among those in flight, so that a reconnect does not send it again. */
-  #passBy(message: Message): void {
-    if (this.#record === null) return;
-    this.#sentThrough = Math.max(this.#sentThrough, message.seq);
-    if (this.#inflight.empty) return;
-    this.#inflight.discard(this.#inflight.push(message.seq, 0, message.size, null));
-  }
-
-  #wasSent(ordinal: number, seq: number): boolean {
-    if (this.#inflight.wasSentBefore(ordinal)) return true;
-    return seq !== 0 && seq <= this.#restartSeq && ordinal < this.#restartOrdinal;
   }
 
   /** Takes a message that is not worth sending out of the window; an id that a QoS 2 peer may know is released by PUBREL. */
@@ -411,34 +337,6 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       outlet.sendPubrel(Inflight.packetIdOf(ordinal));
     } else {
       this.#inflight.discard(ordinal);
-    }
-  }
-
-  /** The ordinal `message` had on an earlier connection, or the next one. Messages come in log order. */
-  #ordinalFor(message: Message, qos: number): number {
-    this.#skipReplay(message.seq);
-    if (this.#replay < this.#inflight.next) {
-      const seq = this.#inflight.seqAt(this.#replay);
-      if (seq === 0 || seq === message.seq) {
-        if (seq === 0) this.#unknownFrom = message.seq + 1;
-        this.#inflight.refill(this.#replay, qos, message);
-        return this.#replay++;
-      }
-    }
-    const ordinal = this.#inflight.push(message.seq, qos, message.size, message);
-    this.#sentThrough = message.seq;
-    if (this.#replay === ordinal) this.#replay++;
-    return ordinal;
-  }
-
-  /** Moves on to the next UNSENT entry; those whose rows are gone from the log (they would be below `seq`) leave the window. */
-  #skipReplay(seq: number): void {
-    const inflight = this.#inflight;
-    for (; this.#replay < inflight.next; this.#replay++) {
-      if (inflight.stateAt(this.#replay) !== UNSENT) continue;
-      const entrySeq = inflight.seqAt(this.#replay);
-      if (entrySeq >= seq || (entrySeq === 0 && seq !== Number.POSITIVE_INFINITY)) return;
-      inflight.discard(this.#replay);
     }
   }
 
@@ -494,7 +392,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   #answered(): void {
     const seq = this.#inflight.answeredSeq;
-    if (this.#multipart && this.#inflight.awaits(seq)) return;
+    if (this.#place.multipart && this.#inflight.awaits(seq)) return;
     this.#finished(seq, this.#inflight.answeredSize, this.#inflight.answeredMessage);
   }
 
@@ -523,38 +421,21 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   get headSeq(): number {
     if (this.count === 0) return Number.POSITIVE_INFINITY;
-    const inflight = this.#inflight;
-    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
-      const state = inflight.stateAt(ordinal);
-      if (state !== SENT && state !== UNSENT) continue;
-      const seq = inflight.seqAt(ordinal);
-      return seq === 0 && this.#record !== null ? Math.max(this.#unknownFrom, inflight.passedSeq + 1) : seq;
-    }
+    const inFlight = this.#place.lowestInFlight;
+    if (inFlight > 0) return inFlight;
     const waiting = this.#waiting.peek();
-    return waiting === undefined ? Math.max(this.#cursor, this.#floor, this.#sentThrough + 1) : waiting.message.seq;
+    return waiting === undefined ? Math.max(this.#cursor, this.#place.firstUnsent) : waiting.message.seq;
   }
 
   needs(seq: number): boolean {
-    if (this.count === 0 || seq < this.headSeq) return false;
-    const inflight = this.#inflight;
-    let unknown = false;
-    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
-      const state = inflight.stateAt(ordinal);
-      const open = state === SENT || state === UNSENT;
-      const entrySeq = inflight.seqAt(ordinal);
-      if (entrySeq === seq) return open || (this.#multipart && inflight.awaits(seq));
-      if (entrySeq === 0 && open) unknown = true;
-    }
-    if (seq > this.#sentThrough) return seq >= this.#floor;
-    return unknown && seq >= this.#unknownFrom && seq > inflight.passedSeq;
+    return this.count > 0 && seq >= this.headSeq && this.#place.needs(seq);
   }
 
   save(): ReceiverRecord {
     const record = this.#record as ReceiverRecord;
     const head = this.headSeq;
     record.headSeq = head === Number.POSITIVE_INFINITY ? this.#host.store.lastSeq + 1 : head;
-    record.headOrdinal = this.#inflight.head;
-    record.state = encodeInflight(this.#inflight, this.#floor > record.headSeq ? this.#floor : 0);
+    this.#place.save(record);
     record.count = this.count;
     record.bytes = this.bytes;
     return record;
@@ -567,12 +448,5 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   onWithdrawn(message: Message): void {
     this.#uncount(message.size);
     this.#drop(message, "disk-full", 1);
-  }
-
-  #isInFlight(seq: number): boolean {
-    for (let ordinal = this.#inflight.head; ordinal < this.#inflight.next; ordinal++) {
-      if (this.#inflight.seqAt(ordinal) === seq && this.#inflight.stateAt(ordinal) !== RECEIVED) return true;
-    }
-    return false;
   }
 }

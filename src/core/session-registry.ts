@@ -3,8 +3,9 @@
  */
 import type { Counter, Counters } from "../base/counters.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
-import type { DeliveryQueue, QueueHost, QueueLimits } from "./delivery-queue.ts";
+import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { Ledger } from "./ledger.ts";
+import type { QueueHost, QueueLimits } from "./outlet.ts";
 import type { Authority, Principal, SessionRecord, Store, SubscriptionRecord, TimeSource } from "./ports.ts";
 import type { Retained } from "./retained.ts";
 import { NO_WAITER, type Router } from "./router.ts";

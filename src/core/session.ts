@@ -8,8 +8,9 @@
 import type { Counter } from "../base/counters.ts";
 import { IdSet } from "../base/id-set.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
-import { DeliveryQueue, type Outlet, TAKES } from "./delivery-queue.ts";
+import { DeliveryQueue, TAKES } from "./delivery-queue.ts";
 import { MESSAGE_OVERHEAD_BYTES, messageOf } from "./message.ts";
+import type { Outlet } from "./outlet.ts";
 import type { Principal, ReceiverRecord, SubscriptionRecord } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 import { DELIVERY_QOS, type Receiver } from "./receiver.ts";

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Counters } from "../../../src/base/counters.ts";
 import { seededRandom } from "../../../src/base/random.ts";
-import { DeliveryQueue, type Outlet, type QueueLimits, TAKES } from "../../../src/core/delivery-queue.ts";
+import { DeliveryQueue, TAKES } from "../../../src/core/delivery-queue.ts";
 import { Ledger } from "../../../src/core/ledger.ts";
 import { Message } from "../../../src/core/message.ts";
+import type { Outlet, QueueLimits } from "../../../src/core/outlet.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 const LIMITS: QueueLimits = {

@@ -1,0 +1,146 @@
+/**
+ * Where a receiver stands in the log: which messages are in flight to it, which it is done with, and which ordinal
+ * (so which packet id) each one has, over reconnects and restarts.
+ *
+ * Messages go into flight in log order, so one number says nearly all: of the rows up to `#sentThrough` only those
+ * still in flight matter. Two things complicate it. Rows may have been dropped on purpose (`floor`). And a restart
+ * knows of the messages in flight only how many there were before the last acknowledged one; which they were is found
+ * when the log is read again from the head (entries with seq 0).
+ */
+import { Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
+import { decodeInflight, encodeInflight } from "./inflight-record.ts";
+import type { Message } from "./message.ts";
+import type { ReceiverRecord } from "./ports.ts";
+
+export class LogPlace {
+  readonly inflight = new Inflight();
+  /** Rows below it that are not in flight were dropped on purpose; 0 = none. */
+  floor = 0;
+  /** Some messages go out in several parts, each with an ordinal of its own. */
+  multipart = false;
+  /** Ordinal whose message is looked for in the log after a reconnect; equal to inflight.next when none is. */
+  #replay = 0;
+  /** Highest sequence number that was ever in flight. */
+  #sentThrough = 0;
+  /** Where in the log the entries begin whose message a restart made unknown. */
+  #unknownFrom = 0;
+  /** Messages up to here, with ordinals up to there, may have been sent before the last restart. */
+  readonly #restartSeq: number;
+  #restartOrdinal = 0;
+
+  /**
+   * @param record    null: memory only
+   * @param lastSeq   end of the log at construction
+   * @param windowMax most messages in flight before the restart
+   */
+  constructor(record: ReceiverRecord | null, lastSeq: number, windowMax: number) {
+    this.#restartSeq = lastSeq;
+    if (record === null) return;
+    this.floor = decodeInflight(record, this.inflight);
+    this.#unknownFrom = record.headSeq;
+    this.#restartOrdinal = this.inflight.next + windowMax;
+    for (let ordinal = this.inflight.head; ordinal < this.inflight.next; ordinal++) {
+      this.#sentThrough = Math.max(this.#sentThrough, this.inflight.seqAt(ordinal));
+    }
+  }
+
+  /** The peer is there; the log is read from the head on. @param resumed it has a session from before */
+  begin(resumed: boolean): void {
+    if (!resumed) {
+      this.inflight.forgetPeer();
+      this.#restartOrdinal = 0;
+    }
+    this.#replay = this.inflight.head;
+  }
+
+  /** The ordinal of a message about to be sent: what it had on an earlier connection, or the next one. */
+  ordinalFor(message: Message, qos: number): number {
+    this.skipReplay(message.seq);
+    if (this.#replay < this.inflight.next) {
+      const seq = this.inflight.seqAt(this.#replay);
+      if (seq === 0 || seq === message.seq) {
+        if (seq === 0) this.#unknownFrom = message.seq + 1;
+        this.inflight.refill(this.#replay, qos, message);
+        return this.#replay++;
+      }
+    }
+    const ordinal = this.inflight.push(message.seq, qos, message.size, message);
+    this.#sentThrough = message.seq;
+    if (this.#replay === ordinal) this.#replay++;
+    return ordinal;
+  }
+
+  /**
+   * Moves on to the next UNSENT entry. Those whose rows would be below `seq` and did not come leave the window: the
+   * log has them no more. `seq` Infinity: the log is read to its end.
+   */
+  skipReplay(seq: number): void {
+    const { inflight } = this;
+    for (; this.#replay < inflight.next; this.#replay++) {
+      if (inflight.stateAt(this.#replay) !== UNSENT) continue;
+      const entrySeq = inflight.seqAt(this.#replay);
+      if (entrySeq >= seq || (entrySeq === 0 && seq !== Number.POSITIVE_INFINITY)) return;
+      inflight.discard(this.#replay);
+    }
+  }
+
+  /** Whether DUP is due ([MQTT311-3.3.1-1], [MQTT5-3.3.1-1]). */
+  wasSent(ordinal: number, seq: number): boolean {
+    if (this.inflight.wasSentBefore(ordinal)) return true;
+    return seq !== 0 && seq <= this.#restartSeq && ordinal < this.#restartOrdinal;
+  }
+
+  /** A message is done without an answer: a mark among those in flight keeps a reconnect from sending it again. */
+  passBy(message: Message): void {
+    this.#sentThrough = Math.max(this.#sentThrough, message.seq);
+    if (!this.inflight.empty) this.inflight.discard(this.inflight.push(message.seq, 0, message.size, null));
+  }
+
+  /** Lowest row in flight; 0 = none is. */
+  get lowestInFlight(): number {
+    const { inflight } = this;
+    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      if (!this.#isOpen(ordinal)) continue;
+      const seq = inflight.seqAt(ordinal);
+      return seq === 0 ? Math.max(this.#unknownFrom, inflight.passedSeq + 1) : seq;
+    }
+    return 0;
+  }
+
+  /** Lowest row that may not have been in flight yet. */
+  get firstUnsent(): number {
+    return Math.max(this.floor, this.#sentThrough + 1);
+  }
+
+  /** Whether row `seq`, which lists this receiver, is still to be acknowledged by it. */
+  needs(seq: number): boolean {
+    const { inflight } = this;
+    let unknown = false;
+    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      const entrySeq = inflight.seqAt(ordinal);
+      if (entrySeq === seq) return this.#isOpen(ordinal) || (this.multipart && inflight.awaits(seq));
+      if (entrySeq === 0 && this.#isOpen(ordinal)) unknown = true;
+    }
+    if (seq > this.#sentThrough) return seq >= this.floor;
+    return unknown && seq >= this.#unknownFrom && seq > inflight.passedSeq;
+  }
+
+  isInFlight(seq: number): boolean {
+    const { inflight } = this;
+    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      if (inflight.seqAt(ordinal) === seq && inflight.stateAt(ordinal) !== RECEIVED) return true;
+    }
+    return false;
+  }
+
+  /** Writes head ordinal and state into the record, whose headSeq is set. */
+  save(record: ReceiverRecord): void {
+    record.headOrdinal = this.inflight.head;
+    record.state = encodeInflight(this.inflight, this.floor > record.headSeq ? this.floor : 0);
+  }
+
+  #isOpen(ordinal: number): boolean {
+    const state = this.inflight.stateAt(ordinal);
+    return state === SENT || state === UNSENT;
+  }
+}

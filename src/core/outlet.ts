@@ -1,0 +1,46 @@
+/** What a delivery queue is given: where its messages go, its limits, and what all queues share. */
+import type { DeliveryQueue } from "./delivery-queue.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Message } from "./message.ts";
+import type { Store, TimeSource } from "./ports.ts";
+
+/** Where a queue's messages go while its peer is there. */
+export interface Outlet {
+  /** Publications one message becomes (an uplink may send it to several topics); 0 = none, it is done at once. */
+  parts(message: Message): number;
+  /** Delivery options of one part, from those the router entered. */
+  partOptions(message: Message, part: number, options: number): number;
+  /** Writes one PUBLISH. `packetId` is 0 at QoS 0. */
+  sendPublish(
+    message: Message,
+    part: number,
+    options: number,
+    subscriptionIds: readonly number[] | null,
+    packetId: number,
+    dup: boolean,
+  ): void;
+  sendPubrel(packetId: number): void;
+  /** False while the peer's output is too full to take more; the outlet calls `pump` when it is not. */
+  writable(): boolean;
+}
+
+export interface QueueLimits {
+  messages: number;
+  bytes: number;
+  /** In force while the peer is connected (a session's queue limits are for what waits offline). */
+  onlineBytes: number;
+  /** Older messages are dropped when their turn comes; Infinity = none is too old. */
+  maxAgeMs: number;
+  whenFull: "drop-oldest" | "drop-newest" | "refuse";
+  /** Bytes that wait in memory before the log takes over. */
+  windowBytes: number;
+}
+
+/** What all queues share. */
+export interface QueueHost {
+  readonly store: Store;
+  readonly time: TimeSource;
+  readonly ledger: Ledger;
+  /** Calls `queue.runScheduled()` in a later turn of the event loop, in turn with the others that asked. */
+  schedule(queue: DeliveryQueue): void;
+}
