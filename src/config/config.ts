@@ -1,0 +1,93 @@
+/**
+ * The configuration as the rooms get it: plain, read-only, JSON-able; units resolved to bytes and milliseconds, paths
+ * absolute. Each section's type, defaults and rules are in the file of its name.
+ */
+import { hostname } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { type AuthConfig, readAuth } from "./auth.ts";
+import { UNIX_PATH_BYTES_MAX } from "./bind.ts";
+import { type DurabilityRule, readDurability } from "./durability.ts";
+import { type Limits, readLimits } from "./limits.ts";
+import { type ListenerConfig, readListeners } from "./listeners.ts";
+import { type LogConfig, readLog } from "./log.ts";
+import { EMPTY_MAPPING } from "./node.ts";
+import { type Reading, Section } from "./section.ts";
+import { readSerial, type SerialConfig } from "./serial.ts";
+import { readStore, type StoreConfig } from "./store.ts";
+import { readUplinks, type UplinkConfig } from "./uplinks.ts";
+
+export interface Config {
+  /** Name of this gateway. */
+  readonly node: string;
+  readonly dataDir: string;
+  /** For pools and records; the runtime's own memory comes on top. */
+  readonly memoryLimitBytes: number;
+  readonly listeners: readonly ListenerConfig[];
+  readonly serial: readonly SerialConfig[];
+  readonly uplinks: readonly UplinkConfig[];
+  readonly store: StoreConfig;
+  /** The first rule that matches a topic holds. */
+  readonly durability: readonly DurabilityRule[];
+  readonly auth: AuthConfig;
+  readonly limits: Limits;
+  readonly log: LogConfig;
+}
+
+const MIB = 2 ** 20;
+const MEMORY_LIMIT_BYTES = 16 * MIB;
+
+/** What holds without a configuration file. */
+export function defaultConfig(): Config {
+  return readConfig({ root: EMPTY_MAPPING, directory: "/", complaints: [] });
+}
+
+/** Whatever is wrong is in `reading.complaints` afterwards; a result with complaints is not to be run. */
+export function readConfig(reading: Reading): Config {
+  const root = new Section(reading, reading.root, "");
+  const node = root.name("node", hostname() || "sluice");
+  const config: Config = {
+    node,
+    dataDir: readDataDir(root),
+    memoryLimitBytes: root.bytes("memory_limit", MEMORY_LIMIT_BYTES, 4 * MIB, 2 ** 40),
+    listeners: readListeners(root),
+    serial: readSerial(root),
+    uplinks: readUplinks(root, node),
+    store: readStore(root),
+    durability: readDurability(root),
+    auth: readAuth(root),
+    limits: readLimits(root),
+    log: readLog(root),
+  };
+  root.finish();
+  complainAboutSpools(root, config);
+  return config;
+}
+
+function readDataDir(root: Section): string {
+  const dataDir = root.file("data_dir", "/var/lib/sluice");
+  if (Buffer.byteLength(controlSocket(dataDir)) > UNIX_PATH_BYTES_MAX) {
+    root.complain(
+      "data_dir",
+      `control.sock in it would have more than ${UNIX_PATH_BYTES_MAX} bytes`,
+      "choose a shorter path",
+    );
+  }
+  return dataDir;
+}
+
+/** Where a running gateway answers. */
+export function controlSocket(dataDir: string): string {
+  return join(dataDir, "control.sock");
+}
+
+function complainAboutSpools(root: Section, config: Config): void {
+  for (const [i, { spool }] of config.uplinks.entries()) {
+    if (spool.maxBytes <= config.store.maxBytes) continue;
+    root.complain(`uplinks[${i}].spool.max_bytes`, "is more than store.max_bytes", "the spool lives in the store");
+  }
+}
+
+/** Folder that relative paths of the configuration start from. */
+export function directoryOf(configFile: string): string {
+  return dirname(resolve(configFile));
+}

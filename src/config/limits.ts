@@ -1,0 +1,66 @@
+/** `limits`: how much of everything. There is no "unlimited". */
+import type { Section } from "./section.ts";
+
+export interface Limits {
+  readonly maxConnections: number;
+  readonly maxSessions: number;
+  /** 0 = sessions end with their connection. */
+  readonly sessionExpiryMaxMs: number;
+  /** What may wait for a session while its client is away. */
+  readonly sessionQueueMessages: number;
+  readonly sessionQueueBytes: number;
+  readonly sessionWhenFull: "drop-newest" | "drop-oldest" | "refuse";
+  readonly maxPacketBytes: number;
+  /** What may wait for a connected client. */
+  readonly outputBytes: number;
+  /** How long a publisher waits for a slow subscriber. */
+  readonly pauseMaxMs: number;
+  /** How long a refused MQTT 3 packet is tried again before its connection closes. */
+  readonly refusalHoldMs: number;
+  readonly handshakesPerSecond: number;
+  readonly retainedMessages: number;
+  readonly retainedBytes: number;
+  readonly subscriptionsPerClient: number;
+  readonly topicLevels: number;
+  readonly topicBytes: number;
+  /** Outstanding QoS 1 and 2 messages per client. */
+  readonly inflight: number;
+}
+
+const KIB = 1024;
+const MIB = 2 ** 20;
+const DAY_MS = 86_400_000;
+/** Largest Remaining Length of an MQTT packet. */
+const PACKET_BYTES_MAX = 268_435_455;
+/** A Session Expiry Interval is 32 bits of seconds. */
+const SESSION_EXPIRY_MAX_MS = 4_294_967_294_000;
+/** Ordinals between the oldest unacknowledged message and the newest (core/inflight.ts). */
+const INFLIGHT_MAX = 4096;
+
+export function readLimits(root: Section): Limits {
+  const section = root.sectionOrEmpty("limits");
+  const limits: Limits = {
+    maxConnections: section.count("max_connections", 1024, 1, 100_000),
+    maxSessions: section.count("max_sessions", 4096, 1, 1_000_000),
+    sessionExpiryMaxMs: section.duration("session_expiry_max", 14 * DAY_MS, 0, SESSION_EXPIRY_MAX_MS),
+    sessionQueueMessages: section.count("session_queue_messages", 1000, 1, 10_000_000),
+    sessionQueueBytes: section.bytes("session_queue_bytes", 64 * KIB, KIB, 2 ** 40),
+    sessionWhenFull: section.oneOf("session_when_full", ["drop-newest", "drop-oldest", "refuse"], "drop-newest"),
+    maxPacketBytes: section.bytes("max_packet_bytes", 256 * KIB, KIB, PACKET_BYTES_MAX),
+    outputBytes: section.bytes("output_bytes", MIB, 64 * KIB, 256 * MIB),
+    pauseMaxMs: section.duration("pause_max", 2000, 10, 60_000),
+    refusalHoldMs: section.duration("refusal_hold", 10_000, 100, 600_000),
+    handshakesPerSecond: section.count("handshakes_per_second", 50, 1, 100_000),
+    retainedMessages: section.count("retained_messages", 10_000, 1, 10_000_000),
+    retainedBytes: section.bytes("retained_bytes", 8 * MIB, 4 * KIB, 2 ** 40),
+    subscriptionsPerClient: section.count("subscriptions_per_client", 100, 1, 100_000),
+    topicLevels: section.count("topic_levels", 200, 1, 32_768),
+    topicBytes: section.bytes("topic_bytes", 1024, 16, 65_535),
+    inflight: section.count("inflight", 64, 1, INFLIGHT_MAX),
+  };
+  if (limits.outputBytes < limits.maxPacketBytes) {
+    section.complain("output_bytes", "is less than max_packet_bytes", "a packet must fit in a client's output");
+  }
+  section.finish();
+  return limits;
+}

@@ -1,0 +1,74 @@
+/** `serial`: lines in, lines out. */
+import { basename } from "node:path";
+import type { Section } from "./section.ts";
+import { topicProblem } from "./topics.ts";
+
+export interface SerialConfig {
+  readonly name: string;
+  /** Path of the device. */
+  readonly port: string;
+  readonly baud: number;
+  readonly framing: "line";
+  /** Where what the device says goes; null = nowhere. */
+  readonly publish: SerialTopic | null;
+  /** What is written to the device; null = nothing. */
+  readonly write: SerialTopic | null;
+}
+
+export interface SerialTopic {
+  readonly topic: string;
+  readonly qos: 0 | 1 | 2;
+}
+
+const BAUD_MIN = 50;
+const BAUD_MAX = 4_000_000;
+
+export function readSerial(root: Section): SerialConfig[] {
+  const sections = root.sections("serial") ?? [];
+  const serial = sections.map(readPort);
+  for (const [i, { name, port }] of serial.entries()) {
+    const earlier = serial.slice(0, i);
+    if (earlier.some((other) => other.name === name)) {
+      root.complain(`serial[${i}].name`, `${name} is the name of another port`, "give each its own");
+    }
+    if (port !== "" && earlier.some((other) => other.port === port)) {
+      root.complain(`serial[${i}].port`, `${port} is opened by another entry`, "remove one of them");
+    }
+  }
+  return serial;
+}
+
+function readPort(section: Section): SerialConfig {
+  const port = section.text("port", "");
+  if (!section.has("port")) section.complain("port", "is missing", "give the device, best from /dev/serial/by-id");
+  const name = section.name("name", basename(port) || "serial");
+  const serial: SerialConfig = {
+    name,
+    port,
+    baud: section.count("baud", 115_200, BAUD_MIN, BAUD_MAX),
+    framing: readFraming(section),
+    publish: readTopic(section, "publish", `serial/${name}`, true),
+    write: readTopic(section, "write", `serial/${name}/set`, false),
+  };
+  section.finish();
+  return serial;
+}
+
+function readFraming(section: Section): "line" {
+  const later = ["slip", "cobs", "length", "modbus-rtu"];
+  const framing = section.oneOf("framing", ["line", ...later], "line");
+  if (framing !== "line") section.complain("framing", `${framing} is not built yet`, "use line");
+  return "line";
+}
+
+/** `off` turns it off. */
+function readTopic(section: Section, key: string, topic: string, on: boolean): SerialTopic | null {
+  if (section.source(key) === "off") return null;
+  const inner = section.section(key);
+  if (inner === null) return on ? { topic, qos: 1 } : null;
+  const result: SerialTopic = { topic: inner.text("topic", topic), qos: inner.oneOf("qos", [0, 1, 2], 1) };
+  const problem = topicProblem(result.topic);
+  if (problem !== null) inner.complain("topic", `${JSON.stringify(result.topic)} ${problem}`, "give one topic");
+  inner.finish();
+  return result;
+}

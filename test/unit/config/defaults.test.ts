@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { hostname } from "node:os";
+import test from "node:test";
+import { defaultConfig } from "../../../src/config/config.ts";
+import { load } from "../../../src/config/load.ts";
+
+const KIB = 1024;
+const MIB = 2 ** 20;
+const DAY_MS = 86_400_000;
+
+const options = { directory: "/etc/sluice", checkFiles: false };
+
+function loaded(text: string) {
+  const { config, complaints } = load(text, options);
+  assert.deepEqual(complaints, []);
+  assert.ok(config);
+  return config;
+}
+
+test("every default is the one of the contract", () => {
+  assert.deepEqual(defaultConfig(), {
+    node: hostname(),
+    dataDir: "/var/lib/sluice",
+    memoryLimitBytes: 16 * MIB,
+    listeners: [
+      {
+        type: "mqtt",
+        host: "127.0.0.1",
+        port: 1883,
+        path: "/mqtt",
+        unix: null,
+        unixMode: 0o660,
+        tls: null,
+        maxQos: 2,
+        anonymous: null,
+        origins: null,
+      },
+    ],
+    serial: [],
+    uplinks: [],
+    store: { sync: "full", commitDelayMs: "auto", commitBytes: 256 * KIB, maxBytes: 512 * MIB },
+    durability: [],
+    auth: { anonymous: "loopback", passwordFile: null, aclFile: null },
+    limits: {
+      maxConnections: 1024,
+      maxSessions: 4096,
+      sessionExpiryMaxMs: 14 * DAY_MS,
+      sessionQueueMessages: 1000,
+      sessionQueueBytes: 64 * KIB,
+      sessionWhenFull: "drop-newest",
+      maxPacketBytes: 256 * KIB,
+      outputBytes: MIB,
+      pauseMaxMs: 2000,
+      refusalHoldMs: 10_000,
+      handshakesPerSecond: 50,
+      retainedMessages: 10_000,
+      retainedBytes: 8 * MIB,
+      subscriptionsPerClient: 100,
+      topicLevels: 200,
+      topicBytes: 1024,
+      inflight: 64,
+    },
+    log: { level: "info", format: "text" },
+  });
+});
+
+for (const text of ["", "# nothing\n", "---\n", "null\n", "{}\n", "---\n...\n"]) {
+  test(`a file of ${JSON.stringify(text)} gives the defaults`, () => {
+    assert.deepEqual(loaded(text), defaultConfig());
+  });
+}
+
+test("an uplink needs its url only", () => {
+  assert.deepEqual(loaded("node: gw-17\nuplinks: [{url: mqtts://broker.example.com}]").uplinks, [
+    {
+      name: "cloud",
+      url: "mqtts://broker.example.com:8883",
+      protocol: 5,
+      clientId: "gw-17",
+      username: null,
+      passwordFile: null,
+      tls: { ca: null, cert: null, key: null, alpn: [], servername: null },
+      keepaliveMs: 60_000,
+      sessionExpiryMs: 7 * DAY_MS,
+      window: 64,
+      bindAddress: null,
+      forward: [],
+      receive: [],
+      spool: { maxBytes: 256 * MIB, maxMessages: 1_000_000, maxAgeMs: 7 * DAY_MS, whenFull: "drop-oldest" },
+      drain: "oldest-first",
+    },
+  ]);
+  assert.deepEqual(loaded("uplinks: [{url: mqtt://127.0.0.1, forward: [{}], receive: [{}]}]").uplinks[0], {
+    ...loaded("uplinks: [{url: mqtt://127.0.0.1:1883}]").uplinks[0],
+    tls: null,
+    forward: [{ match: "#", qos: 1, to: "{topic}", offline: "store" }],
+    receive: [{ match: "#", qos: 1, to: "{topic}" }],
+  });
+});
+
+test("a serial port needs its port only; writing to the device is asked for", () => {
+  const { serial } = loaded("serial: [{port: /dev/ttyUSB0}, {port: /dev/ttyS1, write: {}, publish: off}]");
+  const common = { baud: 115_200, framing: "line" };
+  assert.deepEqual(serial, [
+    { name: "ttyUSB0", port: "/dev/ttyUSB0", ...common, publish: { topic: "serial/ttyUSB0", qos: 1 }, write: null },
+    { name: "ttyS1", port: "/dev/ttyS1", ...common, publish: null, write: { topic: "serial/ttyS1/set", qos: 1 } },
+  ]);
+});
+
+test("each type of listener has its port, on loopback", () => {
+  const text = "listeners: [{}, {tls: {cert: c, key: k}}, {type: ws}, {type: coap}, {type: http}]";
+  const { listeners } = loaded(text);
+  assert.deepEqual(
+    listeners.map(({ type, host, port }) => [type, host, port]),
+    [
+      ["mqtt", "127.0.0.1", 1883],
+      ["mqtt", "127.0.0.1", 8883],
+      ["ws", "127.0.0.1", 8083],
+      ["coap", "127.0.0.1", 5683],
+      ["http", "127.0.0.1", 8080],
+    ],
+  );
+});
+
+test("an empty list of listeners means none", () => {
+  assert.deepEqual(loaded("listeners: []").listeners, []);
+});
+
+test("the configuration survives JSON", () => {
+  const config = loaded(
+    "uplinks: [{url: mqtts://a, forward: [{}]}]\nserial: [{port: /dev/ttyS0}]\ndurability: [{sync: off}]",
+  );
+  assert.deepEqual(JSON.parse(JSON.stringify(config)), config);
+});
