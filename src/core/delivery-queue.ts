@@ -16,35 +16,18 @@
  * QoS 2 messages of a queue with a record leave only once they are durable: before that, a crash would make the
  * publisher send them again, and the receiver would get them twice.
  */
-import { RingBuffer } from "../base/ring-buffer.ts";
 import { Inflight, RECEIVED } from "./inflight.ts";
 import type { DropCause } from "./ledger.ts";
 import { LogPlace } from "./log-place.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
-import type { Outlet, QueueHost, QueueLimits } from "./outlet.ts";
+import type { Outlet, QueueHost } from "./outlet.ts";
 import type { BacklogSink, ReceiverRecord, StoredReceiver, StoreWaiter } from "./ports.ts";
+import { admission, fits, isAboveDropGoal, type QueueLimits, staleCause } from "./queue-limits.ts";
 import { DELIVERY_QOS } from "./receiver.ts";
-
-/** `admit` answers. */
-export const TAKES = 0;
-export const DROPS = 1;
-export const REFUSES = 2;
+import { Waiting, type WaitingEntry } from "./waiting.ts";
 
 /** Bytes of backlog read in one slice. */
 const READ_SLICE_BYTES = 64 * 1024;
-/** Messages that wait in memory for one receiver, at most; beyond it the log holds them. */
-const WAITING_MAX = 1024;
-/** Share of the limit that drop-oldest frees at once, so that a full queue does not read the log for every message. */
-const DROP_SHARE = 64;
-
-interface Waiting {
-  readonly message: Message;
-  readonly options: number;
-  readonly subscriptionIds: readonly number[] | null;
-  /** Parts sent already, when the window closed in the middle. */
-  partsSent: number;
-}
-
 export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   readonly id: number;
   /** "session:meter-7": for ledger and status. */
@@ -59,8 +42,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   readonly #record: ReceiverRecord | null;
   readonly #place: LogPlace;
   readonly #inflight: Inflight;
-  readonly #waiting = new RingBuffer<Waiting>(WAITING_MAX);
-  #waitingBytes = 0;
+  readonly #waiting = new Waiting();
   #behind = false;
   /** Next sequence number to read while behind. */
   #cursor = 0;
@@ -70,7 +52,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   #epoch = 0;
   #pumping = false;
   #scheduled = false;
-  #dropping = 0;
+  /** `Store.read` gives messages to drop, not to send. */
+  #dropping = false;
 
   /** @param record null: memory only, nothing survives `detach` */
   constructor(host: QueueHost, label: string, record: ReceiverRecord | null, limits: QueueLimits, windowMax: number) {
@@ -104,8 +87,6 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   get congested(): boolean {
     return this.#outlet !== null && this.bytes > this.limits.onlineBytes / 2;
   }
-
-  // ---- the peer comes and goes -------------------------------------------------------------------------------
 
   /**
    * The peer is there. What was in flight is sent again if it kept its session, else what it did not take starts anew.
@@ -143,21 +124,12 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       this.#inflight.suspend();
     }
     this.#waiting.clear();
-    this.#waitingBytes = 0;
     this.#outlet = null;
   }
 
-  // ---- messages in -------------------------------------------------------------------------------------------
-
   /** @returns TAKES, DROPS (counted by `refuse`) or REFUSES for a message of `bytes` (Message.size) */
   admit(bytes: number): number {
-    const l = this.limits;
-    const fits =
-      this.#outlet === null
-        ? this.count < l.messages && this.bytes + bytes <= l.bytes
-        : this.bytes + bytes <= l.onlineBytes;
-    if (fits || l.whenFull === "drop-oldest") return TAKES;
-    return l.whenFull === "refuse" ? REFUSES : DROPS;
+    return admission(this.limits, this.online, this.count, this.bytes, bytes);
   }
 
   /** Counts a message that `admit` answered DROPS for. */
@@ -198,10 +170,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   }
 
   #wait(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
-    const entry = { message, options, subscriptionIds, partsSent: 0 };
-    const fits = this.#waitingBytes < this.limits.windowBytes || this.#waiting.length === 0;
-    if (fits && this.#waiting.push(entry)) {
-      this.#waitingBytes += message.size;
+    if (this.#waiting.hasRoom(this.limits.windowBytes)) {
+      this.#waiting.push(message, options, subscriptionIds);
     } else if (this.#record !== null) {
       this.#behind = true;
       this.#cursor = message.seq;
@@ -211,32 +181,28 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     }
   }
 
-  /** drop-oldest: frees a share of the limit by dropping what was not sent yet, oldest first. */
+  /** drop-oldest: drops what was not sent yet. What is in flight is kept: the peer may have it, and its ids are taken. */
   #makeRoom(): void {
-    const l = this.limits;
-    const messagesMax = this.#outlet === null ? l.messages : Number.POSITIVE_INFINITY;
-    const bytesMax = this.#outlet === null ? l.bytes : l.onlineBytes;
-    if (this.count <= messagesMax && this.bytes <= bytesMax) return;
-    const countGoal = messagesMax - Math.floor(l.messages / DROP_SHARE);
-    const bytesGoal = bytesMax - Math.floor(bytesMax / DROP_SHARE);
-    const over = (): boolean => this.count > countGoal || this.bytes > bytesGoal;
-    while (over() && this.#waiting.length > 0) {
-      const entry = this.#waiting.shift() as Waiting;
-      this.#waitingBytes -= entry.message.size;
-      this.#place.floor = entry.message.seq + 1;
-      this.#discard(entry.message, "queue-full");
+    if (fits(this.limits, this.online, this.count, this.bytes)) return;
+    while (this.#isAboveGoal() && this.#waiting.length > 0) {
+      this.#dropOldest((this.#waiting.shift() as WaitingEntry).message);
     }
-    // What is in flight is kept: the peer may have it, and its packet ids are taken.
-    while (over() && this.#behind && this.#cursor <= this.#host.store.lastSeq) {
-      const from = this.#cursor;
-      this.#dropping = Math.max(1, this.count - countGoal);
-      this.#cursor = this.#host.store.read(this.id, from, READ_SLICE_BYTES, this);
-      this.#dropping = 0;
-      if (this.#cursor === from) break;
+    this.#dropping = true;
+    while (this.#isAboveGoal() && this.#behind && this.#cursor <= this.#host.store.lastSeq) {
+      this.#cursor = this.#host.store.read(this.id, this.#cursor, READ_SLICE_BYTES, this);
     }
+    this.#dropping = false;
   }
 
-  // ---- messages out ------------------------------------------------------------------------------------------
+  #isAboveGoal(): boolean {
+    return isAboveDropGoal(this.limits, this.online, this.count, this.bytes);
+  }
+
+  #dropOldest(message: Message): void {
+    this.#place.floor = message.seq + 1;
+    this.#drop(message, "queue-full", 1);
+    this.#finished(message.seq, message.size, message);
+  }
 
   /** Sends what the window and the outlet allow; reads on in the log when memory is empty. */
   pump(): void {
@@ -256,7 +222,6 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       }
       if (!this.#send(entry, this.#outlet)) break;
       this.#waiting.shift();
-      this.#waitingBytes -= entry.message.size;
     }
     this.#pumping = false;
   }
@@ -284,24 +249,21 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   /** Store.read gives one row of the log. */
   onBacklog(message: Message, options: number, subscriptionIds: readonly number[] | null): boolean {
     if (!this.needs(message.seq)) return true;
-    if (this.#dropping > 0) {
-      if (this.#place.isInFlight(message.seq)) return true;
-      this.#place.floor = message.seq + 1;
-      this.#discard(message, "queue-full");
-      return --this.#dropping > 0;
+    if (this.#dropping) {
+      if (!this.#place.isInFlight(message.seq)) this.#dropOldest(message);
+      return this.#isAboveGoal();
     }
-    this.#waiting.push({ message, options, subscriptionIds, partsSent: 0 });
-    this.#waitingBytes += message.size;
-    return this.#waitingBytes < this.limits.windowBytes && this.#waiting.length < WAITING_MAX;
+    this.#waiting.push(message, options, subscriptionIds);
+    return this.#waiting.hasRoom(this.limits.windowBytes);
   }
 
   /** @returns false when the entry has to wait (window, outlet, or not durable yet) */
-  #send(entry: Waiting, outlet: Outlet): boolean {
+  #send(entry: WaitingEntry, outlet: Outlet): boolean {
     const message = entry.message;
     if (message.state === WITHDRAWN) return true;
     const parts = outlet.parts(message);
     if (parts > 1) this.#place.multipart = true;
-    const cause = this.#staleCause(message);
+    const cause = staleCause(this.limits, message, this.#host.time.wallMs());
     let awaited = entry.partsSent > 0 && this.#inflight.awaits(message.seq);
     for (; entry.partsSent < parts; entry.partsSent++) {
       if (!outlet.writable()) return false;
@@ -339,15 +301,6 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       this.#inflight.discard(ordinal);
     }
   }
-
-  #staleCause(message: Message): DropCause | null {
-    if (message.expiresMs === 0 && this.limits.maxAgeMs === Number.POSITIVE_INFINITY) return null;
-    const wallMs = this.#host.time.wallMs();
-    if (message.expiresMs !== 0 && wallMs >= message.expiresMs) return "expired";
-    return wallMs - message.acceptedMs > this.limits.maxAgeMs ? "too-old" : null;
-  }
-
-  // ---- the peer's answers ------------------------------------------------------------------------------------
 
   /** PUBACK. @returns false when the id is not in flight */
   onPuback(packetId: number): boolean {
@@ -408,16 +361,9 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     this.bytes -= size;
   }
 
-  #discard(message: Message, cause: DropCause): void {
-    this.#drop(message, cause, 1);
-    this.#finished(message.seq, message.size, message);
-  }
-
   #drop(message: Message | null, cause: DropCause, count: number): void {
     this.#host.ledger.record(this.label, () => message?.topic ?? "", cause, this.#host.time.wallMs(), count);
   }
-
-  // ---- the store's view --------------------------------------------------------------------------------------
 
   get headSeq(): number {
     if (this.count === 0) return Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** What a delivery queue is given: where its messages go, its limits, and what all queues share. */
+/** What a delivery queue is given: where its messages go, and what all queues share. */
 import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Message } from "./message.ts";
@@ -22,18 +22,6 @@ export interface Outlet {
   sendPubrel(packetId: number): void;
   /** False while the peer's output is too full to take more; the outlet calls `pump` when it is not. */
   writable(): boolean;
-}
-
-export interface QueueLimits {
-  messages: number;
-  bytes: number;
-  /** In force while the peer is connected (a session's queue limits are for what waits offline). */
-  onlineBytes: number;
-  /** Older messages are dropped when their turn comes; Infinity = none is too old. */
-  maxAgeMs: number;
-  whenFull: "drop-oldest" | "drop-newest" | "refuse";
-  /** Bytes that wait in memory before the log takes over. */
-  windowBytes: number;
 }
 
 /** What all queues share. */

@@ -3,8 +3,8 @@
  * the feed holds references and goes on as the connection takes them.
  */
 
-import { TAKES } from "./delivery-queue.ts";
 import { Message } from "./message.ts";
+import { TAKES } from "./queue-limits.ts";
 import { deliveryOptions } from "./receiver.ts";
 import type { Session } from "./session.ts";
 import type { SessionHost } from "./session-registry.ts";

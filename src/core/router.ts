@@ -5,11 +5,11 @@
  * @see src/README.md, "The way of one PUBLISH"
  */
 import type { Counter, Counters } from "../base/counters.ts";
-import { DROPS, REFUSES, TAKES } from "./delivery-queue.ts";
 import type { Ledger } from "./ledger.ts";
 import { MESSAGE_OVERHEAD_BYTES, type Message, messageOf } from "./message.ts";
 import type { Authority, Store, StoreWaiter, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
+import { DROPS, REFUSES, TAKES } from "./queue-limits.ts";
 import { deliveryOptions, type Receiver } from "./receiver.ts";
 import type { Retained } from "./retained.ts";
 import { GRANT_NO_LOCAL, GRANT_QOS, GRANT_RETAIN_AS_PUBLISHED, type Route, RouteCache } from "./route-cache.ts";

@@ -8,11 +8,12 @@
 import type { Counter } from "../base/counters.ts";
 import { IdSet } from "../base/id-set.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
-import { DeliveryQueue, TAKES } from "./delivery-queue.ts";
+import { DeliveryQueue } from "./delivery-queue.ts";
 import { MESSAGE_OVERHEAD_BYTES, messageOf } from "./message.ts";
 import type { Outlet } from "./outlet.ts";
 import type { Principal, ReceiverRecord, SubscriptionRecord } from "./ports.ts";
 import type { Publication } from "./publication.ts";
+import { TAKES } from "./queue-limits.ts";
 import { DELIVERY_QOS, type Receiver } from "./receiver.ts";
 import { RetainedFeed } from "./retained-feed.ts";
 import type { SessionHost } from "./session-registry.ts";

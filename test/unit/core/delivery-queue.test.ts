@@ -2,15 +2,17 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Counters } from "../../../src/base/counters.ts";
 import { seededRandom } from "../../../src/base/random.ts";
-import { DeliveryQueue, TAKES } from "../../../src/core/delivery-queue.ts";
+import { DeliveryQueue } from "../../../src/core/delivery-queue.ts";
 import { Ledger } from "../../../src/core/ledger.ts";
 import { Message } from "../../../src/core/message.ts";
-import type { Outlet, QueueLimits } from "../../../src/core/outlet.ts";
+import type { Outlet } from "../../../src/core/outlet.ts";
+import { type QueueLimits, TAKES } from "../../../src/core/queue-limits.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 const LIMITS: QueueLimits = {
   messages: 1000,
   bytes: 1_000_000,
+  onlineMessages: 10_000,
   onlineBytes: 1_000_000,
   maxAgeMs: Number.POSITIVE_INFINITY,
   whenFull: "drop-newest",

@@ -1,0 +1,50 @@
+/** What may wait for one receiver: how many, how much, how old, and what happens when it is full. */
+import type { DropCause } from "./ledger.ts";
+import type { Message } from "./message.ts";
+
+export interface QueueLimits {
+  readonly messages: number;
+  readonly bytes: number;
+  /** In force while the peer is connected (a session's queue limits are for what waits offline). */
+  readonly onlineMessages: number;
+  readonly onlineBytes: number;
+  /** Older messages are dropped when their turn comes; Infinity = none is too old. */
+  readonly maxAgeMs: number;
+  readonly whenFull: "drop-oldest" | "drop-newest" | "refuse";
+  /** Bytes that wait in memory before the log takes over. */
+  readonly windowBytes: number;
+}
+
+/** Share of a limit that drop-oldest frees at once, so that a full queue does not read the log for every message. */
+const DROP_SHARE = 64;
+
+/** Whether `count` messages of `bytes` together are within the limits. */
+export function fits(limits: QueueLimits, online: boolean, count: number, bytes: number): boolean {
+  return online
+    ? count <= limits.onlineMessages && bytes <= limits.onlineBytes
+    : count <= limits.messages && bytes <= limits.bytes;
+}
+
+/** Answers of `admission`. */
+export const TAKES = 0;
+export const DROPS = 1;
+export const REFUSES = 2;
+
+/** Whether one more message of `size` is taken, dropped, or refused to its publisher. */
+export function admission(limits: QueueLimits, online: boolean, count: number, bytes: number, size: number): number {
+  if (limits.whenFull === "drop-oldest" || fits(limits, online, count + 1, bytes + size)) return TAKES;
+  return limits.whenFull === "refuse" ? REFUSES : DROPS;
+}
+
+/** Whether drop-oldest has to go on. */
+export function isAboveDropGoal(limits: QueueLimits, online: boolean, count: number, bytes: number): boolean {
+  const messageShare = Math.floor((online ? limits.onlineMessages : limits.messages) / DROP_SHARE);
+  const byteShare = Math.floor((online ? limits.onlineBytes : limits.bytes) / DROP_SHARE);
+  return !fits(limits, online, count + messageShare, bytes + byteShare);
+}
+
+/** Why the message is not worth sending any more; null = it is. */
+export function staleCause(limits: QueueLimits, message: Message, wallMs: number): DropCause | null {
+  if (message.expiresMs !== 0 && wallMs >= message.expiresMs) return "expired";
+  return wallMs - message.acceptedMs > limits.maxAgeMs ? "too-old" : null;
+}
