@@ -8,7 +8,7 @@ import type { Random } from "../../base/random.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Line } from "../../config/budget.ts";
 import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } from "../../core/ports.ts";
-import { addressAndPort, isLoopback, plainAddress } from "../../transport/peer-address.ts";
+import { addressAndPort, isLoopback } from "../../transport/peer-address.ts";
 import { BAD_OPTION, METHOD_NOT_ALLOWED, NOT_FOUND, PROXYING_NOT_SUPPORTED } from "../../wire/coap/codes.ts";
 import { decodeRequest, REQUEST_OK, RequestView } from "../../wire/coap/request.ts";
 import { CoreResource } from "./core-resource.ts";
@@ -35,7 +35,6 @@ export interface CoapParts {
 /** What a listener sets for itself. */
 export interface CoapListenerOptions {
   readonly anonymous: "never" | "loopback" | "always" | null;
-  readonly maxQos: 0 | 1 | 2;
 }
 
 /** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
@@ -60,8 +59,8 @@ export class CoapServer implements RequestHandler {
   constructor(port: DatagramPort, parts: CoapParts, options: CoapListenerOptions) {
     this.#authority = parts.authority;
     this.#anonymous = options.anonymous;
-    this.#topics = new TopicResource(parts, 1, true, options.maxQos);
-    this.#publishTopics = new TopicResource(parts, 2, false, options.maxQos);
+    this.#topics = new TopicResource(parts, 1, true);
+    this.#publishTopics = new TopicResource(parts, 2, false);
     this.#health = new HealthResource(parts.health);
     this.#core = new CoreResource();
     this.endpoint = new CoapEndpoint(port, this, parts);
@@ -147,7 +146,7 @@ function loginOf(view: RequestView, reply: Reply, anonymous: CoapListenerOptions
     userName: null,
     password: null,
     certificateName: reply.identity,
-    loopback: isLoopback(plainAddress(reply.address)),
+    loopback: isLoopback(reply.address),
     anonymous,
   };
   for (const argument of view.query) {
@@ -171,7 +170,7 @@ function loginOf(view: RequestView, reply: Reply, anonymous: CoapListenerOptions
         break;
     }
   }
-  if (login.clientId === "") login.clientId = `coap:${addressAndPort(plainAddress(reply.address), reply.port)}`;
+  if (login.clientId === "") login.clientId = `coap:${addressAndPort(reply.address, reply.port)}`;
   return login;
 }
 

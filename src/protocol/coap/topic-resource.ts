@@ -69,7 +69,6 @@ export class TopicResource implements Resource {
   readonly guarded = true;
   readonly #parts: TopicParts;
   readonly #prefixSegments: number;
-  readonly #maxQos: number;
   readonly #publication = new Publication();
   readonly #options = new PublishOptions();
   readonly #published: Counter;
@@ -78,10 +77,9 @@ export class TopicResource implements Resource {
    * @param prefixSegments path segments before the topic
    * @param readable whether it has GET and DELETE, too
    */
-  constructor(parts: TopicParts, prefixSegments: number, readable: boolean, maxQos: number) {
+  constructor(parts: TopicParts, prefixSegments: number, readable: boolean) {
     this.#parts = parts;
     this.#prefixSegments = prefixSegments;
-    this.#maxQos = maxQos;
     this.methods = readable ? methods(GET, POST, PUT, DELETE) : methods(POST, PUT);
     this.#published = parts.counters.counter("coap.published");
   }
@@ -145,14 +143,14 @@ export class TopicResource implements Resource {
   /** EMQX's query options; keys that mean something else are passed over. */
   #readOptions(request: RequestView, reply: Reply): string | null {
     const options = this.#options;
-    options.reset(reply.confirmable ? Math.min(1, this.#maxQos) : 0);
+    options.reset(reply.confirmable ? 1 : 0);
     for (const argument of request.query) {
       const equals = argument.indexOf("=");
       const problem =
         equals < 0 ? options.take(argument, "") : options.take(argument.slice(0, equals), argument.slice(equals + 1));
       if (problem !== null) return problem;
     }
-    return options.qos > this.#maxQos ? `this listener takes qos up to ${this.#maxQos}` : null;
+    return null;
   }
 
   #publish(reply: Reply, settledCode: number): void {

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { LoginRequest } from "../../core/ports.ts";
 import { addressAndPort, isLoopback, plainAddress } from "../../transport/peer-address.ts";
+import { certificateName } from "../../transport/peer-certificate.ts";
 
 export function loginOf(request: IncomingMessage, anonymous: LoginRequest["anonymous"]): LoginRequest {
   const { remoteAddress, remotePort } = request.socket;
@@ -10,7 +11,7 @@ export function loginOf(request: IncomingMessage, anonymous: LoginRequest["anony
     clientId: headerOf(request, "x-fluxmq-client-id") ?? `http:${addressAndPort(address, remotePort ?? 0)}`,
     userName: headerOf(request, "x-fluxmq-username"),
     password: null,
-    certificateName: null,
+    certificateName: certificateName(request.socket),
     loopback: isLoopback(address),
     anonymous,
   };

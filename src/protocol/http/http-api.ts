@@ -29,7 +29,7 @@ export class HttpApi {
     this.#options = options;
     this.#bodies = new Bodies(parts.limits.maxPacketBytes);
     this.#requests = parts.counters.counter("http.requests");
-    const publishing = new Publishing(parts, options.maxQos);
+    const publishing = new Publishing(parts);
     const publishTopic = new PublishTopic(publishing);
     const readTopic = new ReadTopic(parts);
     this.#topics = new Map<string, Action>([

@@ -24,5 +24,4 @@ export interface HttpParts {
 /** What a listener sets for itself. */
 export interface HttpListenerOptions {
   readonly anonymous: "never" | "loopback" | "always" | null;
-  readonly maxQos: 0 | 1 | 2;
 }

@@ -9,20 +9,18 @@ import type { HttpParts } from "./parts.ts";
 
 export class Publishing {
   readonly options = new PublishOptions();
-  readonly maxQos: number;
   readonly #parts: HttpParts;
   readonly #publication = new Publication();
   readonly #published: Counter;
 
-  constructor(parts: HttpParts, maxQos: number) {
+  constructor(parts: HttpParts) {
     this.#parts = parts;
-    this.maxQos = maxQos;
     this.#published = parts.counters.counter("http.published");
   }
 
   /** Options as they are when the request names none: a 2xx means stored. */
   resetOptions(): void {
-    this.options.reset(Math.min(1, this.maxQos));
+    this.options.reset(1);
   }
 
   /** @returns whether the exchange may publish to its topic; otherwise it has been refused */
@@ -40,10 +38,6 @@ export class Publishing {
 
   /** Publishes with `options`. @returns true when the message is settled already; the exchange waits or is refused otherwise */
   publish(exchange: HttpExchange, payload: Buffer, mediaType: string | null): boolean {
-    if (this.options.qos > this.maxQos) {
-      refuse(exchange.response, 400, "query-invalid", `this listener takes qos up to ${this.maxQos}`);
-      return false;
-    }
     this.#published.value++;
     fillPublication(this.#publication, exchange.topic, payload, this.options, mediaType);
     const outcome = this.#parts.router.publish(this.#publication, exchange, 0);

@@ -77,7 +77,7 @@ export class Harness {
   readonly server: CoapServer;
   #messageId = 0;
 
-  constructor(options: CoapListenerOptions = { anonymous: null, maxQos: 2 }) {
+  constructor(options: CoapListenerOptions = { anonymous: null }) {
     this.server = new CoapServer(
       this.port,
       {

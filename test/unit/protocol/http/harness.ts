@@ -45,7 +45,7 @@ export class Harness {
   /** Called at each publication and each login that waits. */
   #changed: (() => void)[] = [];
 
-  constructor(options: HttpListenerOptions = { anonymous: null, maxQos: 2 }) {
+  constructor(options: HttpListenerOptions = { anonymous: null }) {
     const api = new HttpApi(
       {
         router: { publish: (publication, waiter) => this.#publish(publication, waiter) },

@@ -213,16 +213,8 @@ for (const [body, error] of [
   });
 }
 
-test("a listener's max_qos bounds the default and refuses more, on both paths", async (t) => {
-  const h = await open(t, { anonymous: null, maxQos: 0 });
-  assert.equal((await h.ask("PUT", "/topics/a")).status, 204);
-  assert.equal(h.published[0]?.qos, 0);
-  assert.equal((await h.ask("PUT", "/topics/a?qos=1")).status, 400);
-  assert.equal((await h.ask("POST", "/publish", json({ topic: "a", qos: 1 }))).status, 400);
-});
-
 test("who asks: HTTP Basic with a colon in the password, FluxMQ's headers, or nobody; loopback is known", async (t) => {
-  const h = await open(t, { anonymous: "loopback", maxQos: 2 });
+  const h = await open(t, { anonymous: "loopback" });
   assert.equal((await h.ask("PUT", "/topics/a", "", basic("user:sec:ret"))).status, 204);
   await h.ask("PUT", "/topics/a", "", {
     authorization: "Bearer sec:ret",
