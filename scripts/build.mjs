@@ -38,7 +38,10 @@ export async function ensureBuilt() {
   });
 }
 
-/** The files of the last build, relative to build/. */
+/**
+ * The files of the last build, relative to build/.
+ * @returns {string[]}
+ */
 export function builtFiles() {
   return JSON.parse(readFileSync(STAMP, "utf8")).files;
 }

@@ -11,13 +11,10 @@ export async function ensureInstalled() {
   await withLock(() => {
     if (isInstalled(ROOT)) return;
     process.stderr.write("sluice: installing packages (npm ci)\n");
-    // npm is reached through the environment when it started us; its own notices would bury ours.
-    const npm = process.env.npm_execpath;
-    const args = ["ci", "--include=dev", "--include=optional", "--loglevel=error"];
-    const options = { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] };
-    const run = npm?.endsWith("js")
-      ? spawnSync(process.execPath, [npm, ...args], options)
-      : spawnSync("npm", args, options);
+    const [program, ...npm] = npmCommand();
+    // npm's own notices would bury ours.
+    const args = [...npm, "ci", "--include=dev", "--include=optional", "--loglevel=error"];
+    const run = spawnSync(program, args, { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] });
     if (run.error) throw new SetupError(`cannot run npm: ${run.error.message}`);
     if (run.status !== 0) {
       throw new SetupError(
@@ -27,6 +24,15 @@ export async function ensureInstalled() {
     }
     if (!isInstalled(ROOT)) throw new SetupError("npm ci ended without installing what package-lock.json lists");
   });
+}
+
+/**
+ * How to call npm: the one that started us, else the one on PATH.
+ * @returns {[string, ...string[]]}
+ */
+export function npmCommand() {
+  const npm = process.env.npm_execpath;
+  return npm?.endsWith("js") ? [process.execPath, npm] : ["npm"];
 }
 
 /** npm writes node_modules/.package-lock.json as its last step; it lists what is there. */
