@@ -41,11 +41,8 @@ export interface ListenOptions {
   readonly port: number;
 }
 
-export interface Bind {
-  /** host and port, or path and mode of a unix socket. */
-  readonly listen: { host: string; port: number } | { path: string };
-  readonly mode: number;
-}
+/** Where to listen: TCP, or a unix socket with the permissions of its file. */
+export type Bind = { readonly host: string; readonly port: number } | { readonly path: string; readonly mode: number };
 
 /** A listener cannot be opened or reloaded, in words for who configured it. */
 export class ListenerError extends Error {
@@ -110,8 +107,8 @@ export class SocketListener implements Listener, Gate {
         else this.#address = `unix:${bound}`;
         resolve();
       });
-      if ("path" in bind.listen) this.#listenOnPath(bind.listen.path, bind.mode);
-      else this.#server.listen({ ...bind.listen, backlog: BACKLOG });
+      if ("path" in bind) this.#listenOnPath(bind.path, bind.mode);
+      else this.#server.listen({ host: bind.host, port: bind.port, backlog: BACKLOG });
     });
   }
 

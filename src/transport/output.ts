@@ -30,8 +30,8 @@ export interface OutputOwner {
 }
 
 const NOTHING: Buffer = Buffer.alloc(0);
-/** Below this a loop over the bytes beats the call into the runtime. */
-const LOOP_BYTES_MAX = 128;
+/** Up to this many bytes a loop beats the call into the runtime: 1.2 ns a byte against 36 ns. */
+const LOOP_BYTES_MAX = 28;
 
 interface WaitingBuffer {
   readonly buffer: Buffer;
@@ -86,12 +86,12 @@ export class Output {
   }
 
   /** Copies `source[from..end)`. */
-  append(source: Uint8Array, from: number, end: number): void {
+  append(source: Buffer, from: number, end: number): void {
     const bytes = end - from;
     const at = this.reserve(bytes);
     const buffer = this.buffer;
-    if (bytes < LOOP_BYTES_MAX) for (let i = 0; i < bytes; i++) buffer[at + i] = source[from + i] as number;
-    else buffer.set(source.subarray(from, end), at);
+    if (bytes <= LOOP_BYTES_MAX) for (let i = 0; i < bytes; i++) buffer[at + i] = source[from + i] as number;
+    else source.copy(buffer, at, from, end);
     this.commit(at + bytes);
   }
 

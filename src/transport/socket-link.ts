@@ -37,7 +37,9 @@ export class SocketLink implements Link, Writer, OutputOwner, Expirable {
   #paused = false;
   #error: string | null = null;
   #deadline: Timer | null = null;
-  /** Made when the socket is first too slow; always there for TLS, which never takes bytes at once. */
+  /** TLS never takes bytes at once. */
+  readonly #encrypted: boolean;
+  /** Made when the socket first keeps bytes. */
   #onTaken: (() => void) | null = null;
 
   /** @param socket connected, with nobody listening for data */
@@ -47,6 +49,7 @@ export class SocketLink implements Link, Writer, OutputOwner, Expirable {
     this.loopback = address === undefined || isLoopback(this.remoteAddress);
     this.#remotePort = socket.remotePort ?? -1;
     this.certificateName = certificateName;
+    this.#encrypted = "encrypted" in socket;
     this.output = new Output(transport.flusher, this, this);
     this.#transport = transport;
     this.#socket = socket as LinkedSocket;
@@ -108,6 +111,10 @@ export class SocketLink implements Link, Writer, OutputOwner, Expirable {
 
   write(bytes: Buffer): void {
     const socket = this.#socket;
+    if (this.#encrypted) {
+      socket.write(bytes, this.#takenCallback());
+      return;
+    }
     socket.write(bytes);
     // Rare, so the callback hangs on an empty write behind the bytes instead of costing every write a tick.
     if (socket.writableLength > 0) socket.write(NOTHING, this.#takenCallback());

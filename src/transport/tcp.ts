@@ -9,6 +9,6 @@ export async function listenTcp(options: ListenOptions, accept: Accept): Promise
   const listener = new SocketListener(transport, type, tcpName(options), false, (socket) => {
     accept(new SocketLink(socket, transport, null));
   });
-  await listener.open({ listen: { host, port }, mode: 0 });
+  await listener.open({ host, port });
   return listener;
 }

@@ -1,6 +1,6 @@
 /** Links over TLS. Loading this file loads node:tls. */
 import type { Socket } from "node:net";
-import { createServer, type Server, type TLSSocket } from "node:tls";
+import { createServer, type Server, type TlsOptions } from "node:tls";
 import type { Accept } from "./link.ts";
 import {
   type Listener,
@@ -10,6 +10,7 @@ import {
   type TlsServerFiles,
   tcpName,
 } from "./listener.ts";
+import { certificateName } from "./peer-certificate.ts";
 import { describeError } from "./socket-error.ts";
 import { SocketLink } from "./socket-link.ts";
 import { readTlsFiles } from "./tls-files.ts";
@@ -26,17 +27,13 @@ export const HANDSHAKE_MS_MAX = 20_000;
 export async function listenTls(options: TlsListenOptions, accept: Accept): Promise<Listener> {
   const { transport, index, type, host, port, tls } = options;
   const owner = `listener ${index}`;
-  const server = createServer({
-    ...readTlsFiles(owner, tls),
-    ...clientCertificateOptions(tls),
-    handshakeTimeout: HANDSHAKE_MS_MAX,
-  });
+  const server = createServer(tlsServerOptions(owner, tls));
   server.on("secureConnection", (socket) => accept(new SocketLink(socket, transport, certificateName(socket))));
   reportHandshakeErrors(server, transport, tcpName(options));
   const listener = new SocketListener(transport, type, tcpName(options), true, (socket: Socket) => {
     server.emit("connection", socket);
   });
-  await listener.open({ listen: { host, port }, mode: 0 });
+  await listener.open({ host, port });
   return new TlsListener(listener, server, owner, tls.clientCa !== null);
 }
 
@@ -72,15 +69,14 @@ export class TlsListener implements Listener {
   }
 }
 
-export function clientCertificateOptions(tls: TlsServerFiles): { requestCert: boolean; rejectUnauthorized: boolean } {
-  return { requestCert: tls.clientCa !== null, rejectUnauthorized: tls.clientCa !== null };
-}
-
-/** CN of the peer's certificate, if it has been verified. */
-export function certificateName(socket: TLSSocket): string | null {
-  if (!socket.authorized) return null;
-  const name: string | string[] | undefined = socket.getPeerCertificate().subject?.CN;
-  return (Array.isArray(name) ? name[0] : name) ?? null;
+/** @throws ListenerError about a file */
+export function tlsServerOptions(owner: string, tls: TlsServerFiles): TlsOptions {
+  return {
+    ...readTlsFiles(owner, tls),
+    requestCert: tls.clientCa !== null,
+    rejectUnauthorized: tls.clientCa !== null,
+    handshakeTimeout: HANDSHAKE_MS_MAX,
+  };
 }
 
 /** Clients without a certificate, port scanners, old TLS versions: counted, told only to who debugs. */

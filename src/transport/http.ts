@@ -1,0 +1,107 @@
+/**
+ * HTTP servers: admission, header and request deadlines, limits; what a request means is the caller's. Loading this
+ * file loads node:http, and node:https where TLS is asked for. Bodies are not read here: their limit is the caller's.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { type Listener, type ListenOptions, SocketListener, type TlsServerFiles, tcpName } from "./listener.ts";
+import type { Transport } from "./transport.ts";
+
+export interface HttpDeadlines {
+  /** From the connection, or the end of the previous request, to the end of the headers. */
+  readonly headersMs: number;
+  /** For the whole request. */
+  readonly requestMs: number;
+  /** That a connection without a request stays open. */
+  readonly keepAliveMs: number;
+}
+
+export interface HttpListenOptions extends ListenOptions {
+  readonly tls: TlsServerFiles | null;
+  readonly deadlines?: HttpDeadlines;
+}
+
+export type OnRequest = (request: IncomingMessage, response: ServerResponse) => void;
+/** The socket's to the callee, headers read; `head` is what came behind them. */
+export type OnUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+export const HTTP_DEADLINES: HttpDeadlines = { headersMs: 10_000, requestMs: 30_000, keepAliveMs: 15_000 };
+const HEADER_BYTES_MAX = 8 * 1024;
+const HEADERS_MAX = 64;
+/** Requests under way when the listener closes have this long. */
+const CLOSE_DEADLINE_MS = 2000;
+
+/** @throws ListenerError */
+export async function listenHttp(
+  options: HttpListenOptions,
+  onRequest: OnRequest,
+  onUpgrade?: OnUpgrade,
+): Promise<Listener> {
+  const { transport, type, index, host, port, tls } = options;
+  const deadlines = options.deadlines ?? HTTP_DEADLINES;
+  const serverOptions: ServerOptions = {
+    headersTimeout: deadlines.headersMs,
+    requestTimeout: deadlines.requestMs,
+    keepAliveTimeout: deadlines.keepAliveMs,
+    connectionsCheckingInterval: Math.min(1000, deadlines.headersMs),
+    maxHeaderSize: HEADER_BYTES_MAX,
+  };
+  if (tls === null) {
+    const server = createServer(serverOptions);
+    return open(transport, type, tcpName(options), host, port, server, false, onRequest, onUpgrade);
+  }
+  const [https, ours] = await Promise.all([import("node:https"), import("./tls.ts")]);
+  const server = https.createServer({ ...serverOptions, ...ours.tlsServerOptions(`listener ${index}`, tls) });
+  ours.reportHandshakeErrors(server, transport, tcpName(options));
+  const listener = await open(transport, type, tcpName(options), host, port, server, true, onRequest, onUpgrade);
+  return new ours.TlsListener(listener, server, `listener ${index}`, tls.clientCa !== null);
+}
+
+async function open(
+  transport: Transport,
+  type: string,
+  name: string,
+  host: string,
+  port: number,
+  server: Server,
+  handshake: boolean,
+  onRequest: OnRequest,
+  onUpgrade: OnUpgrade | undefined,
+): Promise<Listener> {
+  server.maxHeadersCount = HEADERS_MAX;
+  server.on("request", onRequest);
+  if (onUpgrade !== undefined) server.on("upgrade", onUpgrade);
+  const listener = new SocketListener(transport, type, name, handshake, (socket: Socket) => {
+    server.emit("connection", socket);
+    if (!handshake) socket.resume(); // TLS reads from the handle below
+  });
+  await listener.open({ host, port });
+  // The server never listens itself, and begins to watch its deadlines at this event only.
+  server.emit("listening");
+  return new HttpListener(listener, server);
+}
+
+class HttpListener implements Listener {
+  readonly type: string;
+  readonly name: string;
+  readonly address: string;
+  readonly #listener: Listener;
+  readonly #server: Server;
+
+  constructor(listener: Listener, server: Server) {
+    this.type = listener.type;
+    this.name = listener.name;
+    this.address = listener.address;
+    this.#listener = listener;
+    this.#server = server;
+  }
+
+  /** Requests under way are answered first, for 2 s at most. Upgraded connections stay. */
+  async close(): Promise<void> {
+    await this.#listener.close();
+    this.#server.close();
+    this.#server.closeIdleConnections();
+    setTimeout(() => this.#server.closeAllConnections(), CLOSE_DEADLINE_MS).unref();
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Datagrams over UDP: what the core calls a DatagramPort (the shapes are the same; rooms of one floor do not import
+ * one another). Loading this file loads node:dgram.
+ */
+import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { lookup } from "node:dns";
+import { isIP, isIPv6 } from "node:net";
+import type { Counter } from "../base/counters.ts";
+import { type Listener, ListenerError, type ListenOptions, tcpName } from "./listener.ts";
+import { addressAndPort, plainAddress } from "./peer-address.ts";
+import { describeError } from "./socket-error.ts";
+import type { Transport } from "./transport.ts";
+
+export interface DatagramReceiver {
+  /** `bytes` valid until return. `identity` is null: UDP knows none. */
+  onDatagram(bytes: Buffer, address: string, port: number, identity: string | null): void;
+}
+
+/** Bytes that may wait for the kernel; beyond it datagrams are dropped. */
+const SEND_QUEUE_BYTES_MAX = 256 * 1024;
+
+/** @throws ListenerError */
+export function listenUdp(options: ListenOptions): Promise<UdpPort> {
+  const name = tcpName(options);
+  const family = isIPv6(options.host) ? "udp6" : "udp4";
+  return new Promise((resolve, reject) => {
+    const socket = createSocket({
+      type: family,
+      // Peers are addresses already; node's own look-up would put every datagram off to another tick.
+      lookup: (host, options, callback) => {
+        const literal = isIP(host);
+        if (literal === 0) lookup(host, options, callback);
+        else callback(null, host, literal);
+      },
+    });
+    const refuse = (error: Error) => {
+      const inUse = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+      reject(new ListenerError(`${name}: ${inUse ? "address in use" : describeError(error)}`));
+    };
+    socket.once("error", refuse);
+    socket.bind(options.port, options.host, () => {
+      socket.off("error", refuse);
+      resolve(new UdpPort(socket, family === "udp6", options.type, name, options.transport));
+    });
+  });
+}
+
+export class UdpPort {
+  readonly address: string;
+  readonly port: number;
+  /** The same port as a listener, for lists of listeners. */
+  readonly listener: Listener;
+  handler: DatagramReceiver | null = null;
+  readonly #socket: Socket;
+  /** IPv4 peers are written ::ffff:10.0.0.7 on this socket. */
+  readonly #dualStack: boolean;
+  readonly #received: Counter;
+  readonly #sent: Counter;
+  readonly #dropped: Counter;
+  readonly #onSent: (error: Error | null) => void;
+  #closed = false;
+
+  constructor(socket: Socket, dualStack: boolean, type: string, name: string, transport: Transport) {
+    const bound = socket.address();
+    this.address = bound.address;
+    this.port = bound.port;
+    this.listener = {
+      type,
+      name,
+      address: addressAndPort(bound.address, bound.port),
+      close: () => Promise.resolve(this.close()),
+    };
+    this.#socket = socket;
+    this.#dualStack = dualStack;
+    this.#received = transport.counters.counter("transport.datagrams_received");
+    this.#sent = transport.counters.counter("transport.datagrams_sent");
+    this.#dropped = transport.counters.counter("transport.datagrams_dropped");
+    this.#onSent = (error) => {
+      if (error !== null) this.#dropped.value++;
+    };
+    socket.on("message", (bytes, peer) => this.#take(bytes, peer));
+    socket.on("error", (error) => transport.log.error("udp-failed", { listener: name, error: describeError(error) }));
+  }
+
+  /** Queues one datagram, copied. @returns false when it was dropped: too much waits for the kernel, or closed */
+  send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean {
+    if (this.#closed || this.#socket.getSendQueueSize() > SEND_QUEUE_BYTES_MAX) {
+      this.#dropped.value++;
+      return false;
+    }
+    const datagram = Buffer.copyBytesFrom(bytes, from, end - from);
+    const target = this.#dualStack && !address.includes(":") ? `::ffff:${address}` : address;
+    this.#socket.send(datagram, port, target, this.#onSent);
+    this.#sent.value++;
+    return true;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#socket.close();
+  }
+
+  #take(bytes: Buffer, peer: RemoteInfo): void {
+    this.#received.value++;
+    // Nobody can be answered at port 0; such a source is forged.
+    if (peer.port === 0) this.#dropped.value++;
+    else this.handler?.onDatagram(bytes, plainAddress(peer.address), peer.port, null);
+  }
+}

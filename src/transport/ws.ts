@@ -1,0 +1,72 @@
+/** Links over WebSocket, plain or over TLS: the one door to the `ws` package. */
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
+import { listenHttp } from "./http.ts";
+import type { Accept } from "./link.ts";
+import type { Listener, ListenOptions, TlsServerFiles } from "./listener.ts";
+import { WsLink } from "./ws-link.ts";
+
+export interface WsListenOptions extends ListenOptions {
+  /** Of the URL, "/mqtt". */
+  readonly path: string;
+  /** Pages that may connect, by their Origin; null = any. Clients that are no browsers send none, and may. */
+  readonly origins: readonly string[] | null;
+  /** Largest message taken; a larger one closes with 1009. */
+  readonly messageBytesMax: number;
+  readonly tls: TlsServerFiles | null;
+}
+
+/** [MQTT311-6.0.0-3] [MQTT5-6.0.0-3] */
+const SUBPROTOCOL = "mqtt";
+
+/** @throws ListenerError */
+export function listenWs(options: WsListenOptions, accept: Accept): Promise<Listener> {
+  const { transport } = options;
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: options.messageBytesMax,
+    handleProtocols: () => SUBPROTOCOL,
+  });
+  return listenHttp(
+    options,
+    (_request, response) => {
+      response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" });
+      response.end("MQTT over WebSocket only\n");
+    },
+    (request, socket, head) => {
+      const refusal = refusalOf(request, options);
+      if (refusal !== null) {
+        transport.refused(refusal.reason);
+        refuse(socket, refusal.status);
+        return;
+      }
+      server.handleUpgrade(request, socket, head, (ws) => accept(new WsLink(ws, socket as Socket, transport)));
+    },
+  );
+}
+
+interface Refusal {
+  /** For the counter. */
+  readonly reason: string;
+  readonly status: string;
+}
+
+function refusalOf(request: IncomingMessage, options: WsListenOptions): Refusal | null {
+  const [path] = (request.url ?? "").split("?", 1);
+  if (path !== options.path) return { reason: "ws_path", status: "404 Not Found" };
+  const { origin } = request.headers;
+  if (options.origins !== null && origin !== undefined && !options.origins.includes(origin)) {
+    return { reason: "ws_origin", status: "403 Forbidden" };
+  }
+  const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
+  if (!offered.includes(SUBPROTOCOL)) return { reason: "ws_subprotocol", status: "400 Bad Request" };
+  return null;
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
+}
