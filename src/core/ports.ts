@@ -130,7 +130,8 @@ export interface Store {
   deleteSession(clientId: string, receiver: StoredReceiver): void;
   putSubscription(receiverId: number, subscription: SubscriptionRecord): void;
   deleteSubscription(receiverId: number, filter: string): void;
-  putInbound(receiverId: number, packetId: number): void;
+  /** @param message the message the packet id came with, `Publication.kept` after STORED_LATER: when the store withdraws it, the id goes with it; null = none was stored */
+  putInbound(receiverId: number, packetId: number, message: Message | null): void;
   deleteInbound(receiverId: number, packetId: number): void;
 
   /** What the database held at open, for the registries to build themselves from. */

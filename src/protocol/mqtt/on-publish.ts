@@ -104,7 +104,8 @@ function rememberInbound(
 ): void {
   const { store } = connection.server.parts;
   session.inbound.add(packetId);
-  if (session.durable) store.putInbound(session.queue.id, packetId);
+  if (session.durable)
+    store.putInbound(session.queue.id, packetId, result === STORED_LATER ? connection.server.publication.kept : null);
   if (result === STORED_LATER) return;
   if (session.durable) store.barrier(connection, token);
   else connection.acks.resolve(token, result);

@@ -1,0 +1,75 @@
+/**
+ * Reads one receiver's messages out of the log, in slices of bounded time: rows from SQLite up to the newest message
+ * that is on the medium, then the groups that are still in memory. Those hand out the shared objects, so that a
+ * receiver sees their state change.
+ */
+import { DURABLE, Message } from "../core/message.ts";
+import type { BacklogSink } from "../core/ports.ts";
+import type { Commits } from "./commits.ts";
+import { ListReader } from "./receiver-list.ts";
+import { ROW_QOS, ROW_RETAIN } from "./schema.ts";
+import type { MessageRow, Statements } from "./statements.ts";
+
+/** Rows looked at in one slice, found or not. */
+const SLICE_ROWS = 256;
+/** Receiver lists fetched at once: a row's list may be 12 KiB. */
+const FETCH_ROWS = 64;
+const SLICE_MS = 1;
+
+export class Backlog {
+  readonly #statements: Statements;
+  readonly #commits: Commits;
+  readonly #reader = new ListReader();
+
+  constructor(statements: Statements, commits: Commits) {
+    this.#statements = statements;
+    this.#commits = commits;
+  }
+
+  /** @see Store.read */
+  read(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
+    const durableSeq = this.#commits.durableSeq;
+    const reader = this.#reader;
+    const untilMs = performance.now() + SLICE_MS;
+    let next = from;
+    let bytes = 0;
+    let looked = 0;
+    while (next <= durableSeq) {
+      if (looked >= SLICE_ROWS || performance.now() >= untilMs) return next;
+      const rows = this.#statements.scan.all(next, durableSeq, FETCH_ROWS);
+      for (const [seq, receivers] of rows) {
+        looked++;
+        next = seq + 1;
+        if (!reader.find(receivers, id)) continue;
+        const { options, subscriptionIds } = reader;
+        const row = this.#statements.message.get(seq);
+        if (row === undefined) continue;
+        const message = messageOfRow(seq, row);
+        bytes += message.size;
+        if (!sink.onBacklog(message, options, subscriptionIds) || bytes >= maxBytes) return next;
+      }
+      if (rows.length < FETCH_ROWS) next = durableSeq + 1;
+    }
+    for (const group of this.#commits.groups()) {
+      for (let message = group.from(next); message !== null; message = group.from(next)) {
+        next = message.seq + 1;
+        const index = message.receiverIds.indexOf(id);
+        if (index < 0) continue;
+        bytes += message.size;
+        const options = message.receiverOptions[index] ?? 0;
+        const more = sink.onBacklog(message, options, message.subscriptionIds?.get(index) ?? null);
+        if (!more || bytes >= maxBytes) return next;
+      }
+    }
+    return this.#commits.lastSeq + 1;
+  }
+}
+
+function messageOfRow(seq: number, row: MessageRow): Message {
+  const [accepted, expires, flags, topicEnd, propertiesEnd, bytes] = row;
+  const retain = (flags & ROW_RETAIN) !== 0;
+  const message = new Message(bytes, topicEnd, propertiesEnd, flags & ROW_QOS, retain, accepted, expires, -1);
+  message.seq = seq;
+  message.state = DURABLE;
+  return message;
+}

@@ -1,0 +1,78 @@
+/**
+ * What is to be written besides the log: rows of receivers, sessions, subscriptions, inbound packet ids and retained
+ * values. Collected per receiver and per topic, the last word counting, so that what waits while the disk is full is
+ * bounded by the number of sessions, subscriptions and topics, not by the time.
+ */
+import { type Message, WITHDRAWN } from "../core/message.ts";
+import type { ReceiverRecord, SubscriptionRecord } from "../core/ports.ts";
+
+export interface SessionRow {
+  readonly principal: string;
+  readonly expirySeconds: number;
+  readonly disconnectedMs: number;
+}
+
+/** Changes around one receiver. */
+export class ReceiverChanges {
+  /** Its row is not in the database yet. */
+  created: ReceiverRecord | null = null;
+  /** It and all its rows go. */
+  deleted = false;
+  session: SessionRow | null = null;
+  /** By filter; null = unsubscribed. */
+  readonly subscriptions = new Map<string, SubscriptionRecord | null>();
+  /** Packet ids to delete, before `received` is entered. */
+  readonly released = new Set<number>();
+  /** Packet ids to enter, with the message they came with. */
+  readonly received = new Map<number, Message | null>();
+}
+
+export class Changes {
+  readonly receivers = new Map<number, ReceiverChanges>();
+  /** By topic: the newest message. */
+  readonly retained = new Map<string, Message>();
+
+  get empty(): boolean {
+    return this.receivers.size === 0 && this.retained.size === 0;
+  }
+
+  of(id: number): ReceiverChanges {
+    let changes = this.receivers.get(id);
+    if (changes === undefined) {
+      changes = new ReceiverChanges();
+      this.receivers.set(id, changes);
+    }
+    return changes;
+  }
+
+  /** Receiver `id` goes; one that was never written leaves no trace. */
+  delete(id: number): void {
+    const created = this.receivers.get(id)?.created ?? null;
+    this.receivers.delete(id);
+    if (created === null) this.of(id).deleted = true;
+  }
+
+  receive(id: number, packetId: number, message: Message | null): void {
+    this.of(id).received.set(packetId, message);
+  }
+
+  release(id: number, packetId: number): void {
+    const changes = this.of(id);
+    changes.received.delete(packetId);
+    changes.released.add(packetId);
+  }
+
+  /** Takes back the packet ids of messages that are refused now: they were never received. Elided ones were. */
+  withdrawReceived(): void {
+    for (const changes of this.receivers.values()) {
+      for (const [packetId, message] of changes.received) {
+        if (message !== null && message.state !== WITHDRAWN) changes.received.delete(packetId);
+      }
+    }
+  }
+
+  clear(): void {
+    this.receivers.clear();
+    this.retained.clear();
+  }
+}

@@ -1,0 +1,456 @@
+/**
+ * Group commit (step 7): collects what is to be written, writes it as one transaction when it is due, and tells the
+ * waiters when the medium has it.
+ *
+ *     append, settle ... --> open group --commit--> written groups --sync of the log--> told, forgotten
+ *                              |  |
+ *            elided: told <----+  +----> refused: the disk is full or has failed
+ *
+ * The open group is due `commit_delay` after its oldest message entered, at `commit_bytes`, or at the end of the turn
+ * for an urgent message. Messages that every receiver acknowledged before that leave it and are never written; when
+ * nothing is left, no timer runs. Records of receivers that wait for nothing else are written RECORD_DELAY_MS later:
+ * what a crash in between costs is that a peer sees a message again that it had acknowledged at QoS 1.
+ */
+import type { Counter, Counters } from "../base/counters.ts";
+import { DURABLE, type Message, OPEN, WITHDRAWN, WRITTEN } from "../core/message.ts";
+import { SETTLED, type StoreWaiter } from "../core/ports.ts";
+import type { Changes } from "./changes.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { DatabaseFile } from "./database-file.ts";
+import { type Barrier, Group } from "./group.ts";
+import { type Health, isDiskFull } from "./health.ts";
+import type { Places } from "./places.ts";
+import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
+import type { WalSync } from "./wal-sync.ts";
+import type { Writer } from "./writer.ts";
+
+/** Reason codes of MQTT 5. */
+export const QUOTA_EXCEEDED = 0x97;
+export const IMPLEMENTATION_SPECIFIC_ERROR = 0x83;
+
+/** Acknowledgements of receivers wait this long for other work to be written with. */
+const RECORD_DELAY_MS = 500;
+/** `sync: normal`: what is written is on the medium after this time. */
+const NORMAL_SYNC_MS = 5000;
+const NEVER = Number.POSITIVE_INFINITY;
+
+export interface CommitParts {
+  readonly file: DatabaseFile;
+  readonly writer: Writer;
+  readonly wal: WalSync;
+  readonly checkpoint: Checkpoint;
+  readonly health: Health;
+  readonly places: Places;
+  readonly changes: Changes;
+  readonly counters: Counters;
+  readonly sync: "full" | "normal" | "off";
+  readonly nowMs: () => number;
+  readonly delayMs: () => number;
+  readonly commitBytes: number;
+  /** Frames of the log after which it is moved into the database. */
+  readonly checkpointFrames: number;
+  /** A transaction was written, or refused by a full disk. */
+  readonly onCommit: () => void;
+}
+
+export class Commits {
+  readonly #parts: CommitParts;
+  #open: Group;
+  /** Written and not yet on the medium, oldest first. */
+  readonly #written: Group[] = [];
+  #writtenBytes = 0;
+  lastSeq: number;
+  /** Messages up to here are on the medium at the configured durability, or were never written. */
+  durableSeq: number;
+  /** When something other than a message entered the open group; NEVER = nothing has. */
+  #changedMs = NEVER;
+  #touchedMs = NEVER;
+  #timer: NodeJS.Timeout | null = null;
+  #timerDueMs = NEVER;
+  #closesSoon = false;
+  #syncTimer: NodeJS.Timeout | null = null;
+  /** Due when the gate was closed. */
+  #late = false;
+  #told: Barrier[] = [];
+  #elided: Message[] = [];
+  #frames: number;
+  #onQuiet: (() => void) | null = null;
+  #closed = false;
+  #savingGrown = false;
+  readonly #counts: Record<"commits" | "bytes" | "elided" | "withdrawn", Counter>;
+
+  constructor(parts: CommitParts, lastSeq: number) {
+    this.#parts = parts;
+    this.lastSeq = lastSeq;
+    this.durableSeq = lastSeq;
+    this.#open = new Group(lastSeq + 1);
+    this.#frames = parts.file.walFrames();
+    const { counters } = parts;
+    this.#counts = {
+      commits: counters.counter("store.commits"),
+      bytes: counters.counter("store.bytes_written"),
+      elided: counters.counter("store.elided"),
+      withdrawn: counters.counter("store.withdrawn"),
+    };
+  }
+
+  /** Bytes of messages that are in memory because the medium does not have them yet. */
+  get pendingBytes(): number {
+    return this.#open.bytes + this.#writtenBytes;
+  }
+
+  get frames(): number {
+    return this.#frames;
+  }
+
+  /** Groups whose messages are still in memory, in log order; the last is the open one. */
+  *groups(): Generator<Group> {
+    yield* this.#written;
+    yield this.#open;
+  }
+
+  // ---- what enters -------------------------------------------------------------------------------------------
+
+  append(message: Message, urgent: boolean): void {
+    message.seq = ++this.lastSeq;
+    message.state = OPEN;
+    const nowMs = this.#parts.nowMs();
+    this.#open.add(message, nowMs);
+    if (urgent || this.#open.bytes >= this.#parts.commitBytes) this.#closeSoon();
+    else this.#dueBy(nowMs + this.#parts.delayMs());
+  }
+
+  settle(message: Message, id: number): void {
+    if (message.state !== OPEN) return;
+    const index = message.receiverIds.indexOf(id);
+    if (index < 0) return;
+    message.receiverIds[index] = 0;
+    if (--message.pending > 0) return;
+    message.state = WITHDRAWN;
+    this.#open.elide(message);
+    this.#counts.elided.value++;
+    if (message.waiter === null) return;
+    if (this.#elided.push(message) === 1) queueMicrotask(this.#tellElided);
+  }
+
+  /** A message that waits for its retained value only, or for it as well. */
+  waitFor(message: Message): void {
+    if (message.seq === 0) this.#open.rowless.push(message);
+  }
+
+  barrier(waiter: StoreWaiter, token: number): void {
+    const barrier = { waiter, token };
+    if (this.#hasWork()) {
+      this.#open.barriers.push(barrier);
+      this.changed();
+      return;
+    }
+    const last = this.#written.at(-1);
+    if (last !== undefined) last.barriers.push(barrier);
+    else if (this.#told.push(barrier) === 1) queueMicrotask(this.#tellBarriers);
+  }
+
+  /** Something is in `changes`. */
+  changed(): void {
+    if (this.#changedMs !== NEVER) return;
+    this.#changedMs = this.#parts.nowMs();
+    this.#dueBy(this.#changedMs + this.#parts.delayMs());
+  }
+
+  /** A receiver's record changed. */
+  touched(): void {
+    if (this.#touchedMs !== NEVER) return;
+    this.#touchedMs = this.#parts.nowMs();
+    this.#dueBy(this.#touchedMs + RECORD_DELAY_MS);
+  }
+
+  // ---- when it is due ----------------------------------------------------------------------------------------
+
+  #dueBy(dueMs: number): void {
+    if (dueMs >= this.#timerDueMs) return;
+    this.#timerDueMs = dueMs;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#onTimer, Math.max(0, dueMs - this.#parts.nowMs()));
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = null;
+    this.#timerDueMs = NEVER;
+    const delayMs = this.#parts.delayMs();
+    const dueMs = Math.min(this.#open.oldestMs + delayMs, this.#changedMs + delayMs, this.#touchedMs + RECORD_DELAY_MS);
+    if (dueMs === NEVER) return;
+    // A timer may fire up to 1 ms early.
+    if (dueMs > this.#parts.nowMs() + 1) this.#dueBy(dueMs);
+    else this.commit();
+  };
+
+  #closeSoon(): void {
+    if (this.#closesSoon) return;
+    this.#closesSoon = true;
+    setImmediate(this.#onImmediate);
+  }
+
+  readonly #onImmediate = (): void => {
+    this.#closesSoon = false;
+    if (this.#hasWork()) this.commit();
+  };
+
+  #hasWork(): boolean {
+    const { count, rowless, barriers } = this.#open;
+    const { changes, places, writer } = this.#parts;
+    return (
+      count > 0 ||
+      rowless.length > 0 ||
+      barriers.length > 0 ||
+      !changes.empty ||
+      places.touched.length > 0 ||
+      writer.unfinished
+    );
+  }
+
+  // ---- the commit --------------------------------------------------------------------------------------------
+
+  /** Writes the open group now, or as soon as the gate opens. @returns false when nothing was written */
+  commit(saveGrown = false): boolean {
+    const { health, checkpoint, writer } = this.#parts;
+    if (health.failed || this.#closed) {
+      this.#refuseAll();
+      return false;
+    }
+    if (!checkpoint.open) {
+      this.#late = true;
+      return false;
+    }
+    const group = this.#open;
+    try {
+      writer.write(group, this.lastSeq + 1, saveGrown);
+    } catch (error) {
+      this.#onRefused(group, error);
+      return false;
+    }
+    this.#resetTimes();
+    this.#open = new Group(this.lastSeq + 1);
+    this.#onWritten(group);
+    if (writer.unfinished) this.changed();
+    this.#parts.onCommit();
+    if (this.#frames >= this.#parts.checkpointFrames) this.startCheckpoint();
+    return true;
+  }
+
+  /** Moves the log into the database, receivers' counts brought up to date first. */
+  startCheckpoint(): void {
+    const { places, checkpoint, health } = this.#parts;
+    if (!checkpoint.open || health.failed) return;
+    if (places.grown.size > 0 && !this.#savingGrown) {
+      // Comes back here at its end when the log is over its limit.
+      this.#savingGrown = true;
+      this.commit(true);
+      this.#savingGrown = false;
+    }
+    checkpoint.request();
+  }
+
+  #onWritten(group: Group): void {
+    const { file, wal, sync } = this.#parts;
+    const frames = file.walFrames();
+    if (frames !== this.#frames) {
+      wal.written++;
+      this.#counts.commits.value++;
+      this.#counts.bytes.value += (frames - this.#frames) * FRAME_BYTES;
+      this.#frames = frames;
+    }
+    group.number = wal.written;
+    group.writtenEndSeq = this.lastSeq + 1;
+    if (sync === "full") {
+      group.visit(markWritten);
+      this.#written.push(group);
+      this.#writtenBytes += group.bytes;
+      wal.start();
+      if (!wal.running) this.#tellDurable();
+      return;
+    }
+    this.#tell(group);
+    if (sync === "normal" && this.#syncTimer === null && wal.synced < wal.written) {
+      this.#syncTimer = setTimeout(this.#onSyncTimer, NORMAL_SYNC_MS);
+    }
+  }
+
+  readonly #onSyncTimer = (): void => {
+    this.#syncTimer = null;
+    this.#parts.wal.start();
+  };
+
+  #resetTimes(): void {
+    this.#changedMs = NEVER;
+    this.#touchedMs = NEVER;
+    this.#late = false;
+    if (this.#timer === null) return;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#timerDueMs = NEVER;
+  }
+
+  // ---- what the disk answers ---------------------------------------------------------------------------------
+
+  /** Step 9. */
+  onWalSynced(): void {
+    const { wal, checkpoint, sync } = this.#parts;
+    this.#tellDurable();
+    checkpoint.advance();
+    if (sync === "full") wal.start();
+    this.#quietStep();
+  }
+
+  /** The checkpoint is over: what waited is written. */
+  onGateOpen(): void {
+    const copied = this.#parts.checkpoint.takeCopied();
+    if (copied > 0) {
+      this.#frames = 1;
+      this.#counts.bytes.value += FRAME_BYTES + copied * PAGE_BYTES;
+    }
+    if (this.#late) this.commit();
+    this.#quietStep();
+  }
+
+  #tellDurable(): void {
+    const { wal } = this.#parts;
+    while (this.#written.length > 0) {
+      const group = this.#written[0] as Group;
+      if (group.number > wal.synced) return;
+      this.#written.shift();
+      this.#writtenBytes -= group.bytes;
+      this.#tell(group);
+    }
+  }
+
+  #tell(group: Group): void {
+    this.durableSeq = group.writtenEndSeq - 1;
+    group.visit(tellDurable);
+    for (const message of group.rowless) message.tellWaiter(SETTLED);
+    for (const { waiter, token } of group.barriers) waiter.onStored(token, SETTLED);
+    for (const place of group.places) place.receiver?.onDurable();
+  }
+
+  readonly #tellElided = (): void => {
+    const elided = this.#elided;
+    this.#elided = [];
+    for (const message of elided) message.tellWaiter(SETTLED);
+  };
+
+  readonly #tellBarriers = (): void => {
+    const barriers = this.#told;
+    this.#told = [];
+    const reason = this.#parts.health.failed ? IMPLEMENTATION_SPECIFIC_ERROR : SETTLED;
+    for (const { waiter, token } of barriers) waiter.onStored(token, reason);
+  };
+
+  // ---- trouble -----------------------------------------------------------------------------------------------
+
+  #onRefused(group: Group, error: unknown): void {
+    const { file, writer, health } = this.#parts;
+    if (!isDiskFull(error)) {
+      health.fail("commit", error);
+      return;
+    }
+    try {
+      if (file.db.inTransaction) file.statements.rollback.run();
+    } catch (rollbackError) {
+      health.fail("rollback", rollbackError);
+      return;
+    }
+    writer.rollback(group);
+    this.#resetTimes();
+    const barriers = group.barriers;
+    group.barriers = [];
+    this.#open = new Group(this.lastSeq + 1);
+    // Their changes stay and are tried again, so those who wait for them go on waiting.
+    this.#open.barriers = barriers;
+    health.setDiskFull(true);
+    this.#refuse(group, QUOTA_EXCEEDED);
+    this.#parts.onCommit();
+  }
+
+  /** Step 15. Called when `health` has failed. */
+  onFailed(): void {
+    this.#resetTimes();
+    if (this.#syncTimer !== null) clearTimeout(this.#syncTimer);
+    const written = this.#written.splice(0);
+    this.#writtenBytes = 0;
+    for (const group of written) {
+      group.visit((message) => message.tellWaiter(IMPLEMENTATION_SPECIFIC_ERROR));
+      this.#refuseOthers(group, IMPLEMENTATION_SPECIFIC_ERROR);
+    }
+    this.#refuseAll();
+    this.#quietStep();
+  }
+
+  #refuseAll(): void {
+    const group = this.#open;
+    this.#open = new Group(this.lastSeq + 1);
+    this.#resetTimes();
+    this.#refuse(group, IMPLEMENTATION_SPECIFIC_ERROR);
+  }
+
+  /** None of the group's messages is in the log: the receivers forget them, then their publishers are told. */
+  #refuse(group: Group, reason: number): void {
+    this.#parts.changes.withdrawReceived();
+    group.visit((message) => {
+      message.state = WITHDRAWN;
+    });
+    group.visit((message) => {
+      this.#counts.withdrawn.value++;
+      for (const id of message.receiverIds) {
+        if (id !== 0) this.#parts.places.get(id)?.receiver?.onWithdrawn(message);
+      }
+      message.tellWaiter(reason);
+    });
+    this.#refuseOthers(group, reason);
+  }
+
+  #refuseOthers(group: Group, reason: number): void {
+    for (const message of group.rowless) message.tellWaiter(reason);
+    for (const { waiter, token } of group.barriers) waiter.onStored(token, reason);
+  }
+
+  // ---- the end -----------------------------------------------------------------------------------------------
+
+  /** Step 14: the last commit, synced, no checkpoint under way. Resolves at once after a failure. */
+  quiet(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onQuiet = () => {
+        this.#closed = true;
+        this.#resetTimes();
+        if (this.#syncTimer !== null) clearTimeout(this.#syncTimer);
+        resolve();
+      };
+      this.#quietStep();
+    });
+  }
+
+  #quietStep(): void {
+    const onQuiet = this.#onQuiet;
+    if (onQuiet === null) return;
+    const { health, checkpoint, wal, places } = this.#parts;
+    if (!health.failed) {
+      if (!checkpoint.open) return;
+      while (this.#hasWork() || places.grown.size > 0) if (!this.commit(true)) break;
+      if (!health.failed && !checkpoint.open) return;
+      if (!health.failed && wal.synced < wal.written) {
+        wal.start();
+        return;
+      }
+    }
+    this.#onQuiet = null;
+    this.#refuseAll();
+    onQuiet();
+  }
+}
+
+function markWritten(message: Message): void {
+  message.state = WRITTEN;
+}
+
+function tellDurable(message: Message): void {
+  message.state = DURABLE;
+  message.tellWaiter(SETTLED);
+}

@@ -1,0 +1,81 @@
+/**
+ * The database file, its write-ahead log, and the descriptors through which both are synced. Holds what store.md calls
+ * the delicate part: `synchronous` is NORMAL at rest and OFF only inside `copyPages` and `nextGeneration`.
+ *
+ * Nobody else may open the database file in this process: closing any descriptor of it drops SQLite's locks (POSIX).
+ */
+import fs from "node:fs";
+import type { Database } from "better-sqlite3";
+import { Statements } from "./statements.ts";
+import type { Syncer } from "./sync.ts";
+
+export class DatabaseFile {
+  readonly path: string;
+  readonly directory: string;
+  readonly db: Database;
+  readonly statements: Statements;
+  readonly walFd: number;
+  readonly databaseFd: number;
+  readonly #walInode: number;
+  readonly #syncer: Syncer;
+
+  constructor(path: string, directory: string, db: Database, walFd: number, databaseFd: number, syncer: Syncer) {
+    this.path = path;
+    this.directory = directory;
+    this.db = db;
+    this.statements = new Statements(db);
+    this.walFd = walFd;
+    this.databaseFd = databaseFd;
+    this.#walInode = fs.fstatSync(walFd).ino;
+    this.#syncer = syncer;
+  }
+
+  /** Frames in the current round of the log. */
+  walFrames(): number {
+    return this.statements.walFrames.get()?.log ?? 0;
+  }
+
+  walBytes(): number {
+    return fs.fstatSync(this.walFd).size;
+  }
+
+  /** Step 11: copies the log's pages into the database, no sync. The caller has synced the log. @returns true when all were copied */
+  copyPages(): boolean {
+    this.db.pragma("synchronous = OFF");
+    try {
+      const [row] = this.db.pragma("wal_checkpoint(PASSIVE)") as { busy: number; log: number; checkpointed: number }[];
+      return row !== undefined && row.busy === 0 && row.log === row.checkpointed;
+    } finally {
+      this.db.pragma("synchronous = NORMAL");
+    }
+  }
+
+  /** Step 13: a commit of one frame that starts the next round of the log. The caller has synced the database. */
+  nextGeneration(): void {
+    this.db.pragma("synchronous = OFF");
+    try {
+      this.statements.generation.run();
+    } finally {
+      this.db.pragma("synchronous = NORMAL");
+    }
+  }
+
+  /** Step 16. @returns false when somebody deleted or replaced the log under us */
+  walInPlace(): boolean {
+    if (fs.fstatSync(this.walFd).nlink !== 1) return false;
+    try {
+      return fs.statSync(`${this.path}-wal`).ino === this.#walInode;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Step 14. The caller made sure that all is synced and no checkpoint is under way. */
+  close(): void {
+    this.db.pragma("synchronous = FULL");
+    this.db.close();
+    this.#syncer.directory(this.directory);
+    fs.closeSync(this.walFd);
+    fs.closeSync(this.databaseFd);
+  }
+}

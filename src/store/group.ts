@@ -1,0 +1,93 @@
+/**
+ * The messages of one commit group. Sequence numbers inside it are dense, so a message is found by its number:
+ *
+ *     #messages  | null | null |  m  | null |  m  |  m  |      null: elided
+ *     number      first         ^#oldest
+ *
+ * A group that is written but not yet on the medium keeps its messages until it is.
+ */
+import type { Message } from "../core/message.ts";
+import type { StoreWaiter } from "../core/ports.ts";
+import type { Place } from "./places.ts";
+
+/** Elided places in front of the oldest message before the arrays are moved up. */
+const COMPACT_AT = 1024;
+
+export interface Barrier {
+  readonly waiter: StoreWaiter;
+  readonly token: number;
+}
+
+let groups = 0;
+
+export class Group {
+  /** Tells groups apart without holding on to them. */
+  readonly id = ++groups;
+  #firstSeq: number;
+  #messages: (Message | null)[] = [];
+  #enteredMs: number[] = [];
+  #oldest = 0;
+  /** Messages that are to be written, and their bytes (Message.size). */
+  count = 0;
+  bytes = 0;
+  /** Messages without a row of their own in the log: what waits is their retained value. */
+  readonly rowless: Message[] = [];
+  barriers: Barrier[] = [];
+  /** Receivers with rows in it; filled when it is written. */
+  readonly places: Place[] = [];
+  /** Commits until and with its own; 0 while open. */
+  number = 0;
+  /** One more than the last sequence number given out when it was written. */
+  writtenEndSeq = 0;
+
+  /** @param firstSeq number of the first message it may hold */
+  constructor(firstSeq: number) {
+    this.#firstSeq = firstSeq;
+  }
+
+  add(message: Message, nowMs: number): void {
+    this.#messages.push(message);
+    this.#enteredMs.push(nowMs);
+    this.count++;
+    this.bytes += message.size;
+  }
+
+  /** When the oldest message entered; Infinity when there is none. */
+  get oldestMs(): number {
+    return this.count === 0 ? Number.POSITIVE_INFINITY : (this.#enteredMs[this.#oldest] as number);
+  }
+
+  /** Takes out a message that need not be written any more. */
+  elide(message: Message): void {
+    const index = message.seq - this.#firstSeq;
+    if (this.#messages[index] !== message) return;
+    this.#messages[index] = null;
+    this.count--;
+    this.bytes -= message.size;
+    while (this.#oldest < this.#messages.length && this.#messages[this.#oldest] === null) this.#oldest++;
+    if (this.#oldest >= COMPACT_AT && this.#oldest * 2 >= this.#messages.length) this.#compact();
+  }
+
+  #compact(): void {
+    this.#messages.splice(0, this.#oldest);
+    this.#enteredMs.splice(0, this.#oldest);
+    this.#firstSeq += this.#oldest;
+    this.#oldest = 0;
+  }
+
+  /** The first message with number `seq` or higher; null when there is none. */
+  from(seq: number): Message | null {
+    for (let i = Math.max(seq - this.#firstSeq, this.#oldest); i < this.#messages.length; i++) {
+      const message = this.#messages[i];
+      if (message !== null && message !== undefined) return message;
+    }
+    return null;
+  }
+
+  visit(visit: (message: Message) => void): void {
+    for (let i = this.#oldest; i < this.#messages.length; i++) {
+      const message = this.#messages[i];
+      if (message !== null && message !== undefined) visit(message);
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/** Brings the database file to the schema of this version, or refuses one that a newer version wrote. */
+import type { Database } from "better-sqlite3";
+import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION } from "./schema.ts";
+
+/** The file was written by a newer Sluice: it is left as it is. */
+export class NewerDatabaseError extends Error {
+  override readonly name = "NewerDatabaseError";
+  readonly path: string;
+  readonly version: number;
+
+  constructor(path: string, version: number) {
+    super(
+      `${path} has schema version ${version}, written by a newer version of Sluice; this one knows up to ${SCHEMA_VERSION}`,
+    );
+    this.path = path;
+    this.version = version;
+  }
+}
+
+/** The file is an SQLite database, but not one of ours. */
+export class ForeignDatabaseError extends Error {
+  override readonly name = "ForeignDatabaseError";
+
+  constructor(path: string) {
+    super(`${path} is a database of another program`);
+  }
+}
+
+/** Steps from version n to n + 1, by n. Each runs in one transaction with the change of `user_version`. */
+const STEPS: readonly ((db: Database) => void)[] = [
+  (db) => {
+    db.pragma(`application_id = ${APPLICATION_ID}`);
+    db.exec(SCHEMA);
+  },
+];
+
+/** To be called before anything is written to the file. */
+export function checkVersion(db: Database, path: string): void {
+  const version = numberOf(db, "user_version");
+  if (version > SCHEMA_VERSION) throw new NewerDatabaseError(path, version);
+  const empty = version === 0 && db.prepare("SELECT count(*) FROM sqlite_schema").pluck().get() === 0;
+  if (!empty && numberOf(db, "application_id") !== APPLICATION_ID) throw new ForeignDatabaseError(path);
+}
+
+export function migrate(db: Database): void {
+  for (let version = numberOf(db, "user_version"); version < SCHEMA_VERSION; version++) {
+    db.transaction(() => {
+      STEPS[version]?.(db);
+      db.pragma(`user_version = ${version + 1}`);
+    })();
+  }
+}
+
+function numberOf(db: Database, pragma: string): number {
+  return Number(db.pragma(pragma, { simple: true }));
+}

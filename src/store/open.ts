@@ -1,0 +1,184 @@
+/**
+ * Opens the database: steps 1 to 6 of the procedure in README.md. All syncs here block; no listener is open yet.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import Database, { type Database as Db, SqliteError } from "better-sqlite3";
+import { assert } from "../base/assert.ts";
+import type { Counters } from "../base/counters.ts";
+import type { Log } from "../base/log.ts";
+import { DatabaseFile } from "./database-file.ts";
+import { checkVersion, migrate } from "./migrations.ts";
+import { type Recounted, recount } from "./recount.ts";
+import { PAGE_BYTES } from "./schema.ts";
+import type { Syncer } from "./sync.ts";
+
+export const DATABASE_NAME = "sluice.db";
+/** Left behind by a gateway that found the file damaged while running: the next start looks closely. */
+const SUSPECT_NAME = "sluice.db-suspect";
+/** SQLite's page cache. */
+export const CACHE_KIB = 1024;
+const COPY_CHUNK_BYTES = 1024 * 1024;
+
+export interface OpenParts {
+  readonly syncer: Syncer;
+  readonly log: Log;
+  readonly counters: Counters;
+  /** Unix ms, for the name of a file moved aside. */
+  readonly wallMs: number;
+}
+
+export interface Opened {
+  readonly file: DatabaseFile;
+  readonly contents: Recounted;
+}
+
+/** Step 1, first half: the data directory, 0700. */
+export function makeDataDir(dataDir: string, syncer: Syncer): void {
+  const first = fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let made = path.resolve(dataDir); made.length >= first.length; made = path.dirname(made))
+    syncer.directory(path.dirname(made));
+}
+
+/**
+ * Steps 2 to 6. A file that SQLite finds damaged is moved aside and a new one started.
+ * @throws NewerDatabaseError, ForeignDatabaseError, or the error of a disk that does not work
+ */
+export function openDatabase(dataDir: string, parts: OpenParts): Opened {
+  const file = path.join(dataDir, DATABASE_NAME);
+  try {
+    return openOnce(file, dataDir, parts);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    moveAside(file, dataDir, parts, error);
+    return openOnce(file, dataDir, parts);
+  }
+}
+
+/** Damage found while running: the next start checks the whole file before it trusts it. */
+export function markSuspect(dataDir: string): void {
+  try {
+    fs.writeFileSync(path.join(dataDir, SUSPECT_NAME), "");
+  } catch {
+    // The disk is in trouble already; the mark is a courtesy.
+  }
+}
+
+export function isDamage(error: unknown): boolean {
+  return error instanceof SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+}
+
+const abandoned: Db[] = [];
+
+function isDiskError(error: unknown): boolean {
+  return error instanceof SqliteError
+    ? error.code.startsWith("SQLITE_IOERR")
+    : error instanceof Error && "errno" in error;
+}
+
+function openOnce(file: string, dataDir: string, parts: OpenParts): Opened {
+  const { syncer } = parts;
+  rewriteInheritedWal(file, dataDir, syncer);
+  const db = new Database(file);
+  let databaseFd = -1;
+  let walFd = -1;
+  try {
+    prepare(db, file);
+    lookClosely(db, dataDir);
+    // Step 4: never append to an inherited log.
+    const [checkpoint] = db.pragma("wal_checkpoint(TRUNCATE)") as { busy: number }[];
+    assert(checkpoint?.busy === 0, "nobody else has the database open");
+    // Step 5.
+    walFd = fs.openSync(`${file}-wal`, "r");
+    databaseFd = fs.openSync(file, "r");
+    syncer.directory(dataDir);
+    syncer.now(walFd);
+    const opened = new DatabaseFile(file, dataDir, db, walFd, databaseFd, syncer);
+    const contents = recount(opened.statements);
+    // Step 6.
+    opened.statements.generation.run();
+    syncer.now(walFd);
+    db.pragma("synchronous = NORMAL");
+    return { file: opened, contents };
+  } catch (error) {
+    if (isDiskError(error)) {
+      // Step 15: closing would write and sync once more. The process is about to end; until then nobody may collect it.
+      abandoned.push(db);
+      throw error;
+    }
+    db.close();
+    if (walFd >= 0) fs.closeSync(walFd);
+    if (databaseFd >= 0) fs.closeSync(databaseFd);
+    throw error;
+  }
+}
+
+/** Step 3. */
+function prepare(db: Db, file: string): void {
+  // Before the first access to the write-ahead log, so that its index lies on the heap and there is no -shm file.
+  db.pragma("locking_mode = EXCLUSIVE");
+  db.pragma("synchronous = FULL");
+  checkVersion(db, file);
+  db.pragma(`page_size = ${PAGE_BYTES}`);
+  const mode = db.pragma("journal_mode = WAL", { simple: true });
+  assert(mode === "wal", `journal mode is wal, not ${mode}`);
+  db.pragma("wal_autocheckpoint = 0");
+  db.pragma("journal_size_limit = -1");
+  db.pragma("mmap_size = 0");
+  db.pragma("temp_store = MEMORY");
+  db.pragma(`cache_size = -${CACHE_KIB}`);
+  migrate(db);
+}
+
+/**
+ * Step 2. After a failed sync the page cache may hold frames that are not on the medium; recovery would trust them,
+ * and a power cut in the middle of its copying would leave a torn database. Written anew they are what they seem.
+ */
+function rewriteInheritedWal(file: string, dataDir: string, syncer: Syncer): void {
+  const wal = `${file}-wal`;
+  const size = fs.statSync(wal, { throwIfNoEntry: false })?.size ?? 0;
+  if (size === 0) return;
+  const copy = `${wal}-new`;
+  const source = fs.openSync(wal, "r");
+  const target = fs.openSync(copy, "w", 0o600);
+  try {
+    const chunk = Buffer.allocUnsafe(COPY_CHUNK_BYTES);
+    for (let at = 0; at < size; ) {
+      const read = fs.readSync(source, chunk, 0, chunk.length, at);
+      if (read === 0) break;
+      for (let written = 0; written < read; )
+        written += fs.writeSync(target, chunk, written, read - written, at + written);
+      at += read;
+    }
+  } finally {
+    fs.closeSync(source);
+    fs.closeSync(target);
+  }
+  syncer.file(copy);
+  fs.renameSync(copy, wal);
+  syncer.directory(dataDir);
+}
+
+/** Reads through the small tables, which the registries are built from; through all when the last run left a mark. */
+function lookClosely(db: Db, dataDir: string): void {
+  const mark = path.join(dataDir, SUSPECT_NAME);
+  const suspect = fs.existsSync(mark);
+  const tables = suspect ? [null] : ["receiver", "session", "subscription", "inbound", "retained", "generation"];
+  for (const table of tables) {
+    const answer = db.pragma(table === null ? "quick_check(1)" : `quick_check(${table})`, { simple: true });
+    if (answer !== "ok") throw new SqliteError(String(answer), "SQLITE_CORRUPT");
+  }
+  if (suspect) fs.rmSync(mark);
+}
+
+function moveAside(file: string, dataDir: string, parts: OpenParts, error: unknown): void {
+  const aside = `${file}.damaged-${new Date(parts.wallMs).toISOString().replaceAll(":", "")}`;
+  for (const suffix of ["", "-wal"]) {
+    if (fs.existsSync(file + suffix)) fs.renameSync(file + suffix, aside + suffix);
+  }
+  fs.rmSync(path.join(dataDir, SUSPECT_NAME), { force: true });
+  parts.syncer.directory(dataDir);
+  parts.counters.counter("store.moved_aside").value++;
+  parts.log.error("store-damaged", { movedTo: aside, reason: error instanceof Error ? error.message : String(error) });
+}

@@ -1,0 +1,145 @@
+/**
+ * Takes out of the log what nobody needs any more, in the transactions that are written anyway.
+ *
+ *   trim    deletes by range below the lowest head of all receivers: whole pages, nothing read but lengths
+ *   sweep   one stale receiver pins the floor; when the log holds much more than its receivers wait for, rows between
+ *           live ones are looked at one by one and the dead ones deleted, a slice per commit
+ *
+ * Both are bounded per commit, so that a session that ends with a large backlog stops nobody.
+ */
+
+import { MESSAGE_OVERHEAD_BYTES } from "../core/message.ts";
+import type { Places } from "./places.ts";
+import { ListReader } from "./receiver-list.ts";
+import type { Statements } from "./statements.ts";
+
+const SLICE_ROWS = 256;
+/** Rows and bytes deleted by range in one commit, at most. */
+const TRIM_ROWS_MAX = 8192;
+const TRIM_BYTES_MAX = 4 * 1024 * 1024;
+/** Time one commit spends on sweeping, and on deleting by range after the first slice. */
+const SLICE_MS = 1;
+/** The log may hold this much more than twice what receivers wait for before it is swept. */
+const SWEEP_SLACK_BYTES = 1024 * 1024;
+
+interface Totals {
+  rows: number;
+  bytes: number;
+  lowest: number;
+  sweepAt: number;
+}
+
+export class Retention {
+  readonly #statements: Statements;
+  readonly #places: Places;
+  readonly #reader = new ListReader();
+  /** Rows in the log and their bytes (Message.size). */
+  rows: number;
+  bytes: number;
+  /** No row is below it. */
+  #lowest: number;
+  /** Next row the sweep looks at; 0 = no sweep under way. */
+  #sweepAt = 0;
+  #sweepEnd = 0;
+  /** A new sweep starts beyond this size. */
+  #sweepBeyond = 0;
+  readonly #before: Totals = { rows: 0, bytes: 0, lowest: 0, sweepAt: 0 };
+
+  constructor(statements: Statements, places: Places, rows: number, bytes: number) {
+    this.#statements = statements;
+    this.#places = places;
+    this.rows = rows;
+    this.bytes = bytes;
+    this.#lowest = statements.lowest.get() ?? 0;
+  }
+
+  /** A transaction begins; `rollback` returns to here. */
+  begin(): void {
+    const before = this.#before;
+    before.rows = this.rows;
+    before.bytes = this.bytes;
+    before.lowest = this.#lowest;
+    before.sweepAt = this.#sweepAt;
+  }
+
+  rollback(): void {
+    const before = this.#before;
+    this.rows = before.rows;
+    this.bytes = before.bytes;
+    this.#lowest = before.lowest;
+    this.#sweepAt = before.sweepAt;
+  }
+
+  entered(size: number): void {
+    this.rows++;
+    this.bytes += size;
+  }
+
+  /**
+   * Deletes what is below the floor, then sweeps. Within a transaction, after the receivers' records are in it.
+   * @param endSeq one more than the highest number in the log
+   * @returns true when there is more to do than fits this commit
+   */
+  run(endSeq: number): boolean {
+    const floor = Math.min(this.#places.floor(), endSeq);
+    if (this.#trim(floor)) return true;
+    return this.#sweep(floor, endSeq);
+  }
+
+  #trim(floor: number): boolean {
+    const untilMs = performance.now() + SLICE_MS;
+    let rows = 0;
+    let bytes = 0;
+    while (floor > this.#lowest) {
+      const [count, size, highest] = this.#statements.range.get(floor, SLICE_ROWS) as [number, number, number];
+      if (count > 0) {
+        this.#statements.deleteBelow.run(highest + 1);
+        this.rows -= count;
+        this.bytes -= size + count * MESSAGE_OVERHEAD_BYTES;
+        rows += count;
+        bytes += size;
+      }
+      this.#lowest = count < SLICE_ROWS ? floor : highest + 1;
+      if (rows >= TRIM_ROWS_MAX || bytes >= TRIM_BYTES_MAX || performance.now() >= untilMs) break;
+    }
+    return floor > this.#lowest;
+  }
+
+  #sweep(floor: number, endSeq: number): boolean {
+    if (this.#sweepAt === 0) {
+      const excess = this.bytes > 2 * this.#places.bytes + SWEEP_SLACK_BYTES;
+      if (!excess || this.bytes < this.#sweepBeyond) return false;
+      this.#sweepAt = floor;
+      this.#sweepEnd = endSeq - 1;
+    }
+    const untilMs = performance.now() + SLICE_MS;
+    for (let looked = 0; looked < SLICE_ROWS; looked += SLICE_ROWS / 4) {
+      const rows = this.#statements.sweep.all(this.#sweepAt, this.#sweepEnd, SLICE_ROWS / 4);
+      for (const [seq, length, receivers] of rows) {
+        this.#sweepAt = seq + 1;
+        if (this.#isNeeded(seq, receivers)) continue;
+        this.#statements.deleteMessage.run(seq);
+        this.rows--;
+        this.bytes -= length + MESSAGE_OVERHEAD_BYTES;
+      }
+      if (rows.length < SLICE_ROWS / 4) {
+        this.#sweepAt = 0;
+        this.#sweepBeyond = this.bytes + Math.max(SWEEP_SLACK_BYTES, this.bytes / 4);
+        return false;
+      }
+      if (performance.now() >= untilMs) break;
+    }
+    return true;
+  }
+
+  #isNeeded(seq: number, receivers: Buffer): boolean {
+    const reader = this.#reader;
+    reader.start(receivers);
+    while (reader.next()) {
+      const place = this.#places.get(reader.id);
+      if (place === undefined) continue;
+      if (place.receiver === null ? seq >= place.head : place.receiver.needs(seq)) return true;
+    }
+    return false;
+  }
+}

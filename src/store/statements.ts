@@ -1,0 +1,135 @@
+/** Every statement, prepared once. Rows come as arrays; integers fit a double. */
+import type { Database, Statement } from "better-sqlite3";
+
+type Run = Statement<unknown[]>;
+
+/** seq, receivers */
+export type ScanRow = [number, Buffer];
+/** accepted, expires, flags, topic_end, properties_end, bytes */
+export type MessageRow = [number, number, number, number, number, Buffer];
+/** seq, bytes of the row's content, receivers */
+export type SweepRow = [number, number, Buffer];
+/** id, kind, name, head_seq, head_ordinal, state, count, bytes, counted */
+export type ReceiverRow = [number, string, string, number, number, Buffer, number, number, number];
+/** receiver_id, principal, expiry_seconds, disconnected */
+export type SessionRowRead = [number, string, number, number];
+/** filter, options, subscription_id */
+export type SubscriptionRow = [string, number, number];
+/** rowid, accepted, expires, flags, topic bytes, properties_end, bytes */
+export type RetainedRow = [number, number, number, number, number, number, Buffer];
+/** rows, bytes, highest seq */
+export type RangeRow = [number, number | null, number | null];
+/** busy, log, checkpointed */
+export type CheckpointRow = { busy: number; log: number; checkpointed: number };
+
+export class Statements {
+  readonly begin: Run;
+  readonly commit: Run;
+  readonly rollback: Run;
+
+  readonly insertMessage: Run;
+  readonly deleteBelow: Run;
+  readonly deleteMessage: Run;
+  readonly scan: Statement<unknown[], ScanRow>;
+  readonly message: Statement<unknown[], MessageRow>;
+  readonly sweep: Statement<unknown[], SweepRow>;
+  readonly range: Statement<unknown[], RangeRow>;
+  readonly lowest: Statement<unknown[], number | null>;
+  readonly highest: Statement<unknown[], number | null>;
+
+  readonly insertReceiver: Run;
+  readonly updateReceiver: Run;
+  readonly deleteReceiver: Run;
+  readonly receivers: Statement<unknown[], ReceiverRow>;
+  readonly receiver: Statement<unknown[], ReceiverRow>;
+
+  readonly upsertSession: Run;
+  readonly deleteSession: Run;
+  readonly sessions: Statement<unknown[], SessionRowRead>;
+  readonly upsertSubscription: Run;
+  readonly deleteSubscription: Run;
+  readonly deleteSubscriptions: Run;
+  readonly subscriptions: Statement<unknown[], SubscriptionRow>;
+  readonly insertInbound: Run;
+  readonly deleteInbound: Run;
+  readonly deleteAllInbound: Run;
+  readonly inbound: Statement<unknown[], number>;
+
+  readonly upsertRetained: Run;
+  readonly deleteRetained: Run;
+  readonly retained: Statement<unknown[], RetainedRow>;
+
+  readonly generation: Run;
+  readonly walFrames: Statement<unknown[], CheckpointRow>;
+  readonly pages: Statement<unknown[], [number, number]>;
+
+  constructor(db: Database) {
+    this.begin = db.prepare("BEGIN");
+    this.commit = db.prepare("COMMIT");
+    this.rollback = db.prepare("ROLLBACK");
+
+    this.insertMessage = db.prepare("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    this.deleteBelow = db.prepare("DELETE FROM log WHERE seq < ?");
+    this.deleteMessage = db.prepare("DELETE FROM log WHERE seq = ?");
+    this.scan = db.prepare("SELECT seq, receivers FROM log WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT ?");
+    this.scan.raw();
+    this.message = db.prepare(
+      "SELECT accepted, expires, flags, topic_end, properties_end, bytes FROM log WHERE seq = ?",
+    );
+    this.message.raw();
+    this.sweep = db.prepare(
+      "SELECT seq, length(bytes), receivers FROM log WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT ?",
+    );
+    this.sweep.raw();
+    this.range = db.prepare(
+      "SELECT count(*), sum(size), max(seq) FROM (SELECT seq, length(bytes) AS size FROM log WHERE seq < ? ORDER BY seq LIMIT ?)",
+    );
+    this.range.raw();
+    this.lowest = db.prepare("SELECT min(seq) FROM log");
+    this.lowest.pluck();
+    this.highest = db.prepare("SELECT max(seq) FROM log");
+    this.highest.pluck();
+
+    this.insertReceiver = db.prepare("INSERT INTO receiver VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    this.updateReceiver = db.prepare(
+      "UPDATE receiver SET head_seq = ?, head_ordinal = ?, state = ?, count = ?, bytes = ?, counted = ? WHERE id = ?",
+    );
+    this.deleteReceiver = db.prepare("DELETE FROM receiver WHERE id = ?");
+    this.receivers = db.prepare("SELECT * FROM receiver ORDER BY id");
+    this.receivers.raw();
+    this.receiver = db.prepare("SELECT * FROM receiver WHERE id = ?");
+    this.receiver.raw();
+
+    this.upsertSession = db.prepare("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?)");
+    this.deleteSession = db.prepare("DELETE FROM session WHERE receiver_id = ?");
+    this.sessions = db.prepare("SELECT * FROM session ORDER BY receiver_id");
+    this.sessions.raw();
+    this.upsertSubscription = db.prepare("INSERT OR REPLACE INTO subscription VALUES (?, ?, ?, ?)");
+    this.deleteSubscription = db.prepare("DELETE FROM subscription WHERE receiver_id = ? AND filter = ?");
+    this.deleteSubscriptions = db.prepare("DELETE FROM subscription WHERE receiver_id = ?");
+    this.subscriptions = db.prepare("SELECT filter, options, subscription_id FROM subscription WHERE receiver_id = ?");
+    this.subscriptions.raw();
+    this.insertInbound = db.prepare("INSERT OR IGNORE INTO inbound VALUES (?, ?)");
+    this.deleteInbound = db.prepare("DELETE FROM inbound WHERE receiver_id = ? AND packet_id = ?");
+    this.deleteAllInbound = db.prepare("DELETE FROM inbound WHERE receiver_id = ?");
+    this.inbound = db.prepare("SELECT packet_id FROM inbound WHERE receiver_id = ?");
+    this.inbound.pluck();
+
+    this.upsertRetained = db.prepare(
+      `INSERT INTO retained VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (topic) DO UPDATE SET
+       accepted = excluded.accepted, expires = excluded.expires, flags = excluded.flags,
+       properties_end = excluded.properties_end, bytes = excluded.bytes`,
+    );
+    this.deleteRetained = db.prepare("DELETE FROM retained WHERE topic = ?");
+    this.retained = db.prepare(
+      `SELECT rowid, accepted, expires, flags, octet_length(topic), properties_end, bytes FROM retained
+       WHERE rowid > ? ORDER BY rowid LIMIT ?`,
+    );
+    this.retained.raw();
+
+    this.generation = db.prepare("UPDATE generation SET g = g + 1 WHERE k = 1");
+    this.walFrames = db.prepare("PRAGMA wal_checkpoint(NOOP)");
+    this.pages = db.prepare("SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count");
+    this.pages.raw();
+  }
+}

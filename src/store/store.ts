@@ -1,0 +1,449 @@
+/**
+ * The durable store: one log of messages in SQLite with many cursors, group commit on the main thread, every sync in
+ * libuv's pool. `openStore` is the door of this folder; see README.md for the procedure and the files.
+ */
+
+import type { Counter, Counters } from "../base/counters.ts";
+import type { Log } from "../base/log.ts";
+import type { Line } from "../config/budget.ts";
+import type { Message } from "../core/message.ts";
+import {
+  type BacklogSink,
+  type ReceiverRecord,
+  SETTLED,
+  type SessionRecord,
+  type Store,
+  type StoredReceiver,
+  type StoreHealth,
+  type StoreWaiter,
+  type SubscriptionRecord,
+  type TimeSource,
+} from "../core/ports.ts";
+import { Backlog } from "./backlog.ts";
+import { Changes } from "./changes.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import { Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
+import type { DatabaseFile } from "./database-file.ts";
+import { Health } from "./health.ts";
+import { type DataDirLock, lockDataDir } from "./lock.ts";
+import { CACHE_KIB, isDamage, makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
+import { PLACE_BYTES, type Place, Places } from "./places.ts";
+import { Pulse } from "./pulse.ts";
+import { Retention } from "./retention.ts";
+import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
+import { Space } from "./space.ts";
+import { Syncer } from "./sync.ts";
+import { readRetained, readSessions, recordOf } from "./tables.ts";
+import { WalSync } from "./wal-sync.ts";
+import { Writer } from "./writer.ts";
+
+/** `commit_delay: auto` without anybody who knows better. */
+const AUTO_COMMIT_DELAY_MS = 20;
+/** Frames of the log after which it is moved into the database; 256 to 512 suits a small board. */
+export const CHECKPOINT_FRAMES = 1000;
+const CHECKPOINT_FRAMES_MIN = 64;
+/** Bytes of messages that may wait for the medium in memory; beyond it publishers are refused. */
+export const PENDING_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface StoreOptions {
+  readonly dataDir: string;
+  readonly config: {
+    readonly sync: "full" | "normal" | "off";
+    readonly commitDelayMs: number | "auto";
+    readonly commitBytes: number;
+    /** Of the database file and its log. */
+    readonly maxBytes: number;
+  };
+  readonly clock: TimeSource;
+  readonly log: Log;
+  readonly counters: Counters;
+  /** The commit delay of this moment, asked when `commitDelayMs` is "auto". */
+  readonly autoCommitDelayMs?: () => number;
+  readonly checkpointFrames?: number;
+  readonly pendingBytesMax?: number;
+  /** Size of the reserve file; 0 = none. */
+  readonly reserveBytes?: number;
+  /** Told at each change; after "failed" the process should end without `close` and be restarted. */
+  readonly onHealth?: (health: StoreHealth, reason: string) => void;
+}
+
+export interface StoreStatus {
+  readonly health: StoreHealth;
+  /** "" while ok. */
+  readonly reason: string;
+  readonly path: string;
+  readonly sync: "full" | "normal" | "off";
+  readonly lastSeq: number;
+  readonly durableSeq: number;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly receivers: number;
+  readonly pendingBytes: number;
+  readonly databaseBytes: number;
+  readonly freeBytes: number;
+  readonly walBytes: number;
+  readonly maxBytes: number;
+  readonly lastSyncMs: number;
+  readonly syncMsMax: number;
+  readonly copyMsMax: number;
+}
+
+/**
+ * Opens or makes the store of `dataDir`.
+ * @throws DataDirLockedError, NewerDatabaseError, ForeignDatabaseError, or the disk's own error
+ */
+export async function openStore(options: StoreOptions): Promise<SqliteStore> {
+  const syncer = new Syncer(options.counters);
+  makeDataDir(options.dataDir, syncer);
+  const lock = lockDataDir(options.dataDir);
+  try {
+    const { log, counters } = options;
+    const opened = openDatabase(options.dataDir, { syncer, log, counters, wallMs: options.clock.wallMs() });
+    return new SqliteStore(options, opened, syncer, lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+export class SqliteStore implements Store {
+  readonly #options: StoreOptions;
+  readonly #file: DatabaseFile;
+  readonly #syncer: Syncer;
+  readonly #lock: DataDirLock;
+  readonly #health: Health;
+  readonly #places = new Places();
+  readonly #changes = new Changes();
+  readonly #retention: Retention;
+  readonly #wal: WalSync;
+  readonly #checkpoint: Checkpoint;
+  readonly #commits: Commits;
+  readonly #backlog: Backlog;
+  readonly #space: Space;
+  readonly #pulse: Pulse;
+  readonly #pendingBytesMax: number;
+  readonly #maxBytes: number;
+  readonly #refusedFull: Counter;
+  readonly #refusedFailed: Counter;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: StoreOptions, opened: Opened, syncer: Syncer, lock: DataDirLock) {
+    const { counters, log, config, clock } = options;
+    const { file, contents } = opened;
+    this.#options = options;
+    this.#refusedFull = counters.counter("store.refused_full");
+    this.#refusedFailed = counters.counter("store.refused_failed");
+    this.#file = file;
+    this.#syncer = syncer;
+    this.#lock = lock;
+    this.#pendingBytesMax = options.pendingBytesMax ?? PENDING_BYTES_MAX;
+    this.#maxBytes = config.maxBytes;
+    for (const record of contents.records) this.#places.add(record);
+    const checkpointFrames = this.#checkpointFrames();
+
+    this.#health = new Health(log, this.#onHealth);
+    this.#retention = new Retention(file.statements, this.#places, contents.rows, contents.bytes);
+    const writer = new Writer(
+      file.statements,
+      this.#places,
+      this.#changes,
+      this.#retention,
+      counters,
+      contents.counted,
+    );
+    this.#wal = new WalSync(file, syncer, this.#health, () => this.#commits.onWalSynced());
+    this.#checkpoint = new Checkpoint({
+      file,
+      wal: this.#wal,
+      syncer,
+      health: this.#health,
+      log,
+      counters,
+      onOpen: this.#onGateOpen,
+    });
+    const fixedDelayMs = config.commitDelayMs;
+    const autoDelayMs = options.autoCommitDelayMs ?? (() => AUTO_COMMIT_DELAY_MS);
+    this.#commits = new Commits(
+      {
+        file,
+        writer,
+        wal: this.#wal,
+        checkpoint: this.#checkpoint,
+        health: this.#health,
+        places: this.#places,
+        changes: this.#changes,
+        counters,
+        sync: config.sync,
+        nowMs: () => clock.nowMs(),
+        delayMs: fixedDelayMs === "auto" ? autoDelayMs : () => fixedDelayMs,
+        commitBytes: config.commitBytes,
+        checkpointFrames,
+        onCommit: this.#onCommit,
+      },
+      contents.lastSeq,
+    );
+    this.#backlog = new Backlog(file.statements, this.#commits);
+    const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;
+    this.#space = new Space(file, this.#health, syncer, config.maxBytes, reserveBytes);
+    this.#pulse = new Pulse({
+      file,
+      health: this.#health,
+      commits: this.#commits,
+      checkpoint: this.#checkpoint,
+      space: this.#space,
+      checkpointFrames,
+      lazy: config.sync === "off",
+    });
+    this.#registerGauges(counters);
+    this.#space.check(this.#commits.frames);
+    if (!this.#space.reserved) this.#pulse.start();
+    log.info("store-opened", { path: file.path, rows: contents.rows, lastSeq: contents.lastSeq, sync: config.sync });
+  }
+
+  /** A small database gets a small log, so that the log does not fill it alone. */
+  #checkpointFrames(): number {
+    const wanted = this.#options.checkpointFrames ?? CHECKPOINT_FRAMES;
+    const share = Math.floor(this.#maxBytes / 8 / PAGE_BYTES);
+    return Math.max(CHECKPOINT_FRAMES_MIN, Math.min(wanted, share));
+  }
+
+  // ---- messages ----------------------------------------------------------------------------------------------
+
+  get health(): StoreHealth {
+    return this.#health.state;
+  }
+
+  get lastSeq(): number {
+    return this.#commits.lastSeq;
+  }
+
+  admits(bytes: number): number {
+    const state = this.#health.state;
+    if (state === "failed" || this.#closing !== null) {
+      this.#refusedFailed.value++;
+      return IMPLEMENTATION_SPECIFIC_ERROR;
+    }
+    if (state === "ok" && this.#commits.pendingBytes + bytes <= this.#pendingBytesMax) return SETTLED;
+    this.#refusedFull.value++;
+    return QUOTA_EXCEEDED;
+  }
+
+  append(message: Message, urgent: boolean): void {
+    this.#commits.append(message, urgent);
+  }
+
+  settle(message: Message, id: number): void {
+    this.#commits.settle(message, id);
+  }
+
+  barrier(waiter: StoreWaiter, token: number): void {
+    this.#commits.barrier(waiter, token);
+  }
+
+  read(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
+    if (this.#health.failed) return this.#commits.lastSeq + 1;
+    try {
+      return this.#backlog.read(id, from, maxBytes, sink);
+    } catch (error) {
+      this.#health.fail("read", error);
+      if (isDamage(error)) markSuspect(this.#file.directory);
+      return this.#commits.lastSeq + 1;
+    }
+  }
+
+  // ---- receivers ---------------------------------------------------------------------------------------------
+
+  createReceiver(kind: string, name: string): ReceiverRecord {
+    const existing = this.loadReceiver(kind, name);
+    if (existing !== null) return existing;
+    const record: ReceiverRecord = {
+      id: this.#places.nextId(),
+      kind,
+      name,
+      headSeq: this.#commits.lastSeq + 1,
+      headOrdinal: 0,
+      state: Buffer.alloc(0),
+      count: 0,
+      bytes: 0,
+    };
+    this.#places.add(record);
+    this.#changes.of(record.id).created = { ...record };
+    this.#commits.changed();
+    return record;
+  }
+
+  register(receiver: StoredReceiver): void {
+    const place = this.#places.get(receiver.id);
+    if (place !== undefined) place.receiver = receiver;
+  }
+
+  touch(receiver: StoredReceiver): void {
+    const place = this.#places.get(receiver.id);
+    if (place === undefined || place.touched) return;
+    this.#places.touch(place);
+    this.#commits.touched();
+  }
+
+  deleteReceiver(receiver: StoredReceiver): void {
+    this.#drop(this.#places.get(receiver.id));
+  }
+
+  /** Deletes the receivers of `kind` for which `keep` says no: what the configuration no longer has. @returns their names */
+  deleteOthers(kind: string, keep: (name: string) => boolean): string[] {
+    const gone = [...this.#places.all()].filter((place) => place.kind === kind && !keep(place.name));
+    for (const place of gone) this.#drop(place);
+    return gone.map((place) => place.name);
+  }
+
+  #drop(place: Place | undefined): void {
+    if (place === undefined) return;
+    this.#places.remove(place);
+    this.#changes.delete(place.id);
+    this.#commits.changed();
+  }
+
+  // ---- the rows around the log -------------------------------------------------------------------------------
+
+  putRetained(message: Message): void {
+    this.#changes.retained.set(message.topic, message);
+    this.#commits.waitFor(message);
+    this.#commits.changed();
+  }
+
+  putSession(record: SessionRecord): void {
+    const { principal, expirySeconds, disconnectedMs } = record;
+    this.#changes.of(record.receiver.id).session = { principal, expirySeconds, disconnectedMs };
+    this.#commits.changed();
+  }
+
+  deleteSession(_clientId: string, receiver: StoredReceiver): void {
+    this.deleteReceiver(receiver);
+  }
+
+  putSubscription(receiverId: number, subscription: SubscriptionRecord): void {
+    this.#changes.of(receiverId).subscriptions.set(subscription.filter, subscription);
+    this.#commits.changed();
+  }
+
+  deleteSubscription(receiverId: number, filter: string): void {
+    this.#changes.of(receiverId).subscriptions.set(filter, null);
+    this.#commits.changed();
+  }
+
+  putInbound(receiverId: number, packetId: number, message: Message | null): void {
+    this.#changes.receive(receiverId, packetId, message);
+    this.#commits.changed();
+  }
+
+  deleteInbound(receiverId: number, packetId: number): void {
+    this.#changes.release(receiverId, packetId);
+    this.#commits.changed();
+  }
+
+  loadSessions(visit: (record: SessionRecord) => void): void {
+    readSessions(this.#file.statements, (id) => this.#record(this.#places.get(id)), visit);
+  }
+
+  loadReceiver(kind: string, name: string): ReceiverRecord | null {
+    return this.#record(this.#places.named(kind, name));
+  }
+
+  #record(place: Place | undefined): ReceiverRecord | null {
+    if (place === undefined) return null;
+    if (place.receiver !== null) return place.receiver.save();
+    return this.#changes.receivers.get(place.id)?.created ?? recordOf(this.#file.statements, place);
+  }
+
+  loadInbound(receiverId: number): number[] {
+    return this.#file.statements.inbound.all(receiverId);
+  }
+
+  loadRetained(visit: (message: Message) => void): void {
+    readRetained(this.#file.statements, visit);
+  }
+
+  // ---- the whole ---------------------------------------------------------------------------------------------
+
+  /** Step 14: writes and syncs what there is and closes the file. After a failure it closes nothing. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#space.settled();
+    await this.#commits.quiet();
+    this.#pulse.stop();
+    if (this.#health.failed) return;
+    this.#file.close();
+    this.#lock.release();
+  }
+
+  readonly #onHealth = (health: StoreHealth): void => {
+    if (health === "failed") {
+      this.#commits.onFailed();
+      this.#pulse.stop();
+    } else if (health === "full" && this.#health.diskFull) {
+      this.#space.release();
+      this.#pulse.start();
+    }
+    this.#options.onHealth?.(health, this.#health.reason);
+  };
+
+  readonly #onCommit = (): void => {
+    this.#space.check(this.#commits.frames);
+    this.#pulse.start();
+  };
+
+  readonly #onGateOpen = (): void => {
+    this.#commits.onGateOpen();
+    this.#space.check(this.#commits.frames);
+  };
+
+  #registerGauges(counters: Counters): void {
+    counters.gauge("store.log_rows", () => this.#retention.rows);
+    counters.gauge("store.log_bytes", () => this.#retention.bytes);
+    counters.gauge("store.pending_bytes", () => this.#commits.pendingBytes);
+    counters.gauge("store.wal_bytes", () => this.#commits.frames * FRAME_BYTES);
+    counters.gauge("store.database_bytes", () => this.#space.pages * PAGE_BYTES);
+    counters.gauge("store.health", () => HEALTH_RANK[this.#health.state]);
+  }
+
+  status(): StoreStatus {
+    return {
+      health: this.#health.state,
+      reason: this.#health.reason,
+      path: this.#file.path,
+      sync: this.#options.config.sync,
+      lastSeq: this.#commits.lastSeq,
+      durableSeq: this.#commits.durableSeq,
+      rows: this.#retention.rows,
+      bytes: this.#retention.bytes,
+      receivers: this.#places.size,
+      pendingBytes: this.#commits.pendingBytes,
+      databaseBytes: this.#space.pages * PAGE_BYTES,
+      freeBytes: this.#space.freePages * PAGE_BYTES,
+      walBytes: this.#commits.frames * FRAME_BYTES,
+      maxBytes: this.#maxBytes,
+      lastSyncMs: this.#syncer.lastMs,
+      syncMsMax: this.#syncer.maxMs,
+      copyMsMax: this.#checkpoint.copyMsMax,
+    };
+  }
+}
+
+/** `store.health` as a number. */
+const HEALTH_RANK: Record<StoreHealth, number> = { ok: 0, full: 1, failed: 2 };
+
+/** Memory of the store for the sum at start. @param receiversMax sessions, uplinks and serial lines at most */
+export function budget(receiversMax: number, pendingBytesMax: number = PENDING_BYTES_MAX): Line[] {
+  return [
+    { owner: "store: SQLite page cache", bytes: CACHE_KIB * 1024, how: `cache_size ${CACHE_KIB} KiB` },
+    {
+      owner: "store: messages on their way to the medium",
+      bytes: 2 * pendingBytesMax,
+      how: "pending bytes, doubled for objects around small messages",
+    },
+    { owner: "store: receivers' places in the log", bytes: receiversMax * PLACE_BYTES, how: `${receiversMax} places` },
+  ];
+}

@@ -1,0 +1,176 @@
+/**
+ * One commit group as one transaction: rows of the log, retained values, the rows around sessions, the receivers'
+ * records, and the deletions that they allow. The order matters only where it says so.
+ */
+import type { Counter, Counters } from "../base/counters.ts";
+import type { Message } from "../core/message.ts";
+import type { ReceiverRecord } from "../core/ports.ts";
+import type { Changes, ReceiverChanges } from "./changes.ts";
+import type { Group } from "./group.ts";
+import type { Place, Places } from "./places.ts";
+import { ListEncoder } from "./receiver-list.ts";
+import type { Retention } from "./retention.ts";
+import { LOG_ROW, ROW_RETAIN } from "./schema.ts";
+import type { Statements } from "./statements.ts";
+
+const EMPTY: Buffer = Buffer.alloc(0);
+/** Rows of grown receivers written in one commit, at most. */
+const GROWN_PER_COMMIT_MAX = 512;
+
+export class Writer {
+  readonly #statements: Statements;
+  readonly #places: Places;
+  readonly #changes: Changes;
+  readonly #retention: Retention;
+  readonly #encoder = new ListEncoder();
+  /** Who is in the list encoded last. */
+  #listed: Place[] = [];
+  /** Records written by the transaction under way. */
+  readonly #saved: Place[] = [];
+  #counted: number;
+  #countedBefore = 0;
+  /** Whether the last transaction left deletions for the next one. */
+  unfinished = false;
+  readonly #rows: Counter;
+
+  /** @param counted receivers' counts in the database include every message below it */
+  constructor(
+    statements: Statements,
+    places: Places,
+    changes: Changes,
+    retention: Retention,
+    counters: Counters,
+    counted: number,
+  ) {
+    this.#statements = statements;
+    this.#places = places;
+    this.#changes = changes;
+    this.#retention = retention;
+    this.#counted = counted;
+    this.#rows = counters.counter("store.rows_written");
+  }
+
+  /**
+   * BEGIN to COMMIT. Throws what SQLite throws; the caller then calls `rollback`.
+   * @param endSeq     one more than the last sequence number given out
+   * @param saveGrown  brings the rows of grown receivers up to date as well
+   */
+  write(group: Group, endSeq: number, saveGrown: boolean): void {
+    const st = this.#statements;
+    this.#countedBefore = this.#counted;
+    this.#saved.length = 0;
+    this.#retention.begin();
+    st.begin.run();
+    this.#writeChanges();
+    group.visit((message) => this.#writeMessage(message, group));
+    // After the rows: a record counts what is in this group.
+    for (const place of this.#places.touched) this.#saveIfNeeded(place, endSeq);
+    if (saveGrown) this.#saveGrown(endSeq);
+    // After the records: what they no longer need goes in the same transaction.
+    const rows = this.#retention.rows;
+    const bytes = this.#retention.bytes;
+    this.unfinished = this.#retention.run(endSeq);
+    const trimmed = this.#retention.rows !== rows || this.#retention.bytes !== bytes;
+    if (trimmed || this.#saved.length > 0 || this.#counted !== this.#countedBefore) {
+      const { rows: count, bytes: size } = this.#retention;
+      st.updateReceiver.run(endSeq, 0, EMPTY, count, size, this.#counted, LOG_ROW);
+    }
+    st.commit.run();
+    for (const place of this.#places.touched) place.touched = false;
+    this.#places.touched.length = 0;
+    this.#changes.clear();
+  }
+
+  /** Undoes what `write` noted before it failed. */
+  rollback(group: Group): void {
+    this.#retention.rollback();
+    this.#counted = this.#countedBefore;
+    this.#places.unsaved(this.#saved);
+    this.#places.unsaved(group.places);
+    group.places.length = 0;
+  }
+
+  #writeMessage(m: Message, group: Group): void {
+    const list = this.#encoder.encode(m);
+    if (list.length === 0) return; // every receiver has it: only its retained value is waited for
+    if (!this.#encoder.repeated) this.#list(m);
+    this.#statements.insertMessage.run(
+      m.seq,
+      m.acceptedMs,
+      m.expiresMs,
+      m.retain ? m.qos | ROW_RETAIN : m.qos,
+      m.topicEnd,
+      m.propertiesEnd,
+      list,
+      m.bytes,
+    );
+    this.#rows.value++;
+    const size = m.size;
+    this.#retention.entered(size);
+    for (const place of this.#listed) this.#places.entered(place, m.seq, size, group);
+  }
+
+  #list(m: Message): void {
+    this.#listed = [];
+    for (const id of m.receiverIds) {
+      const place = id === 0 ? undefined : this.#places.get(id);
+      if (place !== undefined) this.#listed.push(place);
+    }
+  }
+
+  #writeChanges(): void {
+    const st = this.#statements;
+    for (const [id, changes] of this.#changes.receivers) {
+      if (!changes.deleted) continue;
+      st.deleteReceiver.run(id);
+      st.deleteSession.run(id);
+      st.deleteSubscriptions.run(id);
+      st.deleteAllInbound.run(id);
+    }
+    for (const [id, changes] of this.#changes.receivers) if (!changes.deleted) this.#writeReceiverChanges(id, changes);
+    for (const [topic, m] of this.#changes.retained) {
+      if (m.bytes.length === m.propertiesEnd) {
+        st.deleteRetained.run(topic);
+        continue;
+      }
+      const flags = m.retain ? m.qos | ROW_RETAIN : m.qos;
+      st.upsertRetained.run(topic, m.acceptedMs, m.expiresMs, flags, m.propertiesEnd, m.bytes);
+    }
+  }
+
+  #writeReceiverChanges(id: number, changes: ReceiverChanges): void {
+    const st = this.#statements;
+    const { created: r, session } = changes;
+    if (r !== null) st.insertReceiver.run(id, r.kind, r.name, r.headSeq, r.headOrdinal, r.state, 0, 0, r.headSeq);
+    if (session !== null) st.upsertSession.run(id, session.principal, session.expirySeconds, session.disconnectedMs);
+    for (const [filter, subscription] of changes.subscriptions) {
+      if (subscription === null) st.deleteSubscription.run(id, filter);
+      else st.upsertSubscription.run(id, filter, subscription.options, subscription.subscriptionId);
+    }
+    for (const packetId of changes.released) st.deleteInbound.run(id, packetId);
+    for (const packetId of changes.received.keys()) st.insertInbound.run(id, packetId);
+  }
+
+  #saveIfNeeded(place: Place, endSeq: number): void {
+    if (place.receiver === null) return;
+    const record = place.receiver.save();
+    if (place.mustSave(record)) this.#save(place, record, endSeq);
+  }
+
+  #saveGrown(endSeq: number): void {
+    let rest = GROWN_PER_COMMIT_MAX;
+    for (const place of this.#places.grown) {
+      if (rest-- === 0) return;
+      if (place.receiver === null) this.#places.grown.delete(place);
+      else this.#save(place, place.receiver.save(), endSeq);
+    }
+    this.#counted = endSeq;
+  }
+
+  #save(place: Place, record: ReceiverRecord, endSeq: number): void {
+    const { headSeq, headOrdinal, state, count, bytes } = record;
+    this.#statements.updateReceiver.run(headSeq, headOrdinal, state, count, bytes, endSeq, place.id);
+    this.#saved.push(place);
+    this.#places.saved(place, record);
+  }
+}
