@@ -4,15 +4,7 @@
  *     Fixed Header | topic length, topic | packet id (QoS 1, 2) | property length, block (5.0) | payload
  *                  from    topicAt                                propertiesAt                   payloadAt   end
  */
-import {
-  MALFORMED_PACKET,
-  MQTT_5,
-  OK,
-  PROTOCOL_ERROR,
-  PUBLISH,
-  TOPIC_ALIAS_INVALID,
-  TOPIC_NAME_INVALID,
-} from "./codes.ts";
+import { MALFORMED_PACKET, MQTT_5, OK, PROTOCOL_ERROR, PUBLISH, TOPIC_ALIAS_INVALID } from "./codes.ts";
 import { writeFrameHeader } from "./frame.ts";
 import {
   copyBytes,
@@ -26,9 +18,10 @@ import {
 } from "./primitives.ts";
 import { readPropertiesLength } from "./properties.ts";
 import {
+  BIT_OF,
   CONTENT_TYPE,
-  CORRELATION_DATA,
   MESSAGE_EXPIRY_INTERVAL,
+  PACKETS_OF,
   PAYLOAD_FORMAT_INDICATOR,
   propertyEnd,
   RESPONSE_TOPIC,
@@ -36,13 +29,6 @@ import {
   TOPIC_ALIAS,
   USER_PROPERTY,
 } from "./property-table.ts";
-
-const SEEN_PAYLOAD_FORMAT = 1;
-const SEEN_MESSAGE_EXPIRY = 2;
-const SEEN_CONTENT_TYPE = 4;
-const SEEN_RESPONSE_TOPIC = 8;
-const SEEN_CORRELATION_DATA = 16;
-const SEEN_TOPIC_ALIAS = 32;
 
 /**
  * Decoded PUBLISH: offsets into the frame, no copies. Reused for every packet. Who needs the other properties of a
@@ -153,11 +139,15 @@ function decodePublishProperties(frame: Uint8Array, from: number, end: number, v
   let seen = 0;
   let at = from;
   while (at < end) {
+    const id = frame[at]!;
     const next = propertyEnd(frame, at, end);
-    if (next < 0) return MALFORMED_PACKET;
+    if (next < 0 || (PACKETS_OF[id]! & (1 << PUBLISH)) === 0) return MALFORMED_PACKET; // section 2.2.2.2
+    const bit = BIT_OF[id]!;
+    // section 3.3.2.3: these two may come again
+    if ((seen & bit) !== 0 && id !== USER_PROPERTY && id !== SUBSCRIPTION_IDENTIFIER) return PROTOCOL_ERROR;
+    seen |= bit;
     const valueAt = at + 1;
-    let bit = 0;
-    switch (frame[at]) {
+    switch (id) {
       case USER_PROPERTY: {
         const keyEnd = valueAt + 2 + readU16(frame, valueAt);
         if (!isValidUtf8String(frame, valueAt + 2, keyEnd)) return MALFORMED_PACKET;
@@ -169,40 +159,28 @@ function decodePublishProperties(frame: Uint8Array, from: number, end: number, v
         view.subscriptionIdentifiers = true;
         break;
       case TOPIC_ALIAS:
-        bit = SEEN_TOPIC_ALIAS;
         view.topicAlias = readU16(frame, valueAt);
         if (view.topicAlias === 0) return TOPIC_ALIAS_INVALID; // [MQTT5-3.3.2-8]
         break;
       case MESSAGE_EXPIRY_INTERVAL:
-        bit = SEEN_MESSAGE_EXPIRY;
         view.messageExpirySeconds = readU32(frame, valueAt);
         view.messageExpiryAt = valueAt;
         break;
       case PAYLOAD_FORMAT_INDICATOR:
-        bit = SEEN_PAYLOAD_FORMAT;
         view.payloadFormat = frame[valueAt]!;
         if (view.payloadFormat > 1) return PROTOCOL_ERROR; // section 3.3.2.3.2
         break;
-      case RESPONSE_TOPIC: {
-        bit = SEEN_RESPONSE_TOPIC;
-        const problem = topicNameProblem(frame, valueAt + 2, next);
-        if (problem !== OK) return problem === TOPIC_NAME_INVALID ? PROTOCOL_ERROR : problem; // [MQTT5-3.3.2-14]
+      case RESPONSE_TOPIC:
+        if (!isValidUtf8String(frame, valueAt + 2, next)) return MALFORMED_PACKET;
+        if (topicNameProblem(frame, valueAt + 2, next) !== OK) return PROTOCOL_ERROR; // [MQTT5-3.3.2-14]
         view.responseTopicAt = valueAt + 2;
         view.responseTopicLength = next - valueAt - 2;
         break;
-      }
       case CONTENT_TYPE:
-        bit = SEEN_CONTENT_TYPE;
         if (!isValidUtf8String(frame, valueAt + 2, next)) return MALFORMED_PACKET;
         break;
-      case CORRELATION_DATA:
-        bit = SEEN_CORRELATION_DATA;
-        break;
-      default:
-        return MALFORMED_PACKET; // section 2.2.2.2: not a property of PUBLISH
+      default: // Correlation Data, any bytes
     }
-    if ((seen & bit) !== 0) return PROTOCOL_ERROR; // section 3.3.2.3: more than once
-    seen |= bit;
     at = next;
   }
   return OK;

@@ -468,8 +468,8 @@ export function encodePacket(packet: Packet, version: number, out: Buffer, at: n
 }
 
 /**
- * Whether every range a view names lies in `[from..end)`. A range is a pair of fields `nameAt` and `nameLength`; 0
- * (and -1 for messageExpiryAt) is absent.
+ * Whether every range a view names lies in `[from..end)`. A range is a pair of fields `nameAt` and `nameLength`, or
+ * `nameAt` and `nameSeconds` for the four bytes of an interval; 0 and -1 are absent.
  */
 export function rangesInside(view: object, from: number, end: number): boolean {
   const fields = view as Record<string, unknown>;
@@ -477,7 +477,7 @@ export function rangesInside(view: object, from: number, end: number): boolean {
     if (value !== null && typeof value === "object") return rangesInside(value, from, end);
     if (!name.endsWith("At") || typeof value !== "number" || value <= 0) return true;
     const stem = name.slice(0, -2);
-    const length = stem === "messageExpiry" ? 4 : (fields[`${stem}Length`] ?? fields[`${stem}Count`]);
+    const length = fields[`${stem}Length`] ?? fields[`${stem}Count`] ?? (`${stem}Seconds` in fields ? 4 : -1);
     return typeof length === "number" && length >= 0 && value >= from && value + length <= end;
   });
 }
