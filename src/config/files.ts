@@ -75,9 +75,9 @@ function readKey(path: string, file: string, complain: Complain): KeyObject | nu
   if (text === null) return null;
   try {
     return createPrivateKey(text);
-  } catch (error) {
-    const encrypted = (error as NodeJS.ErrnoException).code === "ERR_MISSING_PASSPHRASE";
-    if (encrypted) complain(path, `${file} is encrypted`, "give a key without passphrase; its file mode protects it");
+  } catch {
+    if (text.includes("ENCRYPTED"))
+      complain(path, `${file} is encrypted`, "give a key without passphrase; its file mode protects it");
     else complain(path, `${file} holds no private key in PEM`, 'it must begin with "-----BEGIN PRIVATE KEY-----"');
     return null;
   }

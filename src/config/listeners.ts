@@ -95,7 +95,7 @@ function readBind(section: Section, type: ListenerType, tls: boolean): Bind {
       `${JSON.stringify(text)} ${bind}`,
       'write it like "0.0.0.0:1883", "[::]:1883" or "unix:/path"',
     );
-    return fallback;
+    return { ...fallback, port: 0 }; // no second complaint about a taken port
   }
   if (bind.unix !== null && type !== "mqtt") {
     section.complain("bind", `${type} does not listen on unix sockets`, "give an address and a port");

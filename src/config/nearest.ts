@@ -15,7 +15,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
 
 /** Edits between two words: one letter more, less, other, or two neighbours swapped (optimal string alignment). */
 export function distance(a: string, b: string): number {
-  if (a.length > WORD_MAX || b.length > WORD_MAX) return WORD_MAX;
+  if (a.length > WORD_MAX || b.length > WORD_MAX) return Number.POSITIVE_INFINITY;
   let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

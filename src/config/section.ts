@@ -92,7 +92,7 @@ export class Section {
     const found = values.find((value) => value === scalar.value);
     if (found !== undefined) return found;
     const near = nearest(scalar.source, values.map(String));
-    const guess = near === null ? "" : `did you mean ${near}? `;
+    const guess = near === null ? "" : near === scalar.source ? "remove the quotes; " : `did you mean ${near}? `;
     this.complain(key, `${quoted(scalar)} is not possible`, `${guess}possible: ${values.join(", ")}`);
     return fallback;
   }

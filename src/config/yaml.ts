@@ -9,6 +9,8 @@ import { EMPTY_MAPPING, type Entry, type MappingNode, type Node } from "./node.t
 
 /** A configuration is a page or two; beyond this it is something else. */
 export const CONFIG_BYTES_MAX = 256 * 1024;
+/** The first mistakes are the ones to correct; those after them may follow from them. */
+const SYNTAX_COMPLAINTS_MAX = 10;
 /** The contract nests to five. */
 const DEPTH_MAX = 16;
 
@@ -49,21 +51,14 @@ function parse(text: string, lines: LineCounter, complaints: Complaint[]): Docum
       uniqueKeys: false, // the converter complains about them with their path
       version: "1.2",
       schema: "core",
-      logLevel: "silent",
+      logLevel: "error",
     });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    const problem = "is nested too deeply to be read";
-    complaints.push({ file: null, path: "", line: 0, problem, advice: "is it the right file?" });
+    complaints.push({ file: null, path: "", line: 0, problem: TOO_DEEP, advice: "is it the right file?" });
     return null;
   }
-  for (const error of [...document.errors, ...document.warnings]) {
-    const line = lines.linePos(error.pos[0]).line;
-    const problem =
-      error.code === "MULTIPLE_DOCS" ? "a second document begins here" : `not YAML: ${firstLine(error.message)}`;
-    const advice = error.code === "MULTIPLE_DOCS" ? "a configuration is one document" : (ADVICE[error.code] ?? "");
-    complaints.push({ file: null, path: "", line, problem, advice });
-  }
+  complainAboutSyntax(document, lines, complaints);
   if (document.errors.length > 0) return null;
   if (document.directives.yaml.explicit === true && document.directives.yaml.version !== "1.2") {
     const problem = `%YAML ${document.directives.yaml.version} changes what words mean`;
@@ -72,7 +67,24 @@ function parse(text: string, lines: LineCounter, complaints: Complaint[]): Docum
   return document;
 }
 
+/** One per line: an open bracket makes the parser complain about every line after it. */
+function complainAboutSyntax(document: Document.Parsed, lines: LineCounter, complaints: Complaint[]): void {
+  const blamed = new Set<number>();
+  // The converter complains about tags, with their path.
+  const warnings = document.warnings.filter(({ code }) => code !== "TAG_RESOLVE_FAILED");
+  for (const { code, message, pos } of [...document.errors, ...warnings]) {
+    const line = lines.linePos(pos[0]).line;
+    if (blamed.has(line) || blamed.size === SYNTAX_COMPLAINTS_MAX) continue;
+    blamed.add(line);
+    const problem = PROBLEM[code] ?? (/stack/i.test(message) ? TOO_DEEP : `not YAML: ${firstLine(message)}`);
+    complaints.push({ file: null, path: "", line, problem, advice: ADVICE[code] ?? "" });
+  }
+}
+
+const TOO_DEEP = "is nested too deeply to be read";
+const PROBLEM: Record<string, string> = { MULTIPLE_DOCS: "a second document begins here" };
 const ADVICE: Record<string, string> = {
+  MULTIPLE_DOCS: "a configuration is one document",
   TAB_AS_INDENT: "indent with spaces",
   BAD_INDENT: "indent the keys of one section alike, with spaces",
   MISSING_CHAR: "is a quote or bracket not closed?",

@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { complaintText } from "../../../src/config/complaint.ts";
+import { load } from "../../../src/config/load.ts";
+
+const options = { directory: "/etc/sluice", checkFiles: false };
+
+function complaintsOf(text: string): string[] {
+  const { config, complaints } = load(text, options);
+  assert.equal(config === null, complaints.length > 0, "no configuration with complaints, and none without");
+  return complaints.map((complaint) => complaintText(complaint, "gw.yaml"));
+}
+
+/** [what is written, what is said about it: text between "gw.yaml:" and the end, or a part of it] */
+const SINGLE: [string, string][] = [
+  // keys
+  ["memory_limt: 16MiB", "1: memory_limt: unknown key; did you mean memory_limit?"],
+  ["limits: {max_conections: 9}", "1: limits.max_conections: unknown key; did you mean max_connections?"],
+  [
+    "durability: [{match: a, sync: off, foo: 1}]",
+    "1: durability[0].foo: unknown key; known keys: match, commit_delay, sync",
+  ],
+  ["__proto__: {}", "1: __proto__: unknown key"],
+  ["<<: {node: a}", "1: <<: unknown key"],
+  ["node: a\nnode: b", "2: node: is given twice, first in line 1; remove one of them"],
+  ["1: a", "1: has a key that is not a word"],
+  ["? [a]\n: b", "1: has a key that is not a word"],
+  // the whole
+  ["- a", "1: is a list where keys are expected"],
+  ["foo", "1: is a single value where keys are expected"],
+  ["a: [1", "1: not YAML: "],
+  ["log:\n\tlevel: info", "2: not YAML: Tabs are not allowed as indentation; indent with spaces"],
+  ["node: a\n---\nnode: b", "2: a second document begins here; a configuration is one document"],
+  ["%YAML 1.1\n---\nlog: {}", "1: %YAML 1.1 changes what words mean"],
+  ["log: &a {}", "1: log: has an anchor"],
+  ["log: *a", "1: log: refers to another place"],
+  ["&a node: x", "1: node: has an anchor"],
+  ["log: !!map {}", "1: log: has the tag tag:yaml.org,2002:map"],
+  ["node: !secret x", "1: node: has the tag !secret"],
+  // single values
+  ["node: 17", '1: node: 17 is a number, not a text; put it in quotes: "17"'],
+  ["node: true", '1: node: true is a boolean, not a text; put it in quotes: "true"'],
+  ["node:", "1: node: is empty"],
+  ['node: ""', "1: node: is empty"],
+  ["node: [a]", "1: node: is a list where one value is expected"],
+  ['node: "a b"', '1: node: "a b" is no name'],
+  ["log:", "1: log: is empty where keys are expected"],
+  ["log: {level: }", "1: log.level: nothing is not possible"],
+  ["log: {level: inof}", '1: log.level: "inof" is not possible; did you mean info? possible: error, warn, info, debug'],
+  ["listeners: {type: mqtt}", "1: listeners: is a mapping where a list is expected"],
+  ["listeners: [mqtt]", "1: listeners[0]: is a single value where keys are expected"],
+  // units and ranges
+  ["memory_limit: 16Mib", '1: memory_limit: "16Mib" is no size'],
+  ["memory_limit: 1MiB", "1: memory_limit: 1 MiB is out of range; from 4 MiB to 1 TiB"],
+  ["memory_limit: -1", '1: memory_limit: "-1" is no size'],
+  ["limits: {max_connections: 0}", "0 is out of range (0 does not mean unlimited); from 1 to"],
+  ["limits: {max_connections: 1e9}", "1000000000 is out of range; from 1 to 100000"],
+  ["limits: {max_connections: 1.5}", '1: limits.max_connections: "1.5" is no whole number'],
+  ["limits: {max_connections: .inf}", '".inf" is no whole number'],
+  ["limits: {retained_bytes: 0}", "0 B is out of range (0 does not mean unlimited)"],
+  ["limits: {pause_max: 2}", '1: limits.pause_max: "2" is no duration; write it like'],
+  ["limits: {pause_max: 2w}", '"2w" is no duration'],
+  ["limits: {inflight: 4097}", "4097 is out of range; from 1 to 4096"],
+  ["limits: {max_packet_bytes: 2MiB}", "1: limits.output_bytes: is less than max_packet_bytes"],
+  ["store: {commit_delay: 6s}", "1: store.commit_delay: 6s is out of range; from 0ms to 5s"],
+  ["store: {commit_delay: quickly}", "or auto"],
+  // listeners
+  ['listeners: [{bind: "1883"}]', '"1883" has no port'],
+  ["listeners: [{bind: 1883}]", "1883 is a number, not a text"],
+  ['listeners: [{bind: "0.0.0.0"}]', '"0.0.0.0" has no port'],
+  ['listeners: [{bind: ":1883"}]', '":1883" names no address'],
+  ['listeners: [{bind: "::1:1883"}]', "listeners[0].bind"],
+  ['listeners: [{bind: "[::g]:1883"}]', "[::g] is no IPv6 address"],
+  ['listeners: [{bind: "1.2.3:1883"}]', "1.2.3 is no address"],
+  ['listeners: [{bind: "a:65536"}]', "port 65536 is beyond 65535"],
+  ['listeners: [{bind: "unix:"}]', '"unix:" names no path'],
+  [`listeners: [{bind: "unix:/${"x".repeat(107)}"}]`, "the path is longer than 107 bytes"],
+  ['listeners: [{bind: "unix:/a"}, {bind: "unix:/b/../a"}]', "listeners[1].bind: /a is taken by listeners[0]"],
+  ['listeners: [{type: http, bind: "unix:/a"}]', "http does not listen on unix sockets"],
+  ['listeners: [{bind: "unix:/a", mode: "0990"}]', '"0990" is no file mode'],
+  ['listeners: [{mode: "0660"}]', "listeners[0].mode: means nothing without a unix socket"],
+  ["listeners: [{tls: {cert: a}}]", "listeners[0].tls.key: is missing"],
+  ["listeners: [{type: coap, tls: {cert: a, key: b}}]", "CoAP runs over DTLS"],
+  ["listeners: [{type: coap, max_qos: 1}]", "max_qos: means nothing to coap"],
+  ["listeners: [{max_qos: 3}]", "possible: 0, 1, 2"],
+  ["listeners: [{anonymous: yes}]", "possible: never, loopback, always"],
+  ["listeners: [{path: /x}]", "path: means nothing to mqtt"],
+  ["listeners: [{type: ws, path: x}]", '"x" is no path of a URL'],
+  ["listeners: [{origins: []}]", "origins: means nothing to mqtt"],
+  ["listeners: [{type: ws, origins: [panel.local]}]", 'listeners[0].origins[0]: "panel.local" is no origin'],
+  // serial
+  ["serial: [{}]", "serial[0].port: is missing"],
+  ["serial: [{port: /dev/a, framing: slip}]", "serial[0].framing: slip is not built yet; use line"],
+  ['serial: [{port: /dev/a, publish: {topic: "a/+"}}]', "serial[0].publish.topic"],
+  ["serial: [{port: /dev/a}, {port: /dev/a, name: b}]", "serial[1].port: /dev/a is opened by another entry"],
+  ["serial: [{port: /dev/a}, {port: /b/a}]", "serial[1].name: a is the name of another port"],
+  // uplinks
+  ["uplinks: [{}]", "uplinks[0].url: is missing"],
+  ["uplinks: [{url: broker}]", '"broker" is no URL'],
+  ["uplinks: [{url: 'http://a'}]", "http:// is not possible"],
+  ["uplinks: [{url: 'mqtt://u:p@a'}]", "holds a user or password"],
+  ["uplinks: [{url: 'mqtt://a/x'}]", "has something after the port"],
+  ["uplinks: [{url: 'mqtt://a', tls: {}}]", "uplinks[0].tls: the url is not encrypted"],
+  ["uplinks: [{url: 'mqtts://a', tls: {cert: x}}]", "uplinks[0].tls.key: is missing"],
+  ["uplinks: [{url: 'mqtt://a', password_file: x}]", "uplinks[0].username: is missing"],
+  ["uplinks: [{url: 'mqtt://a', protocol: '5'}]", "remove the quotes"],
+  ["uplinks: [{url: 'mqtt://a', keepalive: 1500ms}]", "whole seconds"],
+  ["uplinks: [{url: 'mqtt://a', keepalive: 0}]", "0ms is out of range (0 does not mean unlimited)"],
+  ["uplinks: [{url: 'mqtt://a', bind_address: eth0}]", '"eth0" is no IP address'],
+  ["uplinks: [{url: 'mqtt://a'}, {url: 'mqtt://b'}]", "uplinks[1].name: cloud is the name of another uplink"],
+  ["uplinks: [{url: 'mqtt://a'}, {url: 'mqtt://a:1883', name: b}]", "uplinks[1].client_id"],
+  ["uplinks: [{url: 'mqtt://a', spool: {max_bytes: 1GiB}}]", "is more than store.max_bytes"],
+  ["uplinks: [{url: 'mqtt://a', forward: [{match: 'a/#/b'}]}]", '"#" must be the last level, alone'],
+  ["uplinks: [{url: 'mqtt://a', forward: [{match: 'a+/b'}]}]", '"+" must be alone in its level'],
+  ["uplinks: [{url: 'mqtt://a', forward: [{match: 'a/+', to: 'b/{rest}'}]}]", "{rest} is what"],
+  ["uplinks: [{url: 'mqtt://a', forward: [{match: 'a/+/#', to: 'b/{2}'}]}]", "and a/+/# has 1"],
+  ["uplinks: [{url: 'mqtt://a', receive: [{match: '+/+', to: '{1}{2}{3}'}]}]", "uplinks[0].receive[0].to"],
+  ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/{node}'}]}]", "{node} is no placeholder"],
+  ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/{0}'}]}]", "{0} is no placeholder"],
+  ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/{topic'}]}]", "has a brace without its partner"],
+  ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/#'}]}]", "has a wildcard"],
+  // durability
+  ["durability: [{match: a}]", "durability[0]: changes nothing"],
+  // parts that come later
+  ["listeners: [{type: coap, dtls: {psk_file: a}}]", "listeners[0].dtls: not built yet; use plain CoAP"],
+  ["uplinks: [{url: 'mqtt://a', proxy: 'http://p'}]", "uplinks[0].proxy: not built yet; connect directly"],
+  ["uplinks: [{url: 'mqtt://a', pace: {}}]", "uplinks[0].pace: not built yet; "],
+  ["uplinks: [{url: 'mqtt://a', drain: newest-first}]", "uplinks[0].drain: newest-first is not built yet"],
+  ["uplinks: [{url: 'mqtt://a', drain: interleave}]", "uplinks[0].drain: interleave is not built yet"],
+  ["uplinks: [{url: 'mqtt://a', spool: {when_full: latest-per-topic}}]", "latest-per-topic is not built yet"],
+  ["uplinks: [{url: 'mqtt://a', forward: [{priority: 1}]}]", "uplinks[0].forward[0].priority: not built yet; "],
+  ["uplinks: [{url: ['mqtt://a', 'mqtt://b']}]", "uplinks[0].url: a list of urls is not built yet"],
+  ["uplinks: [{url: 'wss://a'}]", "uplinks[0].url: wss:// is not built yet"],
+  ["store: {write_budget_per_day: 2GiB}", "store.write_budget_per_day: not built yet; "],
+  ["store: {endurance: 30TB}", "store.endurance: not built yet; "],
+];
+
+for (const [text, expected] of SINGLE) {
+  test(`${text.slice(0, 90).replaceAll("\n", "\\n")}`, () => {
+    const complaints = complaintsOf(text);
+    assert.equal(complaints.length, 1, complaints.join("\n"));
+    assert.ok(complaints[0]?.includes(expected), complaints[0]);
+    assert.ok(complaints[0]?.startsWith("gw.yaml:"), complaints[0]);
+  });
+}
+
+test("three mistakes give three complaints, in order of lines", () => {
+  const text = `node: gw
+listeners:
+  - {type: mqtt, bind: "127.0.0.1:0"}
+  - type: mqtt
+    bind: "127.0.0.1"
+store: {sync: ful}
+limts: {}
+`;
+  assert.deepEqual(complaintsOf(text), [
+    'gw.yaml:5: listeners[1].bind: "127.0.0.1" has no port; write it like "0.0.0.0:1883", "[::]:1883" or "unix:/path"',
+    'gw.yaml:6: store.sync: "ful" is not possible; did you mean full? possible: full, normal, off',
+    "gw.yaml:7: limts: unknown key; did you mean limits?",
+  ]);
+});
+
+test("an alias bomb is a complaint, not gigabytes", () => {
+  const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]"];
+  for (const [from, to] of ["ab", "bc", "cd", "de", "ef", "fg", "gh"]) {
+    bomb.push(`${to}: &${to} [${Array(9).fill(`*${from}`).join(",")}]`);
+  }
+  assert.ok(complaintsOf(bomb.join("\n")).length > 0);
+});
+
+function nested(levels: number): string {
+  return Array.from({ length: levels }, (_, i) => `${" ".repeat(i)}a:\n`).join("");
+}
+
+test("nesting without end and files without end are complaints", () => {
+  for (const text of ["[".repeat(100_000), "{a: ".repeat(50_000), nested(20), "x".repeat(300 * 1024)]) {
+    const complaints = complaintsOf(text);
+    assert.ok(complaints.length > 0 && complaints.length <= 10, complaints.join("\n"));
+  }
+});
