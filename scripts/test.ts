@@ -21,8 +21,7 @@ const { values, positionals } = parseArgs({
 
 const files = testFiles(positionals);
 if (files.length === 0) fail(`no test file matches ${positionals.join(" ")}`);
-// Unit tests read the sources; only the others start the product.
-if (files.some((file) => !isUnit(file))) {
+if (files.some(needsProduct)) {
   await ensureBuilt().catch((error: unknown) =>
     fail(error instanceof SetupError ? error.message : describeError(error)),
   );
@@ -56,11 +55,12 @@ function testFiles(patterns: string[]): string[] {
     .map((name) => `test/${name}`)
     .filter((name) => patterns.length === 0 || patterns.some((pattern) => name.includes(pattern)));
   // The long ones first, so that the short ones fill the second core at the end.
-  return all.sort((a, b) => Number(isUnit(a)) - Number(isUnit(b)) || a.localeCompare(b));
+  return all.sort((a, b) => Number(needsProduct(b)) - Number(needsProduct(a)) || a.localeCompare(b));
 }
 
-function isUnit(file: string): boolean {
-  return file.startsWith("test/unit/") || file === "test/house.test.ts";
+/** Unit tests read the sources; these start the product. */
+function needsProduct(file: string): boolean {
+  return file.startsWith("test/e2e/") || file.startsWith("test/package/");
 }
 
 function fail(text: string): never {

@@ -1,0 +1,174 @@
+// Test whether what scripts/package.ts packs is complete, holds nothing superfluous and serves a publish, on both CPUs.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { connectAsync } from "mqtt";
+import { ROOT } from "../../scripts/root.mjs";
+import { peerPath, requirePeer, requireThat, type Skip } from "../support/peers.ts";
+
+/** e_machine in the ELF header. */
+const MACHINE = { x64: 62, arm64: 183 } as const;
+type Arch = keyof typeof MACHINE;
+/** Where Debian's libc6-arm64-cross puts the loader and libraries of arm64. */
+const ARM64_LIBS = "/usr/aarch64-linux-gnu";
+const PACKED_BYTES_MAX = 64 * 1024 * 1024;
+const SUPERFLUOUS = /\.(h|hpp|cc?|cpp|gyp|d\.ts|ts|map|md|ps1)$|\/(npm|npx|corepack|include|share)(\/|$)/;
+
+const work = mkdtempSync(join(tmpdir(), "sluice-package-"));
+after(() => rmSync(work, { recursive: true, force: true }));
+
+const emulated: Skip =
+  process.arch === "arm64"
+    ? false
+    : requirePeer("qemu-aarch64") ||
+      requireThat(
+        hasLibraries(),
+        "libc6-arm64-cross, libstdc++6-arm64-cross and libgcc-s1-arm64-cross are not installed",
+      );
+
+/** How to run the packed product without anything from this machine: no PATH, no variables. */
+const START: Readonly<Record<Arch, { skip: Skip; command: (home: string) => string[] }>> = {
+  x64: {
+    skip: requireThat(process.arch === "x64", "the x64 package runs on x64"),
+    command: (home) => [join(home, "bin/sluice")],
+  },
+  arm64: {
+    skip: emulated,
+    command: (home) =>
+      process.arch === "arm64"
+        ? [join(home, "bin/sluice")]
+        : [
+            peerPath("qemu-aarch64"),
+            "-L",
+            ARM64_LIBS,
+            join(home, "bin/node"),
+            "--max-semi-space-size=1",
+            join(home, "lib/sluice.mjs"),
+          ],
+  },
+};
+
+for (const arch of ["x64", "arm64"] as const) {
+  test(`the ${arch} package`, async (t) => {
+    const home = unpack(arch);
+
+    await t.test("holds what runs and nothing else", () => {
+      const files = readdirSync(home, { recursive: true, encoding: "utf8" });
+      for (const wanted of [
+        "bin/node",
+        "bin/sluice",
+        "lib/sluice.mjs",
+        "sluice.service",
+        "sluice.yaml",
+        "LICENSE",
+        "licenses/node",
+      ]) {
+        assert.ok(files.includes(wanted), `${wanted} is packed`);
+      }
+      assert.deepEqual(
+        files.filter((file) => SUPERFLUOUS.test(file) && file !== "README.md"),
+        [],
+      );
+      const binaries = files.filter((file) => file === "bin/node" || file.endsWith(".node"));
+      assert.equal(binaries.length, 3, binaries.join());
+      for (const file of binaries) assert.equal(machineOf(join(home, file)), MACHINE[arch], file);
+    });
+
+    await t.test("starts and serves a publish", { skip: START[arch].skip }, async () => {
+      const config = join(work, `${arch}.yaml`);
+      writeFileSync(
+        config,
+        `data_dir: ${join(work, `data-${arch}`)}\nlisteners:\n  - {type: mqtt, bind: "127.0.0.1:0"}\n`,
+      );
+      const [program = "", ...args] = START[arch].command(home);
+      const gateway = spawn(program, [...args, "run", "--config", config], {
+        cwd: work,
+        env: {},
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      const ended = new Promise<number | null>((resolve) => gateway.once("exit", resolve));
+      try {
+        await publishAndReceive(await portOf(gateway));
+      } finally {
+        gateway.kill("SIGTERM");
+      }
+      assert.equal(await ended, 0);
+    });
+  });
+}
+
+function unpack(arch: Arch): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, "scripts/package.ts"), "--arch", arch], {
+    encoding: "utf8",
+  });
+  assert.equal(status, 0, stderr);
+  const archive = stdout.trim();
+  assert.ok(statSync(archive).size < PACKED_BYTES_MAX, "the package stays small");
+  assert.equal(spawnSync("tar", ["-xzf", archive, "-C", work]).status, 0);
+  return join(work, archive.slice(archive.lastIndexOf("/") + 1, -".tar.gz".length));
+}
+
+function machineOf(file: string): number {
+  const header = Buffer.alloc(20);
+  const fd = openSync(file, "r");
+  readSync(fd, header, 0, header.length, 0);
+  closeSync(fd);
+  assert.equal(header.toString("latin1", 1, 4), "ELF");
+  return header.readUInt16LE(18);
+}
+
+/** The port in the `ready` line. */
+async function portOf(gateway: ChildProcess): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    let said = "";
+    const listen = (text: string) => {
+      said += text;
+      const port = said.match(/^.*\bready\b.*127\.0\.0\.1:(\d+).*\n/m)?.[1];
+      if (port !== undefined) resolve(Number(port));
+    };
+    gateway.stdout?.setEncoding("utf8").on("data", listen);
+    gateway.stderr?.setEncoding("utf8").on("data", listen);
+    gateway.once("error", reject);
+    gateway.once("exit", (code) => reject(new Error(`it ended with ${code} before it was ready:\n${said}`)));
+  });
+}
+
+/** QoS 1 to a persistent session: the store, and with it the native part, takes part. */
+async function publishAndReceive(port: number): Promise<void> {
+  const client = await connectAsync(`mqtt://127.0.0.1:${port}`, {
+    clientId: "package-test",
+    clean: false,
+    reconnectPeriod: 0,
+    connectTimeout: 60_000,
+  });
+  const received = new Promise<string>((resolve) =>
+    client.once("message", (_, payload) => resolve(payload.toString())),
+  );
+  await client.subscribeAsync("package/test", { qos: 1 });
+  await client.publishAsync("package/test", "served", { qos: 1 });
+  assert.equal(await received, "served");
+  await client.endAsync();
+}
+
+function hasLibraries(): boolean {
+  try {
+    return ["libc.so.6", "libstdc++.so.6", "libgcc_s.so.1"].every(
+      (name) => readFileSync(join(ARM64_LIBS, "lib", name)).length > 0,
+    );
+  } catch {
+    return false;
+  }
+}
