@@ -124,6 +124,7 @@ async function filesLoadedBy(names: readonly string[]): Promise<Set<string>> {
     absWorkingDir: ROOT,
     bundle: true,
     platform: "node",
+    preserveSymlinks: true,
     external: ["supports-color"],
     write: false,
     metafile: true,

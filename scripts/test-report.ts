@@ -27,7 +27,7 @@ export class TestReport {
   }
 
   get ok(): boolean {
-    return this.#failed === 0 && this.#passed > 0;
+    return this.#failed === 0 && this.#passed + this.#skipped > 0;
   }
 
   passed(event: EventData.TestPass): void {
@@ -61,8 +61,7 @@ export class TestReport {
 
   fileEnded(file: string, counts: EventData.TestSummary["counts"], ms: number): void {
     const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
-    const failures = counts.tests - counts.passed - counts.skipped - counts.todo;
-    const failed = failures > 0 ? `, ${failures} FAILED` : "";
+    const failed = counts.passed + counts.skipped + counts.todo < counts.tests ? ", FAILED" : "";
     this.#say(`${file}  ${counts.passed} passed${skipped}${failed}  ${duration(ms)}`);
   }
 

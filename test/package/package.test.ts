@@ -65,7 +65,7 @@ for (const arch of ["x64", "arm64"] as const) {
   test(`the ${arch} package`, async (t) => {
     const home = unpack(arch);
 
-    await t.test("holds what runs and nothing else", () => {
+    await t.test(`${arch}: holds what runs and nothing else`, () => {
       const files = readdirSync(home, { recursive: true, encoding: "utf8" });
       for (const wanted of [
         "bin/node",
@@ -87,7 +87,7 @@ for (const arch of ["x64", "arm64"] as const) {
       for (const file of binaries) assert.equal(machineOf(join(home, file)), MACHINE[arch], file);
     });
 
-    await t.test("starts and serves a publish", { skip: START[arch].skip }, async () => {
+    await t.test(`${arch}: starts and serves a publish`, { skip: START[arch].skip }, async () => {
       const config = join(work, `${arch}.yaml`);
       writeFileSync(
         config,
