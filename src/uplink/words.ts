@@ -1,0 +1,48 @@
+/** Why a connection is not there, in words that a technician in front of the cabinet understands. */
+import {
+  BAD_USER_NAME_OR_PASSWORD,
+  CLIENT_IDENTIFIER_NOT_VALID,
+  NOT_AUTHORIZED,
+  reasonName,
+} from "../wire/mqtt/codes.ts";
+
+/** Texts of the server's making are cut here. */
+const SERVER_TEXT_CHARACTERS_MAX = 200;
+
+export function reasonWords(reasonCode: number): string {
+  switch (reasonCode) {
+    case NOT_AUTHORIZED:
+      return "not authorised";
+    case BAD_USER_NAME_OR_PASSWORD:
+      return "bad user name or password";
+    case CLIENT_IDENTIFIER_NOT_VALID:
+      return "client id not accepted";
+    default:
+      return reasonName(reasonCode).replaceAll("-", " ");
+  }
+}
+
+/** The server's own Reason String behind our words for its code. */
+export function withServerText(words: string, bytes: Buffer, at: number, length: number): string {
+  if (length === 0) return words;
+  const text = bytes.toString("utf8", at, at + length);
+  return `${words} (the server says: ${text.slice(0, SERVER_TEXT_CHARACTERS_MAX)})`;
+}
+
+/** Alerts by which a server says what it thinks of our certificate; OpenSSL's words are for those who know OpenSSL. */
+const ALERTS: readonly (readonly [RegExp, string])[] = [
+  [/alert certificate required|alert handshake failure/i, "the server wants a client certificate"],
+  [/alert unknown ca/i, "the server does not trust our certificate's issuer"],
+  [/alert certificate expired/i, "the server says that our certificate has expired"],
+  [
+    /alert (bad certificate|certificate unknown|certificate revoked|unsupported certificate)/i,
+    "the server refuses our certificate",
+  ],
+  [/no application protocol/i, "the server knows none of the configured ALPN protocols"],
+];
+
+/** What a dial or a link ended with, the server's verdict on our certificate in plain words. */
+export function linkWords(error: string): string {
+  for (const [pattern, words] of ALERTS) if (pattern.test(error)) return `${words}: ${error}`;
+  return error;
+}
