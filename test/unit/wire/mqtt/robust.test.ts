@@ -70,12 +70,17 @@ it("every vector read as each other type, in each version, with each flag", () =
   }
 });
 
-it("1,000,000 packets grown from the vectors by splicing and noise, seed 1", () => {
-  const random = new Random(1);
+/** `npm test -- --long SEED` goes on from another seed, for longer. */
+const LONG = process.env["SLUICE_LONG"];
+const SEED = LONG === undefined ? 1 : Number(LONG);
+const COUNT = LONG === undefined ? 1_000_000 : 50_000_000;
+
+it(`${COUNT} packets grown from the vectors by splicing and noise, seed ${SEED}`, () => {
+  const random = new Random(SEED);
   const seeds = [...VECTORS.map((each) => each.bytes), ...WRONG_VECTORS.map((each) => each[2])].map(bytes);
   const chunk = Buffer.alloc(4096);
   const seen = new Set<number>();
-  for (let i = 0; i < 1_000_000; i++) {
+  for (let i = 0; i < COUNT; i++) {
     const seed = random.pick(seeds);
     if (readFrameHeader(seed, 0, seed.length, header) !== OK) continue;
     const { type, flags } = header;
