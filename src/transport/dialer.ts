@@ -5,28 +5,18 @@
 import { type LookupAddress, lookup } from "node:dns";
 import { connect, isIP, type Socket, type TcpNetConnectOpts } from "node:net";
 import { Semaphore } from "../base/semaphore.ts";
+import type { TlsClientConfig } from "../config/uplinks.ts";
 import type { Link } from "./link.ts";
 import { addressAndPort } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
 import { SocketLink } from "./socket-link.ts";
 import type { Transport } from "./transport.ts";
 
-/** Paths of PEM files, read anew for each connection. */
-export interface TlsClientOptions {
-  /** null = the authorities that node trusts. */
-  readonly ca: string | null;
-  readonly cert: string | null;
-  readonly key: string | null;
-  readonly alpn: readonly string[];
-  /** The name that the server's certificate must carry, sent as SNI; null = the host. */
-  readonly servername: string | null;
-}
-
 export interface DialTarget {
   readonly host: string;
   readonly port: number;
-  /** null = plain TCP. */
-  readonly tls: TlsClientOptions | null;
+  /** null = plain TCP. The files are read anew for each connection. */
+  readonly tls: TlsClientConfig | null;
   /** Local address to leave from. */
   readonly bindAddress?: string | null;
   /** For everything together. */

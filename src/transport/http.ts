@@ -2,10 +2,12 @@
  * HTTP servers: admission, header and request deadlines, limits; what a request means is the caller's. Loading this
  * file loads node:http, and node:https where TLS is asked for. Bodies are not read here: their limit is the caller's.
  */
+
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { type Listener, type ListenOptions, SocketListener, type TlsServerFiles, tcpName } from "./listener.ts";
+import type { TlsServerConfig } from "../config/listeners.ts";
+import { type Listener, type ListenOptions, SocketListener, tcpName } from "./listener.ts";
 import type { Transport } from "./transport.ts";
 
 export interface HttpDeadlines {
@@ -18,7 +20,7 @@ export interface HttpDeadlines {
 }
 
 export interface HttpListenOptions extends ListenOptions {
-  readonly tls: TlsServerFiles | null;
+  readonly tls: TlsServerConfig | null;
   readonly deadlines?: HttpDeadlines;
 }
 

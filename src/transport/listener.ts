@@ -4,6 +4,7 @@
  */
 import { chmodSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
+import type { TlsServerConfig } from "../config/listeners.ts";
 import type { Gate } from "./admission.ts";
 import { addressAndPort } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
@@ -16,17 +17,9 @@ export interface Listener {
   /** As bound: "127.0.0.1:1883" or "unix:/run/sluice/mqtt.sock". */
   readonly address: string;
   /** Certificates and keys are read anew. Throws ListenerError, and then the last good ones stay in use. */
-  reload?(tls: TlsServerFiles): void;
+  reload?(tls: TlsServerConfig): void;
   /** Stops accepting, and drops those who have not become links yet. Links stay. */
   close(): Promise<void>;
-}
-
-/** Paths of PEM files. */
-export interface TlsServerFiles {
-  readonly cert: string;
-  readonly key: string;
-  /** Set: clients must show a certificate of this authority. */
-  readonly clientCa: string | null;
 }
 
 /** What every listener is told. */

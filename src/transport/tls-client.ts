@@ -1,11 +1,11 @@
 /** The client's side of TLS. Loading this file loads node:tls. */
 import { isIP, type Socket, type TcpNetConnectOpts } from "node:net";
 import { type ConnectionOptions, connect } from "node:tls";
-import type { TlsClientOptions } from "./dialer.ts";
+import type { TlsClientConfig } from "../config/uplinks.ts";
 import { readPem, TLS_VERSION_MIN } from "./tls-files.ts";
 
 /** The peer's certificate is always verified. @throws ListenerError about a file */
-export function connectTls(tcp: TcpNetConnectOpts, tls: TlsClientOptions): Socket {
+export function connectTls(tcp: TcpNetConnectOpts, tls: TlsClientConfig): Socket {
   const options: ConnectionOptions = { ...(tcp as ConnectionOptions), minVersion: TLS_VERSION_MIN };
   const host = tcp.host ?? "";
   const servername = tls.servername ?? (isIP(host) === 0 ? host : null);

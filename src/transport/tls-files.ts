@@ -1,7 +1,9 @@
 /** Certificates and keys of a listener: read from files, checked as a whole before anything uses them. */
+
 import { readFileSync } from "node:fs";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
-import { ListenerError, type TlsServerFiles } from "./listener.ts";
+import type { TlsServerConfig } from "../config/listeners.ts";
+import { ListenerError } from "./listener.ts";
 
 export const TLS_VERSION_MIN = "TLSv1.2";
 
@@ -9,7 +11,7 @@ export const TLS_VERSION_MIN = "TLSv1.2";
  * @param owner for the message, "listener 1"
  * @throws ListenerError: "listener 1: key gw.key: cannot be read: EACCES"
  */
-export function readTlsFiles(owner: string, files: TlsServerFiles): SecureContextOptions {
+export function readTlsFiles(owner: string, files: TlsServerConfig): SecureContextOptions {
   const cert = readPem(owner, "cert", files.cert);
   const key = readPem(owner, "key", files.key);
   const ca = files.clientCa === null ? undefined : readPem(owner, "client_ca", files.clientCa);

@@ -1,15 +1,10 @@
 /** Links over TLS. Loading this file loads node:tls. */
+
 import type { Socket } from "node:net";
 import { createServer, type Server, type TlsOptions } from "node:tls";
+import type { TlsServerConfig } from "../config/listeners.ts";
 import type { Accept } from "./link.ts";
-import {
-  type Listener,
-  ListenerError,
-  type ListenOptions,
-  SocketListener,
-  type TlsServerFiles,
-  tcpName,
-} from "./listener.ts";
+import { type Listener, ListenerError, type ListenOptions, SocketListener, tcpName } from "./listener.ts";
 import { certificateName } from "./peer-certificate.ts";
 import { describeError } from "./socket-error.ts";
 import { SocketLink } from "./socket-link.ts";
@@ -17,7 +12,7 @@ import { readTlsFiles } from "./tls-files.ts";
 import type { Transport } from "./transport.ts";
 
 export interface TlsListenOptions extends ListenOptions {
-  readonly tls: TlsServerFiles;
+  readonly tls: TlsServerConfig;
 }
 
 /** Ms a client has for its handshake. */
@@ -57,7 +52,7 @@ export class TlsListener implements Listener {
     this.#asksClients = asksClients;
   }
 
-  reload(tls: TlsServerFiles): void {
+  reload(tls: TlsServerConfig): void {
     if ((tls.clientCa !== null) !== this.#asksClients) {
       throw new ListenerError(`${this.#owner}: client_ca: adding or removing it needs a restart`);
     }
@@ -70,7 +65,7 @@ export class TlsListener implements Listener {
 }
 
 /** @throws ListenerError about a file */
-export function tlsServerOptions(owner: string, tls: TlsServerFiles): TlsOptions {
+export function tlsServerOptions(owner: string, tls: TlsServerConfig): TlsOptions {
   return {
     ...readTlsFiles(owner, tls),
     requestCert: tls.clientCa !== null,

@@ -1,6 +1,5 @@
 /** A link over a WebSocket: each chunk of output is one binary message; messages that come in are chunks of input. */
 import type { Socket } from "node:net";
-import type { RawData, WebSocket } from "ws";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
 import { Output, type OutputOwner, type Writer } from "./output.ts";
@@ -8,6 +7,7 @@ import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { certificateName } from "./peer-certificate.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";
+import type { WebSocket } from "./ws.ts";
 
 const OPEN = 0;
 const ENDING = 1;
@@ -120,7 +120,7 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
   // ---- what ws says ------------------------------------------------------------------------------------------
 
   /** [MQTT311-6.0.0-1] [MQTT5-6.0.0-1] MQTT comes in binary frames only, else the connection is closed. */
-  #takeMessage(data: RawData, isBinary: boolean): void {
+  #takeMessage(data: unknown, isBinary: boolean): void {
     if (this.#state !== OPEN) return;
     const chunk = data as Buffer; // binaryType is "nodebuffer"
     this.#transport.bytesReceived.value += chunk.length;

@@ -1,12 +1,17 @@
 /** Links over WebSocket, plain or over TLS: the one door to the `ws` package. */
+
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { WebSocketServer } from "ws";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { TlsServerConfig } from "../config/listeners.ts";
 import { listenHttp } from "./http.ts";
 import type { Accept } from "./link.ts";
-import type { Listener, ListenOptions, TlsServerFiles } from "./listener.ts";
+import type { Listener, ListenOptions } from "./listener.ts";
 import { WsLink } from "./ws-link.ts";
+
+/** What a link is made over. */
+export type { WebSocket };
 
 export interface WsListenOptions extends ListenOptions {
   /** Of the URL, "/mqtt". */
@@ -15,7 +20,7 @@ export interface WsListenOptions extends ListenOptions {
   readonly origins: readonly string[] | null;
   /** Largest message taken; a larger one closes with 1009. */
   readonly messageBytesMax: number;
-  readonly tls: TlsServerFiles | null;
+  readonly tls: TlsServerConfig | null;
 }
 
 /** [MQTT311-6.0.0-3] [MQTT5-6.0.0-3] */

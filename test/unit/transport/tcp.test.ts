@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { Socket } from "node:net";
+import { test } from "node:test";
+import { listenTcp } from "../../../src/transport/tcp.ts";
+import { type Bench, bench, client, Door, portOf, readToEnd } from "./fixture.ts";
+
+async function listening(made: Bench, port = 0) {
+  const door = new Door();
+  const { transport } = made;
+  const listener = await listenTcp({ transport, index: 0, type: "mqtt", host: "127.0.0.1", port }, door.accept);
+  made.listeners.push(listener);
+  return { listener, door };
+}
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+test("bytes go both ways, and both ends learn of an orderly close", async (t) => {
+  const made = bench(t);
+  const { listener, door } = await listening(made);
+  assert.match(listener.address, /^127\.0\.0\.1:\d+$/);
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  assert.equal(peer.link.remote, `127.0.0.1:${socket.localPort}`);
+  assert.equal(peer.link.loopback, true);
+  assert.equal(peer.link.certificateName, null);
+  socket.write("hello");
+  await peer.until(() => peer.text() === "hello");
+  peer.link.output.append(Buffer.from("welcome"), 0, 7);
+  const [chunk] = await once(socket, "data");
+  assert.equal(String(chunk), "welcome");
+  socket.end();
+  await peer.until(() => peer.closes === 1);
+  assert.equal(peer.closed, null);
+  assert.equal(made.counters.get("transport.accepted"), 1);
+  assert.equal(made.counters.get("transport.bytes_received"), 5);
+  assert.equal(made.counters.get("transport.bytes_sent"), 7);
+  assert.equal(made.transport.admission.connections, 0);
+});
+
+test("a thousand small packets in one turn cost two socket writes", async (t) => {
+  const made = bench(t);
+  const { listener, door } = await listening(made);
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  const write = t.mock.method(Socket.prototype, "write");
+  const packet = Buffer.alloc(80, 7);
+  for (let i = 0; i < 1000; i++) peer.link.output.append(packet, 0, packet.length);
+  await turn();
+  assert.equal(write.mock.callCount(), 2);
+  await peer.until(() => peer.drains === 1);
+  let received = 0;
+  while (received < 80_000) received += (await once(socket, "data"))[0].length;
+  assert.equal(received, 80_000);
+});
+
+test("a slow reader gets every byte in order, and what it has not taken is in pendingBytes", async (t) => {
+  const made = bench(t, { outputBytes: 64 * 1024 * 1024 });
+  const { listener, door } = await listening(made);
+  const socket = await client(t, listener);
+  socket.pause();
+  const peer = await door.link();
+  const { output } = peer.link;
+  const [sent, got] = [createHash("sha256"), createHash("sha256")];
+  let bytes = 0;
+  for (let i = 0; output.pendingBytes < 3_000_000; i++) {
+    const packet = Buffer.alloc(1 + ((i * 7919) % 30_000), i);
+    output.append(packet, 0, packet.length);
+    sent.update(packet);
+    bytes += packet.length;
+    if (i % 5 === 0) await turn();
+  }
+  const { drains } = peer;
+  socket.resume();
+  let received = 0;
+  socket.on("data", (chunk: Buffer) => {
+    got.update(chunk);
+    received += chunk.length;
+    if (received === bytes) socket.end();
+  });
+  await peer.until(() => peer.drains > drains && output.pendingBytes === 0);
+  await peer.until(() => peer.closes === 1);
+  assert.equal(received, bytes);
+  assert.equal(got.digest("hex"), sent.digest("hex"));
+  assert.equal(made.counters.get("transport.output_bytes"), 0);
+  assert.equal(made.counters.get("transport.output_overflow"), 0);
+});
+
+test("a reader slower than twice limits.output_bytes is closed and counted, and memory comes back", async (t) => {
+  const made = bench(t, { outputBytes: 100_000 });
+  const { listener, door } = await listening(made);
+  const socket = await client(t, listener);
+  socket.pause();
+  const peer = await door.link();
+  const packet = Buffer.alloc(10_000, 1);
+  while (peer.closes === 0) {
+    for (let i = 0; i < 100; i++) peer.link.output.append(packet, 0, packet.length);
+    await turn();
+  }
+  assert.equal(peer.closed, "output overflow: the peer reads too slowly");
+  assert.equal(made.counters.get("transport.output_overflow"), 1);
+  assert.equal(made.counters.get("transport.output_bytes"), 0);
+});
+
+test("a paused link delivers nothing until it is resumed; both are idempotent", async (t) => {
+  const { listener, door } = await listening(bench(t));
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  socket.write("one");
+  await peer.until(() => peer.received === 3);
+  peer.link.pause();
+  peer.link.pause();
+  assert.equal(peer.link.paused, true);
+  socket.write("two");
+  for (let i = 0; i < 20; i++) await turn();
+  assert.equal(peer.received, 3);
+  peer.link.resume();
+  peer.link.resume();
+  assert.equal(peer.link.paused, false);
+  await peer.until(() => peer.text() === "onetwo");
+});
+
+test("end sends what is in the output, then FIN, and reads no more", async (t) => {
+  const { listener, door } = await listening(bench(t));
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  const packet = Buffer.alloc(200_000, 3);
+  peer.link.output.append(packet, 0, packet.length);
+  peer.link.output.append(Buffer.from("bye"), 0, 3);
+  peer.link.end();
+  peer.link.end();
+  peer.link.output.append(Buffer.from("late"), 0, 4);
+  socket.write("unheard");
+  const all = await readToEnd(socket);
+  assert.equal(all.length, 200_003);
+  assert.equal(all.subarray(-3).toString(), "bye");
+  await peer.until(() => peer.closes === 1);
+  assert.equal(peer.closed, null);
+  assert.equal(peer.received, 0);
+});
+
+test("end destroys the link when the peer takes nothing for 2 s", async (t) => {
+  const made = bench(t, { outputBytes: 64 * 1024 * 1024 });
+  const { listener, door } = await listening(made);
+  const socket = await client(t, listener);
+  socket.pause();
+  const peer = await door.link();
+  const block = Buffer.alloc(60_000, 3);
+  while (peer.link.output.pendingBytes < 2_000_000) {
+    peer.link.output.append(block, 0, block.length);
+    peer.link.output.flush();
+  }
+  const startMs = performance.now();
+  peer.link.end();
+  await peer.until(() => peer.closes === 1);
+  const tookMs = performance.now() - startMs;
+  assert.ok(tookMs >= 1990 && tookMs < 6000, `${tookMs} ms`);
+  assert.equal(made.counters.get("transport.output_bytes"), 0);
+});
+
+test("a peer that half-closes gets what the output held", async (t) => {
+  const { listener, door } = await listening(bench(t));
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  const onData = peer.onData.bind(peer);
+  peer.onData = (chunk) => {
+    onData(chunk);
+    peer.link.output.append(Buffer.from("answer"), 0, 6);
+  };
+  socket.end("question");
+  assert.equal(String(await readToEnd(socket)), "answer");
+  await peer.until(() => peer.closes === 1);
+  assert.equal(peer.text(), "question");
+  assert.equal(peer.closed, null);
+});
+
+test("a reset by the peer is told in words, once", async (t) => {
+  const { listener, door } = await listening(bench(t));
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  socket.resetAndDestroy();
+  await peer.until(() => peer.closes === 1);
+  assert.equal(peer.closed, "connection reset by peer (ECONNRESET)");
+  peer.link.output.append(Buffer.from("x"), 0, 1);
+  peer.link.end();
+  peer.link.destroy();
+  await turn();
+  assert.equal(peer.closes, 1);
+});
+
+test("a port in use names the listener", async (t) => {
+  const made = bench(t);
+  const { listener } = await listening(made);
+  const port = portOf(listener);
+  await assert.rejects(listening(made, port), {
+    name: "ListenerError",
+    message: `listener 0 (mqtt 127.0.0.1:${port}): address in use`,
+  });
+});
+
+test("an address that is not ours names the listener", async (t) => {
+  const { transport } = bench(t);
+  const options = { transport, index: 3, type: "mqtt", host: "192.0.2.1", port: 1883 };
+  await assert.rejects(
+    listenTcp(options, () => {}),
+    { message: "listener 3 (mqtt 192.0.2.1:1883): no such address on this machine (EADDRNOTAVAIL)" },
+  );
+});
+
+test("a closed listener lets nobody in, and its links stay", async (t) => {
+  const { listener, door } = await listening(bench(t));
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  await listener.close();
+  const late = new Socket();
+  late.connect(portOf(listener), "127.0.0.1");
+  const [error] = await once(late, "error");
+  assert.equal(error.code, "ECONNREFUSED");
+  socket.write("still here");
+  await peer.until(() => peer.text() === "still here");
+});
