@@ -7,16 +7,17 @@
  *            elided: told <----+  +----> refused: the disk is full or has failed
  *
  * The open group is due `commit_delay` after its oldest message entered, at `commit_bytes`, or at the end of the turn
- * for an urgent message. Messages that every receiver acknowledged before that leave it and are never written; when
- * nothing is left, no timer runs. Records of receivers that wait for nothing else are written RECORD_DELAY_MS later:
- * what a crash in between costs is that a peer sees a message again that it had acknowledged at QoS 1.
+ * for an urgent message (due.ts). Messages that every receiver acknowledged before that leave it and are never written;
+ * when nothing is left, no timer runs.
  */
+import { SqliteError } from "better-sqlite3";
 import type { Counter, Counters } from "../base/counters.ts";
-import { DURABLE, type Message, OPEN, WITHDRAWN, WRITTEN } from "../core/message.ts";
+import { type Message, OPEN, WITHDRAWN } from "../core/message.ts";
 import { SETTLED, type StoreWaiter } from "../core/ports.ts";
 import type { Changes } from "./changes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { DatabaseFile } from "./database-file.ts";
+import { Due } from "./due.ts";
 import { type Barrier, Group } from "./group.ts";
 import { type Health, isDiskFull } from "./health.ts";
 import type { Places } from "./places.ts";
@@ -28,11 +29,8 @@ import type { Writer } from "./writer.ts";
 export const QUOTA_EXCEEDED = 0x97;
 export const IMPLEMENTATION_SPECIFIC_ERROR = 0x83;
 
-/** Acknowledgements of receivers wait this long for other work to be written with. */
-const RECORD_DELAY_MS = 500;
 /** `sync: normal`: what is written is on the medium after this time. */
 const NORMAL_SYNC_MS = 5000;
-const NEVER = Number.POSITIVE_INFINITY;
 
 export interface CommitParts {
   readonly file: DatabaseFile;
@@ -62,12 +60,7 @@ export class Commits {
   lastSeq: number;
   /** Messages up to here are on the medium at the configured durability, or were never written. */
   durableSeq: number;
-  /** When something other than a message entered the open group; NEVER = nothing has. */
-  #changedMs = NEVER;
-  #touchedMs = NEVER;
-  #timer: NodeJS.Timeout | null = null;
-  #timerDueMs = NEVER;
-  #closesSoon = false;
+  readonly #due: Due;
   #syncTimer: NodeJS.Timeout | null = null;
   /** Due when the gate was closed. */
   #late = false;
@@ -85,7 +78,8 @@ export class Commits {
     this.durableSeq = lastSeq;
     this.#open = new Group(lastSeq + 1);
     this.#frames = parts.file.walFrames();
-    const { counters } = parts;
+    const { counters, nowMs, delayMs } = parts;
+    this.#due = new Due({ nowMs, delayMs, oldestMs: () => this.#open.oldestMs, onDue: () => this.#onDue() });
     this.#counts = {
       commits: counters.counter("store.commits"),
       bytes: counters.counter("store.bytes_written"),
@@ -116,8 +110,8 @@ export class Commits {
     message.state = OPEN;
     const nowMs = this.#parts.nowMs();
     this.#open.add(message, nowMs);
-    if (urgent || this.#open.bytes >= this.#parts.commitBytes) this.#closeSoon();
-    else this.#dueBy(nowMs + this.#parts.delayMs());
+    if (urgent || this.#open.bytes >= this.#parts.commitBytes) this.#due.soon();
+    else this.#due.entered(nowMs);
   }
 
   settle(message: Message, id: number): void {
@@ -133,8 +127,13 @@ export class Commits {
     if (this.#elided.push(message) === 1) queueMicrotask(this.#tellElided);
   }
 
-  /** A message that waits for its retained value only, or for it as well. */
-  waitFor(message: Message): void {
+  /** The message's retained value is in `changes`. */
+  retained(message: Message): void {
+    if (message.waiter === null) {
+      this.#due.changed();
+      return;
+    }
+    this.#due.waited();
     if (message.seq === 0) this.#open.rowless.push(message);
   }
 
@@ -142,7 +141,7 @@ export class Commits {
     const barrier = { waiter, token };
     if (this.#hasWork()) {
       this.#open.barriers.push(barrier);
-      this.changed();
+      this.#due.waited();
       return;
     }
     const last = this.#written.at(-1);
@@ -150,50 +149,14 @@ export class Commits {
     else if (this.#told.push(barrier) === 1) queueMicrotask(this.#tellBarriers);
   }
 
-  /** Something is in `changes`. */
+  /** Something is in `changes`, or a receiver was touched. */
   changed(): void {
-    if (this.#changedMs !== NEVER) return;
-    this.#changedMs = this.#parts.nowMs();
-    this.#dueBy(this.#changedMs + this.#parts.delayMs());
+    this.#due.changed();
   }
 
-  /** A receiver's record changed. */
-  touched(): void {
-    if (this.#touchedMs !== NEVER) return;
-    this.#touchedMs = this.#parts.nowMs();
-    this.#dueBy(this.#touchedMs + RECORD_DELAY_MS);
-  }
-
-  // ---- when it is due ----------------------------------------------------------------------------------------
-
-  #dueBy(dueMs: number): void {
-    if (dueMs >= this.#timerDueMs) return;
-    this.#timerDueMs = dueMs;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#onTimer, Math.max(0, dueMs - this.#parts.nowMs()));
-  }
-
-  readonly #onTimer = (): void => {
-    this.#timer = null;
-    this.#timerDueMs = NEVER;
-    const delayMs = this.#parts.delayMs();
-    const dueMs = Math.min(this.#open.oldestMs + delayMs, this.#changedMs + delayMs, this.#touchedMs + RECORD_DELAY_MS);
-    if (dueMs === NEVER) return;
-    // A timer may fire up to 1 ms early.
-    if (dueMs > this.#parts.nowMs() + 1) this.#dueBy(dueMs);
-    else this.commit();
-  };
-
-  #closeSoon(): void {
-    if (this.#closesSoon) return;
-    this.#closesSoon = true;
-    setImmediate(this.#onImmediate);
-  }
-
-  readonly #onImmediate = (): void => {
-    this.#closesSoon = false;
+  #onDue(): void {
     if (this.#hasWork()) this.commit();
-  };
+  }
 
   #hasWork(): boolean {
     const { count, rowless, barriers } = this.#open;
@@ -228,10 +191,11 @@ export class Commits {
       this.#onRefused(group, error);
       return false;
     }
-    this.#resetTimes();
+    this.#due.reset();
+    this.#late = false;
     this.#open = new Group(this.lastSeq + 1);
     this.#onWritten(group);
-    if (writer.unfinished) this.changed();
+    if (writer.unfinished) this.#due.waited();
     this.#parts.onCommit();
     if (this.#frames >= this.#parts.checkpointFrames) this.startCheckpoint();
     return true;
@@ -262,7 +226,7 @@ export class Commits {
     group.number = wal.written;
     group.writtenEndSeq = this.lastSeq + 1;
     if (sync === "full") {
-      group.visit(markWritten);
+      group.markWritten();
       this.#written.push(group);
       this.#writtenBytes += group.bytes;
       wal.start();
@@ -279,16 +243,6 @@ export class Commits {
     this.#syncTimer = null;
     this.#parts.wal.start();
   };
-
-  #resetTimes(): void {
-    this.#changedMs = NEVER;
-    this.#touchedMs = NEVER;
-    this.#late = false;
-    if (this.#timer === null) return;
-    clearTimeout(this.#timer);
-    this.#timer = null;
-    this.#timerDueMs = NEVER;
-  }
 
   // ---- what the disk answers ---------------------------------------------------------------------------------
 
@@ -325,10 +279,7 @@ export class Commits {
 
   #tell(group: Group): void {
     this.durableSeq = group.writtenEndSeq - 1;
-    group.visit(tellDurable);
-    for (const message of group.rowless) message.tellWaiter(SETTLED);
-    for (const { waiter, token } of group.barriers) waiter.onStored(token, SETTLED);
-    for (const place of group.places) place.receiver?.onDurable();
+    group.tellDurable();
   }
 
   readonly #tellElided = (): void => {
@@ -350,6 +301,7 @@ export class Commits {
     const { file, writer, health } = this.#parts;
     if (!isDiskFull(error)) {
       health.fail("commit", error);
+      if (!(error instanceof SqliteError)) throw error; // our own mistake
       return;
     }
     try {
@@ -359,7 +311,8 @@ export class Commits {
       return;
     }
     writer.rollback(group);
-    this.#resetTimes();
+    this.#due.reset();
+    this.#late = false;
     const barriers = group.barriers;
     group.barriers = [];
     this.#open = new Group(this.lastSeq + 1);
@@ -372,14 +325,12 @@ export class Commits {
 
   /** Step 15. Called when `health` has failed. */
   onFailed(): void {
-    this.#resetTimes();
+    this.#due.reset();
+    this.#late = false;
     if (this.#syncTimer !== null) clearTimeout(this.#syncTimer);
     const written = this.#written.splice(0);
     this.#writtenBytes = 0;
-    for (const group of written) {
-      group.visit((message) => message.tellWaiter(IMPLEMENTATION_SPECIFIC_ERROR));
-      this.#refuseOthers(group, IMPLEMENTATION_SPECIFIC_ERROR);
-    }
+    for (const group of written) group.tellWaiters(IMPLEMENTATION_SPECIFIC_ERROR);
     this.#refuseAll();
     this.#quietStep();
   }
@@ -387,29 +338,15 @@ export class Commits {
   #refuseAll(): void {
     const group = this.#open;
     this.#open = new Group(this.lastSeq + 1);
-    this.#resetTimes();
+    this.#due.reset();
+    this.#late = false;
     this.#refuse(group, IMPLEMENTATION_SPECIFIC_ERROR);
   }
 
-  /** None of the group's messages is in the log: the receivers forget them, then their publishers are told. */
   #refuse(group: Group, reason: number): void {
     this.#parts.changes.withdrawReceived();
-    group.visit((message) => {
-      message.state = WITHDRAWN;
-    });
-    group.visit((message) => {
-      this.#counts.withdrawn.value++;
-      for (const id of message.receiverIds) {
-        if (id !== 0) this.#parts.places.get(id)?.receiver?.onWithdrawn(message);
-      }
-      message.tellWaiter(reason);
-    });
-    this.#refuseOthers(group, reason);
-  }
-
-  #refuseOthers(group: Group, reason: number): void {
-    for (const message of group.rowless) message.tellWaiter(reason);
-    for (const { waiter, token } of group.barriers) waiter.onStored(token, reason);
+    this.#counts.withdrawn.value += group.count;
+    group.refuse(reason, this.#parts.places);
   }
 
   // ---- the end -----------------------------------------------------------------------------------------------
@@ -419,7 +356,8 @@ export class Commits {
     return new Promise((resolve) => {
       this.#onQuiet = () => {
         this.#closed = true;
-        this.#resetTimes();
+        this.#due.reset();
+        this.#late = false;
         if (this.#syncTimer !== null) clearTimeout(this.#syncTimer);
         resolve();
       };
@@ -444,13 +382,4 @@ export class Commits {
     this.#refuseAll();
     onQuiet();
   }
-}
-
-function markWritten(message: Message): void {
-  message.state = WRITTEN;
-}
-
-function tellDurable(message: Message): void {
-  message.state = DURABLE;
-  message.tellWaiter(SETTLED);
 }

@@ -6,9 +6,9 @@
  *
  * A group that is written but not yet on the medium keeps its messages until it is.
  */
-import type { Message } from "../core/message.ts";
-import type { StoreWaiter } from "../core/ports.ts";
-import type { Place } from "./places.ts";
+import { DURABLE, type Message, WITHDRAWN, WRITTEN } from "../core/message.ts";
+import { SETTLED, type StoreWaiter } from "../core/ports.ts";
+import type { Place, Places } from "./places.ts";
 
 /** Elided places in front of the oldest message before the arrays are moved up. */
 const COMPACT_AT = 1024;
@@ -89,5 +89,43 @@ export class Group {
       const message = this.#messages[i];
       if (message !== null && message !== undefined) visit(message);
     }
+  }
+
+  // ---- what became of it -------------------------------------------------------------------------------------
+
+  markWritten(): void {
+    this.visit((message) => {
+      message.state = WRITTEN;
+    });
+  }
+
+  /** It is on the medium at the configured durability. */
+  tellDurable(): void {
+    this.visit((message) => {
+      message.state = DURABLE;
+    });
+    this.tellWaiters(SETTLED);
+    for (const place of this.places) place.receiver?.onDurable();
+  }
+
+  /** None of its messages is in the log: the receivers forget them, then their publishers are told. */
+  refuse(reason: number, places: Places): void {
+    this.visit((message) => {
+      message.state = WITHDRAWN;
+    });
+    this.visit((message) => {
+      for (const id of message.receiverIds) {
+        if (id !== 0) places.get(id)?.receiver?.onWithdrawn(message);
+      }
+    });
+    this.tellWaiters(reason);
+  }
+
+  tellWaiters(reason: number): void {
+    this.visit((message) => {
+      message.tellWaiter(reason);
+    });
+    for (const message of this.rowless) message.tellWaiter(reason);
+    for (const { waiter, token } of this.barriers) waiter.onStored(token, reason);
   }
 }

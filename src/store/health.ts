@@ -15,6 +15,8 @@ export class Health {
   /** The database has reached `store.max_bytes`. */
   #limitReached = false;
   #reason = "";
+  /** What it failed with. */
+  error: unknown = null;
 
   constructor(log: Log, onChange: (health: StoreHealth) => void) {
     this.#log = log;
@@ -47,6 +49,7 @@ export class Health {
   fail(doing: string, error: unknown): void {
     if (this.#failed) return;
     this.#failed = true;
+    this.error = error;
     this.#reason = `${doing}: ${error instanceof Error ? error.message : String(error)}`;
     this.#log.error("store-failed", { doing, error: this.#reason, durable: false });
     this.#onChange("failed");

@@ -137,9 +137,10 @@ function prepare(db: Db, file: string): void {
  */
 function rewriteInheritedWal(file: string, dataDir: string, syncer: Syncer): void {
   const wal = `${file}-wal`;
+  const copy = `${wal}-new`;
+  fs.rmSync(copy, { force: true });
   const size = fs.statSync(wal, { throwIfNoEntry: false })?.size ?? 0;
   if (size === 0) return;
-  const copy = `${wal}-new`;
   const source = fs.openSync(wal, "r");
   const target = fs.openSync(copy, "w", 0o600);
   try {

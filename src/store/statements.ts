@@ -50,11 +50,13 @@ export class Statements {
   readonly deleteSubscription: Run;
   readonly deleteSubscriptions: Run;
   readonly subscriptions: Statement<unknown[], SubscriptionRow>;
+  readonly hasSubscription: Run;
   readonly insertInbound: Run;
   readonly deleteInbound: Run;
   readonly deleteAllInbound: Run;
   readonly inbound: Statement<unknown[], number>;
 
+  readonly hasRetained: Run;
   readonly upsertRetained: Run;
   readonly deleteRetained: Run;
   readonly retained: Statement<unknown[], RetainedRow>;
@@ -109,12 +111,14 @@ export class Statements {
     this.deleteSubscriptions = db.prepare("DELETE FROM subscription WHERE receiver_id = ?");
     this.subscriptions = db.prepare("SELECT filter, options, subscription_id FROM subscription WHERE receiver_id = ?");
     this.subscriptions.raw();
+    this.hasSubscription = db.prepare("SELECT 1 FROM subscription WHERE receiver_id = ? AND filter = ?");
     this.insertInbound = db.prepare("INSERT OR IGNORE INTO inbound VALUES (?, ?)");
     this.deleteInbound = db.prepare("DELETE FROM inbound WHERE receiver_id = ? AND packet_id = ?");
     this.deleteAllInbound = db.prepare("DELETE FROM inbound WHERE receiver_id = ?");
     this.inbound = db.prepare("SELECT packet_id FROM inbound WHERE receiver_id = ?");
     this.inbound.pluck();
 
+    this.hasRetained = db.prepare("SELECT 1 FROM retained WHERE topic = ?");
     this.upsertRetained = db.prepare(
       `INSERT INTO retained VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (topic) DO UPDATE SET
        accepted = excluded.accepted, expires = excluded.expires, flags = excluded.flags,

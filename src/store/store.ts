@@ -3,9 +3,8 @@
  * libuv's pool. `openStore` is the door of this folder; see README.md for the procedure and the files.
  */
 
+import { SqliteError } from "better-sqlite3";
 import type { Counter, Counters } from "../base/counters.ts";
-import type { Log } from "../base/log.ts";
-import type { Line } from "../config/budget.ts";
 import type { Message } from "../core/message.ts";
 import {
   type BacklogSink,
@@ -17,7 +16,6 @@ import {
   type StoreHealth,
   type StoreWaiter,
   type SubscriptionRecord,
-  type TimeSource,
 } from "../core/ports.ts";
 import { Backlog } from "./backlog.ts";
 import { Changes } from "./changes.ts";
@@ -26,8 +24,15 @@ import { Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commit
 import type { DatabaseFile } from "./database-file.ts";
 import { Health } from "./health.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
-import { CACHE_KIB, isDamage, makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
-import { PLACE_BYTES, type Place, Places } from "./places.ts";
+import { isDamage, makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
+import {
+  AUTO_COMMIT_DELAY_MS,
+  checkpointFramesOf,
+  PENDING_BYTES_MAX,
+  type StoreOptions,
+  type StoreStatus,
+} from "./options.ts";
+import { type Place, Places } from "./places.ts";
 import { Pulse } from "./pulse.ts";
 import { Retention } from "./retention.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
@@ -37,56 +42,10 @@ import { readRetained, readSessions, recordOf } from "./tables.ts";
 import { WalSync } from "./wal-sync.ts";
 import { Writer } from "./writer.ts";
 
-/** `commit_delay: auto` without anybody who knows better. */
-const AUTO_COMMIT_DELAY_MS = 20;
-/** Frames of the log after which it is moved into the database; 256 to 512 suits a small board. */
-export const CHECKPOINT_FRAMES = 1000;
-const CHECKPOINT_FRAMES_MIN = 64;
-/** Bytes of messages that may wait for the medium in memory; beyond it publishers are refused. */
-export const PENDING_BYTES_MAX = 4 * 1024 * 1024;
-
-export interface StoreOptions {
-  readonly dataDir: string;
-  readonly config: {
-    readonly sync: "full" | "normal" | "off";
-    readonly commitDelayMs: number | "auto";
-    readonly commitBytes: number;
-    /** Of the database file and its log. */
-    readonly maxBytes: number;
-  };
-  readonly clock: TimeSource;
-  readonly log: Log;
-  readonly counters: Counters;
-  /** The commit delay of this moment, asked when `commitDelayMs` is "auto". */
-  readonly autoCommitDelayMs?: () => number;
-  readonly checkpointFrames?: number;
-  readonly pendingBytesMax?: number;
-  /** Size of the reserve file; 0 = none. */
-  readonly reserveBytes?: number;
-  /** Told at each change; after "failed" the process should end without `close` and be restarted. */
-  readonly onHealth?: (health: StoreHealth, reason: string) => void;
-}
-
-export interface StoreStatus {
-  readonly health: StoreHealth;
-  /** "" while ok. */
-  readonly reason: string;
-  readonly path: string;
-  readonly sync: "full" | "normal" | "off";
-  readonly lastSeq: number;
-  readonly durableSeq: number;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly receivers: number;
-  readonly pendingBytes: number;
-  readonly databaseBytes: number;
-  readonly freeBytes: number;
-  readonly walBytes: number;
-  readonly maxBytes: number;
-  readonly lastSyncMs: number;
-  readonly syncMsMax: number;
-  readonly copyMsMax: number;
-}
+/** "Never" on the wire, and the most the table takes. */
+const EXPIRY_SECONDS_MAX = 0xffffffff;
+/** Retained values, or subscriptions of one session, that wait to be written before a deletion looks whether there is anything to delete. */
+const PENDING_DELETIONS_MAX = 1024;
 
 /**
  * Opens or makes the store of `dataDir`.
@@ -139,7 +98,7 @@ export class SqliteStore implements Store {
     this.#pendingBytesMax = options.pendingBytesMax ?? PENDING_BYTES_MAX;
     this.#maxBytes = config.maxBytes;
     for (const record of contents.records) this.#places.add(record);
-    const checkpointFrames = this.#checkpointFrames();
+    const checkpointFrames = checkpointFramesOf(options);
 
     this.#health = new Health(log, this.#onHealth);
     this.#retention = new Retention(file.statements, this.#places, contents.rows, contents.bytes);
@@ -200,13 +159,6 @@ export class SqliteStore implements Store {
     log.info("store-opened", { path: file.path, rows: contents.rows, lastSeq: contents.lastSeq, sync: config.sync });
   }
 
-  /** A small database gets a small log, so that the log does not fill it alone. */
-  #checkpointFrames(): number {
-    const wanted = this.#options.checkpointFrames ?? CHECKPOINT_FRAMES;
-    const share = Math.floor(this.#maxBytes / 8 / PAGE_BYTES);
-    return Math.max(CHECKPOINT_FRAMES_MIN, Math.min(wanted, share));
-  }
-
   // ---- messages ----------------------------------------------------------------------------------------------
 
   get health(): StoreHealth {
@@ -245,8 +197,8 @@ export class SqliteStore implements Store {
     try {
       return this.#backlog.read(id, from, maxBytes, sink);
     } catch (error) {
+      if (!(error instanceof SqliteError)) throw error;
       this.#health.fail("read", error);
-      if (isDamage(error)) markSuspect(this.#file.directory);
       return this.#commits.lastSeq + 1;
     }
   }
@@ -281,7 +233,7 @@ export class SqliteStore implements Store {
     const place = this.#places.get(receiver.id);
     if (place === undefined || place.touched) return;
     this.#places.touch(place);
-    this.#commits.touched();
+    this.#commits.changed();
   }
 
   deleteReceiver(receiver: StoredReceiver): void {
@@ -305,14 +257,21 @@ export class SqliteStore implements Store {
   // ---- the rows around the log -------------------------------------------------------------------------------
 
   putRetained(message: Message): void {
-    this.#changes.retained.set(message.topic, message);
-    this.#commits.waitFor(message);
-    this.#commits.changed();
+    const { topic } = message;
+    const { retained } = this.#changes;
+    // Deletions of what is not there must not pile up while the disk is full.
+    const idle = message.bytes.length === message.propertiesEnd && retained.size >= PENDING_DELETIONS_MAX;
+    if (idle && this.#file.statements.hasRetained.get(topic) === undefined) retained.delete(topic);
+    else retained.set(topic, message);
+    this.#commits.retained(message);
   }
 
   putSession(record: SessionRecord): void {
-    const { principal, expirySeconds, disconnectedMs } = record;
-    this.#changes.of(record.receiver.id).session = { principal, expirySeconds, disconnectedMs };
+    this.#changes.of(record.receiver.id).session = {
+      principal: record.principal,
+      expirySeconds: Math.min(Math.ceil(record.expirySeconds), EXPIRY_SECONDS_MAX),
+      disconnectedMs: Math.trunc(record.disconnectedMs),
+    };
     this.#commits.changed();
   }
 
@@ -326,7 +285,11 @@ export class SqliteStore implements Store {
   }
 
   deleteSubscription(receiverId: number, filter: string): void {
-    this.#changes.of(receiverId).subscriptions.set(filter, null);
+    const { subscriptions } = this.#changes.of(receiverId);
+    const idle = subscriptions.size >= PENDING_DELETIONS_MAX;
+    if (idle && this.#file.statements.hasSubscription.get(receiverId, filter) === undefined)
+      subscriptions.delete(filter);
+    else subscriptions.set(filter, null);
     this.#commits.changed();
   }
 
@@ -381,6 +344,7 @@ export class SqliteStore implements Store {
 
   readonly #onHealth = (health: StoreHealth): void => {
     if (health === "failed") {
+      if (isDamage(this.#health.error)) markSuspect(this.#file.directory);
       this.#commits.onFailed();
       this.#pulse.stop();
     } else if (health === "full" && this.#health.diskFull) {
@@ -434,16 +398,3 @@ export class SqliteStore implements Store {
 
 /** `store.health` as a number. */
 const HEALTH_RANK: Record<StoreHealth, number> = { ok: 0, full: 1, failed: 2 };
-
-/** Memory of the store for the sum at start. @param receiversMax sessions, uplinks and serial lines at most */
-export function budget(receiversMax: number, pendingBytesMax: number = PENDING_BYTES_MAX): Line[] {
-  return [
-    { owner: "store: SQLite page cache", bytes: CACHE_KIB * 1024, how: `cache_size ${CACHE_KIB} KiB` },
-    {
-      owner: "store: messages on their way to the medium",
-      bytes: 2 * pendingBytesMax,
-      how: "pending bytes, doubled for objects around small messages",
-    },
-    { owner: "store: receivers' places in the log", bytes: receiversMax * PLACE_BYTES, how: `${receiversMax} places` },
-  ];
-}

@@ -96,8 +96,8 @@ export class Writer {
     if (!this.#encoder.repeated) this.#list(m);
     this.#statements.insertMessage.run(
       m.seq,
-      m.acceptedMs,
-      m.expiresMs,
+      Math.trunc(m.acceptedMs),
+      Math.trunc(m.expiresMs),
       m.retain ? m.qos | ROW_RETAIN : m.qos,
       m.topicEnd,
       m.propertiesEnd,
@@ -134,7 +134,7 @@ export class Writer {
         continue;
       }
       const flags = m.retain ? m.qos | ROW_RETAIN : m.qos;
-      st.upsertRetained.run(topic, m.acceptedMs, m.expiresMs, flags, m.propertiesEnd, m.bytes);
+      st.upsertRetained.run(topic, Math.trunc(m.acceptedMs), Math.trunc(m.expiresMs), flags, m.propertiesEnd, m.bytes);
     }
   }
 

@@ -1,0 +1,78 @@
+/** What the store is opened with, what it tells of itself, and the memory it may take. */
+import type { Counters } from "../base/counters.ts";
+import type { Log } from "../base/log.ts";
+import type { Line } from "../config/budget.ts";
+import type { StoreHealth, TimeSource } from "../core/ports.ts";
+import { CACHE_KIB } from "./open.ts";
+import { PLACE_BYTES } from "./places.ts";
+import { PAGE_BYTES } from "./schema.ts";
+
+/** `commit_delay: auto` without anybody who knows better. */
+export const AUTO_COMMIT_DELAY_MS = 20;
+/** Frames of the log after which it is moved into the database; 256 to 512 suits a small board. */
+const CHECKPOINT_FRAMES = 1000;
+const CHECKPOINT_FRAMES_MIN = 64;
+/** Bytes of messages that may wait for the medium in memory; beyond it publishers are refused. */
+export const PENDING_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface StoreOptions {
+  readonly dataDir: string;
+  readonly config: {
+    readonly sync: "full" | "normal" | "off";
+    readonly commitDelayMs: number | "auto";
+    readonly commitBytes: number;
+    /** Of the database file and its log. */
+    readonly maxBytes: number;
+  };
+  readonly clock: TimeSource;
+  readonly log: Log;
+  readonly counters: Counters;
+  /** The commit delay of this moment, asked when `commitDelayMs` is "auto". */
+  readonly autoCommitDelayMs?: () => number;
+  readonly checkpointFrames?: number;
+  readonly pendingBytesMax?: number;
+  /** Size of the reserve file; 0 = none. */
+  readonly reserveBytes?: number;
+  /** Told at each change; after "failed" the process should end without `close` and be restarted. */
+  readonly onHealth?: (health: StoreHealth, reason: string) => void;
+}
+
+export interface StoreStatus {
+  readonly health: StoreHealth;
+  /** "" while ok. */
+  readonly reason: string;
+  readonly path: string;
+  readonly sync: "full" | "normal" | "off";
+  readonly lastSeq: number;
+  readonly durableSeq: number;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly receivers: number;
+  readonly pendingBytes: number;
+  readonly databaseBytes: number;
+  readonly freeBytes: number;
+  readonly walBytes: number;
+  readonly maxBytes: number;
+  readonly lastSyncMs: number;
+  readonly syncMsMax: number;
+  readonly copyMsMax: number;
+}
+
+/** A small database gets a small log, so that the log does not fill it alone. */
+export function checkpointFramesOf(options: StoreOptions): number {
+  const share = Math.floor(options.config.maxBytes / 8 / PAGE_BYTES);
+  return Math.max(CHECKPOINT_FRAMES_MIN, Math.min(options.checkpointFrames ?? CHECKPOINT_FRAMES, share));
+}
+
+/** Memory of the store for the sum at start. @param receiversMax sessions, uplinks and serial lines at most */
+export function budget(receiversMax: number, pendingBytesMax: number = PENDING_BYTES_MAX): Line[] {
+  return [
+    { owner: "store: SQLite page cache", bytes: CACHE_KIB * 1024, how: `cache_size ${CACHE_KIB} KiB` },
+    {
+      owner: "store: messages on their way to the medium",
+      bytes: 2 * pendingBytesMax,
+      how: "pending bytes, doubled for objects around small messages",
+    },
+    { owner: "store: receivers' places in the log", bytes: receiversMax * PLACE_BYTES, how: `${receiversMax} places` },
+  ];
+}
