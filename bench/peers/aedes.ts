@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
 import type { Peer } from "./peer.ts";
 
-const SCRIPT = fileURLToPath(new URL("aedes-broker.ts", import.meta.url));
+const SCRIPT = fileURLToPath(new URL("aedes-broker.mjs", import.meta.url));
 const PACKAGE = fileURLToPath(new URL("../../node_modules/aedes/package.json", import.meta.url));
 
 /** npm's aedes on the Node that runs the bench. */

@@ -1,7 +1,0 @@
-/** npm's aedes as its own documentation starts it: in memory, one TCP listener. Prints its port. */
-import { createServer } from "node:net";
-import { Aedes } from "aedes";
-
-const broker = await Aedes.createBroker();
-const server = createServer(broker.handle);
-server.listen(0, "127.0.0.1", () => process.stdout.write(`port ${(server.address() as { port: number }).port}\n`));

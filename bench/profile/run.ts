@@ -1,0 +1,56 @@
+/**
+ * npm run bench -- profile [--only WORKLOAD] [--seconds N] [--top N] [--keep FILE]
+ *
+ * Runs the product under V8's CPU profiler with one workload of bench/mqtt and prints where its time goes, by function.
+ * FILE takes the profile for Chrome's DevTools.
+ */
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { parseArgs } from "node:util";
+import { buildLoad, runLoad } from "../load/load.ts";
+import { WORKLOADS } from "../mqtt/workloads.ts";
+import { startSluice } from "../peers/sluice.ts";
+import { table, threeDigits } from "../table.ts";
+import { selfTimes } from "./self-times.ts";
+
+const WARM_UP_MS = 1_000;
+const SAMPLING_US = 250;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", default: "firehose" },
+    seconds: { type: "string", default: "5" },
+    top: { type: "string", default: "25" },
+    keep: { type: "string" },
+  },
+});
+const workload = WORKLOADS.find(({ name }) => name === values.only);
+if (workload === undefined) {
+  process.stderr.write(`bench profile: workloads are ${WORKLOADS.map(({ name }) => name).join(" ")}\n`);
+  process.exit(2);
+}
+const directory = mkdtempSync(`${tmpdir()}/sluice-profile-`);
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1)); // the keepers see it
+
+await buildLoad();
+const profiles = `${directory}/profiles`;
+const nodeFlags = ["--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-interval=${SAMPLING_US}`];
+const sluice = await startSluice(directory, { nodeFlags });
+if (sluice === null) throw new Error("the product is not built");
+const result = await runLoad(sluice.port, sluice.pid, workload.load, Number(values.seconds) * 1_000, WARM_UP_MS);
+await sluice.process?.stop();
+
+// A re-executed start-up leaves a profile too: the one of the gateway is the largest.
+const files = readdirSync(profiles).map((name) => `${profiles}/${name}`);
+const texts = files.map((file) => ({ file, text: readFileSync(file, "utf8") }));
+const { file, text } = texts.sort((a, b) => b.text.length - a.text.length)[0]!;
+if (values.keep !== undefined) copyFileSync(file, values.keep);
+const cpuUs = ((result.userSeconds + result.systemSeconds) * 1e6) / result.deliveries;
+const rows = selfTimes(text).slice(0, Number(values.top));
+process.stdout.write(
+  `${workload.title}: ${threeDigits(cpuUs)} us of CPU per delivery, profiler included\n\n${table([
+    ["function", "% of busy time"],
+    ...rows.map(({ name, share }) => [name, (100 * share).toFixed(1)]),
+  ])}\n`,
+);

@@ -1,0 +1,38 @@
+/** The parts of a .cpuprofile that are read here. */
+interface CpuProfile {
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+  }[];
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+export interface SelfTime {
+  /** Function, file and line. */
+  readonly name: string;
+  /** Of the time the program was not idle. */
+  readonly share: number;
+}
+
+/** Self time by function, the longest first. */
+export function selfTimes(profileText: string): SelfTime[] {
+  const profile = JSON.parse(profileText) as CpuProfile;
+  const names = new Map(profile.nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+  const times = new Map<string, number>();
+  let busy = 0;
+  for (const [i, id] of profile.samples.entries()) {
+    const name = names.get(id) ?? "";
+    if (name === "(idle)" || name === "(root)") continue;
+    const time = profile.timeDeltas[i] ?? 0;
+    times.set(name, (times.get(name) ?? 0) + time);
+    busy += time;
+  }
+  return [...times].map(([name, time]) => ({ name, share: time / busy })).sort((a, b) => b.share - a.share);
+}
+
+function nameOf({ functionName, url, lineNumber }: CpuProfile["nodes"][number]["callFrame"]): string {
+  if (url === "") return functionName || "(native)";
+  const file = url.startsWith("node:") ? url : url.slice(url.lastIndexOf("/") + 1);
+  return `${functionName || "(anonymous)"} ${file}:${lineNumber + 1}`;
+}
