@@ -134,11 +134,13 @@ export class SerialPort implements Expirable {
     this.#watch();
   }
 
-  /** Writes `bytes`, which stay the caller's to leave alone until `onWritten`. One write at a time, and only while open. */
+  /**
+   * Writes `bytes`, which must not change until `onWritten`, in a later turn. One write at a time, and only while open.
+   */
   write(bytes: Buffer): void {
     this.#output = bytes;
     this.#outputAt = 0;
-    this.#writeOn();
+    this.#watch();
   }
 
   onTimer(kind: number): void {

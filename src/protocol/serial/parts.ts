@@ -1,0 +1,78 @@
+/** What a serial line needs from the rest of the gateway. */
+import type { Clock } from "../../base/clock.ts";
+import type { Counter, Counters } from "../../base/counters.ts";
+import type { Log } from "../../base/log.ts";
+import type { TimerWheel } from "../../base/timer-wheel.ts";
+import type { Ledger } from "../../core/ledger.ts";
+import type { Authority, Principal, StoreWaiter } from "../../core/ports.ts";
+import type { Publication } from "../../core/publication.ts";
+import type { Receiver } from "../../core/receiver.ts";
+
+export interface SerialTopic {
+  readonly topic: string;
+  readonly qos: 0 | 1 | 2;
+}
+
+export interface SerialRouter {
+  publish(publication: Publication, waiter: StoreWaiter, token: number): number;
+  join(receiver: Receiver): void;
+  leave(receiver: Receiver): void;
+  subscribe(receiver: Receiver, filter: string, options: number, subscriptionId: number): boolean;
+  unsubscribe(receiver: Receiver, filter: string): boolean;
+}
+
+/** transport/serial-port.ts, as far as it is used here. */
+export interface SerialDevice {
+  readonly isOpen: boolean;
+  pause(): void;
+  resume(): void;
+  /** One at a time; the device's handler hears `onWritten`. */
+  write(bytes: Buffer): void;
+}
+
+export interface SerialDeviceHandler {
+  onOpen(): void;
+  /** `chunk` is valid until return; not called while the port is paused. */
+  onData(chunk: Buffer): void;
+  /** The bytes of the last `write` have left the machine. */
+  onWritten(): void;
+  /** What was being written is not confirmed any more. */
+  onAway(): void;
+}
+
+/** Counters that all lines of the process share. */
+export class SerialCounters {
+  readonly linesReceived: Counter;
+  readonly linesTooLong: Counter;
+  readonly linesCut: Counter;
+  readonly linesRefused: Counter;
+  readonly linesDenied: Counter;
+  readonly linesWritten: Counter;
+  readonly writesDropped: Counter;
+  readonly writesInvalid: Counter;
+
+  constructor(counters: Counters) {
+    this.linesReceived = counters.counter("serial.lines_received");
+    this.linesTooLong = counters.counter("serial.lines_too_long");
+    this.linesCut = counters.counter("serial.lines_cut");
+    this.linesRefused = counters.counter("serial.lines_refused");
+    this.linesDenied = counters.counter("serial.lines_denied");
+    this.linesWritten = counters.counter("serial.lines_written");
+    this.writesDropped = counters.counter("serial.writes_dropped");
+    this.writesInvalid = counters.counter("serial.writes_invalid");
+  }
+}
+
+/** For one line. */
+export interface SerialParts {
+  /** `serial:<name>` */
+  readonly principal: Principal;
+  readonly router: SerialRouter;
+  readonly authority: Pick<Authority, "mayPublish">;
+  readonly ledger: Pick<Ledger, "record">;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+  readonly counters: SerialCounters;
+  readonly limits: { readonly refusalHoldMs: number };
+}

@@ -1,0 +1,234 @@
+/**
+ * From the device: each line becomes a publication. A line has no acknowledgement on the wire, so what the gateway
+ * refuses is held here with the port paused (the device, or its tty, waits), and tried again for `refusal_hold`.
+ *
+ *     FLOWING --- refused ---> HOLDING --- taken ---> FLOWING
+ *                                 |
+ *                                 +-- refusal_hold --> DROPPING --- a line is taken ---> FLOWING
+ *
+ * When the hold is over, the held lines are dropped and counted, and so is each refused line after them, until one is
+ * taken again: holding every single one would let the tty lose the others without a count.
+ *
+ *     pending  | settled | waiting for the store | refused | waiting |     in order of arrival, bounded
+ */
+import { RingBuffer } from "../../base/ring-buffer.ts";
+import { type Expirable, Timer } from "../../base/timer-wheel.ts";
+import { SETTLED, type StoreWaiter } from "../../core/ports.ts";
+import { Publication } from "../../core/publication.ts";
+import { NO_WAITER, STORED_LATER } from "../../core/router.ts";
+import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
+import { LineDecoder, type LineSink } from "../../wire/serial/line.ts";
+import type { SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
+
+/** Lines whose publication is not settled; the port is paused while they are as many, or as many bytes. */
+export const PENDING_LINES_MAX = 64;
+export const PENDING_BYTES_MAX = 64 * 1024;
+const RETRY_MS = 500;
+
+const WAITING = 0;
+const TAKEN = 1;
+const REFUSED = 2;
+
+interface PendingLine {
+  readonly payload: Buffer;
+  state: number;
+}
+
+export class SerialInput implements LineSink, StoreWaiter, Expirable {
+  readonly #parts: SerialParts;
+  readonly #topic: SerialTopic;
+  readonly #device: SerialDevice;
+  readonly #decoder: LineDecoder;
+  readonly #publication = new Publication();
+  readonly #pending = new RingBuffer<PendingLine>(PENDING_LINES_MAX);
+  #pendingBytes = 0;
+  /** Token of the oldest pending line. */
+  #headToken = 0;
+  /** What came in one chunk with the line that paused the port. */
+  #rest: Buffer | null = null;
+  #paused = false;
+  readonly #retry = new Timer(this, 0);
+  /** Lines in state REFUSED. */
+  #refused = 0;
+  #holdUntilMs = 0;
+  #dropping = false;
+  #droppedInARow = 0;
+  #denied = false;
+  /** Slot of the write side, whose own subscription must not bring these lines back to the device. */
+  publisherSlot = -1;
+
+  constructor(parts: SerialParts, topic: SerialTopic, device: SerialDevice, lineBytesMax: number) {
+    this.#parts = parts;
+    this.#topic = topic;
+    this.#device = device;
+    this.#decoder = new LineDecoder(lineBytesMax);
+  }
+
+  onData(chunk: Buffer): void {
+    const tooLong = this.#decoder.tooLong;
+    const at = this.#decoder.feed(chunk, 0, this);
+    this.#parts.counters.linesTooLong.value += this.#decoder.tooLong - tooLong;
+    if (at < chunk.length) this.#rest = Buffer.from(chunk.subarray(at));
+    if (!this.#open) this.#pause();
+  }
+
+  /** The line that was under way will not be finished. */
+  onAway(): void {
+    if (this.#decoder.pendingBytes > 0) this.#parts.counters.linesCut.value++;
+    this.#decoder.reset();
+  }
+
+  /** The port was opened again while lines are held: it stays paused. */
+  onOpen(): void {
+    if (this.#paused) this.#device.pause();
+  }
+
+  close(): void {
+    this.#parts.wheel.cancel(this.#retry);
+  }
+
+  onLine(bytes: Buffer, from: number, end: number): boolean {
+    if (from === end) return true;
+    const { authority, principal, counters } = this.#parts;
+    counters.linesReceived.value++;
+    if (!authority.mayPublish(principal, this.#topic.topic)) this.#deny();
+    else this.#publishNew(bytes.subarray(from, end));
+    return this.#open;
+  }
+
+  /** Whether one more line can be taken. */
+  get #open(): boolean {
+    return this.#refused === 0 && this.#pending.length < PENDING_LINES_MAX && this.#pendingBytes < PENDING_BYTES_MAX;
+  }
+
+  #publishNew(line: Buffer): void {
+    const outcome = this.#publish(line, this.#headToken + this.#pending.length);
+    if (outcome === STORED_LATER) {
+      this.#keep(WAITING);
+    } else if (outcome < 0x80) {
+      this.#taken();
+    } else if (this.#dropping) {
+      this.#drop(outcome);
+    } else {
+      this.#keep(REFUSED);
+      this.#hold();
+    }
+  }
+
+  #publish(payload: Buffer, token: number): number {
+    const { topic, qos } = this.#topic;
+    this.#publication.setParts(topic, payload, qos, false);
+    this.#publication.publisher = this.publisherSlot;
+    return this.#parts.router.publish(this.#publication, qos === 0 ? NO_WAITER : this, token);
+  }
+
+  /** The publication's bytes are its own copy of the line. */
+  #keep(state: number): void {
+    const { bytes, payloadFrom, payloadEnd } = this.#publication;
+    const payload = bytes.subarray(payloadFrom, payloadEnd);
+    this.#pending.push({ payload, state });
+    this.#pendingBytes += payload.length;
+    if (state === REFUSED) this.#refused++;
+  }
+
+  onStored(token: number, reason: number): void {
+    const line = this.#pending.at(token - this.#headToken) as PendingLine;
+    if (reason === SETTLED) {
+      line.state = TAKEN;
+      this.#taken();
+    } else if (this.#dropping) {
+      line.state = TAKEN;
+      this.#drop(reason);
+    } else {
+      line.state = REFUSED;
+      this.#refused++;
+      this.#hold();
+    }
+    this.#forget();
+    this.#goOn();
+  }
+
+  /** The pending lines that nothing has to be done for any more leave at the front. */
+  #forget(): void {
+    for (let line = this.#pending.peek(); line?.state === TAKEN; line = this.#pending.peek()) {
+      this.#pending.shift();
+      this.#pendingBytes -= line.payload.length;
+      this.#headToken++;
+    }
+  }
+
+  // ---- refusals ----------------------------------------------------------------------------------------------
+
+  #hold(): void {
+    this.#pause();
+    if (this.#retry.armed) return;
+    this.#holdUntilMs = this.#parts.clock.nowMs() + this.#parts.limits.refusalHoldMs;
+    this.#parts.wheel.schedule(this.#retry, RETRY_MS);
+  }
+
+  /** Tries the refused lines again, in order; at the end of the hold drops them. */
+  onTimer(): void {
+    const last = this.#parts.clock.nowMs() >= this.#holdUntilMs;
+    for (let i = 0; i < this.#pending.length && this.#refused > 0; i++) {
+      const line = this.#pending.at(i) as PendingLine;
+      if (line.state !== REFUSED) continue;
+      const outcome = this.#publish(line.payload, this.#headToken + i);
+      if (outcome >= 0x80 && !last) break;
+      this.#refused--;
+      line.state = outcome === STORED_LATER ? WAITING : TAKEN;
+      if (outcome >= 0x80) this.#drop(outcome);
+      else if (outcome !== STORED_LATER) this.#taken();
+    }
+    this.#forget();
+    if (this.#refused > 0) this.#parts.wheel.schedule(this.#retry, RETRY_MS);
+    else this.#goOn();
+  }
+
+  #drop(reason: number): void {
+    const { ledger, log, counters, clock, principal } = this.#parts;
+    if (!this.#dropping) log.warn("serial-lines-refused", { name: principal.name, reason });
+    this.#dropping = true;
+    this.#droppedInARow++;
+    counters.linesRefused.value++;
+    const cause = reason === QUOTA_EXCEEDED ? "queue-full" : "disk-full";
+    ledger.record(principal.name, () => this.#topic.topic, cause, clock.wallMs());
+  }
+
+  #taken(): void {
+    if (!this.#dropping) return;
+    this.#dropping = false;
+    this.#parts.log.info("serial-lines-taken-again", {
+      name: this.#parts.principal.name,
+      dropped: this.#droppedInARow,
+    });
+    this.#droppedInARow = 0;
+  }
+
+  #deny(): void {
+    this.#parts.counters.linesDenied.value++;
+    if (this.#denied) return;
+    this.#denied = true;
+    this.#parts.log.warn("serial-publish-denied", { name: this.#parts.principal.name, topic: this.#topic.topic });
+  }
+
+  // ---- after a pause -----------------------------------------------------------------------------------------
+
+  #goOn(): void {
+    while (this.#open && this.#rest !== null) {
+      const rest = this.#rest;
+      this.#rest = null;
+      const tooLong = this.#decoder.tooLong;
+      const at = this.#decoder.feed(rest, 0, this);
+      this.#parts.counters.linesTooLong.value += this.#decoder.tooLong - tooLong;
+      if (at < rest.length) this.#rest = rest.subarray(at);
+    }
+    if (!this.#open || !this.#paused) return;
+    this.#paused = false;
+    this.#device.resume();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.#device.pause();
+  }
+}

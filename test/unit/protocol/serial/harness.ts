@@ -1,0 +1,157 @@
+/** A serial line on a fake port, with a router whose answers the test decides. */
+import { ManualClock } from "../../../../src/base/clock.ts";
+import { Counters } from "../../../../src/base/counters.ts";
+import { Log } from "../../../../src/base/log.ts";
+import { TimerWheel } from "../../../../src/base/timer-wheel.ts";
+import { DeliveryQueue } from "../../../../src/core/delivery-queue.ts";
+import { Ledger } from "../../../../src/core/ledger.ts";
+import { messageOf } from "../../../../src/core/message.ts";
+import type { Store, StoreWaiter } from "../../../../src/core/ports.ts";
+import { Publication } from "../../../../src/core/publication.ts";
+import type { QueueLimits } from "../../../../src/core/queue-limits.ts";
+import type { Receiver } from "../../../../src/core/receiver.ts";
+import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
+import type { SerialDeviceHandler } from "../../../../src/protocol/serial/parts.ts";
+import { type SerialDoor, SerialLine, type SerialLineOptions } from "../../../../src/protocol/serial/serial-line.ts";
+
+export class FakeDevice implements SerialDoor {
+  handler: SerialDeviceHandler | null = null;
+  isOpen = false;
+  paused = false;
+  started = false;
+  readonly written: string[] = [];
+
+  start(): void {
+    this.started = true;
+  }
+
+  async close(): Promise<void> {
+    this.away();
+  }
+
+  open(): void {
+    this.isOpen = true;
+    this.paused = false;
+    this.handler?.onOpen();
+  }
+
+  away(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.handler?.onAway();
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  write(bytes: Buffer): void {
+    this.written.push(bytes.toString());
+  }
+
+  data(text: string): void {
+    if (this.paused) throw new Error("the port is paused");
+    this.handler?.onData(Buffer.from(text));
+  }
+}
+
+const QUEUE_LIMITS: QueueLimits = {
+  messages: 100,
+  bytes: 64 * 1024,
+  onlineBytes: 64 * 1024,
+  maxAgeMs: Number.POSITIVE_INFINITY,
+  whenFull: "drop-newest",
+  windowBytes: 64 * 1024,
+};
+
+export class Harness {
+  readonly clock = new ManualClock();
+  readonly wheel = new TimerWheel(this.clock, 50);
+  readonly counters = new Counters();
+  readonly ledger = new Ledger(this.counters);
+  readonly device = new FakeDevice();
+  readonly logged: string[] = [];
+  readonly published: { topic: string; payload: string; qos: number; publisher: number }[] = [];
+  readonly waiting: { waiter: StoreWaiter; token: number }[] = [];
+  readonly subscriptions: { filter: string; options: number }[] = [];
+  receiver: Receiver | null = null;
+  outcome = ROUTED;
+  writable = true;
+  readonly line: SerialLine;
+  readonly queue: DeliveryQueue;
+
+  constructor(options: Partial<SerialLineOptions> = {}) {
+    const { clock, wheel, counters, ledger, device } = this;
+    const host = { store: {} as Store, time: clock, ledger, schedule: (queue: DeliveryQueue) => queue.runScheduled() };
+    this.queue = new DeliveryQueue(host, "serial:meter", null, QUEUE_LIMITS, 64);
+    this.line = new SerialLine(
+      device,
+      {
+        name: "meter",
+        publish: { topic: "serial/meter", qos: 1 },
+        write: { topic: "serial/meter/set", qos: 1 },
+        ...options,
+      },
+      {
+        router: {
+          publish: (publication, waiter, token) => this.#publish(publication, waiter, token),
+          join: (receiver) => {
+            receiver.slot = 7;
+            this.receiver = receiver;
+          },
+          leave: () => {
+            this.receiver = null;
+          },
+          subscribe: (_receiver, filter, bits) => this.subscriptions.push({ filter, options: bits }) > 0,
+          unsubscribe: () => this.subscriptions.pop() !== undefined,
+        },
+        authority: { mayPublish: () => this.writable },
+        ledger,
+        clock,
+        wheel,
+        log: new Log({ level: "debug", format: "text", write: (text) => this.logged.push(text.slice(25)) }),
+        counters,
+        limits: { refusalHoldMs: 10_000, maxPacketBytes: 256 * 1024 },
+      },
+      options.write?.qos === 0 ? null : this.queue,
+    );
+    this.line.start();
+    device.open();
+  }
+
+  #publish(publication: Publication, waiter: StoreWaiter, token: number): number {
+    const payload = publication.bytes.toString("utf8", publication.payloadFrom, publication.payloadEnd);
+    const { topic, qos, publisher } = publication;
+    this.published.push({ topic, payload, qos, publisher });
+    if (this.outcome === STORED_LATER) this.waiting.push({ waiter, token });
+    return this.outcome;
+  }
+
+  /** The store answers the publications that wait, oldest first. */
+  settle(count: number, reason = 0): void {
+    for (const { waiter, token } of this.waiting.splice(0, count)) waiter.onStored(token, reason);
+  }
+
+  /** The router has a message of `write.topic`. */
+  deliver(payload: string, qos: number): void {
+    const publication = new Publication();
+    publication.setParts("serial/meter/set", Buffer.from(payload), qos, false);
+    if (qos === 0) this.receiver?.deliver(publication, 0, null);
+    else this.queue.enqueue(messageOf(publication, this.clock.wallMs()), 1, null);
+  }
+
+  advance(ms: number): void {
+    for (let rest = ms; rest > 0; rest -= 50) {
+      this.clock.advance(Math.min(50, rest));
+      this.wheel.tick();
+    }
+  }
+
+  lines(): string[] {
+    return this.published.splice(0).map((publication) => publication.payload);
+  }
+}

@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { ManualClock } from "../../../src/base/clock.ts";
+import { Counters } from "../../../src/base/counters.ts";
+import { Log } from "../../../src/base/log.ts";
+import { TimerWheel } from "../../../src/base/timer-wheel.ts";
+import { type BoundPort, SerialPort } from "../../../src/transport/serial-port.ts";
+
+type Listener = (error: Error | null) => void;
+
+/** A port whose descriptor is a plain file, and whose poller does what the test says. */
+class FakeBound implements BoundPort {
+  readonly fd: number;
+  readonly polled: number[] = [];
+  readonly drains: ((error?: Error) => void)[] = [];
+  closed = false;
+  readonly #listeners = new Map<string, Listener>();
+
+  constructor(file: string) {
+    this.fd = openSync(file, "r+");
+  }
+
+  readonly poller = {
+    on: (event: string, listener: Listener): void => {
+      this.#listeners.set(event, listener);
+    },
+    poll: (events: number): void => {
+      this.polled.push(events);
+    },
+  };
+
+  emit(event: "readable" | "writable", error: Error | null = null): void {
+    this.#listeners.get(event)?.(error);
+  }
+
+  drain(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.drains.push((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  close(): Promise<void> {
+    if (!this.closed) closeSync(this.fd);
+    this.closed = true;
+    return Promise.resolve();
+  }
+}
+
+class Bench {
+  readonly clock = new ManualClock();
+  readonly wheel = new TimerWheel(this.clock, 50);
+  readonly counters = new Counters();
+  readonly logged: string[] = [];
+  readonly heard: string[] = [];
+  readonly bound: FakeBound[] = [];
+  tries = 0;
+  error: string | null = null;
+  readonly file: string;
+  readonly port: SerialPort;
+
+  constructor(t: TestContext, baud = 115_200) {
+    const directory = mkdtempSync(join(tmpdir(), "serial-"));
+    t.after(() => rmSync(directory, { recursive: true }));
+    this.file = join(directory, "port");
+    writeFileSync(this.file, "");
+    const { wheel, counters } = this;
+    const log = new Log({ level: "debug", format: "text", write: (line) => this.logged.push(line.slice(25)) });
+    this.port = new SerialPort({ name: "meter", path: "/dev/x", baud }, { wheel, counters, log, random: () => 0 }, () =>
+      this.#open(),
+    );
+    this.port.handler = {
+      onOpen: () => this.heard.push("open"),
+      onData: (chunk) => this.heard.push(`data ${chunk.toString()}`),
+      onWritten: () => this.heard.push("written"),
+      onAway: () => this.heard.push("away"),
+    };
+  }
+
+  async #open(): Promise<BoundPort> {
+    this.tries++;
+    if (this.error !== null) throw new Error(this.error);
+    const bound = new FakeBound(this.file);
+    this.bound.push(bound);
+    return bound;
+  }
+
+  get last(): FakeBound {
+    return this.bound.at(-1) as FakeBound;
+  }
+
+  advance(ms: number): void {
+    for (let rest = ms; rest > 0; rest -= 50) {
+      this.clock.advance(Math.min(50, rest));
+      this.wheel.tick();
+    }
+  }
+
+  async start(): Promise<void> {
+    this.port.start();
+    await turn();
+  }
+}
+
+test("a port that is not there is tried again for ever, with growing pauses and one line of log", async (t) => {
+  const b = new Bench(t);
+  b.error = "No such file or directory";
+  await b.start();
+  for (let i = 0; i < 200; i++) {
+    b.advance(1000);
+    await turn();
+  }
+  assert.ok(b.tries > 40, `${b.tries}`);
+  assert.equal(b.logged.length, 1);
+  assert.match(b.logged[0]!, /serial-away .*No such file/);
+  b.error = "Permission denied";
+  b.advance(6000);
+  await turn();
+  assert.equal(b.logged.length, 2, "another reason is news");
+  b.error = null;
+  b.advance(6000);
+  await turn();
+  assert.match(b.logged[2]!, /serial-open/);
+  assert.deepEqual(b.heard, ["open"]);
+});
+
+test("reads what is there; an error, a hang-up and the end of the file make it go away and come back", async (t) => {
+  const b = new Bench(t);
+  for (const cause of ["error", "end"]) {
+    writeFileSync(b.file, "hello");
+    if (cause === "error") await b.start();
+    b.last.emit("readable");
+    assert.equal(b.heard.pop(), "data hello");
+    const lost = b.last;
+    lost.emit("readable", cause === "error" ? new Error("bad file descriptor") : null);
+    assert.equal(b.heard.pop(), "away");
+    assert.equal(b.port.isOpen, false);
+    assert.equal(lost.closed, true);
+    b.advance(300);
+    await turn();
+    assert.equal(b.heard.pop(), "open");
+  }
+  assert.equal(b.logged.filter((line) => line.includes("serial-away")).length, 2);
+  assert.equal(b.counters.get("serial.opened"), 3);
+});
+
+test("a paused port polls for nothing and reads nothing; resume goes on", async (t) => {
+  const b = new Bench(t);
+  writeFileSync(b.file, "hello");
+  await b.start();
+  assert.equal(b.last.polled.at(-1), 1);
+  b.port.pause();
+  assert.equal(b.last.polled.at(-1), 0);
+  b.last.emit("readable");
+  assert.deepEqual(b.heard, ["open"]);
+  b.port.resume();
+  b.last.emit("readable");
+  assert.deepEqual(b.heard, ["open", "data hello"]);
+});
+
+test("a write waits for the poller, the time the line needs, and the drain", async (t) => {
+  const b = new Bench(t, 9600);
+  await b.start();
+  b.port.write(Buffer.alloc(960, "x"));
+  assert.equal(b.last.polled.at(-1), 3, "reading goes on");
+  b.last.emit("writable");
+  assert.equal(readFileSync(b.file).length, 960);
+  assert.equal(b.last.polled.at(-1), 1);
+  b.advance(950);
+  assert.equal(b.last.drains.length, 0, "960 bytes at 9600 baud take a second");
+  b.advance(100);
+  assert.equal(b.last.drains.length, 1);
+  b.last.drains[0]?.();
+  await turn();
+  assert.deepEqual(b.heard, ["open", "written"]);
+  b.port.write(Buffer.from("short"));
+  b.last.emit("writable");
+  assert.equal(b.last.drains.length, 2, "a short line is drained at once");
+});
+
+test("a write is not confirmed after the port went away, nor by a failing drain", async (t) => {
+  const b = new Bench(t);
+  await b.start();
+  b.port.write(Buffer.from("x"));
+  b.last.emit("writable");
+  b.last.emit("readable", new Error("gone"));
+  b.bound[0]?.drains[0]?.();
+  await turn();
+  assert.deepEqual(b.heard, ["open", "away"]);
+  b.advance(300);
+  await turn();
+  b.port.write(Buffer.from("y"));
+  b.last.emit("writable");
+  b.last.drains[0]?.(new Error("EIO"));
+  await turn();
+  assert.deepEqual(b.heard, ["open", "away", "open", "away"]);
+});
+
+test("close closes the descriptor, also of a port that is just being opened, and tries no more", async (t) => {
+  const b = new Bench(t);
+  await b.start();
+  await b.port.close();
+  assert.equal(b.last.closed, true);
+  assert.deepEqual(b.heard, ["open", "away"]);
+  const c = new Bench(t);
+  c.port.start();
+  await c.port.close();
+  assert.equal(c.last.closed, true);
+  const d = new Bench(t);
+  d.error = "no";
+  await d.start();
+  await d.port.close();
+  d.advance(60_000);
+  assert.equal(d.tries, 1);
+  assert.equal(d.wheel.armed, 0);
+});
