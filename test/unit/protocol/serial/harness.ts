@@ -62,6 +62,7 @@ export class FakeDevice implements SerialDoor {
 const QUEUE_LIMITS: QueueLimits = {
   messages: 100,
   bytes: 64 * 1024,
+  onlineMessages: 100,
   onlineBytes: 64 * 1024,
   maxAgeMs: Number.POSITIVE_INFINITY,
   whenFull: "drop-newest",
