@@ -80,7 +80,7 @@ function isDiskError(error: unknown): boolean {
 function openOnce(file: string, dataDir: string, parts: OpenParts): Opened {
   const { syncer } = parts;
   rewriteInheritedWal(file, dataDir, syncer);
-  const db = new Database(file);
+  const db = new Database(file, { timeout: 0 });
   let databaseFd = -1;
   let walFd = -1;
   try {

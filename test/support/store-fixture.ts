@@ -1,4 +1,5 @@
 /** A durable store on real files in a directory of its own, and the little it needs around it. */
+import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -31,6 +32,15 @@ export function dataDir(t: TestContext): string {
     fs.rmSync(dir, { recursive: true, force: true });
   });
   return dir;
+}
+
+/** A directory with what a gateway would find that starts after `kill -9` of the one in `dir`. */
+export function crashImage(t: TestContext, dir: string): string {
+  const image = dataDir(t);
+  // Another process copies: closing a descriptor of the database here would drop SQLite's locks on it.
+  const names = fs.readdirSync(dir).filter((name) => name.startsWith("sluice.db"));
+  execFileSync("cp", [...names.map((name) => path.join(dir, name)), image]);
+  return image;
 }
 
 export function storeOptions(dir: string, overrides: Overrides = {}): StoreOptions & { counters: Counters } {
