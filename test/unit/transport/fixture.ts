@@ -43,6 +43,8 @@ export function bench(
   wheel.start();
   t.after(async () => {
     for (const listener of made.listeners) await listener.close();
+    for (const recorder of recorders) recorder.link.destroy();
+    recorders.clear();
     wheel.stop();
   });
   return made;
@@ -51,6 +53,9 @@ export function bench(
 export function portOf(listener: Listener): number {
   return Number(listener.address.slice(listener.address.lastIndexOf(":") + 1));
 }
+
+/** Of the test under way; its links are destroyed with it. */
+const recorders = new Set<Recorder>();
 
 /** The accepting or the dialling end, with everything that happened to it. */
 export class Recorder implements LinkHandler {
@@ -65,6 +70,7 @@ export class Recorder implements LinkHandler {
   constructor(link: Link) {
     this.link = link;
     link.handler = this;
+    recorders.add(this);
   }
 
   onData(chunk: Buffer): void {

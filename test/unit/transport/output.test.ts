@@ -83,7 +83,7 @@ test("what fits in one buffer costs one write, reserved and committed in place",
   const { output, writer, flusher } = made();
   for (const text of ["a", "bc", "def"]) {
     const at = output.reserve(text.length);
-    output.buffer.latin1Write(text, at);
+    output.buffer.write(text, at, "latin1");
     output.commit(at + text.length);
   }
   assert.equal(flusher.buffers.bytesInUse, SMALL_BYTES);
