@@ -62,6 +62,8 @@ export class SessionRegistry implements SessionHost {
   readonly #wheel: TimerWheel;
   readonly #limits: RegistryLimits;
   readonly #sessions = new Map<string, Session>();
+  /** Sessions kept by the store whose client is away: their messages have to be written. */
+  durableAway = 0;
   readonly #takenOver: Counter;
   readonly #expired: Counter;
 
@@ -118,6 +120,7 @@ export class SessionRegistry implements SessionHost {
     if (old?.connected) this.#takeOver(old);
     // A session that was to end with its connection has just ended, if it was taken over.
     const kept = this.#sessions.get(clientId);
+    if (kept?.durable) this.durableAway--;
     if (kept !== undefined && !cleanStart) {
       this.#wheel.cancel(kept.expiryTimer);
       this.#cancelWill(kept);
@@ -161,6 +164,7 @@ export class SessionRegistry implements SessionHost {
       this.#end(session);
       return;
     }
+    if (session.durable) this.durableAway++;
     if (will !== null && will.delaySeconds > 0) this.#wheel.schedule(session.willTimer, will.delaySeconds * 1000);
     else this.#publishWill(session);
     this.#wheel.schedule(session.expiryTimer, session.expirySeconds * 1000);
@@ -194,6 +198,7 @@ export class SessionRegistry implements SessionHost {
       return;
     }
     this.#expired.value++;
+    if (session.durable) this.durableAway--;
     this.#publishWill(session);
     this.#end(session);
   }
@@ -249,6 +254,7 @@ export class SessionRegistry implements SessionHost {
     const session = new Session(this, record.clientId, principal, record.receiver, record.expirySeconds);
     for (const id of record.inboundIds) session.inbound.add(id);
     this.store.register(session.queue);
+    this.durableAway++;
     this.#router.join(session);
     this.#sessions.set(record.clientId, session);
     for (const subscription of record.subscriptions) {
