@@ -23,6 +23,8 @@ export function coapDevice(source: string, gateway: Address, messagesPerSecond: 
       put.on("error", (error: Error) => done(error.message));
       put.end(payload);
     },
-    close: async () => agent.close(),
+    close: async () => {
+      agent.close();
+    },
   };
 }
