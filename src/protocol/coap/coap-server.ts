@@ -9,7 +9,7 @@ import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Line } from "../../config/budget.ts";
 import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } from "../../core/ports.ts";
 import { addressAndPort, isLoopback } from "../../transport/peer-address.ts";
-import { BAD_OPTION, METHOD_NOT_ALLOWED, NOT_FOUND, PROXYING_NOT_SUPPORTED } from "../../wire/coap/codes.ts";
+import { BAD_OPTION, BLOCK1, METHOD_NOT_ALLOWED, NOT_FOUND, PROXYING_NOT_SUPPORTED } from "../../wire/coap/codes.ts";
 import { decodeRequest, REQUEST_OK, RequestView } from "../../wire/coap/request.ts";
 import { CoreResource } from "./core-resource.ts";
 import { CoapEndpoint, REPLIES_MAX } from "./endpoint.ts";
@@ -74,7 +74,7 @@ export class CoapServer implements RequestHandler {
     const view = this.#view;
     const problem = decodeRequest(datagram, view);
     if (problem !== REQUEST_OK) {
-      refuseRequest(reply, problem);
+      refuseRequest(reply, problem, view.refusedOption);
       return;
     }
     const resource = this.#find(view);
@@ -132,11 +132,12 @@ export class CoapServer implements RequestHandler {
 }
 
 /** RFC 7252 section 5.4.1: a NON with a critical option that is not understood is rejected, which for a NON is silence. */
-function refuseRequest(reply: Reply, code: number): void {
+function refuseRequest(reply: Reply, code: number, option: number): void {
   if (code === BAD_OPTION && !reply.confirmable) reply.ignore();
-  else if (code === BAD_OPTION) reply.refuse(code, "a critical option is not supported or not valid");
+  else if (code === BAD_OPTION && option === BLOCK1) reply.refuse(code, "no Block1: send the payload in one datagram");
+  else if (code === BAD_OPTION) reply.refuse(code, `option ${option} is critical and not supported, or not valid`);
   else if (code === PROXYING_NOT_SUPPORTED) reply.refuse(code, "no proxy");
-  else reply.refuse(code, "an option's value is not valid");
+  else reply.refuse(code, option === 0 ? "too many options" : `the value of option ${option} is not valid`);
 }
 
 /** EMQX's and FluxMQ's query keys. */

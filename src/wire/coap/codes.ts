@@ -48,6 +48,7 @@ export const MAX_AGE = 14;
 export const URI_QUERY = 15;
 export const ACCEPT = 17;
 export const BLOCK2 = 23;
+export const BLOCK1 = 27;
 export const SIZE2 = 28;
 export const PROXY_URI = 35;
 export const PROXY_SCHEME = 39;

@@ -11,6 +11,7 @@ import {
   ACCEPT,
   BAD_OPTION,
   BAD_REQUEST,
+  BLOCK1,
   BLOCK2,
   CONTENT_FORMAT,
   ETAG,
@@ -49,6 +50,8 @@ export class RequestView {
   block2Num = 0;
   block2Szx = BLOCK_SZX_MAX;
   payload: Buffer = EMPTY_BYTES;
+  /** Number of the option that made `decodeRequest` answer other than REQUEST_OK; 0 when it was none. */
+  refusedOption = 0;
 }
 
 const EMPTY_BYTES: Buffer = Buffer.alloc(0);
@@ -67,6 +70,7 @@ export function decodeRequest(datagram: Buffer, view: RequestView): number {
   view.hasBlock2 = false;
   view.block2Num = 0;
   view.block2Szx = BLOCK_SZX_MAX;
+  view.refusedOption = 0;
   view.code = datagram[1] as number;
   let packet: ReturnType<typeof parse>;
   try {
@@ -80,7 +84,10 @@ export function decodeRequest(datagram: Buffer, view: RequestView): number {
   for (const option of packet.options) {
     const number = numberOf(option.name);
     const problem = takeOption(view, number, number === previous, option.value);
-    if (problem !== REQUEST_OK) return problem;
+    if (problem !== REQUEST_OK) {
+      view.refusedOption = number;
+      return problem;
+    }
     previous = number;
   }
   return REQUEST_OK;
@@ -155,7 +162,7 @@ const NUMBERS: ReadonlyMap<string | number, number> = new Map([
   ["Q-Block1", 19],
   ["Location-Query", 20],
   ["Block2", BLOCK2],
-  ["Block1", 27],
+  ["Block1", BLOCK1],
   ["Size2", SIZE2],
   ["Q-Block2", 31],
   ["Proxy-Uri", PROXY_URI],
