@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { Agent, type CoapMethod, type IncomingMessage, type OptionValue, request } from "coap";
+import { Agent, type IncomingMessage, type OptionValue, request } from "coap";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector, persistent } from "../support/mqtt-collector.ts";
