@@ -38,7 +38,9 @@ const profiles = `${directory}/profiles`;
 const nodeFlags = ["--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-interval=${SAMPLING_US}`];
 const sluice = await startSluice(directory, { nodeFlags });
 if (sluice === null) throw new Error("the product is not built");
+const loadFromUs = monotonicUs();
 const result = await runLoad(sluice.port, sluice.pid, workload.load, Number(values.seconds) * 1_000, WARM_UP_MS);
+const loadEndUs = monotonicUs();
 await sluice.process?.stop();
 
 // A re-executed start-up leaves a profile too: the one of the gateway is the largest.
@@ -47,10 +49,15 @@ const texts = files.map((file) => ({ file, text: readFileSync(file, "utf8") }));
 const { file, text } = texts.sort((a, b) => b.text.length - a.text.length)[0]!;
 if (values.keep !== undefined) copyFileSync(file, values.keep);
 const cpuUs = ((result.userSeconds + result.systemSeconds) * 1e6) / result.deliveries;
-const rows = selfTimes(text).slice(0, Number(values.top));
+const rows = selfTimes(text, loadFromUs, loadEndUs).slice(0, Number(values.top));
 process.stdout.write(
   `${workload.title}: ${threeDigits(cpuUs)} us of CPU per delivery, profiler included\n\n${table([
     ["function", "% of busy time"],
     ...rows.map(({ name, share }) => [name, (100 * share).toFixed(1)]),
   ])}\n`,
 );
+
+/** The clock that V8 stamps its samples with. */
+function monotonicUs(): number {
+  return Number(process.hrtime.bigint() / 1000n);
+}

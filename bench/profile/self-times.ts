@@ -4,6 +4,8 @@ interface CpuProfile {
     readonly id: number;
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
   }[];
+  /** Microseconds of the monotonic clock. */
+  readonly startTime: number;
   readonly samples: readonly number[];
   readonly timeDeltas: readonly number[];
 }
@@ -15,16 +17,18 @@ export interface SelfTime {
   readonly share: number;
 }
 
-/** Self time by function, the longest first. */
-export function selfTimes(profileText: string): SelfTime[] {
+/** Self time by function between two moments of the monotonic clock, the longest first. */
+export function selfTimes(profileText: string, fromUs: number, endUs: number): SelfTime[] {
   const profile = JSON.parse(profileText) as CpuProfile;
   const names = new Map(profile.nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const times = new Map<string, number>();
   let busy = 0;
+  let at = profile.startTime;
   for (const [i, id] of profile.samples.entries()) {
     const name = names.get(id) ?? "";
-    if (name === "(idle)" || name === "(root)") continue;
     const time = profile.timeDeltas[i] ?? 0;
+    at += time;
+    if (name === "(idle)" || name === "(root)" || at < fromUs || at > endUs) continue;
     times.set(name, (times.get(name) ?? 0) + time);
     busy += time;
   }
