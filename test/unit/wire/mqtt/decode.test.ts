@@ -1,7 +1,19 @@
 /** Every vector: right ones give their fields, wrong ones their code. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { AckView } from "../../../../src/wire/mqtt/ack.ts";
+import { AuthView } from "../../../../src/wire/mqtt/auth.ts";
 import { CONNECT, MQTT_3_1, OK, reasonName } from "../../../../src/wire/mqtt/codes.ts";
+import { ConnackView } from "../../../../src/wire/mqtt/connack.ts";
+import { ConnectView } from "../../../../src/wire/mqtt/connect.ts";
+import { DisconnectView } from "../../../../src/wire/mqtt/disconnect.ts";
+import { FrameHeader } from "../../../../src/wire/mqtt/frame.ts";
+import { PropertiesView } from "../../../../src/wire/mqtt/properties.ts";
+import { PublishView } from "../../../../src/wire/mqtt/publish.ts";
+import { SubackView } from "../../../../src/wire/mqtt/suback.ts";
+import { SubscribeView } from "../../../../src/wire/mqtt/subscribe.ts";
+import { UnsubackView } from "../../../../src/wire/mqtt/unsuback.ts";
+import { UnsubscribeView } from "../../../../src/wire/mqtt/unsubscribe.ts";
 import { bytes, guarded } from "./bytes.ts";
 import { decodeBody, decodePacket, rangesInside, viewOf, views } from "./packets.ts";
 import { VECTORS } from "./vectors.ts";
@@ -71,4 +83,44 @@ describe("the version of a refused CONNECT, in which it is answered", () => {
       assert.equal(views.connect.version, version);
     });
   }
+});
+
+describe("a view", () => {
+  const classes = [
+    AckView,
+    AuthView,
+    ConnackView,
+    ConnectView,
+    DisconnectView,
+    FrameHeader,
+    PublishView,
+    SubackView,
+    SubscribeView,
+    UnsubackView,
+    UnsubscribeView,
+  ];
+  for (const View of classes) {
+    it(`${View.name} begins with absence, and never gets another field`, () => {
+      const fields = Object.entries(new View());
+      for (const [name, value] of fields) {
+        if (value instanceof PropertiesView) assert.deepEqual(value, new PropertiesView());
+        else assert.ok(value === 0 || value === false || (value === -1 && /Expiry/.test(name)), name);
+      }
+      const used = Object.values(views).find((view) => view instanceof View);
+      assert.deepEqual(Object.keys(used ?? {}), Object.keys(new View()));
+    });
+  }
+
+  it("ConnectView forgets everything on reset", () => {
+    const view = new ConnectView();
+    const fields = view as unknown as Record<string, unknown>;
+    for (const [name, value] of Object.entries(fields)) {
+      if (typeof value === "number") fields[name] = 7;
+      if (typeof value === "boolean") fields[name] = true;
+    }
+    view.properties.topicAlias = 7;
+    view.willProperties.topicAlias = 7;
+    view.reset();
+    assert.deepEqual(view, new ConnectView());
+  });
 });

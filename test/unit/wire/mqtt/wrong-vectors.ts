@@ -197,6 +197,7 @@ const SUBSCRIBE_WRONG: WrongVector[] = [
   ["[MQTT311-3.8.3-4] the highest reserved bit", 4, "82 * 0001 s'p' 80", MALFORMED_PACKET],
   ["section 3.8.3.1: QoS 3", 5, "82 * 0001 00 s'p' 03", PROTOCOL_ERROR],
   ["section 3.8.3.1: Retain Handling 3", 5, "82 * 0001 00 s'p' 30", PROTOCOL_ERROR],
+  ["section 3.8.3.1: every option that is not reserved", 5, "82 * 0001 00 s'p' 3f", PROTOCOL_ERROR],
   ["[MQTT5-3.8.3-5] reserved option bit 6", 5, "82 * 0001 00 s'p' 40", MALFORMED_PACKET],
   ["[MQTT5-3.8.3-5] reserved option bit 7", 5, "82 * 0001 00 s'p' 80", MALFORMED_PACKET],
   ["[MQTT5-3.8.3-4] No Local on a shared subscription", 5, "82 * 0001 00 s'$share/g/p' 04", PROTOCOL_ERROR],
