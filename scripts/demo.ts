@@ -54,6 +54,7 @@ async function play({ directory, cloud, gateway }: Stage, fleet: Fleet, balance:
   progressHead();
   const watch = new Watch(balance, new Journal(`${directory}/received.log`), fleet.messagesPerSecond * AWAY_SECONDS);
   closers.add(() => watch.stop());
+  const writtenBefore = writtenBytes(gateway.process.pid); // its database and a reserve for a full disk
   fleet.start();
   await watch.seconds(CONNECTED_SECONDS);
 
@@ -73,7 +74,7 @@ async function play({ directory, cloud, gateway }: Stage, fleet: Fleet, balance:
   await fleet.stop(ANSWERS_TIMEOUT_MS);
   await watch.until(() => balance.missing === 0, DRAIN_TIMEOUT_MS);
   watch.stop();
-  return draw(balance, writtenBytes(gateway.process.pid));
+  return draw(balance, writtenBytes(gateway.process.pid) - writtenBefore);
 }
 
 /** Prints the balance. True when nothing is missing, and every source had something to miss. */

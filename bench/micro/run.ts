@@ -9,34 +9,42 @@ import { table, threeDigits } from "../table.ts";
 import type { MicroCase } from "./case.ts";
 import { publishCases } from "./publish.ts";
 import { routeCases } from "./routes.ts";
+import { storeCases } from "./store.ts";
 
-const CASES: readonly MicroCase[] = [...publishCases, ...routeCases];
+/** Made when their turn comes: a store on disk is only opened for its own case. */
+const CASES: readonly (() => MicroCase | Promise<MicroCase>)[] = [
+  ...publishCases.map((microCase) => () => microCase),
+  ...routeCases.map((microCase) => () => microCase),
+  ...storeCases,
+];
 const SAMPLES = 15;
 const SAMPLE_MS = 40;
 
 const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
-const cases = CASES.filter(({ name }) => name.includes(values.only));
-if (cases.length === 0) {
-  process.stderr.write(`bench micro: no case is called like ${values.only}\n`);
-  process.exit(2);
+const rows: string[][] = [];
+for (const make of CASES) {
+  const microCase = await make();
+  if (microCase.name.includes(values.only)) {
+    const samples = (await measure(microCase)).sort((a, b) => a - b);
+    rows.push([microCase.name, threeDigits(samples[SAMPLES >> 1]!), threeDigits(samples[0]!)]);
+  }
+  await microCase.close?.();
 }
-const rows = cases.map((microCase) => {
-  const samples = measure(microCase).sort((a, b) => a - b);
-  return [microCase.name, threeDigits(samples[SAMPLES >> 1]!), threeDigits(samples[0]!)];
-});
-process.stdout.write(
-  `${describeMachine(thisMachine())}\n\n${table([["ns per operation", "median", "least"], ...rows])}\n`,
-);
+const head = ["ns per operation", "median", "least"];
+process.stdout.write(`${describeMachine(thisMachine())}\n\n${table([head, ...rows])}\n`);
 
 /** Nanoseconds per operation of each sample, after the compiler has had its time. */
-function measure({ run }: MicroCase): number[] {
+async function measure({ run }: MicroCase): Promise<number[]> {
   let times = 100;
-  while (millisecondsOf(run, times) < SAMPLE_MS) times *= 2;
-  return Array.from({ length: SAMPLES }, () => (millisecondsOf(run, times) * 1e6) / times);
+  while ((await millisecondsOf(run, times)) < SAMPLE_MS) times *= 2;
+  const samples: number[] = [];
+  while (samples.length < SAMPLES) samples.push(((await millisecondsOf(run, times)) * 1e6) / times);
+  return samples;
 }
 
-function millisecondsOf(run: (times: number) => void, times: number): number {
+async function millisecondsOf(run: MicroCase["run"], times: number): Promise<number> {
   const start = performance.now();
-  run(times);
+  const waiting = run(times);
+  if (waiting !== undefined) await waiting;
   return performance.now() - start;
 }
