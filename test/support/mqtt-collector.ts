@@ -1,5 +1,6 @@
 // An MQTT.js client that subscribes and keeps what it gets, for tests of the other protocols.
-import { connectAsync, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import { once } from "node:events";
+import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import { eventually } from "./eventually.ts";
 
 export interface Collected {
@@ -22,9 +23,11 @@ export class MqttCollector {
 
   /** Connects with MQTT 5 and subscribes at QoS 1. */
   static async open(port: number, filter: string, options: IClientOptions = {}): Promise<MqttCollector> {
+    // What waits in a session comes at once with the connection, so the listener is there before it.
     const collector = new MqttCollector(
-      await connectAsync({ host: "127.0.0.1", port, protocolVersion: 5, reconnectPeriod: 0, ...options }),
+      connect({ host: "127.0.0.1", port, protocolVersion: 5, reconnectPeriod: 0, ...options }),
     );
+    await once(collector.client, "connect");
     await collector.client.subscribeAsync(filter, { qos: 1 });
     return collector;
   }
