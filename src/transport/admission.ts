@@ -152,7 +152,7 @@ export class Admission {
     this.#sampling = null;
     const nowMs = this.#clock.nowMs();
     this.#lagMs = Math.max(0, nowMs - this.#sampleDueMs);
-    if (this.#lagMs <= LAG_MS_MAX) this.#letIn(nowMs);
+    this.#letIn(nowMs, this.#lagMs <= LAG_MS_MAX ? this.waiting : 1);
     this.#idleSamples = this.waiting > 0 ? 0 : this.#idleSamples + 1;
     if (this.#idleSamples < IDLE_SAMPLES) this.#sampleLater();
     else this.#lagMs = 0;
@@ -167,14 +167,12 @@ export class Admission {
     }
   }
 
-  #letIn(startMs: number): void {
-    while (this.#waiting.length > 0 && this.#clock.nowMs() - startMs < ENTER_MS_MAX) enter(this.#waiting);
-    while (
-      this.#waitingForHandshake.length > 0 &&
-      this.#clock.nowMs() - startMs < ENTER_MS_MAX &&
-      this.#handshakes.take()
-    ) {
-      enter(this.#waitingForHandshake);
+  /** Lets in at most `max`. One at a time goes in even while the loop lags, or a busy gateway would lock all out. */
+  #letIn(startMs: number, max: number): void {
+    for (let entered = 0; entered < max && this.#clock.nowMs() - startMs < ENTER_MS_MAX; entered++) {
+      if (this.#waiting.length > 0) enter(this.#waiting);
+      else if (this.#waitingForHandshake.length > 0 && this.#handshakes.take()) enter(this.#waitingForHandshake);
+      else return;
     }
   }
 

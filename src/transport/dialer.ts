@@ -102,7 +102,7 @@ class Attempt implements Dialing {
   }
 
   async #connect(addresses: LookupAddress[]): Promise<void> {
-    const { host, port, tls, bindAddress } = this.#target;
+    const { host, port, tls, bindAddress, timeoutMs } = this.#target;
     const options: TcpNetConnectOpts = {
       host,
       port,
@@ -110,6 +110,8 @@ class Attempt implements Dialing {
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
       autoSelectFamily: addresses.length > 1,
+      // Node gives up on an address after 250 ms, which many mobile links need for one round trip.
+      autoSelectFamilyAttemptTimeout: Math.ceil(timeoutMs / (2 * addresses.length)),
       lookup: (_name, { all }, callback) => {
         const [first] = addresses;
         if (all || first === undefined) callback(null, addresses);

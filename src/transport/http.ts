@@ -102,6 +102,7 @@ class HttpListener implements Listener {
   /** Requests under way are answered first, for 2 s at most. Upgraded connections stay. */
   async close(): Promise<void> {
     await this.#listener.close();
+    this.#server.removeAllListeners("upgrade");
     this.#server.close();
     this.#server.closeIdleConnections();
     setTimeout(() => this.#server.closeAllConnections(), CLOSE_DEADLINE_MS).unref();

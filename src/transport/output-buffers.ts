@@ -1,31 +1,26 @@
 /**
  * The memory of all outputs together: two pools and an allowance for one-offs. An output starts with a small buffer
- * and moves to a large one when that is full, so a connection that sends little holds little while its peer is slow.
- * One-offs are for messages larger than a large buffer and for when a pool is empty.
+ * and moves to a large one when that is full: a turn that sends a little to everybody needs little, and so does a
+ * connection that sends little to a slow peer. One-offs are for messages larger than a large buffer and for when a
+ * pool is empty.
  */
-
 import type { Counter, Counters } from "../base/counters.ts";
 import { BufferPool } from "../base/pool.ts";
-import type { Line } from "../config/budget.ts";
 
-export const SMALL_BYTES = 4 * 1024;
+export const SMALL_BYTES = 1024;
 export const LARGE_BYTES = 64 * 1024;
 
-const SMALL_MAX = 256;
-const LARGE_MAX = 32;
-const ONE_OFF_BYTES_MAX = 2 * 1024 * 1024;
-
+/** How many there may be of each. */
 export interface OutputMemory {
   readonly smallMax: number;
   readonly largeMax: number;
   readonly oneOffBytesMax: number;
 }
 
-export const OUTPUT_MEMORY: OutputMemory = {
-  smallMax: SMALL_MAX,
-  largeMax: LARGE_MAX,
-  oneOffBytesMax: ONE_OFF_BYTES_MAX,
-};
+/** A small buffer for each connection, and what the few that send much at a time need. */
+export function outputMemory(maxConnections: number): OutputMemory {
+  return { smallMax: maxConnections, largeMax: 32, oneOffBytesMax: 1024 * 1024 };
+}
 
 export class OutputBuffers {
   readonly #small: BufferPool;
@@ -81,15 +76,4 @@ export class OutputBuffers {
 /** One-offs have an odd length, which tells them from pooled buffers. */
 export function isOneOff(buffer: Buffer): boolean {
   return (buffer.length & 1) === 1;
-}
-
-export function budget(memory: OutputMemory, maxPacketBytes: number): Line[] {
-  const oneOffs = memory.oneOffBytesMax + maxPacketBytes;
-  return [
-    {
-      owner: "transport: output buffers",
-      bytes: memory.smallMax * SMALL_BYTES + memory.largeMax * LARGE_BYTES + oneOffs,
-      how: `${memory.smallMax} of 4 KiB, ${memory.largeMax} of 64 KiB, ${oneOffs} bytes for single large messages`,
-    },
-  ];
 }

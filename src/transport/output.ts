@@ -241,6 +241,11 @@ export class Output {
   }
 }
 
+/** Who wants to know of the end of a turn. */
+export interface TurnListener {
+  onTurnEnd(): void;
+}
+
 /** Flushes the outputs written to in a turn of the event loop at its end, and owns their memory. */
 export class Flusher {
   readonly buffers: OutputBuffers;
@@ -251,8 +256,11 @@ export class Flusher {
   readonly #evictions: Counter;
   /** Outputs whose socket holds a buffer. */
   readonly busy = new Set<Output>();
+  /** Number of the present turn; goes up only at the ends of turns that `scheduleEnd` was called in. */
+  turn = 0;
   #dirty: Output[] = [];
   #spare: Output[] = [];
+  #waiting: TurnListener[] = [];
   #scheduled = false;
   #wasteland = NOTHING;
 
@@ -267,10 +275,20 @@ export class Flusher {
 
   mark(output: Output): void {
     this.#dirty.push(output);
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(endTurn, this);
-    }
+    if (!this.#scheduled) this.scheduleEnd();
+  }
+
+  /** Makes the present turn end with `endTurn`. */
+  scheduleEnd(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(endTurn, this);
+  }
+
+  /** Tells `listener` once, at the end of this turn, after all outputs have been flushed. */
+  awaitEnd(listener: TurnListener): void {
+    this.#waiting.push(listener);
+    this.scheduleEnd();
   }
 
   /** Ends the turn. What is written meanwhile goes out in the next. */
@@ -279,8 +297,13 @@ export class Flusher {
     this.#dirty = this.#spare;
     this.#spare = dirty;
     this.#scheduled = false;
+    this.turn++;
     for (let i = 0; i < dirty.length; i++) (dirty[i] as Output).endTurn();
     dirty.length = 0;
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const listener of waiting) listener.onTurnEnd();
   }
 
   /** A buffer of at least `bytes`. When memory is short: flushes all, then gives up the output that holds most. */

@@ -5,8 +5,8 @@
  */
 import type { Socket } from "node:net";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
-import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
-import { Output, type OutputOwner, type Writer } from "./output.ts";
+import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER, READ_BUDGET_BYTES } from "./link.ts";
+import { Output, type OutputOwner, type TurnListener, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";
@@ -23,7 +23,7 @@ const CLOSED = 2;
 
 const NOTHING = Buffer.alloc(0);
 
-export class SocketLink implements Link, Writer, OutputOwner, Expirable {
+export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expirable {
   readonly remoteAddress: string;
   readonly loopback: boolean;
   readonly certificateName: string | null;
@@ -35,6 +35,9 @@ export class SocketLink implements Link, Writer, OutputOwner, Expirable {
   #handler: LinkHandler = NO_HANDLER;
   #state = OPEN;
   #paused = false;
+  /** The turn that `#turnBytes` were read in. */
+  #turn = 0;
+  #turnBytes = 0;
   #error: string | null = null;
   #deadline: Timer | null = null;
   /** TLS never takes bytes at once. */
@@ -148,8 +151,26 @@ export class SocketLink implements Link, Writer, OutputOwner, Expirable {
   }
 
   takeData(chunk: Buffer): void {
-    this.#transport.bytesReceived.value += chunk.length;
-    if (this.#state === OPEN) this.#handler.onData(chunk);
+    const { bytesReceived, flusher } = this.#transport;
+    bytesReceived.value += chunk.length;
+    if (this.#state !== OPEN) return;
+    if (this.#turn !== flusher.turn) {
+      this.#turn = flusher.turn;
+      this.#turnBytes = 0;
+      flusher.scheduleEnd();
+    }
+    const before = this.#turnBytes;
+    this.#turnBytes += chunk.length;
+    this.#handler.onData(chunk);
+    if (this.#turnBytes >= READ_BUDGET_BYTES && before < READ_BUDGET_BYTES) {
+      this.#socket.pause();
+      flusher.awaitEnd(this);
+    }
+  }
+
+  /** The read budget was spent; now there is a new one. */
+  onTurnEnd(): void {
+    if (!this.#paused) this.#socket.resume();
   }
 
   takeEnd(): void {

@@ -59,7 +59,10 @@ export class TlsListener implements Listener {
     this.#server.setSecureContext(readTlsFiles(this.#owner, tls));
   }
 
+  /** Handshakes under way lead nowhere. */
   close(): Promise<void> {
+    this.#server.removeAllListeners("secureConnection");
+    this.#server.on("secureConnection", (socket) => socket.destroy());
     return this.#listener.close();
   }
 }

@@ -5,7 +5,7 @@ import type { Log } from "../base/log.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import { Admission } from "./admission.ts";
 import { Flusher } from "./output.ts";
-import { OUTPUT_MEMORY, type OutputMemory } from "./output-buffers.ts";
+import { type OutputMemory, outputMemory } from "./output-buffers.ts";
 
 /** The part of the configuration's limits that the transport applies. */
 export interface TransportLimits {
@@ -30,7 +30,11 @@ export class Transport {
   readonly admission: Admission;
   readonly bytesReceived: Counter;
 
-  constructor(limits: TransportLimits, parts: TransportParts, memory: OutputMemory = OUTPUT_MEMORY) {
+  constructor(
+    limits: TransportLimits,
+    parts: TransportParts,
+    memory: OutputMemory = outputMemory(limits.maxConnections),
+  ) {
     this.clock = parts.clock;
     this.wheel = parts.wheel;
     this.counters = parts.counters;

@@ -30,7 +30,9 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
   readonly #ws: WebSocket;
   readonly #transport: Transport;
   readonly #deadline = new Timer(this, 0);
-  readonly #onTaken: () => void;
+  readonly #onSent: () => void;
+  /** Chunks whose `#onSent` has not come yet. */
+  #unsent = 0;
   #handler: LinkHandler = NO_HANDLER;
   #state = OPEN;
   #paused = false;
@@ -45,7 +47,10 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
     this.output = new Output(transport.flusher, this, this);
     this.#ws = ws;
     this.#transport = transport;
-    this.#onTaken = () => this.output.onTaken();
+    this.#onSent = () => {
+      this.#unsent--;
+      this.output.onTaken();
+    };
     ws.on("message", (data, isBinary) => this.#takeMessage(data, isBinary));
     ws.on("error", (error) => {
       this.#error ??= describeError(error);
@@ -94,11 +99,14 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
 
   /** ws hands the bytes on as they are and calls back when the socket has taken them. */
   write(bytes: Buffer): void {
-    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.send(bytes, SEND_OPTIONS, this.#onTaken);
+    if (this.#ws.readyState !== this.#ws.OPEN) return;
+    this.#unsent++;
+    this.#ws.send(bytes, SEND_OPTIONS, this.#onSent);
   }
 
+  /** ws counts its answers to pings, too; they are no concern of the output's. */
   get writableLength(): number {
-    return this.#ws.bufferedAmount;
+    return this.#unsent === 0 ? 0 : this.#ws.bufferedAmount;
   }
 
   // ---- OutputOwner, Expirable --------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import { Log } from "../../../src/base/log.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
 import type { Link, LinkHandler } from "../../../src/transport/link.ts";
 import type { Listener } from "../../../src/transport/listener.ts";
-import { OUTPUT_MEMORY, type OutputMemory } from "../../../src/transport/output-buffers.ts";
 import { Transport, type TransportLimits } from "../../../src/transport/transport.ts";
 
 export interface Bench {
@@ -24,12 +23,7 @@ export interface Bench {
   readonly listeners: Listener[];
 }
 
-export function bench(
-  t: TestContext,
-  limits: Partial<TransportLimits> = {},
-  memory: OutputMemory = OUTPUT_MEMORY,
-  clock: Clock = new SystemClock(),
-): Bench {
+export function bench(t: TestContext, limits: Partial<TransportLimits> = {}, clock: Clock = new SystemClock()): Bench {
   const counters = new Counters();
   const wheel = new TimerWheel(clock, 10);
   const logged: string[] = [];
@@ -37,7 +31,6 @@ export function bench(
   const transport = new Transport(
     { maxConnections: 100, handshakesPerSecond: 1000, outputBytes: 1024 * 1024, ...limits },
     { clock, wheel, counters, log },
-    memory,
   );
   const made: Bench = { transport, counters, wheel, logged, listeners: [] };
   wheel.start();

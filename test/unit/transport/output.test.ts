@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { Counters } from "../../../src/base/counters.ts";
 import { type Random, seededRandom } from "../../../src/base/random.ts";
+import { budget } from "../../../src/transport/budget.ts";
 import { Flusher, Output, type OutputOwner, type Writer } from "../../../src/transport/output.ts";
-import { budget, LARGE_BYTES, OUTPUT_MEMORY, SMALL_BYTES } from "../../../src/transport/output-buffers.ts";
+import { LARGE_BYTES, outputMemory, SMALL_BYTES } from "../../../src/transport/output-buffers.ts";
 
 /** Takes bytes at once or keeps them, unread, until it is told: a buffer reused too early would show. */
 class FakeWriter implements Writer, OutputOwner {
@@ -49,7 +50,7 @@ class FakeWriter implements Writer, OutputOwner {
   }
 }
 
-function made(outputBytes = 1024 * 1024, memory = OUTPUT_MEMORY) {
+function made(outputBytes = 1024 * 1024, memory = outputMemory(100)) {
   const counters = new Counters();
   const flusher = new Flusher(outputBytes, memory, counters);
   const writer = new FakeWriter();
@@ -288,7 +289,14 @@ async function shareBuffers(random: Random, seed: number): Promise<void> {
   assert.equal(flusher.busy.size, 0);
 }
 
-test("the memory bill names the pools and the allowance", () => {
-  const [line] = budget(OUTPUT_MEMORY, 256 * 1024);
-  assert.equal(line?.bytes, 256 * SMALL_BYTES + 32 * LARGE_BYTES + 2 * 1024 * 1024 + 256 * 1024);
+test("the memory bill has a line per owner", () => {
+  const lines = budget({ maxConnections: 1024, maxPacketBytes: 256 * 1024 });
+  assert.deepEqual(
+    lines.map(({ owner, bytes }) => [owner, bytes / 1024]),
+    [
+      ["transport: connections", 6 * 1024],
+      ["transport: output", 1024 + 32 * 64],
+      ["transport: large packets on their way out", 1024 + 256],
+    ],
+  );
 });

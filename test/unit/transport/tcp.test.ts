@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { Socket } from "node:net";
 import { test } from "node:test";
+import { READ_BUDGET_BYTES } from "../../../src/transport/link.ts";
 import { listenTcp } from "../../../src/transport/tcp.ts";
 import { type Bench, bench, client, Door, portOf, readToEnd } from "./fixture.ts";
 
@@ -64,7 +65,7 @@ test("a slow reader gets every byte in order, and what it has not taken is in pe
   const { output } = peer.link;
   const [sent, got] = [createHash("sha256"), createHash("sha256")];
   let bytes = 0;
-  for (let i = 0; output.pendingBytes < 3_000_000; i++) {
+  for (let i = 0; output.pendingBytes < 1_500_000; i++) {
     const packet = Buffer.alloc(1 + ((i * 7919) % 30_000), i);
     output.append(packet, 0, packet.length);
     sent.update(packet);
@@ -119,6 +120,23 @@ test("a paused link delivers nothing until it is resumed; both are idempotent", 
   peer.link.resume();
   assert.equal(peer.link.paused, false);
   await peer.until(() => peer.text() === "onetwo");
+});
+
+test("a firehose leaves the others their share of a turn", async (t) => {
+  const made = bench(t);
+  const { listener, door } = await listening(made);
+  const [fast, slow] = [await client(t, listener), await client(t, listener)];
+  const [firehose, other] = [await door.link(0), await door.link(1)];
+  fast.write(Buffer.alloc(READ_BUDGET_BYTES * 8));
+  const perTurn: number[] = [];
+  while (firehose.received < READ_BUDGET_BYTES * 8) {
+    const before = firehose.received;
+    await turn();
+    perTurn.push(firehose.received - before);
+  }
+  assert.ok(Math.max(...perTurn) <= READ_BUDGET_BYTES + 2 * 65_536, `at most ${Math.max(...perTurn)} bytes in a turn`);
+  slow.write("me too");
+  await other.until(() => other.text() === "me too");
 });
 
 test("end sends what is in the output, then FIN, and reads no more", async (t) => {

@@ -137,6 +137,49 @@ test("a slow reader gets every byte in order; end sends the rest and closes with
   assert.equal(counters.get("transport.output_bytes"), 0);
 });
 
+test("answers to pings do not hold up the output", async (t) => {
+  const { listener, door } = await listening(t);
+  const ws = dial(t, listener);
+  await once(ws, "open");
+  ws.pause();
+  const peer = await door.link();
+  const { output } = peer.link;
+  const packet = Buffer.alloc(60_000, 1);
+  let sent = 0;
+  for (; output.pendingBytes < 500_000; sent += packet.length) {
+    output.append(packet, 0, packet.length);
+    output.flush();
+  }
+  const pinged = new Promise((resolve) => ws.once("pong", resolve));
+  ws.ping();
+  ws.send(Buffer.from("behind the ping"));
+  await peer.until(() => peer.received > 0);
+  let received = 0;
+  ws.on("message", (data: Buffer) => {
+    received += data.length;
+  });
+  ws.resume();
+  await pinged;
+  await peer.until(() => output.pendingBytes === 0);
+  output.append(packet, 0, packet.length);
+  while (received < sent + packet.length) await once(ws, "message");
+  assert.equal(received, sent + packet.length);
+});
+
+test("who pings and never reads is closed (by ws, beyond 60 answers that wait)", async (t) => {
+  const { listener, door } = await listening(t);
+  const ws = dial(t, listener);
+  await once(ws, "open");
+  ws.pause();
+  const peer = await door.link();
+  const payload = Buffer.alloc(125);
+  while (peer.closes === 0) {
+    for (let i = 0; i < 1000; i++) ws.ping(payload);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(peer.closed, "connection lost (1006)");
+});
+
 test("a paused link delivers nothing until it is resumed", async (t) => {
   const { listener, door } = await listening(t);
   const ws = dial(t, listener);

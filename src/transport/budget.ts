@@ -1,0 +1,33 @@
+/** What the transport may take at most; `config/budget.ts` adds it to the bill. */
+import type { Line } from "../config/budget.ts";
+import { LARGE_BYTES, outputMemory, SMALL_BYTES } from "./output-buffers.ts";
+
+/** Measured: resident bytes of an idle TCP connection, node's socket included. */
+export const LINK_BYTES = 6 * 1024;
+
+export interface BudgetLimits {
+  readonly maxConnections: number;
+  readonly maxPacketBytes: number;
+}
+
+export function budget(limits: BudgetLimits): Line[] {
+  const { maxConnections, maxPacketBytes } = limits;
+  const { smallMax, largeMax, oneOffBytesMax } = outputMemory(maxConnections);
+  return [
+    {
+      owner: "transport: connections",
+      bytes: maxConnections * LINK_BYTES,
+      how: `${maxConnections} of ${LINK_BYTES} bytes`,
+    },
+    {
+      owner: "transport: output",
+      bytes: smallMax * SMALL_BYTES + largeMax * LARGE_BYTES,
+      how: `${smallMax} buffers of ${SMALL_BYTES} bytes, ${largeMax} of ${LARGE_BYTES}`,
+    },
+    {
+      owner: "transport: large packets on their way out",
+      bytes: oneOffBytesMax + maxPacketBytes,
+      how: `${oneOffBytesMax} bytes and one packet more`,
+    },
+  ];
+}
