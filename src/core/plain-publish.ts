@@ -2,7 +2,7 @@
  * Publishing and reading for conversations that carry no MQTT frame (CoAP, HTTP, serial): what a topic, the options
  * of a publish and a media type become on the way to the router, and back.
  */
-import { crc32 } from "node:zlib";
+import { hash } from "node:crypto";
 import { PUBLISH } from "../wire/mqtt/codes.ts";
 import { decodeProperties, PropertiesView, PropertiesWriter } from "../wire/mqtt/properties.ts";
 import { CONTENT_TYPE, MESSAGE_EXPIRY_INTERVAL } from "../wire/mqtt/property-table.ts";
@@ -17,6 +17,7 @@ export interface TopicLimits {
 
 /** Largest Message Expiry Interval: four bytes. */
 const EXPIRY_SECONDS_MAX = 0xffff_ffff;
+const ENTITY_TAG_BYTES = 8;
 /** Room for both properties; a longer media type is not carried. */
 const PROPERTIES_BYTES = 300;
 
@@ -90,9 +91,9 @@ export function mediaTypeOf(message: Message): string | null {
   return bytes.toString("utf8", view.contentTypeAt, view.contentTypeAt + view.contentTypeLength);
 }
 
-/** A number that changes when payload or properties do. */
-export function entityTagOf(message: Message): number {
-  return crc32(message.bytes.subarray(message.topicEnd));
+/** Bytes that change when payload or properties do: as many as a CoAP ETag may have. */
+export function entityTagOf(message: Message): Buffer {
+  return hash("sha1", message.bytes.subarray(message.topicEnd), "buffer").subarray(0, ENTITY_TAG_BYTES);
 }
 
 /** Seconds until the message expires, at least 0; Infinity when it never does. */

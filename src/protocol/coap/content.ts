@@ -17,12 +17,11 @@ import type { Reply } from "./reply.ts";
 
 /** What a client may assume when Max-Age is absent (RFC 7252 section 5.10.5). */
 const DEFAULT_MAX_AGE_SECONDS = 60;
-const ETAG_BYTES = 4;
 
 export interface Representation {
   /** NO_FORMAT when its publisher did not say. */
   readonly format: number;
-  readonly entityTag: number;
+  readonly entityTag: Buffer;
   /** Infinity when it does not run out. */
   readonly maxAgeSeconds: number;
   readonly payload: Buffer;
@@ -39,8 +38,7 @@ export function respondContent(reply: Reply, request: RequestView, content: Repr
     reply.refuse(NOT_ACCEPTABLE, `the value's Content-Format is ${format}`);
     return;
   }
-  const etag = Buffer.allocUnsafe(ETAG_BYTES);
-  etag.writeUInt32BE(content.entityTag);
+  const etag = content.entityTag;
   const options: CoapOption[] = [{ name: ETAG, value: etag }];
   if (content.maxAgeSeconds < DEFAULT_MAX_AGE_SECONDS) options.push(uintOption(MAX_AGE, content.maxAgeSeconds));
   if (request.etags.some((known) => etag.equals(known))) {

@@ -13,6 +13,9 @@ const LINKS = Buffer.from(
     "</health>;ct=0",
 );
 
+/** The list is the program's: another one comes with another version of it. */
+const LINKS_TAG = Buffer.from([1]);
+
 export class CoreResource implements Resource {
   readonly methods = methods(GET);
   readonly guarded = false;
@@ -20,7 +23,7 @@ export class CoreResource implements Resource {
   handle(request: RequestView, reply: Reply, _principal: Principal): void {
     respondContent(reply, request, {
       format: LINK_FORMAT,
-      entityTag: 1,
+      entityTag: LINKS_TAG,
       maxAgeSeconds: Number.POSITIVE_INFINITY,
       payload: LINKS,
     });

@@ -67,7 +67,7 @@ export class ReadTopic implements Action {
       refuse(response, 404, "no-retained-value", "nothing is retained for this topic");
       return;
     }
-    const etag = `"${entityTagOf(message).toString(16).padStart(8, "0")}"`;
+    const etag = `"${entityTagOf(message).toString("hex")}"`;
     const headers = { etag, ...VALUE_HEADERS };
     if (request.headers["if-none-match"]?.split(/\s*,\s*/).includes(etag)) {
       answerNothing(response, 304, headers);
