@@ -13,6 +13,7 @@
  * The same port may serve many listeners' worth of peers; all state is in two bounded tables, the exchanges and the
  * replies. When the pool of replies is empty, a request is refused with 5.03 at once.
  */
+import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Random } from "../../base/random.ts";
@@ -91,6 +92,7 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
     repliesMax: number = REPLIES_MAX,
   ) {
     const { clock, wheel, random, counters } = parts;
+    assert(repliesMax < exchangeLimits.exchangesMax, "an exchange that is not under way can always give way");
     this.#port = port;
     this.#handler = handler;
     this.#parts = parts;
