@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { eventually } from "../../support/eventually.ts";
+import { dataDir, FakeReceiver, openTestStore } from "../../support/store-fixture.ts";
+import { StoreProcess, shimLibrary } from "../../support/store-process.ts";
+
+const shim = shimLibrary();
+const skip = shim === null ? "no C compiler" : false;
+
+async function numbersIn(dir: string): Promise<number[]> {
+  const { store } = await openTestStore(dir);
+  const numbers = new FakeReceiver(store, "uplink", "cloud").recover().map((text) => Number.parseInt(text, 10));
+  await store.close();
+  return numbers;
+}
+
+test("with syncs of 200 ms the event loop stays responsive, and no sync is on the main thread", { skip }, async (t) => {
+  const dir = dataDir(t);
+  const writer = new StoreProcess(dir, { keep: 50, window: 400, checkpointFrames: 64 }, shim);
+  await writer.until("ready");
+  const before = writer.syncs().length;
+  writer.disk("slow_us=200000");
+  const acknowledged = writer.acknowledged.length;
+  const stalls = writer.stallsMs.length;
+  await eventually("a few seconds of a slow disk", () => writer.stallsMs.length >= stalls + 16, 30_000);
+  const during = writer.syncs().slice(before);
+  writer.disk("");
+  assert.ok(writer.acknowledged.length > acknowledged + 400, "it goes on, two groups at a time");
+  assert.ok(during.includes("pool sluice.db"), "at least one checkpoint was in it");
+  assert.deepEqual(
+    during.filter((line) => line.startsWith("main")),
+    [],
+  );
+  const worst = Math.max(...writer.stallsMs.slice(stalls + 1));
+  assert.ok(worst < 60, `stalled ${worst} ms`);
+  assert.equal(await writer.ends("SIGTERM"), 0, writer.stderr);
+});
+
+for (const trouble of ["eio_sync=1", "eio_write=1"]) {
+  test(`an I/O error (${trouble}) ends durable service: nothing is acknowledged after it, the rest is refused with 0x83`, {
+    skip,
+  }, async (t) => {
+    const dir = dataDir(t);
+    const writer = new StoreProcess(dir, { keep: 2000, everyMs: 1 }, shim);
+    await eventually("acknowledgements", () => writer.acknowledged.length > 50);
+    writer.disk(trouble);
+    await writer.until("failed");
+    const acknowledged = writer.acknowledged.length;
+    const refused = writer.refused.length;
+    writer.disk("");
+    await eventually("refusals", () => writer.refused.length > refused + 20);
+    assert.equal(writer.acknowledged.length, acknowledged, "not even when the disk works again");
+    assert.deepEqual(new Set(writer.refused.map(([, reason]) => reason)), new Set([0x83]));
+    assert.equal(await writer.ends("SIGTERM"), 0, "close ends, and closes nothing");
+    const numbers = await numbersIn(dir);
+    assert.deepEqual(
+      writer.acknowledged.filter((n) => !numbers.includes(n)),
+      [],
+    );
+  });
+}
+
+test("a full disk: negative answers, acknowledgements of receivers are still stored, service returns with the space", {
+  skip,
+}, async (t) => {
+  const dir = dataDir(t);
+  const writer = new StoreProcess(dir, { keep: 100, everyMs: 1, reserveBytes: 512 * 1024, bytes: 2000 }, shim);
+  await eventually("acknowledgements", () => writer.acknowledged.length > 300);
+  await eventually("the reserve", () => fs.existsSync(path.join(dir, "sluice.reserve")));
+  writer.disk("full=1");
+  await writer.until("full");
+  await eventually("refusals", () => writer.refused.length > 50);
+  assert.deepEqual(new Set(writer.refused.map(([, reason]) => reason)), new Set([0x97]));
+  assert.ok(!fs.existsSync(path.join(dir, "sluice.reserve")), "given up for what must be written");
+  writer.disk("");
+  await writer.until("healthy");
+  const acknowledged = writer.acknowledged.length;
+  await eventually("service", () => writer.acknowledged.length > acknowledged + 100);
+  assert.ok(fs.existsSync(path.join(dir, "sluice.reserve")));
+  assert.equal(await writer.ends("SIGTERM"), 0, writer.stderr);
+  const numbers = await numbersIn(dir);
+  assert.deepEqual(
+    writer.acknowledged.slice(-100).filter((n) => !numbers.includes(n)),
+    [],
+  );
+  const refused = new Set(writer.refused.map(([n]) => n));
+  assert.deepEqual(
+    numbers.filter((n) => refused.has(n)),
+    [],
+    "what was refused is not in the log",
+  );
+});
