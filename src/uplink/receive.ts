@@ -1,0 +1,367 @@
+/**
+ * The way in: what the receive rules bring from the server, published here as if a local client had done it. Its
+ * acknowledgement leaves when the store has it.
+ *
+ *     PUBLISH ──> rules ──> router ──stored──> PUBACK / PUBREC
+ *                             └─refused──> held, in order, tried again; the acknowledgement is withheld meanwhile
+ *
+ * A refusal is never told to the server: it would throw the message away. Our Receive Maximum bounds what it sends
+ * before the first is acknowledged, HELD_BYTES_MAX what we keep of it; beyond that we disconnect, and the server keeps
+ * the rest. Packet ids of QoS 2 are stored with the message and forgotten with the release, so that a message whose
+ * PUBREC was lost is known again after a restart.
+ */
+import type { Counter, Counters } from "../base/counters.ts";
+import { IdSet } from "../base/id-set.ts";
+import { RingBuffer } from "../base/ring-buffer.ts";
+import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
+import type { ReceiveRule } from "../config/uplink-rules.ts";
+import type { Message } from "../core/message.ts";
+import type { QueueHost } from "../core/outlet.ts";
+import type { Store, StoreWaiter } from "../core/ports.ts";
+import { Publication } from "../core/publication.ts";
+import { NO_SUBSCRIBERS, NO_WAITER, ROUTED, type Router, STORED_LATER } from "../core/router.ts";
+import {
+  IMPLEMENTATION_SPECIFIC_ERROR,
+  OK,
+  PACKET_IDENTIFIER_NOT_FOUND,
+  QUOTA_EXCEEDED,
+  SUCCESS,
+} from "../wire/mqtt/codes.ts";
+import { copyForwardable, type PublishView } from "../wire/mqtt/publish.ts";
+import type { SubscriptionRequest } from "../wire/mqtt/subscribe.ts";
+import type { MqttClient } from "./client.ts";
+import { OWED_MAX, type Owed } from "./owed.ts";
+import { qosOf, type Target, TopicMap } from "./topic-map.ts";
+
+export interface ReceiveParts {
+  readonly router: Router;
+  readonly host: QueueHost;
+  readonly wheel: TimerWheel;
+  readonly counters: Counters;
+}
+
+export interface ReceiveOptions {
+  readonly name: string;
+  readonly node: string;
+  readonly receive: readonly ReceiveRule[];
+  /** The uplink's receiver in the store: the packet ids belong to it. */
+  readonly receiverId: number;
+  /** Of the uplink in the router: what comes in here does not go out there again. */
+  readonly slot: number;
+}
+
+/** Bytes of refused messages kept to be tried again; one more message may go beyond it. */
+export const HELD_BYTES_MAX = 256 * 1024;
+/** Between two tries. */
+export const HELD_RETRY_MS = 500;
+
+/** One message of QoS 1 or 2 between its arrival and its acknowledgement. */
+class Arrival implements StoreWaiter {
+  readonly receive: Receive;
+  readonly epoch: number;
+  readonly owed: Owed;
+  readonly qos: number;
+  readonly targets: readonly Target[];
+  /** Targets from here on were not published to yet. */
+  next = 0;
+  /** Answers of the store that are still to come. */
+  waiting = 0;
+  /** Nothing is left to be entered. */
+  entered = false;
+  /** While held: its own copy of the message. */
+  held: Held | null = null;
+
+  constructor(receive: Receive, epoch: number, owed: Owed, qos: number, targets: readonly Target[]) {
+    this.receive = receive;
+    this.epoch = epoch;
+    this.owed = owed;
+    this.qos = qos;
+    this.targets = targets;
+  }
+
+  onStored(_token: number, reason: number): void {
+    this.receive.onArrivalStored(this, reason);
+  }
+}
+
+/** What the router is given, but for the topic: properties and payload one behind the other. */
+interface Held {
+  readonly bytes: Buffer;
+  readonly propertiesLength: number;
+  readonly qos: number;
+  readonly retain: boolean;
+  readonly expirySeconds: number;
+}
+
+export class Receive implements StoreWaiter, Expirable {
+  readonly requests: readonly SubscriptionRequest[];
+  readonly received: Counter;
+  /** Messages that no rule wanted: of subscriptions that an earlier configuration made. */
+  readonly unmatched: Counter;
+  readonly #options: ReceiveOptions;
+  readonly #client: MqttClient;
+  readonly #parts: ReceiveParts;
+  readonly #store: Store;
+  readonly #map: TopicMap;
+  /** Packet ids of QoS 2 received and not released. */
+  readonly #ids = new IdSet();
+  readonly #held = new RingBuffer<Arrival>(OWED_MAX);
+  #heldBytes = 0;
+  /** Counts connections. */
+  #epoch = 0;
+  readonly #retryTimer = new Timer(this, 0);
+  readonly #publication = new Publication();
+  /** The message the router kept of the last publication. */
+  #kept: Message | null = null;
+
+  constructor(options: ReceiveOptions, client: MqttClient, parts: ReceiveParts) {
+    this.#options = options;
+    this.#client = client;
+    this.#parts = parts;
+    this.#store = parts.host.store;
+    this.#map = new TopicMap(options.receive, options.node);
+    this.requests = requestsOf(options.receive);
+    this.received = parts.counters.counter(`uplink.${options.name}.received`);
+    this.unmatched = parts.counters.counter(`uplink.${options.name}.unmatched`);
+    for (const id of parts.host.store.loadInbound(options.receiverId)) this.#ids.add(id);
+  }
+
+  /** Messages refused and waiting to be tried again. */
+  get held(): number {
+    return this.#held.length;
+  }
+
+  // ---- the connection comes and goes -------------------------------------------------------------------------
+
+  /** @param resumed false: the server has forgotten what it sent us, and uses its packet ids anew */
+  begin(resumed: boolean): void {
+    if (resumed) return;
+    for (const id of this.#ids) this.#store.deleteInbound(this.#options.receiverId, id);
+    this.#ids.clear();
+  }
+
+  /** What was not acknowledged comes again, or never was ours. */
+  end(): void {
+    this.#epoch++;
+    this.#held.clear();
+    this.#heldBytes = 0;
+    this.#parts.wheel.cancel(this.#retryTimer);
+  }
+
+  // ---- messages ----------------------------------------------------------------------------------------------
+
+  /** @param owed null at QoS 0 */
+  onPublish(bytes: Buffer, view: PublishView, owed: Owed | null): void {
+    this.received.value++;
+    const targets = this.#map.targets(bytes, view.topicAt, view.topicAt + view.topicLength);
+    if (targets.length === 0) this.unmatched.value++;
+    if (owed === null) {
+      for (const target of targets) {
+        this.#fill(target, bytes, view, 0);
+        this.#parts.router.publish(this.#publication, NO_WAITER, 0);
+      }
+      return;
+    }
+    const arrival = new Arrival(this, this.#epoch, owed, view.qos, targets);
+    if (view.qos === 2 && this.#ids.has(owed.packetId)) {
+      // [MQTT5-4.3.3-10] we have it: acknowledged again, once that is certain, and not published.
+      arrival.entered = true;
+      this.#await(arrival);
+    } else if (this.#held.length > 0 || !this.#offer(arrival, bytes, view)) {
+      this.#hold(arrival, bytes, view);
+    }
+  }
+
+  /** Publishes to the targets from `arrival.next` on. @returns false when one was refused */
+  #offer(arrival: Arrival, bytes: Buffer, view: PublishView): boolean {
+    for (; arrival.next < arrival.targets.length; arrival.next++) {
+      this.#fill(arrival.targets[arrival.next] as Target, bytes, view, arrival.qos);
+      if (!this.#publish(arrival)) return false;
+    }
+    this.#onEntered(arrival);
+    return true;
+  }
+
+  /** Publishes what was filled in. @returns false when it was refused */
+  #publish(arrival: Arrival): boolean {
+    arrival.waiting++; // before, as the store may answer from within
+    const result = this.#parts.router.publish(this.#publication, arrival, 0);
+    this.#kept = result === STORED_LATER ? this.#publication.kept : null;
+    if (result === STORED_LATER) return true;
+    arrival.waiting--;
+    return result === ROUTED || result === NO_SUBSCRIBERS;
+  }
+
+  #onEntered(arrival: Arrival): void {
+    arrival.entered = true;
+    if (arrival.qos === 2) {
+      // In the same group as the message: after a crash the store has both or none.
+      const { packetId } = arrival.owed;
+      this.#ids.add(packetId);
+      this.#store.putInbound(this.#options.receiverId, packetId, arrival.targets.length === 0 ? null : this.#kept);
+      this.#await(arrival);
+    } else if (arrival.waiting === 0) {
+      this.#client.acknowledge(arrival.owed);
+    }
+  }
+
+  /** The acknowledgement waits until all that was entered so far is stored. */
+  #await(arrival: Arrival): void {
+    arrival.waiting++;
+    this.#store.barrier(arrival, 0);
+  }
+
+  /** The store's word on something that `arrival` waits for. */
+  onArrivalStored(arrival: Arrival, reason: number): void {
+    arrival.waiting--;
+    if (reason === OK) {
+      if (arrival.entered && arrival.waiting === 0) this.#client.acknowledge(arrival.owed);
+      return;
+    }
+    // Taken, and then the disk refused: the server is to send it again.
+    if (arrival.qos === 2 && this.#ids.delete(arrival.owed.packetId)) {
+      this.#store.deleteInbound(this.#options.receiverId, arrival.owed.packetId);
+    }
+    if (arrival.epoch === this.#epoch) {
+      this.#client.fail(IMPLEMENTATION_SPECIFIC_ERROR, "a message from the server could not be stored");
+    }
+  }
+
+  /** The server gives up the id of a QoS 2 message: PUBCOMP once that is stored. */
+  onPubrel(packetId: number): void {
+    if (!this.#ids.delete(packetId)) {
+      this.#client.sendPubcomp(packetId, PACKET_IDENTIFIER_NOT_FOUND);
+      return;
+    }
+    this.#store.deleteInbound(this.#options.receiverId, packetId);
+    this.#store.barrier(this, this.#epoch * 65_536 + packetId);
+  }
+
+  /** The store's word on a release. After a failure PUBCOMP stays away: the server asks again on the next connection. */
+  onStored(token: number, reason: number): void {
+    if (reason !== OK || Math.floor(token / 65_536) !== this.#epoch) return;
+    this.#client.sendPubcomp(token % 65_536, SUCCESS);
+  }
+
+  // ---- refused messages --------------------------------------------------------------------------------------
+
+  #hold(arrival: Arrival, bytes: Buffer, view: PublishView): void {
+    const { propertiesAt, propertiesLength, payloadAt, payloadLength } = view;
+    const copy = Buffer.allocUnsafeSlow(propertiesLength + payloadLength);
+    const kept = copyForwardable(bytes, propertiesAt, propertiesLength, copy, 0);
+    bytes.copy(copy, kept, payloadAt, payloadAt + payloadLength);
+    arrival.held = {
+      bytes: copy.subarray(0, kept + payloadLength),
+      propertiesLength: kept,
+      qos: view.qos,
+      retain: view.retain,
+      expirySeconds: view.messageExpirySeconds,
+    };
+    if (this.#heldBytes < HELD_BYTES_MAX && this.#held.push(arrival)) {
+      this.#heldBytes += copy.length;
+      if (!this.#retryTimer.armed) this.#parts.wheel.schedule(this.#retryTimer, HELD_RETRY_MS);
+    } else {
+      this.#client.fail(QUOTA_EXCEEDED, "messages from the server cannot be stored at present");
+    }
+  }
+
+  onTimer(): void {
+    for (let arrival = this.#held.peek(); arrival !== undefined; arrival = this.#held.peek()) {
+      const held = arrival.held as Held;
+      for (; arrival.next < arrival.targets.length; arrival.next++) {
+        this.#fillHeld(arrival.targets[arrival.next] as Target, held);
+        if (!this.#publish(arrival)) {
+          this.#parts.wheel.schedule(this.#retryTimer, HELD_RETRY_MS);
+          return;
+        }
+      }
+      this.#held.shift();
+      this.#heldBytes -= held.bytes.length;
+      arrival.held = null;
+      this.#onEntered(arrival);
+    }
+  }
+
+  // ---- publications ------------------------------------------------------------------------------------------
+
+  #fill(target: Target, bytes: Buffer, view: PublishView, qos: number): void {
+    const { topic } = target;
+    const { propertiesAt, propertiesLength, payloadAt, payloadLength } = view;
+    const scratch = scratchOf(topic.length + propertiesLength + payloadLength);
+    topic.copy(scratch, 0);
+    const kept = copyForwardable(bytes, propertiesAt, propertiesLength, scratch, topic.length);
+    bytes.copy(scratch, topic.length + kept, payloadAt, payloadAt + payloadLength);
+    const expirySeconds = view.messageExpirySeconds;
+    this.#set(
+      scratch,
+      topic.length,
+      kept,
+      payloadLength,
+      Math.min(qos, qosOf(target, qos)),
+      view.retain,
+      expirySeconds,
+    );
+  }
+
+  #fillHeld(target: Target, held: Held): void {
+    const { topic } = target;
+    const { bytes, propertiesLength, qos, retain, expirySeconds } = held;
+    const scratch = scratchOf(topic.length + bytes.length);
+    topic.copy(scratch, 0);
+    bytes.copy(scratch, topic.length);
+    const payloadLength = bytes.length - propertiesLength;
+    const sentQos = Math.min(qos, qosOf(target, qos));
+    this.#set(scratch, topic.length, propertiesLength, payloadLength, sentQos, retain, expirySeconds);
+  }
+
+  /** Topic, properties and payload lie in `bytes` from 0 on. */
+  #set(
+    bytes: Buffer,
+    topicLength: number,
+    propertiesLength: number,
+    payloadLength: number,
+    qos: number,
+    retain: boolean,
+    expirySeconds: number,
+  ): void {
+    const p = this.#publication;
+    p.bytes = bytes;
+    p.topicFrom = 0;
+    p.topicEnd = topicLength;
+    p.propertiesFrom = topicLength;
+    p.propertiesEnd = topicLength + propertiesLength;
+    p.payloadFrom = p.propertiesEnd;
+    p.payloadEnd = p.payloadFrom + payloadLength;
+    p.qos = qos;
+    p.retain = retain;
+    p.expirySeconds = expirySeconds;
+    p.publisher = this.#options.slot;
+    p.frameVersion = 0;
+  }
+}
+
+/** One message under its local topic; whoever keeps it copies it. As large as the largest that came, for all uplinks. */
+let scratch = Buffer.allocUnsafeSlow(4096);
+
+function scratchOf(bytes: number): Buffer {
+  if (scratch.length < bytes) scratch = Buffer.allocUnsafeSlow(bytes);
+  return scratch;
+}
+
+/** One subscription per filter, with the highest QoS of its rules. */
+function requestsOf(rules: readonly ReceiveRule[]): SubscriptionRequest[] {
+  const requests = new Map<string, SubscriptionRequest>();
+  for (const { match, qos } of rules) {
+    const noLocal = !match.startsWith("$share/"); // [MQTT5-3.8.3-4]
+    const before = requests.get(match)?.qos ?? 0;
+    // Retained values come with a new subscription, not with each reconnect.
+    requests.set(match, {
+      filter: match,
+      qos: Math.max(qos, before),
+      noLocal,
+      retainAsPublished: true,
+      retainHandling: 1,
+    });
+  }
+  return [...requests.values()];
+}
