@@ -83,6 +83,11 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     return this.#inflight.outstanding;
   }
 
+  /** A packet id that no message has or will have soon: for SUBSCRIBE. */
+  get sparePacketId(): number {
+    return Inflight.packetIdOf(this.#inflight.head + 32_768);
+  }
+
   /** Whether the receiver is so far behind that its publishers should slow down. */
   get congested(): boolean {
     return this.#outlet !== null && this.bytes > this.limits.onlineBytes / 2;
@@ -214,7 +219,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       if (entry === undefined) {
         if (!this.#behind || !this.#outlet.writable()) break;
         if (slices-- === 0) {
-          this.#scheduleAgain();
+          if (!this.#scheduled) this.#host.schedule(this);
+          this.#scheduled = true;
           break;
         }
         this.#readSlice();
@@ -230,12 +236,6 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   runScheduled(): void {
     this.#scheduled = false;
     this.pump();
-  }
-
-  #scheduleAgain(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#host.schedule(this);
   }
 
   #readSlice(): void {
@@ -302,9 +302,10 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     }
   }
 
-  /** PUBACK. @returns false when the id is not in flight */
-  onPuback(packetId: number): boolean {
+  /** PUBACK. @param reasonCode 0x80 and above: the peer refused it  @returns false when the id is not in flight */
+  onPuback(packetId: number, reasonCode = 0): boolean {
     if (!this.#inflight.finish(packetId)) return false;
+    if (reasonCode >= 0x80) this.#drop(this.#inflight.answeredMessage, "refused", 1);
     this.#answered();
     this.pump();
     return true;
@@ -316,7 +317,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
    * @returns false when the id is not in flight
    */
   onPubrec(packetId: number, reasonCode: number): boolean {
-    if (reasonCode >= 0x80) return this.onPuback(packetId);
+    if (reasonCode >= 0x80) return this.onPuback(packetId, reasonCode);
     if (!this.#inflight.received(packetId)) return false;
     if (this.#inflight.answeredSize > 0) this.#answered();
     this.#releaseWhenStored(packetId);

@@ -13,6 +13,8 @@ export type DropCause =
   | "disk-full"
   | "output-full"
   | "session-ended"
+  | "offline"
+  | "refused"
   | "invalid";
 
 export interface Drop {
@@ -31,6 +33,7 @@ export const LEDGER_ENTRIES_MAX = 64;
 export class Ledger {
   readonly #counters: Counters;
   readonly #byCause = new Map<DropCause, Counter>();
+  readonly #watched = new Map<string, Map<DropCause, number>>();
   readonly #entries: Drop[] = [];
 
   constructor(counters: Counters) {
@@ -45,6 +48,8 @@ export class Ledger {
       this.#byCause.set(cause, counter);
     }
     counter.value += count;
+    const watched = this.#watched.get(receiver);
+    if (watched !== undefined) watched.set(cause, (watched.get(cause) ?? 0) + count);
     const last = this.#entries.at(-1);
     if (last !== undefined && last.receiver === receiver && last.cause === cause) {
       last.count += count;
@@ -52,6 +57,13 @@ export class Ledger {
     }
     if (this.#entries.length === LEDGER_ENTRIES_MAX) this.#entries.shift();
     this.#entries.push({ wallMs, receiver, topic: topic(), cause, count });
+  }
+
+  /** Drops of one receiver by cause, counted from now on; for the few that the configuration names. */
+  watch(receiver: string): ReadonlyMap<DropCause, number> {
+    const counts = this.#watched.get(receiver) ?? new Map<DropCause, number>();
+    this.#watched.set(receiver, counts);
+    return counts;
   }
 
   /** Oldest first. */
