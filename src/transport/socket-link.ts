@@ -5,8 +5,9 @@
  */
 import type { Socket } from "node:net";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
+import type { TurnListener } from "./flusher.ts";
 import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER, READ_BUDGET_BYTES } from "./link.ts";
-import { Output, type OutputOwner, type TurnListener, type Writer } from "./output.ts";
+import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";

@@ -4,7 +4,7 @@ import type { Counter, Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import { Admission } from "./admission.ts";
-import { Flusher } from "./output.ts";
+import { Flusher } from "./flusher.ts";
 import { type OutputMemory, outputMemory } from "./output-buffers.ts";
 
 /** The part of the configuration's limits that the transport applies. */

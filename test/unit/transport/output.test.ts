@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { Counters } from "../../../src/base/counters.ts";
 import { type Random, seededRandom } from "../../../src/base/random.ts";
 import { budget } from "../../../src/transport/budget.ts";
-import { Flusher, Output, type OutputOwner, type Writer } from "../../../src/transport/output.ts";
+import { Flusher } from "../../../src/transport/flusher.ts";
+import { Output, type OutputOwner, type Writer } from "../../../src/transport/output.ts";
 import { LARGE_BYTES, outputMemory, SMALL_BYTES } from "../../../src/transport/output-buffers.ts";
 
 /** Takes bytes at once or keeps them, unread, until it is told: a buffer reused too early would show. */

@@ -8,8 +8,9 @@ import { Counters } from "../../../src/base/counters.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
 import type { Dial, DialTarget } from "../../../src/transport/dialer.ts";
 import { type Link, type LinkHandler, NO_HANDLER } from "../../../src/transport/link.ts";
-import { Flusher, Output, type OutputOwner, type Writer } from "../../../src/transport/output.ts";
-import { OUTPUT_MEMORY } from "../../../src/transport/output-buffers.ts";
+import { Flusher } from "../../../src/transport/flusher.ts";
+import { Output, type OutputOwner, type Writer } from "../../../src/transport/output.ts";
+import { outputMemory } from "../../../src/transport/output-buffers.ts";
 import { AckView, decodeAck, writeAck } from "../../../src/wire/mqtt/ack.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { writeConnack } from "../../../src/wire/mqtt/connack.ts";
@@ -60,7 +61,7 @@ export interface Connect {
 export class FakeServer {
   readonly clock = new ManualClock();
   readonly wheel = new TimerWheel(this.clock, 50);
-  readonly flusher = new Flusher(1024 * 1024, OUTPUT_MEMORY, new Counters());
+  readonly flusher = new Flusher(1024 * 1024, outputMemory(1), new Counters());
   readonly dials: DialTarget[] = [];
   #onLink: ((link: Link) => void) | null = null;
   #onError: ((error: Error) => void) | null = null;
