@@ -1,7 +1,7 @@
 // Test whether `npm test` counts right: a runner that loses a failure is worse than none.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Tree } from "./tree.ts";
+import { lineWith, outcomeOf, Tree } from "./tree.ts";
 
 const tree = new Tree("export {};\n");
 after(() => tree.close());
@@ -23,6 +23,9 @@ tree.write(
   `${USES_TEST}test("outer", (t) => t.test("inner", () => { throw new Error("in"); }));`,
 );
 tree.write("test/unit/long.test.ts", `${USES_TEST}test("seed " + process.env["SLUICE_LONG"], () => {});`);
+
+tree.write("test/unit/open.test.ts", `${USES_TEST}test("passes", () => { setInterval(() => {}, 1000); });`);
+tree.write("test/unit/spins.test.ts", `${USES_TEST}test("never returns", () => { for (;;); });`);
 
 test("passing tests: exit code 0, skips counted with their reason, slowest tests listed", async () => {
   const { code, stdout, stderr } = await tree.bootstrap("test", "good");
@@ -47,6 +50,30 @@ for (const [file, says] of FAILING) {
     assert.match(stdout, /\n\d passed, 1 failed, 0 skipped\n$/);
   });
 }
+
+for (const file of ["open", "spins"]) {
+  test(`a file that does not end is ended and fails: ${file}`, async () => {
+    tree.env["SLUICE_TEST_FILE_SECONDS"] = "1";
+    const { code, stdout } = await tree.bootstrap("test", `unit/${file}`);
+    delete tree.env["SLUICE_TEST_FILE_SECONDS"];
+    assert.equal(code, 1);
+    assert.match(stdout, new RegExp(`${file}.test.ts\\n {4}Error: still running after 1 s`));
+    assert.match(stdout, /\n\d passed, 1 failed, 0 skipped\n$/);
+  });
+}
+
+test("interrupted, it takes its test processes with it and fails", async () => {
+  tree.write(
+    "test/unit/says.test.ts",
+    `${USES_TEST}test("waits", async () => { console.log("pid", process.pid); for (;;); });`,
+  );
+  const runner = tree.spawn(process.execPath, ["scripts/bootstrap.mjs", "test", "says"]);
+  const pid = Number((await lineWith(runner, "pid ")).split(" ")[1]);
+  const end = outcomeOf(runner);
+  runner.kill("SIGTERM");
+  assert.equal((await end).code, 1);
+  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+});
 
 test("a pattern that matches nothing is a failure", async () => {
   const { code, stderr } = await tree.bootstrap("test", "nosuch");

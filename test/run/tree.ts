@@ -14,6 +14,8 @@ export interface Outcome {
 
 /** A working tree in a temporary folder; `close` removes it. */
 export class Tree {
+  /** Variables for what is started, on top of our own. */
+  readonly env: Record<string, string> = {};
   readonly root = mkdtempSync(join(tmpdir(), "sluice-tree-"));
 
   constructor(main: string) {
@@ -30,7 +32,11 @@ export class Tree {
   }
 
   spawn(program: string, args: readonly string[]): ChildProcess {
-    return spawn(program, args, { cwd: this.root, stdio: ["ignore", "pipe", "pipe"], env: environment() });
+    return spawn(program, args, {
+      cwd: this.root,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...environment(), ...this.env },
+    });
   }
 
   /** `node scripts/bootstrap.mjs ...`, to its end. */
