@@ -169,6 +169,34 @@ test("what a CON was answered 2.04 for waits in an offline session, through kill
   assert.deepEqual(new Set(back.payloads), new Set(acknowledged));
 });
 
+test("a full queue that must not lose anything: 5.03 with Max-Age, nobody gets it, and room again later", async () => {
+  using folder = temporaryFolder();
+  await using gateway = await startGateway(folder.path, {
+    limits: { session_queue_messages: 2, session_when_full: "refuse" },
+  });
+  {
+    await using first = await MqttCollector.open(gateway.port(), "log", persistent("offline"));
+    assert.equal(first.messages.length, 0);
+  }
+  await using live = await MqttCollector.open(gateway.port(), "log");
+  const put = (payload: string) => ask(gateway, "/ps/log", { method: "PUT", payload });
+  assert.deepEqual([(await put("1")).code, (await put("2")).code], ["2.04", "2.04"]);
+  const refused = await put("3");
+  assert.equal(refused.code, "5.03");
+  assert.equal(refused.headers["Max-Age"], 10);
+  {
+    await using back = await MqttCollector.open(gateway.port(), "log", persistent("offline"));
+    assert.deepEqual(
+      (await back.take(2)).map(({ payload }) => payload),
+      ["1", "2"],
+    );
+    assert.equal((await put("4")).code, "2.04");
+    assert.equal((await back.take(1))[0]?.payload, "4");
+  }
+  await live.take(3);
+  assert.deepEqual(live.payloads, []);
+});
+
 test("passwords and access list: 4.01, 4.03 and 2.04; a login by password is remembered", async () => {
   using folder = temporaryFolder();
   const passwords = join(folder.path, "passwd");

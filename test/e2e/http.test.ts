@@ -97,6 +97,22 @@ test("what was answered 204 waits in an offline session and as retained value, t
   assert.equal(await (await ask(gateway, "/topics/log/3")).text(), "3:24");
 });
 
+test("a full queue that must not lose anything: 507 with Retry-After", async () => {
+  using folder = temporaryFolder();
+  await using gateway = await startGateway(folder.path, {
+    limits: { session_queue_messages: 1, session_when_full: "refuse" },
+  });
+  {
+    await using first = await MqttCollector.open(gateway.port(), "log", persistent("offline"));
+    assert.equal(first.messages.length, 0);
+  }
+  assert.equal((await ask(gateway, "/topics/log", { method: "PUT", body: "1" })).status, 204);
+  const refused = await ask(gateway, "/topics/log", { method: "PUT", body: "2" });
+  assert.deepEqual([refused.status, refused.headers.get("retry-after")], [507, "10"]);
+  assert.equal(((await refused.json()) as { error: string }).error, "full");
+  assert.equal((await ask(gateway, "/topics/log?qos=0", { method: "PUT", body: "3" })).status, 204);
+});
+
 test("passwords and access list: 401 with WWW-Authenticate, 403, 204", async () => {
   using folder = temporaryFolder();
   const passwords = join(folder.path, "passwd");
