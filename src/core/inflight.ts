@@ -30,6 +30,8 @@ export const UNSENT = 4;
 /** Most ordinals between the oldest unacknowledged message and the newest: bounds the ring (about 30 bytes an entry). */
 export const SPAN_MAX = 4096;
 const PACKET_IDS = 65535;
+const RING_MIN = 8;
+const NONE = new Uint8Array(0);
 
 export class Inflight {
   /** Ordinal of the oldest entry. */
@@ -42,12 +44,13 @@ export class Inflight {
   #sentBefore = 0;
   /** Highest sequence number of the entries that left at the head. */
   passedSeq = 0;
-  #mask = 7;
-  #state = new Uint8Array(8);
-  #qos = new Uint8Array(8);
-  #seq: number[] = new Array<number>(8).fill(0);
-  #size: number[] = new Array<number>(8).fill(0);
-  #message: (Message | null)[] = new Array<Message | null>(8).fill(null);
+  // The ring is made with the first message: most receivers of a gateway never get one at QoS 1.
+  #mask = -1;
+  #state = NONE;
+  #qos = NONE;
+  #seq: number[] = [];
+  #size: number[] = [];
+  #message: (Message | null)[] = [];
   /** Outcome of the last `puback`, `pubrec` or `pubcomp`: the sequence number it was about. */
   answeredSeq = 0;
   /** Its size in bytes as given to `push`. */
@@ -264,7 +267,7 @@ export class Inflight {
   }
 
   #grow(): void {
-    const size = (this.#mask + 1) * 2;
+    const size = Math.max((this.#mask + 1) * 2, RING_MIN);
     const mask = size - 1;
     const state = new Uint8Array(size);
     const qos = new Uint8Array(size);

@@ -8,16 +8,20 @@
  *       leaves   holds back
  */
 const WAITS = 0xffff;
+const RING_MIN = 8;
+const NO_TYPES = new Uint8Array(0);
+const NO_WORDS = new Uint16Array(0);
 
 export class PendingAcks {
   /** Token of the oldest acknowledgement owed. */
   first = 0;
   /** Token the next one gets. */
   next = 0;
-  #mask = 7;
-  #types = new Uint8Array(8);
-  #packetIds = new Uint16Array(8);
-  #reasons = new Uint16Array(8).fill(WAITS);
+  // The ring is made with the first acknowledgement.
+  #mask = -1;
+  #types = NO_TYPES;
+  #packetIds = NO_WORDS;
+  #reasons = NO_WORDS;
 
   get count(): number {
     return this.next - this.first;
@@ -69,7 +73,7 @@ export class PendingAcks {
   }
 
   #grow(): void {
-    const size = (this.#mask + 1) * 2;
+    const size = Math.max((this.#mask + 1) * 2, RING_MIN);
     const types = new Uint8Array(size);
     const packetIds = new Uint16Array(size);
     const reasons = new Uint16Array(size);
