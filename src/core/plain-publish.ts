@@ -3,17 +3,33 @@
  * of a publish and a media type become on the way to the router, and back.
  */
 import { hash } from "node:crypto";
+import { topicProblem as topicNameProblem } from "../config/topics.ts";
 import { PUBLISH } from "../wire/mqtt/codes.ts";
 import { decodeProperties, PropertiesView, PropertiesWriter } from "../wire/mqtt/properties.ts";
 import { CONTENT_TYPE, MESSAGE_EXPIRY_INTERVAL } from "../wire/mqtt/property-table.ts";
 import type { Message } from "./message.ts";
+import type { StoreWaiter } from "./ports.ts";
 import type { Publication } from "./publication.ts";
-import { isTopicName, levelCount } from "./topic.ts";
+import { levelCount } from "./topic.ts";
 
-export interface TopicLimits {
+/** What the router offers a publisher. */
+export interface Publisher {
+  publish(publication: Publication, waiter: StoreWaiter, token: number): number;
+}
+
+export interface RetainedValues {
+  get(topic: string): Message | undefined;
+}
+
+export interface PlainLimits {
   readonly topicLevels: number;
   readonly topicBytes: number;
+  /** Of a payload: a request's body is no larger. */
+  readonly maxPacketBytes: number;
 }
+
+/** When who was refused (full, busy, a failing disk) may try again: Max-Age, Retry-After. */
+export const RETRY_AFTER_SECONDS = 10;
 
 /** Largest Message Expiry Interval: four bytes. */
 const EXPIRY_SECONDS_MAX = 0xffff_ffff;
@@ -22,9 +38,9 @@ const ENTITY_TAG_BYTES = 8;
 const PROPERTIES_BYTES = 300;
 
 /** @returns what is wrong with it in words, null when it may be published to */
-export function topicProblem(topic: string, limits: TopicLimits): string | null {
-  if (topic.length === 0) return "the topic is empty";
-  if (!isTopicName(topic)) return "a topic has no +, # or U+0000 and is valid Unicode";
+export function topicProblem(topic: string, limits: PlainLimits): string | null {
+  const problem = topicNameProblem(topic);
+  if (problem !== null) return `the topic ${problem}`;
   if (topic.startsWith("$")) return "topics that begin with $ belong to the gateway";
   if (Buffer.byteLength(topic) > limits.topicBytes) return `the topic is longer than ${limits.topicBytes} bytes`;
   if (levelCount(topic) > limits.topicLevels) return `the topic has more than ${limits.topicLevels} levels`;

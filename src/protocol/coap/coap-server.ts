@@ -2,39 +2,28 @@
  * The request layer of one listener: finds the resource, asks who is there, hands over. One per listener; its message
  * layer is `endpoint.ts`.
  */
-import type { Clock } from "../../base/clock.ts";
-import type { Counters } from "../../base/counters.ts";
-import type { Random } from "../../base/random.ts";
-import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Line } from "../../config/budget.ts";
 import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } from "../../core/ports.ts";
 import { addressAndPort, isLoopback } from "../../transport/peer-address.ts";
 import { BAD_OPTION, BLOCK1, METHOD_NOT_ALLOWED, NOT_FOUND, PROXYING_NOT_SUPPORTED } from "../../wire/coap/codes.ts";
 import { decodeRequest, REQUEST_OK, RequestView } from "../../wire/coap/request.ts";
 import { CoreResource } from "./core-resource.ts";
-import { CoapEndpoint, REPLIES_MAX } from "./endpoint.ts";
+import { CoapEndpoint, type EndpointParts, REPLIES_MAX } from "./endpoint.ts";
 import { EXCHANGE_BYTES, EXCHANGE_LIMITS } from "./exchange-table.ts";
 import { HealthResource } from "./health-resource.ts";
 import { refuseBusy, refuseLogin, refuseStored } from "./refusal.ts";
 import type { Reply, RequestHandler } from "./reply.ts";
 import type { Resource } from "./resource.ts";
-import { type Publisher, type RetainedValues, type TopicLimitsAndSize, TopicResource } from "./topic-resource.ts";
+import { type TopicParts, TopicResource } from "./topic-resource.ts";
 
-export interface CoapParts {
-  readonly router: Publisher;
-  readonly retained: RetainedValues;
+export interface CoapParts extends TopicParts, EndpointParts {
   readonly authority: Pick<Authority, "authenticate" | "mayPublish" | "mayRead">;
   readonly health: () => StoreHealth;
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
-  readonly random: Random;
-  readonly counters: Counters;
-  readonly limits: TopicLimitsAndSize;
 }
 
 /** What a listener sets for itself. */
 export interface CoapListenerOptions {
-  readonly anonymous: "never" | "loopback" | "always" | null;
+  readonly anonymous: LoginRequest["anonymous"];
 }
 
 /** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */

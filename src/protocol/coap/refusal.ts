@@ -1,5 +1,6 @@
 /** Why a request was not done, in CoAP's codes: the reasons of the router, the store and the logins are MQTT's. */
 
+import { RETRY_AFTER_SECONDS } from "../../core/plain-publish.ts";
 import { MAX_AGE, SERVICE_UNAVAILABLE, UNAUTHORIZED } from "../../wire/coap/codes.ts";
 import { uintOption } from "../../wire/coap/options.ts";
 import {
@@ -9,9 +10,6 @@ import {
   QUOTA_EXCEEDED,
 } from "../../wire/mqtt/codes.ts";
 import type { Reply } from "./reply.ts";
-
-/** Max-Age of a 5.03: when to try again. */
-export const RETRY_AFTER_SECONDS = 10;
 
 /** 5.03 with Max-Age (RFC 7252 section 5.9.3.4): nobody has the message, try again later. */
 export function refuseBusy(reply: Reply, diagnostic: string): void {

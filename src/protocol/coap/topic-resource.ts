@@ -6,17 +6,18 @@
  */
 import type { Clock } from "../../base/clock.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
-import type { Message } from "../../core/message.ts";
 import {
   entityTagOf,
   fillPublication,
   mediaTypeOf as mediaTypeOfMessage,
+  type PlainLimits,
+  type Publisher,
   PublishOptions,
+  type RetainedValues,
   secondsToExpiry,
-  type TopicLimits,
   topicProblem,
 } from "../../core/plain-publish.ts";
-import type { Authority, Principal, StoreWaiter } from "../../core/ports.ts";
+import type { Authority, Principal } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
 import { STORED_LATER } from "../../core/router.ts";
 import {
@@ -40,26 +41,13 @@ import { refuseStored } from "./refusal.ts";
 import type { Reply } from "./reply.ts";
 import { methods, type Resource } from "./resource.ts";
 
-/** What the router offers a publisher. */
-export interface Publisher {
-  publish(publication: Publication, waiter: StoreWaiter, token: number): number;
-}
-
-export interface RetainedValues {
-  get(topic: string): Message | undefined;
-}
-
-export interface TopicLimitsAndSize extends TopicLimits {
-  readonly maxPacketBytes: number;
-}
-
 export interface TopicParts {
   readonly router: Publisher;
   readonly retained: RetainedValues;
   readonly authority: Pick<Authority, "mayPublish" | "mayRead">;
   readonly clock: Clock;
   readonly counters: Counters;
-  readonly limits: TopicLimitsAndSize;
+  readonly limits: PlainLimits;
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);

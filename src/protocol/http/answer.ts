@@ -1,14 +1,12 @@
 /** Every answer that is not a retained value: status, stable error code, words. */
 import type { ServerResponse } from "node:http";
+import { RETRY_AFTER_SECONDS } from "../../core/plain-publish.ts";
 import {
   BAD_USER_NAME_OR_PASSWORD,
   IMPLEMENTATION_SPECIFIC_ERROR,
   NOT_AUTHORIZED,
   QUOTA_EXCEEDED,
 } from "../../wire/mqtt/codes.ts";
-
-/** Retry-After of a refusal. */
-export const RETRY_AFTER_SECONDS = 10;
 
 /** Clients may depend on these. */
 export type ErrorCode =
@@ -49,6 +47,11 @@ export function refuse(
   answerJson(response, status, { error, detail }, headers);
 }
 
+/** 503, to be tried again soon. */
+export function refuseBusy(response: ServerResponse, detail: string): void {
+  refuse(response, 503, "busy", detail, { "retry-after": RETRY_AFTER_SECONDS });
+}
+
 /** @param reason from `Router.publish` or `onStored`: nobody has the message */
 export function refuseStored(response: ServerResponse, reason: number): void {
   const headers = { "retry-after": RETRY_AFTER_SECONDS };
@@ -57,7 +60,7 @@ export function refuseStored(response: ServerResponse, reason: number): void {
   } else if (reason === IMPLEMENTATION_SPECIFIC_ERROR) {
     refuse(response, 503, "store-failed", "the store cannot write", headers);
   } else {
-    refuse(response, 503, "busy", "not taken", headers);
+    refuseBusy(response, "not taken");
   }
 }
 
@@ -68,6 +71,6 @@ export function refuseLogin(response: ServerResponse, reason: number): void {
       "www-authenticate": 'Basic realm="sluice", charset="UTF-8"',
     });
   } else {
-    refuse(response, 503, "busy", "too many logins under way", { "retry-after": RETRY_AFTER_SECONDS });
+    refuseBusy(response, "too many logins under way");
   }
 }

@@ -8,7 +8,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type LoginWaiter, type Principal, SETTLED, type StoreWaiter } from "../../core/ports.ts";
-import { RETRY_AFTER_SECONDS, refuse, refuseLogin, refuseStored } from "./answer.ts";
+import { refuse, refuseBusy, refuseLogin, refuseStored } from "./answer.ts";
 import { BODY_TOO_LARGE, type BodyReader } from "./body.ts";
 
 /** What a path does with a request of one of its methods. */
@@ -68,7 +68,7 @@ export class HttpExchange implements LoginWaiter, StoreWaiter, BodyReader {
 
   onBodyRefused(reason: number): void {
     if (reason === BODY_TOO_LARGE) refuse(this.response, 413, "body-too-large", "more than limits.max_packet_bytes");
-    else refuse(this.response, 503, "busy", "too many bodies at a time", { "retry-after": RETRY_AFTER_SECONDS });
+    else refuseBusy(this.response, "too many bodies at a time");
   }
 
   onStored(_token: number, reason: number): void {

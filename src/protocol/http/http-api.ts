@@ -5,11 +5,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Counter } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
+import type { PlainLimits } from "../../core/plain-publish.ts";
 import { answerJson, refuse } from "./answer.ts";
 import { Bodies, totalBytesMax } from "./body.ts";
 import { loginOf } from "./credentials.ts";
 import { type Action, HttpExchange } from "./exchange.ts";
-import type { HttpLimits, HttpListenerOptions, HttpParts } from "./parts.ts";
+import type { HttpListenerOptions, HttpParts } from "./parts.ts";
 import { PublishJson } from "./publish.ts";
 import { Publishing } from "./publishing.ts";
 import { PublishTopic, ReadTopic } from "./topics.ts";
@@ -103,7 +104,7 @@ function isFromAnotherSite(request: IncomingMessage): boolean {
 function ignore(): void {}
 
 /** Worst case of `listeners` HTTP listeners, without their sockets. */
-export function budget(limits: HttpLimits, listeners: number): Line[] {
+export function budget(limits: PlainLimits, listeners: number): Line[] {
   if (listeners === 0) return [];
   const total = totalBytesMax(limits.maxPacketBytes);
   return [{ owner: "http bodies", bytes: listeners * total, how: `${listeners} listeners x ${total} B of bodies` }];

@@ -1,27 +1,20 @@
 /** What the HTTP listener needs from the rest of the gateway. */
 import type { Clock } from "../../base/clock.ts";
 import type { Counters } from "../../base/counters.ts";
-import type { Message } from "../../core/message.ts";
-import type { TopicLimits } from "../../core/plain-publish.ts";
-import type { Authority, StoreHealth, StoreWaiter } from "../../core/ports.ts";
-import type { Publication } from "../../core/publication.ts";
-
-export interface HttpLimits extends TopicLimits {
-  /** Of a body, and so of a payload. */
-  readonly maxPacketBytes: number;
-}
+import type { PlainLimits, Publisher, RetainedValues } from "../../core/plain-publish.ts";
+import type { Authority, LoginRequest, StoreHealth } from "../../core/ports.ts";
 
 export interface HttpParts {
-  readonly router: { publish(publication: Publication, waiter: StoreWaiter, token: number): number };
-  readonly retained: { get(topic: string): Message | undefined };
+  readonly router: Publisher;
+  readonly retained: RetainedValues;
   readonly authority: Pick<Authority, "authenticate" | "mayPublish" | "mayRead">;
   readonly health: () => StoreHealth;
   readonly clock: Clock;
   readonly counters: Counters;
-  readonly limits: HttpLimits;
+  readonly limits: PlainLimits;
 }
 
 /** What a listener sets for itself. */
 export interface HttpListenerOptions {
-  readonly anonymous: "never" | "loopback" | "always" | null;
+  readonly anonymous: LoginRequest["anonymous"];
 }

@@ -4,8 +4,8 @@ import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Ledger } from "../../core/ledger.ts";
-import type { Authority, Principal, StoreWaiter } from "../../core/ports.ts";
-import type { Publication } from "../../core/publication.ts";
+import type { Publisher } from "../../core/plain-publish.ts";
+import type { Authority, Principal } from "../../core/ports.ts";
 import type { Receiver } from "../../core/receiver.ts";
 
 export interface SerialTopic {
@@ -13,8 +13,7 @@ export interface SerialTopic {
   readonly qos: 0 | 1 | 2;
 }
 
-export interface SerialRouter {
-  publish(publication: Publication, waiter: StoreWaiter, token: number): number;
+export interface SerialRouter extends Publisher {
   join(receiver: Receiver): void;
   leave(receiver: Receiver): void;
   subscribe(receiver: Receiver, filter: string, options: number, subscriptionId: number): boolean;

@@ -11,7 +11,7 @@ import {
 } from "../../../src/core/plain-publish.ts";
 import { Publication } from "../../../src/core/publication.ts";
 
-const LIMITS = { topicLevels: 3, topicBytes: 10 };
+const LIMITS = { topicLevels: 3, topicBytes: 10, maxPacketBytes: 100 };
 
 function message(payload: string, mediaType: string | null, expirySeconds = -1) {
   const publication = new Publication();
