@@ -70,6 +70,8 @@ export class Commits {
   #onQuiet: (() => void) | null = null;
   #closed = false;
   #savingGrown = false;
+  /** A full disk was met, and a checkpoint is to make room before anybody is refused. */
+  #retried = false;
   readonly #counts: Record<"commits" | "bytes" | "elided" | "withdrawn", Counter>;
 
   constructor(parts: CommitParts, lastSeq: number) {
@@ -184,6 +186,8 @@ export class Commits {
       this.#late = true;
       return false;
     }
+    // What room is left is for acknowledgements of receivers, which make more.
+    if (health.diskFull) this.#refuseMessages();
     const group = this.#open;
     try {
       writer.write(group, this.lastSeq + 1, saveGrown);
@@ -193,6 +197,7 @@ export class Commits {
     }
     this.#due.reset();
     this.#late = false;
+    this.#retried = false;
     this.#open = new Group(this.lastSeq + 1);
     this.#onWritten(group);
     if (writer.unfinished) this.#due.waited();
@@ -298,7 +303,7 @@ export class Commits {
   // ---- trouble -----------------------------------------------------------------------------------------------
 
   #onRefused(group: Group, error: unknown): void {
-    const { file, writer, health } = this.#parts;
+    const { file, writer, health, checkpoint } = this.#parts;
     if (!isDiskFull(error)) {
       health.fail("commit", error);
       if (!(error instanceof SqliteError)) throw error; // our own mistake
@@ -312,15 +317,27 @@ export class Commits {
     }
     writer.rollback(group);
     this.#due.reset();
+    if (!this.#retried && this.#frames > 1) {
+      // A new round of the log has the whole file again. If that does not help, or cannot be had, the disk is full.
+      this.#retried = true;
+      this.#late = true;
+      checkpoint.request();
+      return;
+    }
+    this.#retried = false;
     this.#late = false;
-    const barriers = group.barriers;
-    group.barriers = [];
-    this.#open = new Group(this.lastSeq + 1);
-    // Their changes stay and are tried again, so those who wait for them go on waiting.
-    this.#open.barriers = barriers;
     health.setDiskFull(true);
-    this.#refuse(group, QUOTA_EXCEEDED);
+    this.#refuseMessages();
     this.#parts.onCommit();
+  }
+
+  /** The disk is full: messages are refused; changes stay and are tried again, and who waits for them goes on waiting. */
+  #refuseMessages(): void {
+    const group = this.#open;
+    this.#open = new Group(this.lastSeq + 1);
+    this.#open.barriers = group.barriers;
+    group.barriers = [];
+    this.#refuse(group, QUOTA_EXCEEDED);
   }
 
   /** Step 15. Called when `health` has failed. */

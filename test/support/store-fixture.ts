@@ -23,12 +23,17 @@ export type Overrides = Partial<Omit<StoreOptions, "config">> & Partial<StoreOpt
 
 const openedIn = new Map<string, SqliteStore[]>();
 
-/** A data directory that goes with the test, after the stores in it were closed. */
-export function dataDir(t: TestContext): string {
+/**
+ * A data directory that goes with the test, after the stores in it were closed.
+ * @param mebibytes on a file system of its own, of this size (needs root); 0 = on the machine's
+ */
+export function dataDir(t: TestContext, mebibytes = 0): string {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-store-"));
+  if (mebibytes > 0) execFileSync("mount", ["-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", dir]);
   t.after(async () => {
     for (const store of openedIn.get(dir) ?? []) await store.close();
     openedIn.delete(dir);
+    if (mebibytes > 0) execFileSync("umount", ["--lazy", dir]);
     fs.rmSync(dir, { recursive: true, force: true });
   });
   return dir;
