@@ -3,9 +3,6 @@
  *
  *     link ── onData ──> frames in place ── switch ──> on-publish.ts, on-subscribe.ts, ...
  *     link <── output <── send.ts <── session's queue, router
- *
- * A chunk is read where it lies. Only a packet that straddles two chunks, or that has to be looked at again later, is
- * copied into `#rest`, whose bytes count against INPUT_BYTES_MAX for all connections together.
  */
 import { type Expirable, Timer } from "../../base/timer-wheel.ts";
 import type { Message } from "../../core/message.ts";
@@ -19,9 +16,7 @@ import {
   KEEP_ALIVE_TIMEOUT,
   MALFORMED_PACKET,
   MQTT_5,
-  NEED_MORE,
   OK,
-  PACKET_TOO_LARGE,
   PINGREQ,
   PROTOCOL_ERROR,
   PUBACK,
@@ -35,9 +30,9 @@ import {
   SUBSCRIBE,
   UNSUBSCRIBE,
 } from "../../wire/mqtt/codes.ts";
-import { FRAME_HEADER_BYTES_MAX, readFrameHeader } from "../../wire/mqtt/frame.ts";
 import { PING_BYTES, writePingresp } from "../../wire/mqtt/ping.ts";
 import { close, closeSilently } from "./close.ts";
+import { FrameInput, type PacketHandler } from "./frame-input.ts";
 import { onAck } from "./on-ack.ts";
 import { type ConnectRequest, finishConnect, onConnect } from "./on-connect.ts";
 import { onDisconnect } from "./on-disconnect.ts";
@@ -48,15 +43,7 @@ import { onUnsubscribe } from "./on-unsubscribe.ts";
 import { PendingAcks } from "./pending-acks.ts";
 import { flushAcks, sendLive, sendMessage, sendPubrel } from "./send.ts";
 import type { MqttListenerOptions, MqttServer } from "./server.ts";
-import {
-  CLOSED,
-  CONNECT_DEADLINE_MS,
-  CONNECTED,
-  HOLD,
-  INPUT_BYTES_MAX,
-  LOGGING_IN,
-  WAITING_FOR_CONNECT,
-} from "./states.ts";
+import { CLOSED, CONNECT_DEADLINE_MS, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_CONNECT } from "./states.ts";
 
 /** Kinds of the connection's timers. */
 const DEADLINE = 0;
@@ -64,7 +51,7 @@ const HELD_RETRY = 1;
 /** How often a held packet is tried again. */
 const HELD_RETRY_MS = 200;
 
-export class Connection implements LinkHandler, SessionOutlet, StoreWaiter, LoginWaiter, Expirable {
+export class Connection implements LinkHandler, PacketHandler, SessionOutlet, StoreWaiter, LoginWaiter, Expirable {
   readonly server: MqttServer;
   readonly link: Link;
   readonly options: MqttListenerOptions;
@@ -83,8 +70,7 @@ export class Connection implements LinkHandler, SessionOutlet, StoreWaiter, Logi
   subackCodes: Map<number, Uint8Array> | null = null;
   /** False once the peer said goodbye in order: no will. */
   sendWill = true;
-  #rest: Buffer | null = null;
-  #restLength = 0;
+  readonly #input: FrameInput;
   #receivedMs = 0;
   #heldSinceMs = 0;
   readonly #timer = new Timer(this, DEADLINE);
@@ -94,6 +80,7 @@ export class Connection implements LinkHandler, SessionOutlet, StoreWaiter, Logi
     this.server = server;
     this.link = link;
     this.options = options;
+    this.#input = new FrameInput(server, this);
     link.handler = this;
     server.parts.wheel.schedule(this.#timer, CONNECT_DEADLINE_MS);
   }
@@ -103,47 +90,19 @@ export class Connection implements LinkHandler, SessionOutlet, StoreWaiter, Logi
   onData(chunk: Buffer): void {
     if (this.state === CLOSED) return;
     this.#receivedMs = this.server.parts.time.nowMs();
-    let from = 0;
-    if (this.#rest !== null) {
-      from = this.#fillRest(chunk);
-      if (from < 0 || this.#isStopped()) return;
-    }
-    const at = this.#readPackets(chunk, from, chunk.length);
-    if (at < chunk.length && !this.#isStopped()) this.#keep(chunk, at);
+    this.#input.read(chunk);
   }
 
-  /** Handles the whole packets in `bytes[from..end)`. @returns the index of the first one not handled */
-  #readPackets(bytes: Buffer, from: number, end: number): number {
-    const header = this.server.header;
-    let at = from;
-    while (at < end) {
-      const code = readFrameHeader(bytes, at, end, header);
-      if (code === NEED_MORE) return at;
-      if (code !== OK) {
-        close(this, code);
-        return end;
-      }
-      // [MQTT5-3.1.2-24]'s other direction: what is larger than we announced is refused before it is read.
-      if (header.end - at > this.server.limits.maxPacketBytes) {
-        close(this, PACKET_TOO_LARGE);
-        return end;
-      }
-      if (header.end > end) return at;
-      const next = header.end;
-      const answer = this.#onPacket(bytes, at, header.type, header.flags, header.bodyAt, next);
-      if (answer === HOLD) {
-        this.#keep(bytes, at, end);
-        return end;
-      }
-      if (answer !== OK) close(this, answer);
-      if (this.state === CLOSED) return end;
-      at = next;
-    }
-    return at;
+  get closed(): boolean {
+    return this.state === CLOSED;
+  }
+
+  onUnreadable(reasonCode: number): void {
+    close(this, reasonCode);
   }
 
   /** The table of contents: a file per packet type. @returns OK, HOLD, or the reason to close with */
-  #onPacket(bytes: Buffer, frameAt: number, type: number, flags: number, at: number, end: number): number {
+  onPacket(bytes: Buffer, frameAt: number, type: number, flags: number, at: number, end: number): number {
     if (this.state !== CONNECTED) {
       // [MQTT311-3.1.0-1] the first packet is CONNECT; what follows it waits for the login.
       if (this.state === LOGGING_IN) return HOLD;
@@ -179,80 +138,6 @@ export class Connection implements LinkHandler, SessionOutlet, StoreWaiter, Logi
     return OK;
   }
 
-  // ---- a packet that is not whole yet, or has to wait ---------------------------------------------------------
-
-  /** Completes the packet in `#rest` from the chunk and handles it. @returns where to go on in the chunk, -1 = not yet */
-  #fillRest(chunk: Buffer): number {
-    const header = this.server.header;
-    let from = 0;
-    for (;;) {
-      const rest = this.#rest as Buffer;
-      const code = readFrameHeader(rest, 0, this.#restLength, header);
-      // With a header not whole yet, one byte more at a time; at most FRAME_HEADER_BYTES_MAX of them.
-      const wanted = code === OK ? header.end : this.#restLength + 1;
-      if (code !== OK && code !== NEED_MORE) {
-        close(this, code);
-        return -1;
-      }
-      if (code === OK && wanted <= this.#restLength) break;
-      if (code === OK && wanted > this.server.limits.maxPacketBytes) {
-        close(this, PACKET_TOO_LARGE);
-        return -1;
-      }
-      const take = Math.min(wanted - this.#restLength, chunk.length - from);
-      if (take === 0) return -1;
-      if (!this.#append(chunk, from, from + take, wanted)) return -1;
-      from += take;
-    }
-    this.#readRest();
-    return from;
-  }
-
-  /** Handles what is whole in `#rest`. */
-  #readRest(): void {
-    const rest = this.#rest as Buffer;
-    const length = this.#restLength;
-    this.#forgetRest();
-    const at = this.#readPackets(rest, 0, length);
-    if (at < length && !this.#isStopped()) this.#keep(rest, at, length);
-  }
-
-  /** Copies `bytes[from..end)` for later. */
-  #keep(bytes: Buffer, from: number, end = bytes.length): void {
-    this.#append(bytes, from, end, end - from);
-  }
-
-  /** @param wanted bytes of the packet, as far as known: sizes the buffer, but never far beyond what has arrived */
-  #append(bytes: Buffer, from: number, end: number, wanted: number): boolean {
-    const length = this.#restLength + end - from;
-    const capacity = this.#rest === null ? 0 : this.#rest.length;
-    if (length > capacity) {
-      const size = Math.max(length, Math.min(wanted, Math.max(2 * capacity, 1024)), FRAME_HEADER_BYTES_MAX);
-      if (this.server.inputBytes + size - capacity > INPUT_BYTES_MAX) {
-        this.server.parts.counters.counter("mqtt.input_full").value++;
-        close(this, QUOTA_EXCEEDED);
-        return false;
-      }
-      const grown = Buffer.allocUnsafeSlow(size);
-      this.#rest?.copy(grown, 0, 0, this.#restLength);
-      this.server.inputBytes += size - capacity;
-      this.#rest = grown;
-    }
-    bytes.copy(this.#rest as Buffer, this.#restLength, from, end);
-    this.#restLength = length;
-    return true;
-  }
-
-  #forgetRest(): void {
-    if (this.#rest !== null) this.server.inputBytes -= this.#rest.length;
-    this.#rest = null;
-    this.#restLength = 0;
-  }
-
-  #isStopped(): boolean {
-    return this.state === CLOSED;
-  }
-
   // ---- reading stops and goes on -----------------------------------------------------------------------------
 
   /** Stops reading; a handler that also answers HOLD has its packet looked at again afterwards. */
@@ -264,7 +149,7 @@ export class Connection implements LinkHandler, SessionOutlet, StoreWaiter, Logi
     if (this.state === CLOSED) return;
     this.#receivedMs = this.server.parts.time.nowMs();
     this.link.resume();
-    if (this.#restLength > 0) this.#readRest();
+    this.#input.readAgain();
   }
 
   /**
@@ -304,7 +189,7 @@ export class Connection implements LinkHandler, SessionOutlet, StoreWaiter, Logi
   /** Everything that must end with the connection; called once, by close.ts. */
   dispose(): void {
     this.state = CLOSED;
-    this.#forgetRest();
+    this.#input.forget();
     this.server.parts.wheel.cancel(this.#timer);
     this.server.parts.wheel.cancel(this.#heldTimer);
     this.server.paused.remove(this);

@@ -1,0 +1,155 @@
+/**
+ * Finds the packets in the bytes of a connection. A chunk is read where it lies; only a packet that straddles two
+ * chunks, or that has to be looked at again later (HOLD), is copied into `#rest`, whose bytes count against
+ * INPUT_BYTES_MAX for all connections together.
+ *
+ *     chunk | ...end of a packet | packet | packet | begin of a pac... |
+ *             └─ behind #rest      in place           └─ copied to #rest
+ */
+import { NEED_MORE, OK, PACKET_TOO_LARGE, QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
+import { readFrameHeader } from "../../wire/mqtt/frame.ts";
+import type { MqttServer } from "./server.ts";
+import { HOLD, INPUT_BYTES_MAX } from "./states.ts";
+
+/** First size of `#rest`: it grows with what arrives, never ahead of it by more than a factor of two. */
+const REST_BYTES_MIN = 256;
+
+export interface PacketHandler {
+  /** One whole packet, valid until it returns. @returns OK, HOLD, or the reason to close with */
+  onPacket(bytes: Buffer, frameAt: number, type: number, flags: number, at: number, end: number): number;
+  /** The stream cannot go on. */
+  onUnreadable(reasonCode: number): void;
+  readonly closed: boolean;
+}
+
+export class FrameInput {
+  readonly #server: MqttServer;
+  readonly #handler: PacketHandler;
+  #rest: Buffer | null = null;
+  #restLength = 0;
+
+  constructor(server: MqttServer, handler: PacketHandler) {
+    this.#server = server;
+    this.#handler = handler;
+  }
+
+  /** Bytes that wait: an incomplete packet, or held ones. */
+  get waiting(): number {
+    return this.#restLength;
+  }
+
+  read(chunk: Buffer): void {
+    let from = 0;
+    if (this.#rest !== null) {
+      from = this.#fillRest(chunk);
+      if (from < 0 || this.#handler.closed) return;
+    }
+    // Holding again: what follows waits behind it.
+    const at = this.#rest === null ? this.#readPackets(chunk, from, chunk.length) : from;
+    if (at < chunk.length && !this.#handler.closed) this.#keep(chunk, at, chunk.length);
+  }
+
+  /** Looks again at what waits. */
+  readAgain(): void {
+    if (this.#restLength > 0) this.#readRest();
+  }
+
+  /** Gives the memory back. */
+  forget(): void {
+    if (this.#rest !== null) this.#server.inputBytes -= this.#rest.length;
+    this.#rest = null;
+    this.#restLength = 0;
+  }
+
+  /** Handles the whole packets in `bytes[from..end)`. @returns the index of the first one not handled */
+  #readPackets(bytes: Buffer, from: number, end: number): number {
+    const header = this.#server.header;
+    let at = from;
+    while (at < end) {
+      const code = readFrameHeader(bytes, at, end, header);
+      if (code === NEED_MORE) return at;
+      if (code !== OK) {
+        this.#handler.onUnreadable(code);
+        return end;
+      }
+      // [MQTT5-3.1.2-24]'s other direction: what is larger than we announced is refused before it is read.
+      if (header.end - at > this.#server.limits.maxPacketBytes) {
+        this.#handler.onUnreadable(PACKET_TOO_LARGE);
+        return end;
+      }
+      if (header.end > end) return at;
+      const next = header.end;
+      const answer = this.#handler.onPacket(bytes, at, header.type, header.flags, header.bodyAt, next);
+      if (answer === HOLD) {
+        this.#keep(bytes, at, end);
+        return end;
+      }
+      if (answer !== OK) this.#handler.onUnreadable(answer);
+      if (this.#handler.closed) return end;
+      at = next;
+    }
+    return at;
+  }
+
+  /** Completes the packet in `#rest` from the chunk and handles it. @returns where to go on in the chunk, -1 = not yet */
+  #fillRest(chunk: Buffer): number {
+    const header = this.#server.header;
+    let from = 0;
+    for (;;) {
+      const rest = this.#rest as Buffer;
+      const code = readFrameHeader(rest, 0, this.#restLength, header);
+      // With a header not whole yet, one byte more at a time; a header has at most five.
+      const wanted = code === OK ? header.end : this.#restLength + 1;
+      if (code !== OK && code !== NEED_MORE) {
+        this.#handler.onUnreadable(code);
+        return -1;
+      }
+      if (code === OK && wanted <= this.#restLength) break;
+      if (code === OK && wanted > this.#server.limits.maxPacketBytes) {
+        this.#handler.onUnreadable(PACKET_TOO_LARGE);
+        return -1;
+      }
+      const take = Math.min(wanted - this.#restLength, chunk.length - from);
+      if (take === 0) return -1;
+      if (!this.#append(chunk, from, from + take, wanted)) return -1;
+      from += take;
+    }
+    this.#readRest();
+    return from;
+  }
+
+  /** Handles what is whole in `#rest`. */
+  #readRest(): void {
+    const rest = this.#rest as Buffer;
+    const length = this.#restLength;
+    this.forget();
+    const at = this.#readPackets(rest, 0, length);
+    if (at < length && !this.#handler.closed) this.#keep(rest, at, length);
+  }
+
+  /** Copies `bytes[from..end)` for later. */
+  #keep(bytes: Buffer, from: number, end = bytes.length): void {
+    this.#append(bytes, from, end, end - from);
+  }
+
+  /** @param wanted bytes of the packet, as far as known: sizes the buffer, but never far beyond what has arrived */
+  #append(bytes: Buffer, from: number, end: number, wanted: number): boolean {
+    const length = this.#restLength + end - from;
+    const capacity = this.#rest === null ? 0 : this.#rest.length;
+    if (length > capacity) {
+      const size = Math.max(length, Math.min(wanted, Math.max(2 * capacity, REST_BYTES_MIN)));
+      if (this.#server.inputBytes + size - capacity > INPUT_BYTES_MAX) {
+        this.#server.parts.counters.counter("mqtt.input_full").value++;
+        this.#handler.onUnreadable(QUOTA_EXCEEDED);
+        return false;
+      }
+      const grown = Buffer.allocUnsafeSlow(size);
+      this.#rest?.copy(grown, 0, 0, this.#restLength);
+      this.#server.inputBytes += size - capacity;
+      this.#rest = grown;
+    }
+    bytes.copy(this.#rest as Buffer, this.#restLength, from, end);
+    this.#restLength = length;
+    return true;
+  }
+}
