@@ -40,6 +40,8 @@ export interface SpoolOptions {
 
 /** Bytes of messages that wait in memory for the window before the log takes over. */
 export const SPOOL_WINDOW_BYTES = 64 * 1024;
+/** Bytes of messages in flight (Message.size) beyond which no further one is sent: they are in memory. */
+export const IN_FLIGHT_BYTES_MAX = 512 * 1024;
 
 /** Grants, in the order in which the router prefers them. */
 const GRANT_NEVER_STORED = 0;
@@ -65,6 +67,9 @@ export class Spool implements Receiver, Outlet {
   /** The message whose targets `#targets` are: the one at the head of the queue is asked for again and again. */
   #message: Message | null = null;
   #targets: readonly Target[] = NO_TARGETS;
+  /** Sizes of the messages in flight, by packet id. */
+  readonly #sizes = new Map<number, number>();
+  #inFlightBytes = 0;
   /** One packet at a time is timed from PUBLISH to its answer. */
   #timedId = 0;
   #timedMs = 0;
@@ -115,6 +120,8 @@ export class Spool implements Receiver, Outlet {
   attach(windowMax: number, resumed: boolean): void {
     this.#message = null;
     this.#timedId = 0;
+    this.#sizes.clear();
+    this.#inFlightBytes = 0;
     if (this.#rules.some(({ offline }) => offline === "drop")) this.#subscribe(true);
     this.queue.attach(this, windowMax, resumed);
   }
@@ -208,10 +215,7 @@ export class Spool implements Receiver, Outlet {
     dup: boolean,
   ): void {
     const { bytes, topicEnd, propertiesEnd, expiresMs } = message;
-    if (packetId !== 0 && this.#timedId === 0) {
-      this.#timedId = packetId;
-      this.#timedMs = this.#parts.host.time.nowMs();
-    }
+    if (packetId !== 0) this.#note(packetId, message.size);
     const leftMs = expiresMs === 0 ? 0 : expiresMs - this.#parts.host.time.wallMs();
     sendPublish(
       this.#client,
@@ -235,13 +239,23 @@ export class Spool implements Receiver, Outlet {
   }
 
   writable(): boolean {
-    return this.#client.writable;
+    return this.#inFlightBytes < IN_FLIGHT_BYTES_MAX && this.#client.writable;
   }
 
   // ---- answers -----------------------------------------------------------------------------------------------
 
-  /** PUBACK, or PUBREC, for `packetId` came. */
+  #note(packetId: number, size: number): void {
+    this.#sizes.set(packetId, size);
+    this.#inFlightBytes += size;
+    if (this.#timedId !== 0) return;
+    this.#timedId = packetId;
+    this.#timedMs = this.#parts.host.time.nowMs();
+  }
+
+  /** PUBACK, PUBREC or PUBCOMP for `packetId` came; to be told before the queue. */
   answered(packetId: number): void {
+    this.#inFlightBytes -= this.#sizes.get(packetId) ?? 0;
+    this.#sizes.delete(packetId);
     if (packetId !== this.#timedId) return;
     this.#timedId = 0;
     const ms = this.#parts.host.time.nowMs() - this.#timedMs;

@@ -38,6 +38,8 @@ export class MemoryStore implements Store {
   #committed = new Map<number, ReceiverRecord>();
   #receivers = new Map<number, StoredReceiver>();
   #touched = new Set<StoredReceiver>();
+  #inbound = new Map<number, Set<number>>();
+  #inboundOpen: { receiverId: number; packetId: number; message: Message | null; known: boolean }[] = [];
   retained = new Map<string, Message>();
   elided = 0;
   #nextId = 1;
@@ -89,6 +91,12 @@ export class MemoryStore implements Store {
       this.#committed.set(receiver.id, { ...record, state: Buffer.from(record.state) });
     }
     this.#touched.clear();
+    for (const { receiverId, packetId, known } of this.#inboundOpen.splice(0)) {
+      const ids = this.#inbound.get(receiverId) ?? new Set();
+      this.#inbound.set(receiverId, ids);
+      if (known) ids.add(packetId);
+      else ids.delete(packetId);
+    }
     const lowest = Math.min(...[...this.#receivers.values()].map((r) => r.headSeq));
     this.rows = this.rows.filter(({ message }) => message.seq >= lowest);
   }
@@ -109,6 +117,7 @@ export class MemoryStore implements Store {
   withdraw(): void {
     const messages = this.#open;
     this.#open = [];
+    this.#inboundOpen = this.#inboundOpen.filter(({ message }) => message === null || !messages.includes(message));
     for (const message of messages) {
       message.state = WITHDRAWN;
       for (const id of message.receiverIds) this.#receivers.get(id)?.onWithdrawn(message);
@@ -128,6 +137,7 @@ export class MemoryStore implements Store {
     next.lastSeq = this.lastSeq - this.#open.length;
     next.#committed = new Map([...this.#committed].map(([id, r]) => [id, { ...r, state: Buffer.from(r.state) }]));
     next.#records = next.#committed;
+    next.#inbound = new Map([...this.#inbound].map(([id, ids]) => [id, new Set(ids)]));
     next.#nextId = this.#nextId;
     return next;
   }
@@ -203,16 +213,22 @@ export class MemoryStore implements Store {
 
   putSubscription(_receiverId: number, _subscription: SubscriptionRecord): void {}
   deleteSubscription(): void {}
-  putInbound(): void {}
-  deleteInbound(): void {}
+  putInbound(receiverId: number, packetId: number, message: Message | null): void {
+    this.#inboundOpen.push({ receiverId, packetId, message, known: true });
+  }
+
+  deleteInbound(receiverId: number, packetId: number): void {
+    this.#inboundOpen.push({ receiverId, packetId, message: null, known: false });
+  }
+
   loadSessions(_visit: (record: SessionRecord) => void): void {}
 
   loadReceiver(kind: string, name: string): ReceiverRecord | null {
     return [...this.#records.values()].find((record) => record.kind === kind && record.name === name) ?? null;
   }
 
-  loadInbound(): number[] {
-    return [];
+  loadInbound(receiverId: number): number[] {
+    return [...(this.#inbound.get(receiverId) ?? [])];
   }
 
   loadRetained(visit: (message: Message) => void): void {

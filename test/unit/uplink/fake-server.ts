@@ -7,8 +7,8 @@ import { ManualClock } from "../../../src/base/clock.ts";
 import { Counters } from "../../../src/base/counters.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
 import type { Dial, DialTarget } from "../../../src/transport/dialer.ts";
-import { type Link, type LinkHandler, NO_HANDLER } from "../../../src/transport/link.ts";
 import { Flusher } from "../../../src/transport/flusher.ts";
+import { type Link, type LinkHandler, NO_HANDLER } from "../../../src/transport/link.ts";
 import { Output, type OutputOwner, type Writer } from "../../../src/transport/output.ts";
 import { outputMemory } from "../../../src/transport/output-buffers.ts";
 import { AckView, decodeAck, writeAck } from "../../../src/wire/mqtt/ack.ts";
@@ -94,8 +94,8 @@ export class FakeServer {
 
   /** The dial fails. */
   refuse(words: string): void {
-    const { "0": onError } = [this.#onError];
-    assert(this.#onLink !== null && onError !== null && onError !== undefined, "somebody dials");
+    const onError = this.#onError;
+    assert(this.#onLink !== null && onError !== null, "somebody dials");
     this.#onLink = null;
     onError(new Error(words));
   }

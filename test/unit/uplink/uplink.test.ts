@@ -1,0 +1,300 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { BACKOFF_CAP_MS, STABLE_MS, STALL_MS } from "../../../src/uplink/uplink.ts";
+import * as codes from "../../../src/wire/mqtt/codes.ts";
+import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
+
+test("connects as configured: client id, session expiry, keep alive, user", () => {
+  const world = new UplinkWorld({ username: "u", bindAddress: "10.1.2.3" });
+  world.uplink.start();
+  assert.deepEqual(world.server.dials, [
+    { host: "cloud", port: 1883, tls: null, bindAddress: "10.1.2.3", timeoutMs: 30_000 },
+  ]);
+  const { connect } = world.server.accept().takeOne(codes.CONNECT);
+  assert.equal(connect?.clientId, "gw-17");
+  assert.equal(connect?.cleanStart, false);
+  assert.equal(connect?.sessionExpirySeconds, 3600);
+  assert.equal(connect?.keepAliveSeconds, 60);
+  assert.equal(connect?.userName, "u");
+});
+
+test("session_expiry 0 is a clean start each time", () => {
+  const world = new UplinkWorld({ sessionExpiryMs: 0 });
+  world.uplink.start();
+  const { connect } = world.server.accept().takeOne(codes.CONNECT);
+  assert.deepEqual([connect?.cleanStart, connect?.sessionExpirySeconds], [true, -1]);
+});
+
+test("protocol 4 says that it is a bridge", () => {
+  const world = new UplinkWorld({ protocol: 4, url: "mqtt://[::1]:1884" });
+  world.uplink.start();
+  assert.equal(world.server.dials[0]?.host, "::1");
+  assert.equal(world.server.accept().takeOne(codes.CONNECT).connect?.bridge, true);
+});
+
+test("tries for ever: the wait doubles to its cap, a stable minute resets it", () => {
+  const world = new UplinkWorld({});
+  world.uplink.start();
+  const waits: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    world.server.refuse("cloud:1883: connection refused (ECONNREFUSED)");
+    waits.push(world.uplink.status().retryInMs ?? -1);
+    assert.equal(world.uplink.status().state, "down");
+    world.server.advance((waits.at(-1) ?? 0) + 50);
+  }
+  assert.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, BACKOFF_CAP_MS, BACKOFF_CAP_MS, BACKOFF_CAP_MS]);
+  const short = world.accept();
+  world.server.advance(STABLE_MS - 1000);
+  short.drop();
+  assert.equal(world.uplink.status().retryInMs, BACKOFF_CAP_MS);
+  world.server.advance(BACKOFF_CAP_MS + 50);
+  const long = world.accept();
+  world.server.advance(STABLE_MS + 1000);
+  long.drop();
+  assert.equal(world.uplink.status().retryInMs, 1000);
+});
+
+test("trouble is logged once per change, in words, and stands in the status", () => {
+  const world = new UplinkWorld({});
+  world.uplink.start();
+  for (let i = 0; i < 5; i++) {
+    world.server.refuse("cloud:1883: name not found (ENOTFOUND)");
+    world.server.advance(20_000);
+  }
+  world.server.refuse("cloud:1883: connection refused (ECONNREFUSED)");
+  assert.equal(world.uplink.status().lastError, "cloud:1883: connection refused (ECONNREFUSED)");
+  world.server.advance(60_000);
+  const connection = world.accept(false);
+  assert.equal(world.uplink.status().lastError, null);
+  connection.drop("connection reset by peer (ECONNRESET)");
+  assert.deepEqual(
+    world.log.map((line) => line.replace(/ retryMs=\d+/, "")),
+    [
+      'warn  uplink-down uplink=cloud reason="cloud:1883: name not found (ENOTFOUND)"',
+      'warn  uplink-down uplink=cloud reason="cloud:1883: connection refused (ECONNREFUSED)"',
+      "info  uplink-connected uplink=cloud remote=fake:1883 protocol=5 session=new waiting=0",
+      'warn  uplink-down uplink=cloud reason="connection reset by peer (ECONNRESET)"',
+    ],
+  );
+  assert.equal(world.counters.get("uplink.cloud.failures"), 7);
+});
+
+test("a refused login is told in words", () => {
+  const world = new UplinkWorld({});
+  world.uplink.start();
+  const connection = world.server.accept();
+  connection.take();
+  connection.connack({ code: codes.NOT_AUTHORIZED });
+  connection.drop();
+  assert.equal(world.uplink.status().lastError, "refused: not authorised");
+});
+
+test("the password file is read before each connect; the line end is not part of it", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "uplink-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "pw");
+  const world = new UplinkWorld({ username: "u", passwordFile: file });
+  const until = async (holds: () => boolean): Promise<void> => {
+    while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  };
+  world.uplink.start();
+  await until(() => world.uplink.status().state === "down");
+  assert.match(world.uplink.status().lastError ?? "", /^password_file .*pw: no such file or directory/);
+  for (const [content, password] of [
+    ["one\n", "one"],
+    ["two\r\n", "two"],
+    ["three", "three"],
+  ] as const) {
+    writeFileSync(file, content);
+    world.server.advance(70_000);
+    await until(() => world.server.dialling);
+    const connection = world.server.accept();
+    assert.equal(connection.takeOne(codes.CONNECT).connect?.password, password);
+    connection.drop("reset");
+  }
+});
+
+test("session present 0: everything unacknowledged is sent anew, without DUP; what has a PUBREC counts as delivered", async () => {
+  const world = new UplinkWorld({ forward: [forward("1/#"), forward("2/#", { qos: 2 })] });
+  const connection = world.connect();
+  world.publish("1/a", "puback lost");
+  world.publish("2/a", "received");
+  world.publish("2/b", "publish lost");
+  world.persist();
+  const packets = connection.take();
+  assert.equal(packets.length, 3);
+  connection.send(connection.ack(codes.PUBREC, packets[1]!.packetId));
+  connection.drop("reset");
+  world.server.advance(1000);
+  const again = await world.serve(world.accept(false));
+  assert.deepEqual(published(again), ["1/a puback lost 1", "2/b publish lost 2"]);
+  assert(again.every(({ dup }) => !dup));
+});
+
+test("session present 1: sent again with DUP under the same ids, PUBREL for what has a PUBREC", () => {
+  const world = new UplinkWorld({ forward: [forward("1/#"), forward("2/#", { qos: 2 })] });
+  const connection = world.connect();
+  world.publish("1/a", "x");
+  world.publish("2/a", "y");
+  world.persist();
+  const [one, two] = connection.take();
+  connection.send(connection.ack(codes.PUBREC, two!.packetId));
+  connection.drop("reset");
+  world.server.advance(1000);
+  const next = world.accept(true);
+  world.persist();
+  const packets = next.take();
+  assert.deepEqual(
+    packets.map(({ type, packetId, dup }) => [type, packetId, dup]).sort(),
+    [
+      [codes.PUBLISH, one!.packetId, true],
+      [codes.PUBREL, two!.packetId, false],
+    ].sort(),
+  );
+});
+
+test("PUBREC of an id that is not in flight: PUBREL with 0x92; unknown PUBACK and PUBCOMP are ignored", () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  connection.send(
+    connection.ack(codes.PUBREC, 77),
+    connection.ack(codes.PUBACK, 78),
+    connection.ack(codes.PUBCOMP, 79),
+  );
+  const packet = connection.takeOne(codes.PUBREL);
+  assert.deepEqual([packet.packetId, packet.reasonCode], [77, codes.PACKET_IDENTIFIER_NOT_FOUND]);
+});
+
+test("a message the server refuses is lost, counted and named; the others go on", () => {
+  const world = new UplinkWorld({ forward: [forward("#", { qos: "keep" })] });
+  const connection = world.connect();
+  world.publish("no", "1", 1);
+  world.publish("no", "2", 2);
+  world.persist();
+  for (const { qos, packetId } of connection.take()) {
+    connection.send(connection.ack(qos === 1 ? codes.PUBACK : codes.PUBREC, packetId, codes.NOT_AUTHORIZED));
+  }
+  assert.deepEqual(world.uplink.status().dropped, { refused: 2 });
+  assert.equal(world.ledger.entries()[0]?.topic, "no");
+  assert.equal(world.uplink.status().spool.messages, 0);
+  assert.equal(world.uplink.status().forwarded, 0);
+  assert.equal(world.log.filter((line) => line.includes("uplink-message-refused")).length, 1);
+});
+
+test("0x97 is a full server, not a refusal: the message stays and is sent again on the next connection", async () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  world.publish("a", "1");
+  connection.puback(connection.takeOne(codes.PUBLISH).packetId, codes.QUOTA_EXCEEDED);
+  assert(connection.ended);
+  connection.drop();
+  assert.equal(world.uplink.status().lastError, "the server has no room: quota exceeded");
+  world.server.advance(1000);
+  assert.deepEqual(published(await world.serve(world.accept())), ["a 1 1"]);
+  assert.deepEqual(world.uplink.status().dropped, {});
+});
+
+test("a server that answers pings but not the oldest message is left and tried again", () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  world.publish("a", "stuck");
+  const stuck = connection.takeOne(codes.PUBLISH).packetId;
+  for (let second = 0; second < (2 * STALL_MS) / 1000 + 2 && !connection.ended; second++) {
+    world.server.advance(1000);
+    world.publish("a", `${second}`);
+    for (const { type, packetId } of connection.take()) {
+      if (type === codes.PUBLISH && packetId !== stuck) connection.puback(packetId);
+      if (type === codes.PINGREQ) connection.send(Buffer.from([0xd0, 0]));
+    }
+  }
+  assert(connection.ended);
+  connection.drop();
+  assert.equal(world.uplink.status().lastError, "no acknowledgement within 60 s");
+});
+
+test("a server that acknowledges slowly but steadily is left alone, and so is an idle connection", () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  world.publish("a", "0");
+  for (let i = 0; i < 10; i++) {
+    const due = connection.take().filter(({ type }) => type === codes.PUBLISH);
+    for (let part = 0; part < 11; part++) {
+      world.server.advance(5000);
+      connection.send(Buffer.from([0xd0, 0]));
+    }
+    world.publish("a", `${i}`);
+    connection.puback(due[0]!.packetId);
+  }
+  for (let second = 0; second < 600; second++) {
+    if (second % 5 === 0) connection.send(Buffer.from([0xd0, 0]));
+    for (const { type, packetId } of connection.take()) if (type === codes.PUBLISH) connection.puback(packetId);
+    world.server.advance(1000);
+  }
+  assert(!connection.ended);
+});
+
+test("the socket is never paused", () => {
+  const world = new UplinkWorld({ forward: [forward("#")], receive: [receive("r/#")], window: 1 });
+  const connection = world.connect();
+  world.store.refusal = 0x97;
+  for (let i = 1; i <= 64; i++) connection.send(connection.publish("r/1", "x", 1, i, { retain: true }));
+  world.store.refusal = 0;
+  for (let i = 0; i < 2000; i++) world.publish("a", `${i}`);
+  assert(!connection.paused);
+});
+
+test("stop says goodbye and resolves when the link is closed; nothing is tried afterwards", async () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  const stopped = world.uplink.stop();
+  assert.equal(connection.takeOne(codes.DISCONNECT).reasonCode, 0);
+  connection.drop();
+  await stopped;
+  world.server.advance(120_000);
+  assert(!world.server.dialling);
+
+  const waiting = new UplinkWorld({});
+  waiting.uplink.start();
+  waiting.server.refuse("cloud:1883: connection refused");
+  await waiting.uplink.stop();
+  waiting.server.advance(120_000);
+  assert(!waiting.server.dialling);
+
+  const dialling = new UplinkWorld({});
+  dialling.uplink.start();
+  await dialling.uplink.stop();
+  assert(!dialling.server.dialling);
+});
+
+test("status says how it stands", () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  world.publish("a", "1");
+  const size = world.uplink.status().spool.bytes;
+  assert(size > 2);
+  assert.deepEqual(world.uplink.status(), {
+    name: "cloud",
+    url: "mqtt://cloud:1883",
+    state: "down",
+    connectedSinceMs: null,
+    protocol: null,
+    lastError: null,
+    retryInMs: null,
+    spool: { messages: 1, bytes: size },
+    inFlight: 0,
+    window: 4,
+    ackTimeMs: 0,
+    forwarded: 0,
+    received: 0,
+    dropped: {},
+  });
+  const connection = world.connect();
+  assert.equal(world.uplink.status().state, "draining");
+  assert.equal(world.uplink.status().connectedSinceMs, world.server.clock.wallMs());
+  assert.equal(world.uplink.status().protocol, 5);
+  connection.puback(connection.takeOne(codes.PUBLISH).packetId);
+  assert.equal(world.uplink.status().state, "live");
+  assert.equal(world.uplink.status().forwarded, 1);
+});
