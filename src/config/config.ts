@@ -75,6 +75,12 @@ function readDataDir(root: Section): string {
   return dataDir;
 }
 
+/** The key of the configuration file that a key of Config comes from: "dataDir" is "data_dir". */
+export function keyName(key: string): string {
+  if (key === "memoryLimitBytes") return "memory_limit";
+  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 /** Where a running gateway answers. */
 export function controlSocket(dataDir: string): string {
   return join(dataDir, "control.sock");

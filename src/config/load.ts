@@ -15,6 +15,8 @@ export interface LoadOptions {
 export interface Loaded {
   /** null when there is any complaint. */
   config: Config | null;
+  /** Even with complaints: where a gateway with this configuration answers. */
+  dataDir: string;
   /** In order of lines. */
   complaints: Complaint[];
 }
@@ -29,5 +31,5 @@ export function load(text: string, options: LoadOptions): Loaded {
     );
   }
   complaints.sort((a, b) => a.line - b.line);
-  return { config: complaints.length === 0 ? config : null, complaints };
+  return { config: complaints.length === 0 ? config : null, dataDir: config.dataDir, complaints };
 }

@@ -31,7 +31,7 @@ export interface AuthorityFiles {
 /** Logins that wait for the one that derives its key. */
 const WAITING_MAX = 256;
 /** A password is a word or a token; longer ones are refused unread. */
-const PASSWORD_BYTES_MAX = 1024;
+export const PASSWORD_BYTES_MAX = 1024;
 /** Verified logins that are remembered; the oldest goes first. */
 const VERIFIED_MAX = 1024;
 const VERIFIED_BYTES = 256;

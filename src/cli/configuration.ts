@@ -1,0 +1,49 @@
+/**
+ * A configuration file, judged as a whole: its text, the files it names, and what is in the password and ACL files.
+ * Loads the YAML parser, which costs 9 MB: `run` lets a child do it (child-configuration.ts).
+ */
+import type { Complaint } from "../config/complaint.ts";
+import { type Config, defaultConfig, directoryOf } from "../config/config.ts";
+import { readSmallFile } from "../config/files.ts";
+import { load } from "../config/load.ts";
+import { parseAclFile } from "../core/acl-file.ts";
+import { parsePasswordFile } from "../core/password-file.ts";
+import { UsageError } from "./arguments.ts";
+
+/** What the child prints and the parent reads. */
+export interface Configuration {
+  /** null when there are complaints. */
+  readonly config: Config | null;
+  readonly complaints: readonly Complaint[];
+}
+
+/** @param file null = no file, all defaults */
+export function readConfiguration(file: string | null): Configuration {
+  if (file === null) return { config: defaultConfig(), complaints: [] };
+  let text: string;
+  try {
+    text = readSmallFile(file);
+  } catch (error) {
+    const complaint = { file: null, path: "", line: 0, problem: (error as Error).message, advice: "" };
+    return { config: null, complaints: [complaint] };
+  }
+  const { config, complaints } = load(text, { directory: directoryOf(file) });
+  if (config === null) return { config, complaints };
+  complaintsAboutAuth(config, complaints);
+  return { config: complaints.length === 0 ? config : null, complaints };
+}
+
+function complaintsAboutAuth(config: Config, complaints: Complaint[]): void {
+  const { passwordFile, aclFile } = config.auth;
+  if (passwordFile !== null) parsePasswordFile(readSmallFile(passwordFile), passwordFile, complaints);
+  if (aclFile !== null) parseAclFile(readSmallFile(aclFile), aclFile, complaints);
+}
+
+/** `data_dir` of a file, whatever else is wrong with it. @throws UsageError */
+export function loadDataDir(file: string): string {
+  try {
+    return load(readSmallFile(file), { directory: directoryOf(file), checkFiles: false }).dataDir;
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}

@@ -1,0 +1,36 @@
+/** What each verb takes, in the words of `--help`. */
+import { OK, say, UsageError } from "./arguments.ts";
+
+const VERBS: Record<string, string> = {
+  run: `sluice run [--config FILE] [--json]
+  Runs the gateway until SIGTERM or SIGINT; prints one line "ready" with the bound addresses.
+  SIGHUP reloads log level, passwords, ACL and certificates.`,
+  check: `sluice check --config FILE [--json]
+  Says everything that is wrong with a configuration, or what memory it may take, a line per owner.`,
+  passwd: `sluice passwd FILE USER [-D] [--stdin] [--iterations N] [--json]
+  Sets a user's password in FILE; asks for it without echo. --stdin takes it from the first line of stdin.
+  -D deletes the user. A running gateway takes the file over at SIGHUP.`,
+  status: `sluice status [--config FILE | --data-dir DIR] [--drops] [--json]
+  Asks the running gateway how it is; with --drops, which messages were lost last, and why.`,
+  pub: `sluice pub -t TOPIC (-m MESSAGE | -n | -l) [-q 0|1|2] [-r] [connection] [--json]
+  Publishes one message, an empty one (-n), or each line of stdin (-l).`,
+  sub: `sluice sub -t FILTER... [-q 0|1|2] [-v] [-C COUNT] [-W SECONDS] [connection] [--json]
+  Prints what is published, a line per message; -v with its topic. Ends after COUNT messages or SECONDS.`,
+};
+
+const CONNECTION = `connection:
+  -h HOST (127.0.0.1)  -p PORT (1883; 8883 with --cafile)  -i CLIENT_ID  -u USER  -P PASSWORD
+  --cafile FILE  --cert FILE  --key FILE  -V 311|5 (5)`;
+
+const EXIT_CODES = "Exit codes: 0 ok, 1 failed, 2 configuration or usage, 3 no gateway running.";
+
+export function printHelp(verb: string | undefined): number {
+  if (verb === undefined) {
+    say(["sluice: an edge gateway", ...Object.values(VERBS), "sluice --version", CONNECTION, EXIT_CODES].join("\n\n"));
+    return OK;
+  }
+  const text = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
+  if (text === undefined) throw new UsageError(`there is no verb ${JSON.stringify(verb)}`);
+  say(text.includes("[connection]") ? `${text}\n\n${CONNECTION}` : text);
+  return OK;
+}

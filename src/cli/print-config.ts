@@ -1,0 +1,8 @@
+import { OK, say } from "./arguments.ts";
+import { readConfiguration } from "./configuration.ts";
+
+/** The hidden verb: prints a Configuration as one line of JSON. */
+export function printConfig(args: string[]): number {
+  say(JSON.stringify(readConfiguration(args[0] ?? null)));
+  return OK;
+}

@@ -1,0 +1,167 @@
+/** `sluice run`: the gateway, from the configuration to the last byte written. */
+import { Log } from "../base/log.ts";
+import { type Config, controlSocket, keyName } from "../config/config.ts";
+import { type BoundListener, ComplaintsError, Gateway } from "../gateway.ts";
+import { FAILED, OK, parse, say, sayError, USAGE } from "./arguments.ts";
+import { readInChild } from "./child-configuration.ts";
+import { complaintsText } from "./complaints-text.ts";
+import type { Configuration } from "./configuration.ts";
+import { type ControlRequest, ControlServer } from "./control.ts";
+import { Systemd } from "./systemd.ts";
+
+/** Flushing and committing take less; a disk that hangs must not keep the supervisor waiting. */
+const STOP_DEADLINE_MS = 20_000;
+
+export async function run(args: string[]): Promise<number> {
+  const { values } = parse({
+    args,
+    options: { config: { type: "string" }, json: { type: "boolean", default: false } },
+  });
+  const file = values.config ?? null;
+  const { config, complaints } = await readInChild(file);
+  if (config === null) {
+    report(complaintsText(complaints, file, values.json), values.json);
+    return USAGE;
+  }
+  return new Runner(config, file, values.json).run();
+}
+
+/** Complaints are for stderr; a program that asked for JSON reads stdout. */
+function report(text: string, json: boolean): void {
+  (json ? process.stdout : process.stderr).write(`${text}\n`);
+}
+
+class Runner {
+  readonly #file: string | null;
+  readonly #json: boolean;
+  readonly #log: Log;
+  readonly #gateway: Gateway;
+  readonly #control: ControlServer;
+  readonly #systemd: Systemd;
+  /** Resolves with the first signal to stop. */
+  readonly #stopSignal: Promise<string>;
+  #reloading: Promise<void> | null = null;
+  #reloadAgain = false;
+
+  constructor(config: Config, file: string | null, json: boolean) {
+    this.#file = file;
+    this.#json = json;
+    this.#log = new Log(config.log);
+    this.#gateway = new Gateway(config, this.#log);
+    this.#control = new ControlServer(controlSocket(config.dataDir), (request) => this.#answer(request));
+    this.#systemd = new Systemd(process.env, (error) =>
+      this.#log.warn("systemd-notify-failed", { reason: error.message }),
+    );
+    this.#stopSignal = this.#onSignals();
+  }
+
+  async run(): Promise<number> {
+    let listeners: readonly BoundListener[];
+    try {
+      listeners = await this.#gateway.start();
+      await this.#control.listen();
+    } catch (error) {
+      await this.#gateway.stop();
+      return this.#explain(error);
+    }
+    say(this.#json ? JSON.stringify({ event: "ready", listeners }) : readyLine(listeners));
+    this.#systemd.ready(`${listeners.length} listeners`);
+    this.#log.info("stopping", { signal: await this.#stopSignal });
+    return this.#stop();
+  }
+
+  async #stop(): Promise<number> {
+    this.#systemd.stopping();
+    const deadline = setTimeout(() => {
+      this.#log.error("stop-timed-out", { afterMs: STOP_DEADLINE_MS });
+      process.exit(FAILED);
+    }, STOP_DEADLINE_MS);
+    await this.#reloading;
+    await this.#control.close();
+    await this.#gateway.stop();
+    clearTimeout(deadline);
+    this.#log.info("stopped");
+    // Whatever still holds the event loop has nothing left to do.
+    return exitWhenWritten(OK);
+  }
+
+  #explain(error: unknown): number {
+    if (error instanceof ComplaintsError) {
+      report(complaintsText(error.complaints, this.#file, this.#json), this.#json);
+      return exitWhenWritten(USAGE);
+    }
+    if (!(error instanceof Error)) throw error;
+    if (error.name === "AssertionFailure" || error instanceof TypeError) throw error;
+    sayError(error.message);
+    return exitWhenWritten(FAILED);
+  }
+
+  #onSignals(): Promise<string> {
+    process.on("SIGHUP", () => this.#onHangup());
+    return new Promise((resolve) => {
+      let signalled = false;
+      for (const signal of ["SIGTERM", "SIGINT"] as const) {
+        process.on(signal, () => {
+          if (signalled) process.exit(FAILED);
+          signalled = true;
+          resolve(signal);
+        });
+      }
+    });
+  }
+
+  /** One reload at a time; a signal during one asks for one more. */
+  #onHangup(): void {
+    if (this.#reloading !== null) {
+      this.#reloadAgain = true;
+      return;
+    }
+    this.#reloading = this.#reload().finally(() => {
+      this.#reloading = null;
+      if (!this.#reloadAgain) return;
+      this.#reloadAgain = false;
+      this.#onHangup();
+    });
+  }
+
+  async #reload(): Promise<void> {
+    this.#systemd.reloading();
+    try {
+      const { config, complaints } = await readInChild(this.#file);
+      if (config === null) this.#refuseReload(complaints);
+      else {
+        const { applied, restartRequired } = await this.#gateway.reload(config);
+        this.#log.info("reloaded", { applied: applied.join(", ") });
+        if (restartRequired.length > 0) {
+          this.#log.warn("restart-required", { keys: restartRequired.map(keyName).join(", ") });
+        }
+      }
+    } catch (error) {
+      if (error instanceof ComplaintsError) this.#refuseReload(error.complaints);
+      else this.#log.error("reload-refused", { reason: (error as Error).message });
+    }
+    this.#systemd.ready("reloaded");
+  }
+
+  #refuseReload(complaints: Configuration["complaints"]): void {
+    for (const { file, path, line, problem, advice } of complaints) {
+      this.#log.error("reload-refused", { file: file ?? this.#file, line, path, problem, advice });
+    }
+  }
+
+  #answer(request: ControlRequest): unknown {
+    if (request.verb === "status") return this.#gateway.status(request["drops"] === true);
+    throw new Error(`${JSON.stringify(request.verb)} is not built yet`);
+  }
+}
+
+function readyLine(listeners: readonly BoundListener[]): string {
+  return ["ready", ...listeners.map(({ type, address }) => `${type}=${address}`)].join(" ");
+}
+
+/** Ends the process once stdout and stderr have taken everything. */
+function exitWhenWritten(code: number): number {
+  process.exitCode = code;
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+  return code;
+}

@@ -1,0 +1,99 @@
+/** The gateway's status for people: the few numbers that say whether it is well. */
+import { bytesText, durationText } from "../config/units.ts";
+
+/** The parts of `Gateway.status()` that are printed. */
+export interface Status {
+  readonly node: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly memory: { readonly rssBytes: number };
+  readonly listeners: readonly { readonly type: string; readonly address: string }[];
+  readonly sessions: { readonly count: number; readonly connected: number };
+  readonly subscriptions: number;
+  readonly retained: { readonly messages: number; readonly bytes: number };
+  readonly store: StoreStatus | null;
+  readonly uplinks: readonly UplinkStatus[];
+  readonly counters: Readonly<Record<string, number>>;
+  readonly drops?: readonly Drop[];
+}
+
+interface StoreStatus {
+  readonly health: string;
+  readonly reason: string;
+  readonly sync: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly databaseBytes: number;
+  readonly walBytes: number;
+  readonly maxBytes: number;
+}
+
+interface UplinkStatus {
+  readonly name: string;
+  readonly url: string;
+  readonly state: string;
+  readonly lastError: string | null;
+  readonly retryInMs: number | null;
+  readonly spool: { readonly messages: number; readonly bytes: number };
+  readonly inFlight: number;
+  readonly forwarded: number;
+  readonly received: number;
+}
+
+interface Drop {
+  readonly wallMs: number;
+  readonly receiver: string;
+  readonly topic: string;
+  readonly cause: string;
+  readonly count: number;
+}
+
+export function statusText(status: Status): string {
+  const rows: [string, string][] = [
+    [
+      "gateway",
+      `${printable(status.node)}, pid ${status.pid}, up ${status.uptimeSeconds === 0 ? "0s" : durationText(status.uptimeSeconds * 1000)}, ${bytesText(status.memory.rssBytes)} resident`,
+    ],
+    ...status.listeners.map(({ type, address }): [string, string] => ["listener", `${type} ${address}`]),
+    [
+      "sessions",
+      `${status.sessions.connected} connected of ${status.sessions.count}, ${status.subscriptions} subscriptions`,
+    ],
+    ["retained", `${status.retained.messages} messages, ${bytesText(status.retained.bytes)}`],
+  ];
+  if (status.store !== null) rows.push(["store", storeText(status.store)]);
+  for (const uplink of status.uplinks) rows.push(["uplink", uplinkText(uplink)]);
+  rows.push(["drops", dropsText(status.counters)]);
+  for (const drop of status.drops ?? []) rows.push(["dropped", dropText(drop)]);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`).join("\n");
+}
+
+function storeText(store: StoreStatus): string {
+  const health = store.reason === "" ? store.health : `${store.health} (${printable(store.reason)})`;
+  const used = bytesText(store.databaseBytes + store.walBytes);
+  const waiting = `${store.rows} messages of ${bytesText(store.bytes)} wait`;
+  return `${health}, sync ${store.sync}, ${waiting}, ${used} of ${bytesText(store.maxBytes)} on disk`;
+}
+
+function uplinkText(uplink: UplinkStatus): string {
+  const { name, url, state, lastError, retryInMs, spool, inFlight, forwarded, received } = uplink;
+  const why = lastError === null || state === "connected" ? "" : ` (${printable(lastError)})`;
+  const retry = retryInMs === null ? "" : `, next try in ${Math.ceil(retryInMs / 1000)}s`;
+  const waiting = `${spool.messages} messages of ${bytesText(spool.bytes)} wait, ${inFlight} under way`;
+  return `${name} ${url} ${state}${why}${retry}, ${waiting}, ${forwarded} forwarded, ${received} received`;
+}
+
+function dropsText(counters: Readonly<Record<string, number>>): string {
+  const causes = Object.entries(counters).filter(([name, value]) => name.startsWith("drops.") && value > 0);
+  return causes.length === 0 ? "none" : causes.map(([name, value]) => `${value} ${name.slice(6)}`).join(", ");
+}
+
+function dropText({ wallMs, receiver, topic, cause, count }: Drop): string {
+  return `${new Date(wallMs).toISOString()} ${printable(receiver)}: ${count} ${cause}, first of ${printable(topic)}`;
+}
+
+/** Text of a peer's making must not steer the terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/[\0-\x1f\x7f-\x9f]/g, "?");
+}
