@@ -39,10 +39,9 @@ export class Checkpoint {
   readonly #parts: CheckpointParts;
   readonly #done: Counter;
   #phase = IDLE;
-  /** Frames whose pages were copied by the one under way. */
-  #frames = 0;
-  /** Frames moved by the last complete checkpoint, and whether it has been accounted for by `takeCopied`. */
-  #copied = 0;
+  /** Pages copied since the last `takeCopied`, at most: several frames of one page are copied once. */
+  #pages = 0;
+  #copying = 0;
   /** Longest synchronous stretch of copying. */
   copyMsMax = 0;
 
@@ -56,11 +55,11 @@ export class Checkpoint {
     return this.#phase === IDLE;
   }
 
-  /** Frames copied since the last call. */
+  /** Pages copied since the last call, at most; 0 = no checkpoint was completed. */
   takeCopied(): number {
-    const copied = this.#copied;
-    this.#copied = 0;
-    return copied;
+    const pages = this.#pages;
+    this.#pages = 0;
+    return pages;
   }
 
   /** Step 10. */
@@ -84,7 +83,7 @@ export class Checkpoint {
   #copy(): void {
     const { file, syncer, health, log } = this.#parts;
     const startedMs = performance.now();
-    this.#frames = file.walFrames();
+    const frames = file.walFrames();
     let complete = false;
     try {
       complete = file.copyPages();
@@ -102,6 +101,7 @@ export class Checkpoint {
       this.#open();
       return;
     }
+    this.#copying = Math.min(frames, file.statements.pages.get()?.[0] ?? frames);
     this.#phase = SYNCING_DATABASE;
     syncer.start(file.databaseFd, this.#onDatabaseSynced);
   }
@@ -141,7 +141,7 @@ export class Checkpoint {
       return;
     }
     this.#done.value++;
-    this.#copied += this.#frames;
+    this.#pages += this.#copying;
     this.#open();
   };
 
