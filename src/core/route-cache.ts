@@ -8,13 +8,14 @@
  * changing one with wildcards makes every entry stale (`generation`).
  */
 import { assert } from "../base/assert.ts";
+import type { Line } from "../config/budget.ts";
 
 const EMPTY: Buffer = Buffer.alloc(0);
 
-export const ROUTE_SETS = 512;
+const ROUTE_SETS = 256;
 const WAYS = 4;
 /** Estimated bytes of an entry with its key and a few receivers, for the memory bill. */
-export const ROUTE_BYTES = 320;
+const ROUTE_BYTES = 320;
 
 /** Grant bits of a route's entries. */
 export const GRANT_QOS = 0b0011;
@@ -107,4 +108,9 @@ function hash(bytes: Buffer, from: number, end: number): number {
 function sameBytes(key: Buffer, bytes: Buffer, from: number, end: number): boolean {
   for (let i = from, k = 0; i < end; i++, k++) if (key[k] !== bytes[i]) return false;
   return true;
+}
+
+export function budget(): Line[] {
+  const routes = ROUTE_SETS * WAYS;
+  return [{ owner: "route cache", bytes: routes * ROUTE_BYTES, how: `${routes} topics x ${ROUTE_BYTES} B` }];
 }

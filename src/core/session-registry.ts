@@ -1,8 +1,10 @@
 /**
  * All sessions by client id: made at CONNECT, taken over, kept while away, ended by expiry. Also sends wills.
  */
+import { Allowance } from "../base/allowance.ts";
 import type { Counter, Counters } from "../base/counters.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { Line } from "../config/budget.ts";
 import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { Ledger } from "./ledger.ts";
 import type { QueueHost } from "./outlet.ts";
@@ -48,6 +50,12 @@ export const SESSIONS_FULL = "full";
 /** `open` found a session that belongs to another principal. */
 export const SESSION_FOREIGN = "foreign";
 
+/** Estimated bytes of a session without subscriptions, and of a subscription without its filter. */
+const SESSION_BYTES = 640;
+const SUBSCRIPTION_BYTES = 160;
+/** All subscriptions together; who goes beyond is refused (0x97 in SUBACK). */
+const SUBSCRIPTIONS_BYTES_MAX = 1024 * 1024;
+
 export class SessionRegistry implements SessionHost {
   readonly store: Store;
   readonly time: TimeSource;
@@ -62,6 +70,8 @@ export class SessionRegistry implements SessionHost {
   readonly #wheel: TimerWheel;
   readonly #limits: RegistryLimits;
   readonly #sessions = new Map<string, Session>();
+  readonly #subscriptionMemory = new Allowance(SUBSCRIPTIONS_BYTES_MAX);
+  readonly #subscriptionsRefused: Counter;
   /** Sessions kept by the store whose client is away: their messages have to be written. */
   durableAway = 0;
   readonly #takenOver: Counter;
@@ -82,6 +92,8 @@ export class SessionRegistry implements SessionHost {
     this.#limits = parts.limits;
     this.#takenOver = parts.counters.counter("session.taken_over");
     this.#expired = parts.counters.counter("session.expired");
+    this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");
+    parts.counters.gauge("session.subscription_bytes", () => this.#subscriptionMemory.used);
     parts.counters.gauge("session.count", () => this.#sessions.size);
     parts.counters.gauge("session.connected", () => this.connectedCount);
     this.store.loadSessions((record) => this.#restore(record));
@@ -171,11 +183,16 @@ export class SessionRegistry implements SessionHost {
     this.#save(session);
   }
 
-  /** @returns false when the client has too many */
+  /** @returns null when the client has too many, or all clients together have (counted) */
   subscribe(session: Session, subscription: SubscriptionRecord): { isNew: boolean } | null {
     const { filter, options, subscriptionId } = subscription;
-    if (!session.subscriptions.has(filter) && session.subscriptions.size >= this.#limits.subscriptionsPerClient)
-      return null;
+    if (!session.subscriptions.has(filter)) {
+      const allowed = session.subscriptions.size < this.#limits.subscriptionsPerClient;
+      if (!allowed || !this.#subscriptionMemory.take(bytesOf(filter))) {
+        this.#subscriptionsRefused.value++;
+        return null;
+      }
+    }
     session.subscriptions.set(filter, subscription);
     const isNew = this.#router.subscribe(session, filter, options, subscriptionId);
     if (session.durable) this.store.putSubscription(session.queue.id, subscription);
@@ -184,6 +201,7 @@ export class SessionRegistry implements SessionHost {
 
   unsubscribe(session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false;
+    this.#subscriptionMemory.give(bytesOf(filter));
     this.#router.unsubscribe(session, filter);
     if (session.durable) this.store.deleteSubscription(session.queue.id, filter);
     return true;
@@ -230,7 +248,10 @@ export class SessionRegistry implements SessionHost {
   #end(session: Session): void {
     this.#wheel.cancel(session.expiryTimer);
     this.#publishWill(session);
-    for (const filter of session.subscriptions.keys()) this.#router.unsubscribe(session, filter);
+    for (const filter of session.subscriptions.keys()) {
+      this.#router.unsubscribe(session, filter);
+      this.#subscriptionMemory.give(bytesOf(filter));
+    }
     this.#router.leave(session);
     this.#sessions.delete(session.clientId);
     if (session.durable) this.store.deleteSession(session.clientId, session.queue);
@@ -259,6 +280,7 @@ export class SessionRegistry implements SessionHost {
     this.#sessions.set(record.clientId, session);
     for (const subscription of record.subscriptions) {
       session.subscriptions.set(subscription.filter, subscription);
+      this.#subscriptionMemory.takeAnyway(bytesOf(subscription.filter));
       this.#router.subscribe(session, subscription.filter, subscription.options, subscription.subscriptionId);
     }
     // Connected when the gateway stopped: it counts as gone from now on.
@@ -267,4 +289,20 @@ export class SessionRegistry implements SessionHost {
     const restMs = session.disconnectedMs + record.expirySeconds * 1000 - now;
     this.#wheel.schedule(session.expiryTimer, Math.max(0, Math.min(restMs, record.expirySeconds * 1000)));
   }
+}
+
+function bytesOf(filter: string): number {
+  return SUBSCRIPTION_BYTES + filter.length;
+}
+
+/** Worst case of all sessions and subscriptions. */
+export function budget(limits: { readonly maxSessions: number }): Line[] {
+  return [
+    {
+      owner: "sessions",
+      bytes: limits.maxSessions * SESSION_BYTES,
+      how: `${limits.maxSessions} sessions x ${SESSION_BYTES} B`,
+    },
+    { owner: "subscriptions", bytes: SUBSCRIPTIONS_BYTES_MAX, how: "all clients together" },
+  ];
 }

@@ -5,6 +5,7 @@
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
+import type { Line } from "../../config/budget.ts";
 import type { Authority, Store, TimeSource } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
 import type { Router } from "../../core/router.ts";
@@ -20,6 +21,7 @@ import { SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import { UnsubscribeView } from "../../wire/mqtt/unsubscribe.ts";
 import { Connection } from "./connection.ts";
 import { PausedReaders } from "./paused-readers.ts";
+import { INPUT_BYTES_MAX } from "./states.ts";
 
 export interface MqttLimits {
   readonly maxPacketBytes: number;
@@ -104,4 +106,19 @@ export class MqttServer {
     for (const connection of [...this.connections]) connection.stop();
     this.paused.stop();
   }
+}
+
+/** Estimated bytes of a Connection with its rings and timers. */
+const CONNECTION_BYTES = 1024;
+
+/** Worst case of all MQTT conversations, without their links. */
+export function budget(limits: { readonly maxConnections: number }): Line[] {
+  return [
+    {
+      owner: "mqtt conversations",
+      bytes: limits.maxConnections * CONNECTION_BYTES,
+      how: `${limits.maxConnections} connections x ${CONNECTION_BYTES} B`,
+    },
+    { owner: "mqtt input", bytes: INPUT_BYTES_MAX, how: "incomplete and held packets of all connections" },
+  ];
 }
