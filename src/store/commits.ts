@@ -18,10 +18,11 @@ import type { Changes } from "./changes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import { Due } from "./due.ts";
-import { type Barrier, Group } from "./group.ts";
+import { Group } from "./group.ts";
 import { type Health, isDiskFull } from "./health.ts";
 import type { Places } from "./places.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
+import { Soon } from "./soon.ts";
 import type { WalSync } from "./wal-sync.ts";
 import type { Writer } from "./writer.ts";
 
@@ -64,8 +65,7 @@ export class Commits {
   #syncTimer: NodeJS.Timeout | null = null;
   /** Due when the gate was closed. */
   #late = false;
-  #told: Barrier[] = [];
-  #elided: Message[] = [];
+  readonly #soon = new Soon();
   #frames: number;
   #onQuiet: (() => void) | null = null;
   #closed = false;
@@ -125,8 +125,7 @@ export class Commits {
     message.state = WITHDRAWN;
     this.#open.elide(message);
     this.#counts.elided.value++;
-    if (message.waiter === null) return;
-    if (this.#elided.push(message) === 1) queueMicrotask(this.#tellElided);
+    this.#soon.settled(message);
   }
 
   /** The message's retained value is in `changes`. */
@@ -140,15 +139,14 @@ export class Commits {
   }
 
   barrier(waiter: StoreWaiter, token: number): void {
-    const barrier = { waiter, token };
     if (this.#hasWork()) {
-      this.#open.barriers.push(barrier);
+      this.#open.barriers.push({ waiter, token });
       this.#due.waited();
       return;
     }
     const last = this.#written.at(-1);
-    if (last !== undefined) last.barriers.push(barrier);
-    else if (this.#told.push(barrier) === 1) queueMicrotask(this.#tellBarriers);
+    if (last !== undefined) last.barriers.push({ waiter, token });
+    else this.#soon.tell(waiter, token, this.#parts.health.failed ? IMPLEMENTATION_SPECIFIC_ERROR : SETTLED);
   }
 
   /** Something is in `changes`, or a receiver was touched. */
@@ -286,19 +284,6 @@ export class Commits {
     this.durableSeq = group.writtenEndSeq - 1;
     group.tellDurable();
   }
-
-  readonly #tellElided = (): void => {
-    const elided = this.#elided;
-    this.#elided = [];
-    for (const message of elided) message.tellWaiter(SETTLED);
-  };
-
-  readonly #tellBarriers = (): void => {
-    const barriers = this.#told;
-    this.#told = [];
-    const reason = this.#parts.health.failed ? IMPLEMENTATION_SPECIFIC_ERROR : SETTLED;
-    for (const { waiter, token } of barriers) waiter.onStored(token, reason);
-  };
 
   // ---- trouble -----------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import type { Place, Places } from "./places.ts";
 /** Elided places in front of the oldest message before the arrays are moved up. */
 const COMPACT_AT = 1024;
 
-export interface Barrier {
+interface Barrier {
   readonly waiter: StoreWaiter;
   readonly token: number;
 }
