@@ -174,17 +174,18 @@ describe("the view", () => {
 
 it("user properties are stepped through in their order, among others, and may repeat", () => {
   const block = bytes("26 s'k' s'1' 02 00000001 26 s'k' s'2' 03 s'text' 26 0000 0000");
+  const guard = guarded(block, 0, block.length);
   const pair = new UserPropertyView();
   const found: string[] = [];
   let at = 0;
-  while ((at = nextUserProperty(block, at, block.length, pair)) >= 0) {
+  while ((at = nextUserProperty(guard, at, block.length, pair)) >= 0) {
     const { keyAt, keyLength, valueAt, valueLength } = pair;
     found.push(
       `${block.toString("utf8", keyAt, keyAt + keyLength)}=${block.toString("utf8", valueAt, valueAt + valueLength)}`,
     );
   }
   assert.deepEqual(found, ["k=1", "k=2", "="]);
-  assert.equal(nextUserProperty(block, 0, 0, pair), -1);
+  assert.equal(nextUserProperty(guarded(block, 0, 0), 0, 0, pair), -1);
   const broken = bytes("26 s'k' 00");
   assert.equal(nextUserProperty(broken, 0, broken.length, pair), -1);
 });
