@@ -285,9 +285,9 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   }
 
   #onRefused(bytes: Buffer, view: ConnackView): void {
-    const { reasonStringAt, reasonStringLength } = view.properties;
+    const p = view.properties;
     const words = `refused: ${reasonWords(view.reasonCode)}`;
-    this.#end(withServerText(words, bytes, reasonStringAt, reasonStringLength));
+    this.#end(withServerText(words, bytes, p.reasonStringAt, p.reasonStringLength));
   }
 
   /** Dials again to ask for an older version, or without the bridge bit; gives up at the end of the ladder. */
@@ -367,6 +367,16 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     const output = this.output;
     const at = output.reserve(ACK_BYTES_MAX);
     output.commit(writeAck(output.buffer, at, this.#version, type, packetId, reasonCode));
+  }
+
+  /** For handlers that cannot take more; never the uplink's, as it would hide acknowledgements. */
+  setReading(on: boolean): void {
+    if (on) this.#link?.resume();
+    else this.#link?.pause();
+  }
+
+  get paused(): boolean {
+    return this.#link?.paused ?? false;
   }
 
   sendPingreq(): void {

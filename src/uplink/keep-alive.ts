@@ -16,6 +16,8 @@ export interface KeptAlive {
   sendPingreq(): void;
   /** Bytes not yet taken by the kernel. */
   readonly pendingBytes: number;
+  /** We do not read, so that nothing that comes is seen. */
+  readonly paused: boolean;
   /** Nothing came back. */
   onDead(): void;
 }
@@ -80,7 +82,7 @@ export class KeepAlive implements Expirable {
   /** A slow path may still be busy with the bytes before the PINGREQ. */
   #onPingDeadline(): void {
     if (this.received) return;
-    if (this.#peer.pendingBytes < this.#pendingAtPing) this.#await();
+    if (this.#peer.paused || this.#peer.pendingBytes < this.#pendingAtPing) this.#await();
     else this.#peer.onDead();
   }
 }
