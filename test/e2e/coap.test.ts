@@ -202,7 +202,7 @@ test("passwords and access list: 4.01, 4.03 and 2.04; a login by password is rem
   const passwords = join(folder.path, "passwd");
   const acl = join(folder.path, "acl");
   writeFileSync(passwords, "", { mode: 0o600 });
-  assert.equal((await sluice(["passwd", passwords, "anna"], "pass word\n")).code, 0);
+  assert.equal((await sluice(["passwd", passwords, "anna", "--stdin"], "pass word\n")).code, 0);
   writeFileSync(acl, "user anna\ntopic write own/anna/#\ntopic read own/#\n");
   const auth = { anonymous: "never", password_file: passwords, acl_file: acl };
   await using gateway = await startGateway(folder.path, { auth });

@@ -118,7 +118,7 @@ test("passwords and access list: 401 with WWW-Authenticate, 403, 204", async () 
   const passwords = join(folder.path, "passwd");
   const acl = join(folder.path, "acl");
   writeFileSync(passwords, "", { mode: 0o600 });
-  assert.equal((await sluice(["passwd", passwords, "anna"], "pass:word\n")).code, 0);
+  assert.equal((await sluice(["passwd", passwords, "anna", "--stdin"], "pass:word\n")).code, 0);
   writeFileSync(acl, "user anna\ntopic readwrite own/anna/#\n");
   const auth = { anonymous: "never", password_file: passwords, acl_file: acl };
   await using gateway = await startGateway(folder.path, { auth });
