@@ -3,9 +3,10 @@
  * Loads the YAML parser, which costs 9 MB: `run` lets a child do it (child-configuration.ts).
  */
 import type { Complaint } from "../config/complaint.ts";
-import { type Config, defaultConfig, directoryOf } from "../config/config.ts";
+import { type Config, defaultConfig } from "../config/config.ts";
 import { readSmallFile } from "../config/files.ts";
 import { load } from "../config/load.ts";
+import { directoryOf } from "../config/names.ts";
 import { parseAclFile } from "../core/acl-file.ts";
 import { parsePasswordFile } from "../core/password-file.ts";
 import { UsageError } from "./arguments.ts";

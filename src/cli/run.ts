@@ -1,6 +1,7 @@
 /** `sluice run`: the gateway, from the configuration to the last byte written. */
 import { Log } from "../base/log.ts";
-import { type Config, controlSocket, keyName } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
+import { controlSocket, keyName } from "../config/names.ts";
 import { type BoundListener, ComplaintsError, Gateway } from "../gateway.ts";
 import { FAILED, OK, parse, say, sayError, USAGE } from "./arguments.ts";
 import { readInChild } from "./child-configuration.ts";

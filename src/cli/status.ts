@@ -1,5 +1,6 @@
 /** `sluice status`: asks the running gateway how it is. */
-import { controlSocket, defaultConfig } from "../config/config.ts";
+import { defaultConfig } from "../config/config.ts";
+import { controlSocket } from "../config/names.ts";
 import { FAILED, NO_GATEWAY, OK, parse, say, sayError, UsageError } from "./arguments.ts";
 import { askControl, NoGatewayError } from "./control.ts";
 import { type Status, statusText } from "./status-text.ts";

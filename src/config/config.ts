@@ -3,13 +3,13 @@
  * absolute. Each section's type, defaults and rules are in the file of its name.
  */
 import { hostname } from "node:os";
-import { dirname, join, resolve } from "node:path";
 import { type AuthConfig, readAuth } from "./auth.ts";
 import { UNIX_PATH_BYTES_MAX } from "./bind.ts";
 import { type DurabilityRule, readDurability } from "./durability.ts";
 import { type Limits, readLimits } from "./limits.ts";
 import { type ListenerConfig, readListeners } from "./listeners.ts";
 import { type LogConfig, readLog } from "./log.ts";
+import { controlSocket } from "./names.ts";
 import { EMPTY_MAPPING } from "./node.ts";
 import { type Reading, Section } from "./section.ts";
 import { readSerial, type SerialConfig } from "./serial.ts";
@@ -75,25 +75,9 @@ function readDataDir(root: Section): string {
   return dataDir;
 }
 
-/** The key of the configuration file that a key of Config comes from: "dataDir" is "data_dir". */
-export function keyName(key: string): string {
-  if (key === "memoryLimitBytes") return "memory_limit";
-  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
-/** Where a running gateway answers. */
-export function controlSocket(dataDir: string): string {
-  return join(dataDir, "control.sock");
-}
-
 function complainAboutSpools(root: Section, config: Config): void {
   for (const [i, { spool }] of config.uplinks.entries()) {
     if (spool.maxBytes <= config.store.maxBytes) continue;
     root.complain(`uplinks[${i}].spool.max_bytes`, "is more than store.max_bytes", "the spool lives in the store");
   }
-}
-
-/** Folder that relative paths of the configuration start from. */
-export function directoryOf(configFile: string): string {
-  return dirname(resolve(configFile));
 }
