@@ -1,5 +1,4 @@
 // An MQTT.js client that subscribes and keeps what it gets, for tests of the other protocols.
-import { once } from "node:events";
 import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import { eventually } from "./eventually.ts";
 
@@ -27,7 +26,10 @@ export class MqttCollector {
     const collector = new MqttCollector(
       connect({ host: "127.0.0.1", port, protocolVersion: 5, reconnectPeriod: 0, ...options }),
     );
-    await once(collector.client, "connect");
+    await new Promise<void>((resolve, reject) => {
+      collector.client.once("connect", () => resolve());
+      collector.client.once("error", reject);
+    });
     await collector.client.subscribeAsync(filter, { qos: 1 });
     return collector;
   }
