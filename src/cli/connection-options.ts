@@ -1,8 +1,8 @@
 /** Options that `pub` and `sub` share, named like those of mosquitto_pub. */
 import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
-import type { DialTarget } from "../transport/dialer.ts";
-import type { ClientOptions } from "../uplink/client-options.ts";
+import type { ConnectOptions } from "../uplink/plain-client.ts";
 import { UsageError, wholeNumber } from "./arguments.ts";
 
 export const CONNECTION_OPTIONS = {
@@ -33,27 +33,35 @@ export interface ConnectionValues {
 
 const MQTT_PORT = 1883;
 const MQTTS_PORT = 8883;
-const DIAL_TIMEOUT_MS = 10_000;
-const KEEP_ALIVE_SECONDS = 60;
-const RECEIVE_MAXIMUM = 64;
+const CONNECT_TIMEOUT_MS = 10_000;
 const PACKET_BYTES_MAX = 16 * 2 ** 20;
 
 /** @throws UsageError */
-export function dialTarget(values: ConnectionValues): DialTarget {
-  const tls = tlsOptions(values);
-  const port = values.port ?? String(tls === null ? MQTT_PORT : MQTTS_PORT);
-  return { host: values.host, port: wholeNumber("-p", port, 1, 65_535), tls, timeoutMs: DIAL_TIMEOUT_MS };
+export function connectOptions(values: ConnectionValues): ConnectOptions {
+  const { host, username, pw, cafile } = values;
+  if (pw !== undefined && username === undefined) throw new UsageError("-P needs -u");
+  const port = wholeNumber("-p", values.port ?? String(cafile === undefined ? MQTT_PORT : MQTTS_PORT), 1, 65_535);
+  const url = `${cafile === undefined ? "mqtt" : "mqtts"}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  if (/[\s/?#@]/.test(host) || !URL.canParse(url)) throw new UsageError(`-h ${host}: no host name or address`);
+  return {
+    url,
+    protocol: protocolVersion(values["protocol-version"]),
+    clientId: values.id ?? `sluice-${process.pid}-${Math.random().toString(36).slice(2, 8)}`,
+    userName: username ?? null,
+    password: pw ?? null,
+    tls: tlsFiles(values),
+    maxPacketBytes: PACKET_BYTES_MAX,
+    timeoutMs: CONNECT_TIMEOUT_MS,
+  };
 }
 
-function tlsOptions({ cafile, cert, key }: ConnectionValues): DialTarget["tls"] {
+function tlsFiles({ cafile, cert, key }: ConnectionValues): NonNullable<ConnectOptions["tls"]> {
   if ((cert === undefined) !== (key === undefined)) throw new UsageError("--cert and --key go together");
-  if (cafile === undefined) {
-    if (cert !== undefined) throw new UsageError("--cert needs --cafile: without TLS nobody looks at it");
-    return null;
-  }
+  if (cert !== undefined && cafile === undefined)
+    throw new UsageError("--cert needs --cafile: without TLS nobody asks for it");
   for (const file of [cafile, cert, key]) if (file !== undefined) requireReadable(file);
   const absolute = (file: string | undefined): string | null => (file === undefined ? null : resolve(file));
-  return { ca: absolute(cafile), cert: absolute(cert), key: absolute(key), alpn: [], servername: null };
+  return { ca: absolute(cafile), cert: absolute(cert), key: absolute(key) };
 }
 
 function requireReadable(file: string): void {
@@ -64,31 +72,12 @@ function requireReadable(file: string): void {
   }
 }
 
-/** @throws UsageError */
-export function clientOptions(values: ConnectionValues): ClientOptions {
-  const { username, pw } = values;
-  if (pw !== undefined && username === undefined) throw new UsageError("-P needs -u");
-  return {
-    version: protocolVersion(values["protocol-version"]),
-    bridge: false,
-    clientId: values.id ?? `sluice-${process.pid}-${Math.random().toString(36).slice(2, 8)}`,
-    userName: username ?? null,
-    password: pw ?? null,
-    cleanStart: true,
-    sessionExpirySeconds: 0,
-    keepAliveSeconds: KEEP_ALIVE_SECONDS,
-    receiveMaximum: RECEIVE_MAXIMUM,
-    packetBytesMax: PACKET_BYTES_MAX,
-    will: null,
-  };
-}
-
 function protocolVersion(text: string): 4 | 5 {
   if (text === "5" || text === "mqttv5") return 5;
   if (text === "311" || text === "4" || text === "mqttv311") return 4;
   throw new UsageError(`-V ${text}: 311 and 5 are possible`);
 }
 
-export function qosOf(text: string): number {
-  return wholeNumber("-q", text, 0, 2);
+export function qosOf(text: string): 0 | 1 | 2 {
+  return wholeNumber("-q", text, 0, 2) as 0 | 1 | 2;
 }

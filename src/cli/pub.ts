@@ -1,12 +1,12 @@
 /** `sluice pub`: publishes a message, or each line of stdin. */
 import { createInterface } from "node:readline";
 import { topicProblem } from "../config/topics.ts";
+import { type Client, connect, type PublishOptions } from "../uplink/plain-client.ts";
 import { FAILED, OK, parse, say, sayError, UsageError } from "./arguments.ts";
-import { CONNECTION_OPTIONS, clientOptions, dialTarget, qosOf } from "./connection-options.ts";
-import { MqttConnection } from "./mqtt-connection.ts";
+import { CONNECTION_OPTIONS, connectOptions, qosOf } from "./connection-options.ts";
 
 /** Lines of stdin that are published and not acknowledged. */
-const WINDOW = 20;
+const WINDOW = 64;
 
 export async function pub(args: string[]): Promise<number> {
   const { values } = parse({
@@ -20,43 +20,45 @@ export async function pub(args: string[]): Promise<number> {
       retain: { type: "boolean", short: "r", default: false },
     },
   });
-  const { topic, retain, json } = values;
+  const { topic, message } = values;
   if (topic === undefined) throw new UsageError("pub needs -t TOPIC");
   const problem = topicProblem(topic);
   if (problem !== null) throw new UsageError(`the topic ${problem}`);
-  const sources = [values.message !== undefined, values["null-message"], values["stdin-line"]];
+  const sources = [message !== undefined, values["null-message"], values["stdin-line"]];
   if (sources.filter(Boolean).length !== 1) throw new UsageError("pub needs one of -m MESSAGE, -n and -l");
-  const qos = qosOf(values.qos);
-  const target = dialTarget(values);
-  const connection = new MqttConnection();
+  const options = { qos: qosOf(values.qos), retain: values.retain };
+  const connection = connectOptions(values);
   try {
-    await connection.open(clientOptions(values), target);
-    let count = 0;
-    if (values["stdin-line"]) count = await publishLines(connection, topic, qos, retain);
-    else {
-      await connection.publish(topic, Buffer.from(values.message ?? ""), qos, retain);
-      count = 1;
+    const client = await connect(connection);
+    try {
+      const lines = values["stdin-line"] ? createInterface({ input: process.stdin }) : [message ?? ""];
+      const count = await publishEach(client, topic, lines, options);
+      if (values.json) say(JSON.stringify({ event: "published", topic, ...options, count }));
+    } finally {
+      await client.close();
     }
-    await connection.close();
-    if (json) say(JSON.stringify({ event: "published", topic, qos, retain, count }));
     return OK;
   } catch (error) {
-    if (json) say(JSON.stringify({ event: "failed", topic, reason: (error as Error).message }));
+    if (values.json) say(JSON.stringify({ event: "failed", topic, reason: (error as Error).message }));
     else sayError((error as Error).message);
     return FAILED;
-  } finally {
-    await connection.close();
   }
 }
 
-async function publishLines(connection: MqttConnection, topic: string, qos: number, retain: boolean): Promise<number> {
+/** @returns how many; rejects with the first refusal, after which no more are sent */
+async function publishEach(
+  client: Client,
+  topic: string,
+  payloads: AsyncIterable<string> | Iterable<string>,
+  options: PublishOptions,
+): Promise<number> {
   const underWay = new Set<Promise<void>>();
-  let failure: unknown = null;
+  let failure: Error | null = null;
   let count = 0;
-  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
-    const one: Promise<void> = connection
-      .publish(topic, Buffer.from(line), qos, retain)
-      .catch((error: unknown) => {
+  for await (const payload of payloads) {
+    const one: Promise<void> = client
+      .publish(topic, payload, options)
+      .catch((error: Error) => {
         failure ??= error;
       })
       .finally(() => underWay.delete(one));

@@ -1,11 +1,14 @@
 /** `sluice sub`: prints what is published, a line per message. */
 import { filterProblem } from "../config/topics.ts";
+import { type Client, connect, type ReceivedMessage } from "../uplink/plain-client.ts";
+import { reasonWords } from "../uplink/words.ts";
 import { FAILED, OK, parse, say, sayError, UsageError, wholeNumber } from "./arguments.ts";
-import { CONNECTION_OPTIONS, clientOptions, dialTarget, qosOf } from "./connection-options.ts";
-import { MqttConnection, type Received } from "./mqtt-connection.ts";
+import { CONNECTION_OPTIONS, connectOptions, qosOf } from "./connection-options.ts";
 
 const COUNT_MAX = 1_000_000_000;
 const SECONDS_MAX = 1_000_000;
+/** SUBACK codes from here on say no. */
+const REFUSALS = 0x80;
 
 export async function sub(args: string[]): Promise<number> {
   const { values } = parse({
@@ -24,55 +27,70 @@ export async function sub(args: string[]): Promise<number> {
     const problem = filterProblem(filter);
     if (problem !== null) throw new UsageError(`${JSON.stringify(filter)} is no topic filter: ${problem}`);
   }
-  const count = values.count === undefined ? null : wholeNumber("-C", values.count, 1, COUNT_MAX);
+  const count = wholeNumber("-C", values.count ?? String(COUNT_MAX), 1, COUNT_MAX);
   const seconds = values.timeout === undefined ? null : wholeNumber("-W", values.timeout, 1, SECONDS_MAX);
   const qos = qosOf(values.qos);
-  const target = dialTarget(values);
-
-  let end: (why: End) => void = () => {};
-  const ended = new Promise<End>((resolve) => {
-    end = resolve;
-  });
-  let received = 0;
-  const connection = new MqttConnection((message) => {
-    if (received === count) return;
-    say(values.json ? jsonLine(message) : textLine(message, values.verbose));
-    if (++received === count) end("enough");
-  });
-  const timer = seconds === null ? null : setTimeout(() => end("time is up"), seconds * 1000);
-  const onSignal = (): void => end("signal");
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  const connection = connectOptions(values);
+  // Whoever reads us may have seen enough: `sluice sub ... | head -1`.
+  process.stdout.once("error", () => process.exit(OK));
+  const text = values.json ? jsonLine : values.verbose ? verboseLine : payloadLine;
   try {
-    await connection.open(clientOptions(values), target);
-    void connection.closed.then((why) => end({ error: why ?? "closed" }));
-    await connection.subscribe(filters, qos);
-    const why = await ended;
-    if (typeof why === "object") throw new Error(why.error);
-    return why === "time is up" && count !== null ? FAILED : OK;
+    const client = await connect(connection);
+    const ending = new Ending(client, seconds);
+    try {
+      const granted = await client.subscribe(filters, { qos });
+      const refused = granted.findIndex((code) => code >= REFUSALS);
+      if (refused !== -1) throw new Error(`${filters[refused]} was refused: ${reasonWords(granted[refused] ?? 0)}`);
+      let received = 0;
+      for await (const message of client.messages) {
+        say(text(message));
+        if (++received === count) break;
+      }
+      return ending.timeIsUp && values.count !== undefined && received < count ? FAILED : OK;
+    } finally {
+      ending.cancel();
+      await client.close();
+    }
   } catch (error) {
     sayError((error as Error).message);
     return FAILED;
-  } finally {
-    if (timer !== null) clearTimeout(timer);
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
-    await connection.close();
   }
 }
 
-type End = "enough" | "time is up" | "signal" | { error: string };
+/** What ends a subscription from outside: a signal, or the end of the time given. */
+class Ending {
+  timeIsUp = false;
+  readonly #timer: NodeJS.Timeout | null;
+  readonly #end: () => void;
 
-function textLine({ topic, payload }: Received, verbose: boolean): string {
-  return verbose ? `${topic} ${payload}` : payload.toString();
+  constructor(client: Client, seconds: number | null) {
+    this.#end = () => void client.close();
+    process.once("SIGINT", this.#end).once("SIGTERM", this.#end);
+    const onTime = (): void => {
+      this.timeIsUp = true;
+      this.#end();
+    };
+    this.#timer = seconds === null ? null : setTimeout(onTime, seconds * 1000);
+  }
+
+  cancel(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    process.off("SIGINT", this.#end).off("SIGTERM", this.#end);
+  }
+}
+
+function payloadLine({ payload }: ReceivedMessage): string {
+  return payload.toString();
+}
+
+function verboseLine({ topic, payload }: ReceivedMessage): string {
+  return `${topic} ${payload}`;
 }
 
 /** Payloads that are not UTF-8 are given in base64. */
-function jsonLine({ topic, payload, qos, retain }: Received): string {
+function jsonLine({ topic, payload, qos, retain }: ReceivedMessage): string {
   const text = payload.toString();
   const isText = Buffer.from(text).equals(payload);
-  return JSON.stringify({
-    topic,
-    qos,
-    retain,
-    ...(isText ? { payload: text } : { payloadBase64: payload.toString("base64") }),
-  });
+  const content = isText ? { payload: text } : { payloadBase64: payload.toString("base64") };
+  return JSON.stringify({ topic, qos, retain, ...content });
 }
