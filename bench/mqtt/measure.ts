@@ -54,7 +54,7 @@ export async function measure(
         const { rssBytes, peakBytes } = memoryOf(peer.pid);
         done.get(peer.name)!.push({ result, rssBytes, peakBytes });
       } catch (error) {
-        errors.set(peer.name, reasonOf(error));
+        errors.set(peer.name, await reasonOf(error, peer));
       }
     }
   }
@@ -66,7 +66,11 @@ function warmUpMs(durationMs: number): number {
   return Math.min(1_000, durationMs);
 }
 
-function reasonOf(error: unknown): string {
+async function reasonOf(error: unknown, { process: broker }: Peer): Promise<string> {
+  if (broker !== null && !broker.running) {
+    const { code, signal } = await broker.exited;
+    return `the broker ended with ${code ?? signal}`;
+  }
   const { stderr, message } = error as { stderr?: string; message: string };
   return (stderr?.trim() || message).split("\n")[0]!;
 }

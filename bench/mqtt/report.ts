@@ -8,7 +8,8 @@ export interface PeerReport {
   readonly version: string;
   /** Before the first connection. */
   readonly atRest: Memory;
-  readonly afterwards: Memory;
+  /** Null when it did not live to see it. */
+  readonly afterwards: Memory | null;
 }
 
 export interface Report {
@@ -84,7 +85,10 @@ function memoryTable(report: Report): string {
   const rows = report.peers.map((peer) => {
     const peak = Math.max(0, ...report.measurements.filter((m) => m.peer === peer.name).map((m) => m.peakBytes));
     const { atRest, afterwards } = peer;
-    return [`${peer.name} ${peer.version}`.trim(), ...[atRest.rssBytes, peak, afterwards.rssBytes].map(mebibytes)];
+    return [
+      `${peer.name} ${peer.version}`.trim(),
+      ...[atRest.rssBytes, peak, afterwards?.rssBytes].map((bytes) => (bytes === undefined ? "" : mebibytes(bytes))),
+    ];
   });
   return table([["broker", "at rest", "peak", "afterwards"], ...rows]);
 }

@@ -75,11 +75,11 @@ async function run(): Promise<void> {
   progress.clear();
   const report: Report = {
     workloads,
-    peers: peers.map(({ name, version, pid }, i) => ({
+    peers: peers.map(({ name, version, pid, process: broker }, i) => ({
       name,
       version,
       atRest: atRest[i]!,
-      afterwards: memoryOf(pid),
+      afterwards: broker?.running === false ? null : memoryOf(pid),
     })),
     measurements,
   };
