@@ -1,17 +1,31 @@
 /** The memory bill of a configuration: the lines of every room that it would load. */
 import type { Line } from "../config/budget.ts";
 import type { Config } from "../config/config.ts";
+import * as retained from "../core/retained.ts";
+import * as routes from "../core/route-cache.ts";
+import * as sessions from "../core/session-registry.ts";
+import * as mqtt from "../protocol/mqtt/server.ts";
+import * as store from "../store/options.ts";
+import * as transport from "../transport/budget.ts";
 
 export async function memoryBill(config: Config): Promise<Line[]> {
   const { limits, listeners, serial, uplinks } = config;
   const count = (type: string): number => listeners.filter((listener) => listener.type === type).length;
-  const transport = await import("../transport/budget.ts");
-  const store = await import("../store/options.ts");
-  const lines = [...transport.budget(limits), ...store.budget(limits.maxSessions + serial.length + uplinks.length)];
-  if (count("http") > 0) lines.push(...(await import("../protocol/http/http-api.ts")).budget(limits, count("http")));
-  if (count("coap") > 0) lines.push(...(await import("../protocol/coap/coap-server.ts")).budget(count("coap")));
-  if (serial.length > 0) {
+  const receivers = limits.maxSessions + serial.length + uplinks.length;
+  const lines = [
+    ...transport.budget(limits),
+    ...mqtt.budget(limits),
+    ...sessions.budget(limits, config.memoryLimitBytes),
+    ...retained.budget(limits),
+    ...routes.budget(),
+    ...store.budget(receivers),
+  ];
+  const http = count("http");
+  const coap = count("coap");
+  if (http > 0) lines.push(...(await import("../protocol/http/http-api.ts")).budget(limits, http));
+  if (coap > 0) lines.push(...(await import("../protocol/coap/coap-server.ts")).budget(coap));
+  if (serial.length > 0)
     lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, serial.length));
-  }
+  if (uplinks.length > 0) lines.push(...(await import("../uplink/budget.ts")).budget(limits, uplinks.length));
   return lines;
 }
