@@ -11,7 +11,7 @@
  * A receiver that keeps up lives in memory alone: a message goes straight to the outlet or into `waiting`. One that
  * is offline, or whose `waiting` is full, is *behind*: its messages are only in the log, and `pump` reads them slice
  * by slice until it has caught up. Reconnect and restart are the same case: forget what memory held, read from the
- * head. A queue without a record (clean sessions) is never behind; it drops what does not fit.
+ * head. A queue without a record (clean sessions) is never behind: all that `admit` took waits in memory.
  *
  * QoS 2 messages of a queue with a record leave only once they are durable: before that, a crash would make the
  * publisher send them again, and the receiver would get them twice.
@@ -42,7 +42,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   readonly #record: ReceiverRecord | null;
   readonly #place: LogPlace;
   readonly #inflight: Inflight;
-  readonly #waiting = new Waiting();
+  readonly #waiting: Waiting;
   #behind = false;
   /** Next sequence number to read while behind. */
   #cursor = 0;
@@ -64,6 +64,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     this.id = record === null ? 0 : record.id;
     this.#place = new LogPlace(record, host.store.lastSeq, windowMax);
     this.#inflight = this.#place.inflight;
+    this.#waiting = new Waiting(limits, record !== null);
     if (record === null) return;
     this.count = record.count;
     this.bytes = record.bytes;
@@ -175,7 +176,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   }
 
   #wait(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
-    if (this.#waiting.hasRoom(this.limits.windowBytes)) {
+    if (this.#waiting.hasRoom()) {
       this.#waiting.push(message, options, subscriptionIds);
     } else if (this.#record !== null) {
       this.#behind = true;
@@ -254,7 +255,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       return this.#isAboveGoal();
     }
     this.#waiting.push(message, options, subscriptionIds);
-    return this.#waiting.hasRoom(this.limits.windowBytes);
+    return this.#waiting.hasRoom();
   }
 
   /** @returns false when the entry has to wait (window, outlet, or not durable yet) */

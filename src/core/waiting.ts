@@ -1,8 +1,9 @@
 /** Messages in memory that wait for a receiver's window, in order; bounded in number and bytes. */
 import { RingBuffer } from "../base/ring-buffer.ts";
-import type { Message } from "./message.ts";
+import { MESSAGE_OVERHEAD_BYTES, type Message } from "./message.ts";
+import type { QueueLimits } from "./queue-limits.ts";
 
-/** Messages that wait in memory for one receiver, at most; beyond it the log holds them. */
+/** Messages that wait in memory for one receiver with a log, at most; beyond it the log holds them. */
 export const WAITING_MAX = 1024;
 
 export interface WaitingEntry {
@@ -14,8 +15,18 @@ export interface WaitingEntry {
 }
 
 export class Waiting {
-  readonly #ring = new RingBuffer<WaitingEntry>(WAITING_MAX);
+  readonly #bytesMax: number;
+  readonly #ring: RingBuffer<WaitingEntry>;
   #bytes = 0;
+
+  /**
+   * @param hasLog  the log takes over beyond `limits.windowBytes`; without one, memory holds all that admission took:
+   *   as many as the smallest messages make, and the one that drop-oldest makes room for
+   */
+  constructor(limits: QueueLimits, hasLog: boolean) {
+    this.#bytesMax = hasLog ? limits.windowBytes : Number.POSITIVE_INFINITY;
+    this.#ring = new RingBuffer(hasLog ? WAITING_MAX : 1 + Math.ceil(limits.onlineBytes / MESSAGE_OVERHEAD_BYTES));
+  }
 
   get length(): number {
     return this.#ring.length;
@@ -26,8 +37,8 @@ export class Waiting {
   }
 
   /** Whether one more may enter; the first always may, however large. */
-  hasRoom(bytesMax: number): boolean {
-    return this.#ring.length === 0 || (this.#bytes < bytesMax && this.#ring.length < WAITING_MAX);
+  hasRoom(): boolean {
+    return this.#ring.length === 0 || (this.#bytes < this.#bytesMax && this.#ring.length < this.#ring.capacityMax);
   }
 
   push(message: Message, options: number, subscriptionIds: readonly number[] | null): void {

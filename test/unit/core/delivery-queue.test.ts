@@ -346,3 +346,29 @@ function run(qos: number, seed: number): void {
     "first deliveries are in order",
   );
 }
+
+test("a queue without a log drops nothing that it admitted, and admits as much as an online receiver may have", () => {
+  const ledger = new Ledger(new Counters());
+  const host = {
+    store: new MemoryStore(),
+    time: { nowMs: () => 0, wallMs: () => 0 },
+    ledger,
+    schedule: (): void => {},
+  };
+  const queue = new DeliveryQueue(host, "session:clean", null, { ...LIMITS, onlineBytes: 10_000 }, 8);
+  const peer = new Peer();
+  queue.attach(peer, 8, false);
+  const published: string[] = [];
+  for (let i = 0; ; i++) {
+    const m = new Message(Buffer.from(`tm${i}`), 1, 1, 1, false, 0, 0, -1);
+    if (queue.admit(m.size) !== TAKES) break;
+    queue.enqueue(m, 1, null);
+    published.push(`m${i}`);
+  }
+  assert.ok(published.length > 70, "far beyond the window of messages, and of bytes, that a queue with a log keeps");
+  assert.ok(queue.congested);
+  while (peer.owed.length > 0) peer.answer(queue, 0);
+  assert.deepEqual(peer.delivered, published);
+  assert.deepEqual(ledger.entries(), []);
+  assert.equal(queue.count, 0);
+});
