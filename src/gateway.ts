@@ -21,6 +21,7 @@ import { SessionRegistry } from "./core/session-registry.ts";
 import { filterMatches } from "./core/topic.ts";
 import { Turns } from "./core/turns.ts";
 import { MqttServer } from "./protocol/mqtt/server.ts";
+import { pendingBytesOf } from "./store/options.ts";
 import { openStore, type SqliteStore } from "./store/store.ts";
 import type { Accept } from "./transport/link.ts";
 import type { Listener, ListenOptions } from "./transport/listener.ts";
@@ -197,6 +198,7 @@ export class Gateway {
       log,
       counters,
       autoCommitDelayMs: () => this.#commitDelayMs(),
+      pendingBytesMax: pendingBytesOf(this.#config.memoryLimitBytes),
       onHealth: this.#onHealth,
     });
     this.#stops.push(() => store.close());
@@ -217,6 +219,7 @@ export class Gateway {
       router,
       counters,
       limits,
+      memoryLimitBytes: this.#config.memoryLimitBytes,
       queueLimits: {
         messages: limits.sessionQueueMessages,
         bytes: limits.sessionQueueBytes,

@@ -9,16 +9,15 @@ import * as store from "../store/options.ts";
 import * as transport from "../transport/budget.ts";
 
 export async function memoryBill(config: Config): Promise<Line[]> {
-  const { limits, listeners, serial, uplinks } = config;
+  const { limits, listeners, serial, uplinks, memoryLimitBytes } = config;
   const count = (type: string): number => listeners.filter((listener) => listener.type === type).length;
-  const receivers = limits.maxSessions + serial.length + uplinks.length;
   const lines = [
     ...transport.budget(limits),
     ...mqtt.budget(limits),
     ...sessions.budget(limits, config.memoryLimitBytes),
     ...retained.budget(limits),
     ...routes.budget(),
-    ...store.budget(receivers),
+    ...store.budget(serial.length + uplinks.length, store.pendingBytesOf(memoryLimitBytes)),
   ];
   const http = count("http");
   const coap = count("coap");

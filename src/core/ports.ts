@@ -138,7 +138,11 @@ export interface Store {
   loadSessions(visit: (record: SessionRecord) => void): void;
   loadReceiver(kind: string, name: string): ReceiverRecord | null;
   loadInbound(receiverId: number): number[];
+  loadSubscriptions(receiverId: number): SubscriptionRecord[];
+  /** Visits all retained values; the message is valid during the call. */
   loadRetained(visit: (message: Message) => void): void;
+  /** The retained value of `topic`: of the group under way, or its row; null = none. */
+  getRetained(topic: string): Message | null;
 }
 
 /** Monotonic and wall time; tests move it. */

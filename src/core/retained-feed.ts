@@ -1,6 +1,6 @@
 /**
  * Retained values on their way to a new subscription. A filter may match thousands, so they are not written at once:
- * the feed holds references and goes on as the connection takes them.
+ * the feed holds their topics and goes on as the connection takes them.
  */
 
 import { Message } from "./message.ts";
@@ -8,10 +8,9 @@ import { TAKES } from "./queue-limits.ts";
 import { deliveryOptions } from "./receiver.ts";
 import type { Session } from "./session.ts";
 import type { SessionHost } from "./session-registry.ts";
-import { hasWildcard } from "./topic.ts";
 
 interface Due {
-  readonly message: Message;
+  readonly topic: string;
   readonly grantedQos: number;
   readonly subscriptionId: number;
 }
@@ -30,19 +29,12 @@ export class RetainedFeed {
     this.#host = host;
   }
 
-  /** Enters all retained values that match a new subscription; the memory is one reference each. */
+  /** Enters the topics of all retained values that match a new subscription. */
   add(filter: string, grantedQos: number, subscriptionId: number): void {
     const { retained, authority } = this.#host;
-    const enter = (message: Message): void => {
-      if (!authority.mayRead(this.#session.principal, message.topic)) return;
-      this.#due.push({ message, grantedQos, subscriptionId });
-    };
-    if (hasWildcard(filter)) {
-      retained.match(filter, enter);
-    } else {
-      const message = retained.get(filter);
-      if (message !== undefined) enter(message);
-    }
+    retained.match(filter, (topic) => {
+      if (authority.mayRead(this.#session.principal, topic)) this.#due.push({ topic, grantedQos, subscriptionId });
+    });
   }
 
   get empty(): boolean {
@@ -58,7 +50,9 @@ export class RetainedFeed {
   pump(): void {
     const { outlet, queue } = this.#session;
     while (outlet !== null && this.#at < this.#due.length && outlet.writable() && queue.count < QUEUED_MAX) {
-      const { message, grantedQos, subscriptionId } = this.#due[this.#at++] as Due;
+      const { topic, grantedQos, subscriptionId } = this.#due[this.#at++] as Due;
+      const message = this.#host.retained.get(topic);
+      if (message === undefined) continue;
       const qos = Math.min(message.qos, grantedQos);
       const options = deliveryOptions(qos, true);
       const ids = subscriptionId === 0 ? null : [subscriptionId];
@@ -68,7 +62,7 @@ export class RetainedFeed {
       }
       const copy = copyOf(message);
       if (queue.admit(copy.size) !== TAKES) {
-        queue.dropNewest(() => copy.topic);
+        queue.dropNewest(() => topic);
         continue;
       }
       if (queue.persistent) {

@@ -1,10 +1,12 @@
 /**
- * Retained values: the last message published with RETAIN for each topic, in memory as a tree of topic levels, and as
- * rows in the store. Bounded in number and bytes; a value that does not fit is refused, nothing old is thrown away.
+ * Retained values: the last message published with RETAIN for each topic. The values are rows of the store; memory
+ * holds an index of their topics, as a tree of levels, with size and expiry. Bounded in number and bytes; a value that
+ * does not fit is refused, nothing old is thrown away.
  *
  * @see MQTT 5.0 section 3.3.1.3
  */
 import type { Counter, Counters } from "../base/counters.ts";
+import type { Line } from "../config/budget.ts";
 import type { Message } from "./message.ts";
 import type { Store, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
@@ -16,14 +18,20 @@ export interface RetainedLimits {
 
 interface Node {
   children: Map<string, Node> | null;
-  message: Message | null;
+  /** Of topic, properties and payload; 0 = the topic has no value. */
+  bytes: number;
+  /** Unix ms; 0 = never. */
+  expiresMs: number;
 }
+
+/** Estimated bytes of a topic in the index: its levels' nodes, maps and strings. */
+const INDEX_BYTES = 224;
 
 export class Retained {
   readonly #store: Store;
   readonly #time: TimeSource;
   readonly #limits: RetainedLimits;
-  readonly #root: Node = { children: null, message: null };
+  readonly #root: Node = newNode();
   readonly #refused: Counter;
   count = 0;
   bytes = 0;
@@ -35,15 +43,16 @@ export class Retained {
     this.#refused = counters.counter("retained.refused");
     counters.gauge("retained.messages", () => this.count);
     counters.gauge("retained.bytes", () => this.bytes);
-    store.loadRetained((message) => this.#set(message));
+    store.loadRetained((message) => this.#index(message));
   }
 
   /** Whether the publication's value may be kept: room, or it replaces or deletes one. Counts the refusal. */
   takes(p: Publication): boolean {
     if (p.payloadFrom === p.payloadEnd) return true;
-    const old = this.get(p.topic);
-    const count = this.count + (old === undefined ? 1 : 0);
-    const bytes = this.bytes + p.length - (old === undefined ? 0 : old.bytes.length);
+    const old = this.#find(p.topic);
+    const oldBytes = old === null ? 0 : old.bytes;
+    const count = this.count + (oldBytes === 0 ? 1 : 0);
+    const bytes = this.bytes + p.length - oldBytes;
     if (count <= this.#limits.retainedMessages && bytes <= this.#limits.retainedBytes) return true;
     this.#refused.value++;
     return false;
@@ -52,54 +61,63 @@ export class Retained {
   /** Keeps the message as its topic's value, or deletes that when the payload is empty ([MQTT5-3.3.1-6]). */
   put(message: Message): void {
     this.#store.putRetained(message);
-    this.#set(message);
+    this.#index(message);
   }
 
+  /** The value of `topic`; undefined when there is none, or it has expired. */
   get(topic: string): Message | undefined {
+    const node = this.#find(topic);
+    if (node === null || node.bytes === 0 || this.#expired(node)) return undefined;
+    return this.#store.getRetained(topic) ?? undefined;
+  }
+
+  /** Visits the topics that have a value and match `filter`. */
+  match(filter: string, visit: (topic: string) => void): void {
+    this.#match(this.#root, filter.split("/"), 0, "", visit);
+  }
+
+  /** @param path the node's topic with a slash behind it; "" for the root */
+  #match(node: Node, levels: readonly string[], depth: number, path: string, visit: (topic: string) => void): void {
+    const level = levels[depth];
+    if (level === "#") {
+      this.#all(node, path, visit);
+    } else if (level === undefined) {
+      this.#visit(node, path, visit);
+    } else if (level !== "+") {
+      const child = node.children?.get(level);
+      if (child !== undefined) this.#match(child, levels, depth + 1, `${path}${level}/`, visit);
+    } else if (node.children !== null) {
+      for (const [name, child] of node.children) {
+        if (depth > 0 || !name.startsWith("$")) this.#match(child, levels, depth + 1, `${path}${name}/`, visit);
+      }
+    }
+  }
+
+  #all(node: Node, path: string, visit: (topic: string) => void): void {
+    this.#visit(node, path, visit);
+    if (node.children === null) return;
+    for (const [name, child] of node.children) {
+      if (path !== "" || !name.startsWith("$")) this.#all(child, `${path}${name}/`, visit);
+    }
+  }
+
+  #visit(node: Node, path: string, visit: (topic: string) => void): void {
+    if (node.bytes > 0 && !this.#expired(node)) visit(path.slice(0, -1));
+  }
+
+  #find(topic: string): Node | null {
     let node: Node | undefined = this.#root;
     for (const level of topic.split("/")) {
       node = node.children?.get(level);
-      if (node === undefined) return undefined;
+      if (node === undefined) return null;
     }
-    return node.message === null || this.#expired(node.message) ? undefined : node.message;
+    return node;
   }
 
-  /** Visits the values whose topic matches `filter`. */
-  match(filter: string, visit: (message: Message) => void): void {
-    this.#match(this.#root, filter.split("/"), 0, visit);
-  }
-
-  #match(node: Node, levels: readonly string[], depth: number, visit: (message: Message) => void): void {
-    const level = levels[depth];
-    if (level === "#") {
-      this.#all(node, depth === 0, visit);
-      return;
-    }
-    if (level === undefined) {
-      if (node.message !== null && !this.#expired(node.message)) visit(node.message);
-      return;
-    }
-    if (level !== "+") {
-      const child = node.children?.get(level);
-      if (child !== undefined) this.#match(child, levels, depth + 1, visit);
-      return;
-    }
-    if (node.children === null) return;
-    for (const [name, child] of node.children) {
-      if (depth > 0 || !name.startsWith("$")) this.#match(child, levels, depth + 1, visit);
-    }
-  }
-
-  #all(node: Node, top: boolean, visit: (message: Message) => void): void {
-    if (node.message !== null && !this.#expired(node.message)) visit(node.message);
-    if (node.children === null) return;
-    for (const [name, child] of node.children) if (!top || !name.startsWith("$")) this.#all(child, false, visit);
-  }
-
-  #set(message: Message): void {
+  #index(message: Message): void {
     const levels = message.topic.split("/");
     if (message.bytes.length === message.propertiesEnd) {
-      this.#delete(this.#root, levels, 0);
+      this.#remove(this.#root, levels, 0);
       return;
     }
     let node = this.#root;
@@ -107,40 +125,51 @@ export class Retained {
       node.children ??= new Map();
       let child = node.children.get(level);
       if (child === undefined) {
-        child = { children: null, message: null };
+        child = newNode();
         node.children.set(level, child);
       }
       node = child;
     }
-    this.#uncount(node.message);
-    node.message = message;
-    this.count++;
-    this.bytes += message.bytes.length;
+    if (node.bytes === 0) this.count++;
+    this.bytes += message.bytes.length - node.bytes;
+    node.bytes = message.bytes.length;
+    node.expiresMs = message.expiresMs;
   }
 
-  #delete(node: Node, levels: readonly string[], depth: number): void {
+  #remove(node: Node, levels: readonly string[], depth: number): void {
     const level = levels[depth];
     if (level === undefined) {
-      this.#uncount(node.message);
-      node.message = null;
+      if (node.bytes > 0) this.count--;
+      this.bytes -= node.bytes;
+      node.bytes = 0;
       return;
     }
     const child = node.children?.get(level);
     if (child === undefined) return;
-    this.#delete(child, levels, depth + 1);
-    if (child.message === null && child.children === null) {
+    this.#remove(child, levels, depth + 1);
+    if (child.bytes === 0 && child.children === null) {
       node.children?.delete(level);
       if (node.children?.size === 0) node.children = null;
     }
   }
 
-  #uncount(message: Message | null): void {
-    if (message === null) return;
-    this.count--;
-    this.bytes -= message.bytes.length;
+  #expired(node: Node): boolean {
+    return node.expiresMs !== 0 && this.#time.wallMs() >= node.expiresMs;
   }
+}
 
-  #expired(message: Message): boolean {
-    return message.expiresMs !== 0 && this.#time.wallMs() >= message.expiresMs;
-  }
+function newNode(): Node {
+  return { children: null, bytes: 0, expiresMs: 0 };
+}
+
+/** Worst case of the index; the values are rows of the store. */
+export function budget(limits: RetainedLimits): Line[] {
+  const { retainedMessages } = limits;
+  return [
+    {
+      owner: "retained index",
+      bytes: retainedMessages * INDEX_BYTES,
+      how: `${retainedMessages} topics x ${INDEX_BYTES} B`,
+    },
+  ];
 }

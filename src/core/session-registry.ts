@@ -41,6 +41,7 @@ export interface RegistryParts {
   readonly router: Router;
   readonly counters: Counters;
   readonly limits: RegistryLimits;
+  readonly memoryLimitBytes: number;
   readonly queueLimits: QueueLimits;
   readonly schedule: (queue: DeliveryQueue) => void;
 }
@@ -50,11 +51,12 @@ export const SESSIONS_FULL = "full";
 /** `open` found a session that belongs to another principal. */
 export const SESSION_FOREIGN = "foreign";
 
-/** Estimated bytes of a session without subscriptions, and of a subscription without its filter. */
-const SESSION_BYTES = 640;
+/** Estimated bytes of a session without subscriptions (its place in the log included), and of a subscription without its filter. */
+const SESSION_BYTES = 1024;
 const SUBSCRIPTION_BYTES = 160;
-/** All subscriptions together; who goes beyond is refused (0x97 in SUBACK). */
-const SUBSCRIPTIONS_BYTES_MAX = 1024 * 1024;
+/** Shares of `memory_limit`: all sessions, all subscriptions. Who goes beyond is refused (0x97). */
+const SESSIONS_SHARE = 8;
+const SUBSCRIPTIONS_SHARE = 20;
 
 export class SessionRegistry implements SessionHost {
   readonly store: Store;
@@ -70,7 +72,9 @@ export class SessionRegistry implements SessionHost {
   readonly #wheel: TimerWheel;
   readonly #limits: RegistryLimits;
   readonly #sessions = new Map<string, Session>();
-  readonly #subscriptionMemory = new Allowance(SUBSCRIPTIONS_BYTES_MAX);
+  readonly #sessionMemory: Allowance;
+  readonly #subscriptionMemory: Allowance;
+  readonly #sessionsRefused: Counter;
   readonly #subscriptionsRefused: Counter;
   /** Sessions kept by the store whose client is away: their messages have to be written. */
   durableAway = 0;
@@ -92,6 +96,9 @@ export class SessionRegistry implements SessionHost {
     this.#limits = parts.limits;
     this.#takenOver = parts.counters.counter("session.taken_over");
     this.#expired = parts.counters.counter("session.expired");
+    this.#sessionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SESSIONS_SHARE));
+    this.#subscriptionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SUBSCRIPTIONS_SHARE));
+    this.#sessionsRefused = parts.counters.counter("session.refused");
     this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");
     parts.counters.gauge("session.subscription_bytes", () => this.#subscriptionMemory.used);
     parts.counters.gauge("session.count", () => this.#sessions.size);
@@ -127,7 +134,10 @@ export class SessionRegistry implements SessionHost {
   ): { session: Session; present: boolean } | typeof SESSIONS_FULL | typeof SESSION_FOREIGN {
     const old = this.#sessions.get(clientId);
     if (old !== undefined && old.principal.name !== principal.name) return SESSION_FOREIGN;
-    if (old === undefined && this.#sessions.size >= this.#limits.maxSessions) return SESSIONS_FULL;
+    if (old === undefined && !this.#hasRoom()) {
+      this.#sessionsRefused.value++;
+      return SESSIONS_FULL;
+    }
     const expiry = Math.min(expirySeconds, this.#limits.sessionExpiryMaxMs / 1000);
     if (old?.connected) this.#takeOver(old);
     // A session that was to end with its connection has just ended, if it was taken over.
@@ -146,6 +156,7 @@ export class SessionRegistry implements SessionHost {
     const record = expiry > 0 ? this.store.createReceiver("session", clientId) : null;
     const session = new Session(this, clientId, principal, record, expiry);
     if (record !== null) this.store.register(session.queue);
+    this.#sessionMemory.takeAnyway(SESSION_BYTES);
     this.#router.join(session);
     this.#sessions.set(clientId, session);
     this.#save(session);
@@ -223,6 +234,11 @@ export class SessionRegistry implements SessionHost {
 
   // ------------------------------------------------------------------------------------------------------------
 
+  #hasRoom(): boolean {
+    const { bytesMax, used } = this.#sessionMemory;
+    return this.#sessions.size < this.#limits.maxSessions && used + SESSION_BYTES <= bytesMax;
+  }
+
   #takeOver(session: Session): void {
     this.#takenOver.value++;
     const outlet = session.outlet as SessionOutlet;
@@ -254,6 +270,7 @@ export class SessionRegistry implements SessionHost {
     }
     this.#router.leave(session);
     this.#sessions.delete(session.clientId);
+    this.#sessionMemory.give(SESSION_BYTES);
     if (session.durable) this.store.deleteSession(session.clientId, session.queue);
   }
 
@@ -276,6 +293,7 @@ export class SessionRegistry implements SessionHost {
     for (const id of record.inboundIds) session.inbound.add(id);
     this.store.register(session.queue);
     this.durableAway++;
+    this.#sessionMemory.takeAnyway(SESSION_BYTES);
     this.#router.join(session);
     this.#sessions.set(record.clientId, session);
     for (const subscription of record.subscriptions) {
@@ -296,13 +314,18 @@ function bytesOf(filter: string): number {
 }
 
 /** Worst case of all sessions and subscriptions. */
-export function budget(limits: { readonly maxSessions: number }): Line[] {
+export function budget(limits: { readonly maxSessions: number }, memoryLimitBytes: number): Line[] {
+  const sessions = Math.min(limits.maxSessions, Math.floor(memoryLimitBytes / SESSIONS_SHARE / SESSION_BYTES));
   return [
     {
       owner: "sessions",
-      bytes: limits.maxSessions * SESSION_BYTES,
-      how: `${limits.maxSessions} sessions x ${SESSION_BYTES} B`,
+      bytes: sessions * SESSION_BYTES,
+      how: `${sessions} sessions x ${SESSION_BYTES} B: max_sessions, and at most 1/${SESSIONS_SHARE} of memory_limit`,
     },
-    { owner: "subscriptions", bytes: SUBSCRIPTIONS_BYTES_MAX, how: "all clients together" },
+    {
+      owner: "subscriptions",
+      bytes: Math.floor(memoryLimitBytes / SUBSCRIPTIONS_SHARE),
+      how: `1/${SUBSCRIPTIONS_SHARE} of memory_limit for all clients together`,
+    },
   ];
 }

@@ -6,6 +6,9 @@ import { SqliteError } from "better-sqlite3";
 import type { Log } from "../base/log.ts";
 import type { StoreHealth } from "../core/ports.ts";
 
+/** `store.health` as a number. */
+export const HEALTH_RANK: Record<StoreHealth, number> = { ok: 0, full: 1, failed: 2 };
+
 export class Health {
   readonly #log: Log;
   readonly #onChange: (health: StoreHealth) => void;

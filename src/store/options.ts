@@ -15,6 +15,11 @@ const CHECKPOINT_FRAMES_MIN = 64;
 /** Bytes of messages that may wait for the medium in memory; beyond it publishers are refused. */
 export const PENDING_BYTES_MAX = 4 * 1024 * 1024;
 
+/** Share of `memory_limit` for them; small messages count twice for the objects around them. */
+export function pendingBytesOf(memoryLimitBytes: number): number {
+  return Math.min(Math.floor(memoryLimitBytes / 32), PENDING_BYTES_MAX);
+}
+
 export interface StoreOptions {
   readonly dataDir: string;
   readonly config: {

@@ -60,6 +60,7 @@ export class Statements {
   readonly upsertRetained: Run;
   readonly deleteRetained: Run;
   readonly retained: Statement<unknown[], RetainedRow>;
+  readonly retainedOf: Statement<unknown[], RetainedRow>;
 
   readonly generation: Run;
   readonly walFrames: Statement<unknown[], CheckpointRow>;
@@ -130,6 +131,11 @@ export class Statements {
        WHERE rowid > ? ORDER BY rowid LIMIT ?`,
     );
     this.retained.raw();
+    this.retainedOf = db.prepare(
+      `SELECT rowid, accepted, expires, flags, octet_length(topic), properties_end, bytes FROM retained
+       WHERE topic = ?`,
+    );
+    this.retainedOf.raw();
 
     this.generation = db.prepare("UPDATE generation SET g = g + 1 WHERE k = 1");
     this.walFrames = db.prepare("PRAGMA wal_checkpoint(NOOP)");

@@ -22,7 +22,7 @@ import { Changes } from "./changes.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
 import type { DatabaseFile } from "./database-file.ts";
-import { Health } from "./health.ts";
+import { HEALTH_RANK, Health } from "./health.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
 import { isDamage, makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
 import {
@@ -38,7 +38,7 @@ import { Retention } from "./retention.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 import { Space } from "./space.ts";
 import { Syncer } from "./sync.ts";
-import { readRetained, readSessions, recordOf } from "./tables.ts";
+import { readRetained, readRetainedValue, readSessions, readSubscriptions, recordOf } from "./tables.ts";
 import { WalSync } from "./wal-sync.ts";
 import { Writer } from "./writer.ts";
 
@@ -286,10 +286,9 @@ export class SqliteStore implements Store {
 
   deleteSubscription(receiverId: number, filter: string): void {
     const { subscriptions } = this.#changes.of(receiverId);
-    const idle = subscriptions.size >= PENDING_DELETIONS_MAX;
-    if (idle && this.#file.statements.hasSubscription.get(receiverId, filter) === undefined)
-      subscriptions.delete(filter);
-    else subscriptions.set(filter, null);
+    const there = (): boolean => this.#file.statements.hasSubscription.get(receiverId, filter) !== undefined;
+    if (subscriptions.size < PENDING_DELETIONS_MAX || there()) subscriptions.set(filter, null);
+    else subscriptions.delete(filter);
     this.#commits.changed();
   }
 
@@ -317,6 +316,10 @@ export class SqliteStore implements Store {
     return this.#changes.receivers.get(place.id)?.created ?? recordOf(this.#file.statements, place);
   }
 
+  loadSubscriptions(receiverId: number): SubscriptionRecord[] {
+    return readSubscriptions(this.#file.statements, receiverId);
+  }
+
   loadInbound(receiverId: number): number[] {
     return this.#file.statements.inbound.all(receiverId);
   }
@@ -325,12 +328,13 @@ export class SqliteStore implements Store {
     readRetained(this.#file.statements, visit);
   }
 
-  // ---- the whole ---------------------------------------------------------------------------------------------
+  getRetained(topic: string): Message | null {
+    return this.#changes.retained.get(topic) ?? readRetainedValue(this.#file.statements, topic);
+  }
 
   /** Step 14: writes and syncs what there is and closes the file. After a failure it closes nothing. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return (this.#closing ??= this.#close());
   }
 
   async #close(): Promise<void> {
@@ -395,6 +399,3 @@ export class SqliteStore implements Store {
     };
   }
 }
-
-/** `store.health` as a number. */
-const HEALTH_RANK: Record<StoreHealth, number> = { ok: 0, full: 1, failed: 2 };

@@ -3,7 +3,7 @@ import { Message } from "../core/message.ts";
 import type { ReceiverRecord, SessionRecord, SubscriptionRecord } from "../core/ports.ts";
 import type { Place } from "./places.ts";
 import { ROW_QOS, ROW_RETAIN } from "./schema.ts";
-import type { Statements } from "./statements.ts";
+import type { RetainedRow, Statements } from "./statements.ts";
 
 /** A retained value may be as large as a packet. */
 const RETAINED_SLICE_ROWS = 32;
@@ -28,7 +28,7 @@ export function readSessions(
   }
 }
 
-function readSubscriptions(statements: Statements, id: number): SubscriptionRecord[] {
+export function readSubscriptions(statements: Statements, id: number): SubscriptionRecord[] {
   return statements.subscriptions
     .all(id)
     .map(([filter, options, subscriptionId]) => ({ filter, options, subscriptionId }));
@@ -37,13 +37,30 @@ function readSubscriptions(statements: Statements, id: number): SubscriptionReco
 export function readRetained(statements: Statements, visit: (message: Message) => void): void {
   for (let after = 0; ; ) {
     const rows = statements.retained.all(after, RETAINED_SLICE_ROWS);
-    for (const [rowId, accepted, expires, flags, topicEnd, propertiesEnd, bytes] of rows) {
-      after = rowId;
-      const retain = (flags & ROW_RETAIN) !== 0;
-      visit(new Message(bytes, topicEnd, propertiesEnd, flags & ROW_QOS, retain, accepted, expires, -1));
+    for (const row of rows) {
+      after = row[0];
+      visit(messageOf(row));
     }
     if (rows.length < RETAINED_SLICE_ROWS) return;
   }
+}
+
+export function readRetainedValue(statements: Statements, topic: string): Message | null {
+  const row = statements.retainedOf.get(topic);
+  return row === undefined ? null : messageOf(row);
+}
+
+function messageOf([, accepted, expires, flags, topicEnd, propertiesEnd, bytes]: RetainedRow): Message {
+  return new Message(
+    bytes,
+    topicEnd,
+    propertiesEnd,
+    flags & ROW_QOS,
+    (flags & ROW_RETAIN) !== 0,
+    accepted,
+    expires,
+    -1,
+  );
 }
 
 /** The record of a receiver that has not registered: what its row says. */

@@ -2,8 +2,8 @@
 import type { Line } from "../config/budget.ts";
 import { LARGE_BYTES, outputMemory, SMALL_BYTES } from "./output-buffers.ts";
 
-/** Measured: resident bytes of an idle TCP connection, node's socket included. */
-export const LINK_BYTES = 6 * 1024;
+/** Estimated bytes of a link with its output. Node's own socket, about 5 KiB, is the runtime's and comes on top. */
+const LINK_BYTES = 1024;
 
 export interface BudgetLimits {
   readonly maxConnections: number;

@@ -17,9 +17,9 @@ export interface OutputMemory {
   readonly oneOffBytesMax: number;
 }
 
-/** A small buffer for each connection, and what the few that send much at a time need. */
+/** A small buffer for half of the connections at a time, and what the few that send much need. */
 export function outputMemory(maxConnections: number): OutputMemory {
-  return { smallMax: maxConnections, largeMax: 32, oneOffBytesMax: 1024 * 1024 };
+  return { smallMax: Math.ceil(maxConnections / 2), largeMax: 16, oneOffBytesMax: 512 * 1024 };
 }
 
 export class OutputBuffers {

@@ -38,6 +38,8 @@ export class MemoryStore implements Store {
   #committed = new Map<number, ReceiverRecord>();
   #receivers = new Map<number, StoredReceiver>();
   #touched = new Set<StoredReceiver>();
+  /** By receiver and filter; committed at once. */
+  #subscriptions = new Map<number, Map<string, SubscriptionRecord>>();
   #inbound = new Map<number, Set<number>>();
   #inboundOpen: { receiverId: number; packetId: number; message: Message | null; known: boolean }[] = [];
   retained = new Map<string, Message>();
@@ -138,6 +140,7 @@ export class MemoryStore implements Store {
     next.#committed = new Map([...this.#committed].map(([id, r]) => [id, { ...r, state: Buffer.from(r.state) }]));
     next.#records = next.#committed;
     next.#inbound = new Map([...this.#inbound].map(([id, ids]) => [id, new Set(ids)]));
+    next.#subscriptions = new Map([...this.#subscriptions].map(([id, entries]) => [id, new Map(entries)]));
     next.#nextId = this.#nextId;
     return next;
   }
@@ -205,14 +208,31 @@ export class MemoryStore implements Store {
     if (message.seq === 0 && message.waiter !== null) this.#open.push(message);
   }
 
+  getRetained(topic: string): Message | null {
+    const message = this.retained.get(topic);
+    return message === undefined || message.bytes.length === message.propertiesEnd ? null : message;
+  }
+
   putSession(): void {}
 
   deleteSession(_clientId: string, receiver: StoredReceiver): void {
     this.deleteReceiver(receiver);
   }
 
-  putSubscription(_receiverId: number, _subscription: SubscriptionRecord): void {}
-  deleteSubscription(): void {}
+  putSubscription(receiverId: number, subscription: SubscriptionRecord): void {
+    const subscriptions = this.#subscriptions.get(receiverId) ?? new Map();
+    this.#subscriptions.set(receiverId, subscriptions);
+    subscriptions.set(subscription.filter, subscription);
+  }
+
+  deleteSubscription(receiverId: number, filter: string): void {
+    this.#subscriptions.get(receiverId)?.delete(filter);
+  }
+
+  loadSubscriptions(receiverId: number): SubscriptionRecord[] {
+    return [...(this.#subscriptions.get(receiverId)?.values() ?? [])];
+  }
+
   putInbound(receiverId: number, packetId: number, message: Message | null): void {
     this.#inboundOpen.push({ receiverId, packetId, message, known: true });
   }

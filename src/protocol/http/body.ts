@@ -5,7 +5,7 @@
 import type { IncomingMessage } from "node:http";
 
 /** All bodies being read at a time; at least two of the largest find room. */
-const TOTAL_BYTES = 1024 * 1024;
+const TOTAL_BYTES = 512 * 1024;
 
 export const BODY_TOO_LARGE = 1;
 export const BODIES_FULL = 2;

@@ -43,7 +43,15 @@ import { onUnsubscribe } from "./on-unsubscribe.ts";
 import { PendingAcks } from "./pending-acks.ts";
 import { flushAcks, sendLive, sendMessage, sendPubrel } from "./send.ts";
 import type { MqttListenerOptions, MqttServer } from "./server.ts";
-import { CLOSED, CONNECT_DEADLINE_MS, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_CONNECT } from "./states.ts";
+import {
+  CLOSED,
+  CONNECT_DEADLINE_MS,
+  CONNECTED,
+  HOLD,
+  LOGGING_IN,
+  PENDING_ACKS_MAX,
+  WAITING_FOR_CONNECT,
+} from "./states.ts";
 
 /** Kinds of the connection's timers. */
 const DEADLINE = 0;
@@ -73,6 +81,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   readonly #input: FrameInput;
   #receivedMs = 0;
   #heldSinceMs = 0;
+  #waitsForAcks = false;
   readonly #timer = new Timer(this, DEADLINE);
   readonly #heldTimer = new Timer(this, HELD_RETRY);
 
@@ -167,6 +176,20 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.pauseReading();
     this.server.parts.wheel.schedule(this.#heldTimer, HELD_RETRY_MS);
     return HOLD;
+  }
+
+  /** Too many acknowledgements are owed: the packet waits until half of them have left. @returns HOLD */
+  waitForAcks(): number {
+    this.#waitsForAcks = true;
+    this.pauseReading();
+    return HOLD;
+  }
+
+  /** Acknowledgements have left. */
+  onAcksFlushed(): void {
+    if (!this.#waitsForAcks || this.acks.count > PENDING_ACKS_MAX / 2) return;
+    this.#waitsForAcks = false;
+    this.resumeReading();
   }
 
   /** The held packet was taken. */

@@ -28,13 +28,12 @@ import {
   ASSIGNED_CLIENT_IDENTIFIER,
   MAXIMUM_PACKET_SIZE,
   MAXIMUM_QOS,
-  RECEIVE_MAXIMUM,
   SESSION_EXPIRY_INTERVAL,
   SHARED_SUBSCRIPTION_AVAILABLE,
 } from "../../wire/mqtt/property-table.ts";
 import { refuseConnect } from "./close.ts";
 import type { Connection } from "./connection.ts";
-import { CONNECTED, LOGGING_IN, PENDING_ACKS_MAX } from "./states.ts";
+import { CONNECTED, LOGGING_IN } from "./states.ts";
 
 /** What a CONNECT asked for, kept until the login is decided. */
 export interface ConnectRequest {
@@ -136,7 +135,6 @@ function connackProperties(connection: Connection, request: ConnectRequest, expi
   const properties = connection.server.properties;
   properties.reset();
   if (expirySeconds !== request.expirySeconds) properties.four(SESSION_EXPIRY_INTERVAL, expirySeconds);
-  properties.two(RECEIVE_MAXIMUM, PENDING_ACKS_MAX);
   if (connection.options.maxQos < 2) properties.byte(MAXIMUM_QOS, connection.options.maxQos);
   properties.four(MAXIMUM_PACKET_SIZE, connection.server.limits.maxPacketBytes);
   if (request.clientIdAssigned) properties.string(ASSIGNED_CLIENT_IDENTIFIER, request.clientId);

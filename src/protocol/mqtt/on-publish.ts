@@ -13,7 +13,6 @@ import {
   PUBACK,
   PUBREC,
   QOS_NOT_SUPPORTED,
-  RECEIVE_MAXIMUM_EXCEEDED,
   SUCCESS,
   TOPIC_ALIAS_INVALID,
   TOPIC_NAME_INVALID,
@@ -73,8 +72,7 @@ export function onPublish(
 function publishAcknowledged(connection: Connection, view: PublishView): number {
   const { server, acks } = connection;
   const session = connection.session as Session;
-  if (acks.count >= PENDING_ACKS_MAX)
-    return connection.version === MQTT_5 ? RECEIVE_MAXIMUM_EXCEEDED : connection.hold();
+  if (acks.count >= PENDING_ACKS_MAX) return connection.waitForAcks();
   if (view.qos === 2 && session.inbound.has(view.packetId)) return acknowledgeAgain(connection, session, view.packetId);
   const token = acks.push(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
   const result = server.router.publish(server.publication, connection, token);

@@ -188,6 +188,7 @@ export function flushAcks(connection: Connection): void {
     else writeOne(connection, type, acks.packetIdOf(token), acks.reasonOf(token));
     acks.shift();
   }
+  connection.onAcksFlushed();
 }
 
 function writeOne(connection: Connection, type: number, packetId: number, reasonCode: number): void {

@@ -9,8 +9,8 @@ export const CLOSED = 3;
 export const HOLD = -100;
 
 /** Bytes of incomplete or held packets of all connections together; who goes beyond is closed. */
-export const INPUT_BYTES_MAX = 768 * 1024;
-/** Acknowledgements a connection may owe: Receive Maximum in 5.0; before it, reading stops until some have left. */
+export const INPUT_BYTES_MAX = 512 * 1024;
+/** Publishes whose acknowledgement a connection owes; then reading stops until half of them have left. */
 export const PENDING_ACKS_MAX = 1024;
 /** Time a connection may take to send its CONNECT. */
 export const CONNECT_DEADLINE_MS = 10_000;

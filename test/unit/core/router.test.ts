@@ -284,7 +284,7 @@ describe("retained values", () => {
     w.publish("$x/b", "2", 0, true);
     const found = (filter: string): string[] => {
       const topics: string[] = [];
-      w.retained.match(filter, (m) => topics.push(m.topic));
+      w.retained.match(filter, (topic) => topics.push(topic));
       return topics;
     };
     assert.deepEqual(found("#"), ["a/b"]);
