@@ -18,9 +18,10 @@ export async function readFirstLine(input: Readable): Promise<string> {
 /** Asks on the terminal, which stdin must be. */
 export async function promptPassword(question: string): Promise<string> {
   const { stdin, stderr } = process;
-  stderr.write(question);
+  // First, or what is typed early would show.
   stdin.setRawMode(true);
   stdin.setEncoding("utf8");
+  stderr.write(question);
   try {
     return await typedLine(stdin);
   } finally {

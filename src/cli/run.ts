@@ -1,9 +1,11 @@
 /** `sluice run`: the gateway, from the configuration to the last byte written. */
 import { Log } from "../base/log.ts";
+import { budgetTable, fits } from "../config/budget.ts";
 import type { Config } from "../config/config.ts";
 import { controlSocket, keyName } from "../config/names.ts";
 import { type BoundListener, ComplaintsError, Gateway } from "../gateway.ts";
 import { FAILED, OK, parse, say, sayError, USAGE } from "./arguments.ts";
+import { memoryBill } from "./bill.ts";
 import { readInChild } from "./child-configuration.ts";
 import { complaintsText } from "./complaints-text.ts";
 import type { Configuration } from "./configuration.ts";
@@ -22,6 +24,12 @@ export async function run(args: string[]): Promise<number> {
   const { config, complaints } = await readInChild(file);
   if (config === null) {
     report(complaintsText(complaints, file, values.json), values.json);
+    return USAGE;
+  }
+  const lines = await memoryBill(config);
+  if (!fits(lines, config.memoryLimitBytes)) {
+    const bill = budgetTable(lines, config.memoryLimitBytes);
+    report(values.json ? JSON.stringify({ event: "bill", lines, fits: false }) : bill, values.json);
     return USAGE;
   }
   return new Runner(config, file, values.json).run();
