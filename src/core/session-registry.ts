@@ -55,8 +55,8 @@ export const SESSION_FOREIGN = "foreign";
 const SESSION_BYTES = 1024;
 const SUBSCRIPTION_BYTES = 160;
 /** Shares of `memory_limit`: all sessions, all subscriptions. Who goes beyond is refused (0x97). */
-const SESSIONS_SHARE = 8;
-const SUBSCRIPTIONS_SHARE = 20;
+const SESSIONS_SHARE = 12;
+const SUBSCRIPTIONS_SHARE = 32;
 
 export class SessionRegistry implements SessionHost {
   readonly store: Store;

@@ -41,7 +41,7 @@ export interface SpoolOptions {
 /** Bytes of messages that wait in memory for the window before the log takes over. */
 export const SPOOL_WINDOW_BYTES = 64 * 1024;
 /** Bytes of messages in flight (Message.size) beyond which no further one is sent: they are in memory. */
-export const IN_FLIGHT_BYTES_MAX = 512 * 1024;
+export const IN_FLIGHT_BYTES_MAX = 256 * 1024;
 
 /** Grants, in the order in which the router prefers them. */
 const GRANT_NEVER_STORED = 0;

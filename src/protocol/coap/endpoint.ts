@@ -47,7 +47,7 @@ import {
 } from "./reply.ts";
 
 /** Requests under way at a time: those that wait for the store or a login, and separate responses in flight. */
-export const REPLIES_MAX = 512;
+export const REPLIES_MAX = 256;
 
 export interface EndpointParts {
   readonly clock: Clock;
