@@ -23,7 +23,7 @@ import { mebibytes, table } from "../table.ts";
 const SETTLE_MS = 3_000;
 const HANDSHAKES_PER_SECOND = 100_000; // idle connections are opened as fast as they come
 
-const { values } = parseArgs({ options: { connections: { type: "string", default: "1000" } } });
+const { values } = parseArgs({ options: { connections: { type: "string", default: "4000" } } });
 const connections = Number(values.connections);
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();
@@ -32,9 +32,12 @@ process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1)); // the keepers see it
 try {
   await buildLoad();
-  const limits = `max_connections: ${connections + 24}, handshakes_per_second: ${HANDSHAKES_PER_SECOND}`;
+  const config = [
+    "memory_limit: 256MiB", // a bill is checked against it; it allocates nothing
+    `limits: {max_connections: ${connections + 24}, handshakes_per_second: ${HANDSHAKES_PER_SECOND}}`,
+  ];
   const started = await Promise.all([
-    startSluice(`${directory}/sluice`, { listeners: ["mqtt", "coap", "http"], limits }),
+    startSluice(`${directory}/sluice`, { listeners: ["mqtt", "coap", "http"], config }),
     startBareNode(),
     startMosquitto(`${directory}/mosquitto`),
     startAedes(),

@@ -15,8 +15,8 @@ interface Ready {
 export interface SluiceOptions {
   /** Types of listeners to open; the first is the one under load. */
   readonly listeners?: readonly string[];
-  /** A line of `limits:` instead of the defaults. */
-  readonly limits?: string;
+  /** Further lines of the configuration. */
+  readonly config?: readonly string[];
   /** Flags for node, e.g. a profiler; without, the launcher that users run. */
   readonly nodeFlags?: readonly string[];
 }
@@ -31,7 +31,7 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
     `data_dir: ${directory}/data`,
     "listeners:",
     ...listeners.map((type) => `  - {type: ${type}, bind: "127.0.0.1:0"}`),
-    ...(options.limits === undefined ? [] : [`limits: {${options.limits}}`]),
+    ...(options.config ?? []),
     "log: {level: warn}",
     "",
   ].join("\n");
