@@ -81,7 +81,6 @@ export class SqliteStore implements Store {
   readonly #space: Space;
   readonly #pulse: Pulse;
   readonly #pendingBytesMax: number;
-  readonly #maxBytes: number;
   readonly #refusedFull: Counter;
   readonly #refusedFailed: Counter;
   #closing: Promise<void> | null = null;
@@ -96,7 +95,6 @@ export class SqliteStore implements Store {
     this.#syncer = syncer;
     this.#lock = lock;
     this.#pendingBytesMax = options.pendingBytesMax ?? PENDING_BYTES_MAX;
-    this.#maxBytes = config.maxBytes;
     for (const record of contents.records) this.#places.add(record);
     const checkpointFrames = checkpointFramesOf(options);
 
@@ -392,7 +390,7 @@ export class SqliteStore implements Store {
       databaseBytes: this.#space.pages * PAGE_BYTES,
       freeBytes: this.#space.freePages * PAGE_BYTES,
       walBytes: this.#commits.frames * FRAME_BYTES,
-      maxBytes: this.#maxBytes,
+      maxBytes: this.#options.config.maxBytes,
       lastSyncMs: this.#syncer.lastMs,
       syncMsMax: this.#syncer.maxMs,
       copyMsMax: this.#checkpoint.copyMsMax,
