@@ -27,7 +27,7 @@ import {
   PUBCOMP,
   PUBREC,
   PUBREL,
-  RECEIVE_MAXIMUM_EXCEEDED,
+  QUOTA_EXCEEDED,
   SUCCESS,
   UNSUPPORTED_PROTOCOL_VERSION,
 } from "../wire/mqtt/codes.ts";
@@ -49,7 +49,7 @@ import {
 } from "./client-options.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
 import { KeepAlive, type KeptAlive } from "./keep-alive.ts";
-import { OWED_MAX, type Owed, OwedAcks } from "./owed.ts";
+import { type Owed, OwedAcks } from "./owed.ts";
 import { ServerPackets, type ServerPacketsSink, type SessionPackets } from "./server-packets.ts";
 import { linkWords, reasonWords, withServerText } from "./words.ts";
 
@@ -251,12 +251,12 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     }
     const qos = (flags >> 1) & 3;
     if (qos > 0) {
-      const owed = this.#owe(readU16(bytes, bodyAt + 2 + readU16(bytes, bodyAt)), qos);
-      if (owed === null) return false;
-      this.acknowledge(owed);
+      const packetId = readU16(bytes, bodyAt + 2 + readU16(bytes, bodyAt));
+      const owed = this.#owed.owe(packetId, qos === 1 ? PUBACK : PUBREC);
+      if (owed !== null) this.acknowledge(owed);
     }
     this.#handler.onOversize();
-    return true;
+    return this.state === CONNECTED;
   }
 
   #violated(reasonCode: number): void {
@@ -313,16 +313,8 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
       this.#handler.onPublish(bytes, view, null);
       return;
     }
-    const owed = this.#owe(view.packetId, view.qos);
+    const owed = this.#owed.owe(view.packetId, view.qos === 1 ? PUBACK : PUBREC);
     if (owed !== null) this.#handler.onPublish(bytes, view, owed);
-  }
-
-  /** @returns null when the server has sent more than it may, and is told so */
-  #owe(packetId: number, qos: number): Owed | null {
-    const max = this.#version === MQTT_5 ? (this.#options as ClientOptions).receiveMaximum : OWED_MAX;
-    const owed = this.#owed.owe(packetId, qos === 1 ? PUBACK : PUBREC, max);
-    if (owed === null) this.#violated(RECEIVE_MAXIMUM_EXCEEDED); // [MQTT5-3.3.4-9]
-    return owed;
   }
 
   onDisconnect(why: string): void {
@@ -350,8 +342,15 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   acknowledge(owed: Owed): void {
     owed.due = true;
     for (let due = this.#owed.shiftDue(); due !== undefined; due = this.#owed.shiftDue()) {
-      this.#sendAck(due.type, due.packetId, SUCCESS);
+      if (due.taken) this.#sendAck(due.type, due.packetId, SUCCESS);
     }
+    if (this.#owed.finished) this.fail(QUOTA_EXCEEDED, "more came at once than could be taken");
+  }
+
+  /** The handler cannot take the newest message: it comes again on the next connection (owed.ts). */
+  refuse(owed: Owed): void {
+    this.#owed.refuse(owed);
+    this.acknowledge(owed);
   }
 
   sendPubrel(packetId: number, reasonCode: number = SUCCESS): void {

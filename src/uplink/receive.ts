@@ -6,9 +6,9 @@
  *                             └─refused──> held, in order, tried again; the acknowledgement is withheld meanwhile
  *
  * A refusal is never told to the server: it would throw the message away. Our Receive Maximum bounds what it sends
- * before the first is acknowledged, HELD_BYTES_MAX what we keep of it; beyond that we disconnect, and the server keeps
- * the rest. Packet ids of QoS 2 are stored with the message and forgotten with the release, so that a message whose
- * PUBREC was lost is known again after a restart.
+ * before the first is acknowledged, HELD_BYTES_MAX what we keep of it; the rest it is to send again on the next
+ * connection, which is made once what we keep has gone (owed.ts). Packet ids of QoS 2 are stored with the message and
+ * forgotten with the release, so that a message whose PUBREC was lost is known again after a restart.
  */
 import type { Counter, Counters } from "../base/counters.ts";
 import { IdSet } from "../base/id-set.ts";
@@ -20,15 +20,8 @@ import type { QueueHost } from "../core/outlet.ts";
 import type { Store, StoreWaiter } from "../core/ports.ts";
 import { Publication } from "../core/publication.ts";
 import { NO_SUBSCRIBERS, NO_WAITER, ROUTED, type Router, STORED_LATER } from "../core/router.ts";
-import {
-  IMPLEMENTATION_SPECIFIC_ERROR,
-  OK,
-  PACKET_IDENTIFIER_NOT_FOUND,
-  QUOTA_EXCEEDED,
-  SUCCESS,
-} from "../wire/mqtt/codes.ts";
+import { IMPLEMENTATION_SPECIFIC_ERROR, OK, PACKET_IDENTIFIER_NOT_FOUND, SUCCESS } from "../wire/mqtt/codes.ts";
 import { copyForwardable, type PublishView } from "../wire/mqtt/publish.ts";
-import type { SubscriptionRequest } from "../wire/mqtt/subscribe.ts";
 import type { MqttClient } from "./client.ts";
 import { OWED_MAX, type Owed } from "./owed.ts";
 import { qosOf, type Target, TopicMap } from "./topic-map.ts";
@@ -94,7 +87,6 @@ interface Held {
 }
 
 export class Receive implements StoreWaiter, Expirable {
-  readonly requests: readonly SubscriptionRequest[];
   readonly received: Counter;
   /** Messages that no rule wanted: of subscriptions that an earlier configuration made. */
   readonly unmatched: Counter;
@@ -120,7 +112,6 @@ export class Receive implements StoreWaiter, Expirable {
     this.#parts = parts;
     this.#store = parts.host.store;
     this.#map = new TopicMap(options.receive, options.node);
-    this.requests = requestsOf(options.receive);
     this.received = parts.counters.counter(`uplink.${options.name}.received`);
     this.unmatched = parts.counters.counter(`uplink.${options.name}.unmatched`);
     for (const id of parts.host.store.loadInbound(options.receiverId)) this.#ids.add(id);
@@ -261,7 +252,7 @@ export class Receive implements StoreWaiter, Expirable {
       this.#heldBytes += copy.length;
       if (!this.#retryTimer.armed) this.#parts.wheel.schedule(this.#retryTimer, HELD_RETRY_MS);
     } else {
-      this.#client.fail(QUOTA_EXCEEDED, "messages from the server cannot be stored at present");
+      this.#client.refuse(arrival.owed);
     }
   }
 
@@ -346,22 +337,4 @@ let scratch = Buffer.allocUnsafeSlow(4096);
 function scratchOf(bytes: number): Buffer {
   if (scratch.length < bytes) scratch = Buffer.allocUnsafeSlow(bytes);
   return scratch;
-}
-
-/** One subscription per filter, with the highest QoS of its rules. */
-function requestsOf(rules: readonly ReceiveRule[]): SubscriptionRequest[] {
-  const requests = new Map<string, SubscriptionRequest>();
-  for (const { match, qos } of rules) {
-    const noLocal = !match.startsWith("$share/"); // [MQTT5-3.8.3-4]
-    const before = requests.get(match)?.qos ?? 0;
-    // Retained values come with a new subscription, not with each reconnect.
-    requests.set(match, {
-      filter: match,
-      qos: Math.max(qos, before),
-      noLocal,
-      retainAsPublished: true,
-      retainHandling: 1,
-    });
-  }
-  return [...requests.values()];
 }

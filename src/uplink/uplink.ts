@@ -25,16 +25,15 @@ import {
   PUBACK,
   PUBREC,
   QUOTA_EXCEEDED,
-  SUBACK,
   UNSPECIFIED_ERROR,
 } from "../wire/mqtt/codes.ts";
 import type { PublishView } from "../wire/mqtt/publish.ts";
 import { type ClientHandler, IDLE, MqttClient } from "./client.ts";
 import type { ClientOptions, ServerLimits } from "./client-options.ts";
-import { sendSubscribe } from "./client-send.ts";
 import type { Owed } from "./owed.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";
 import { Spool, type SpoolParts } from "./spool.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import { reasonWords } from "./words.ts";
 
 export interface UplinkParts extends SpoolParts, ReceiveParts {
@@ -98,6 +97,7 @@ export class Uplink implements ClientHandler, Expirable {
   readonly #config: UplinkConfig;
   readonly #parts: UplinkParts;
   readonly #client: MqttClient;
+  readonly #subscriptions: Subscriptions;
   readonly #target: DialTarget;
   readonly #backoff: Backoff;
   readonly #dropped: ReadonlyMap<DropCause, number>;
@@ -118,7 +118,6 @@ export class Uplink implements ClientHandler, Expirable {
   #window = 0;
   /** End of the log when the connection came: what lies below is backlog. */
   #drainSeq = 0;
-  #subscribed = false;
   #answers = 0;
   /** What the stall timer saw last. */
   #seenHead = 0;
@@ -134,6 +133,8 @@ export class Uplink implements ClientHandler, Expirable {
     this.spool = new Spool({ name, node, forward, spool, window }, this.#client, parts);
     const { slot, queue } = this.spool;
     this.receive = new Receive({ name, node, receive, receiverId: queue.id, slot }, this.#client, parts);
+    const { log, host } = parts;
+    this.#subscriptions = new Subscriptions(name, receive, queue.id, this.#client, { log, store: host.store });
     this.#target = targetOf(config);
     this.#backoff = new Backoff({ baseMs: BACKOFF_BASE_MS, capMs: BACKOFF_CAP_MS }, parts.random);
     this.#dropped = parts.host.ledger.watch(queue.label);
@@ -259,15 +260,8 @@ export class Uplink implements ClientHandler, Expirable {
     wheel.schedule(this.#stallTimer, STALL_MS);
     this.#seenAnswers = -1;
     this.receive.begin(server.sessionPresent);
-    if (!server.sessionPresent || !this.#subscribed) this.#subscribe();
+    this.#subscriptions.begin(server.sessionPresent, queue.sparePacketId);
     this.spool.attach(this.#window, server.sessionPresent);
-  }
-
-  /** Also once per start of the gateway, as the rules may be others than those the server's session was made with. */
-  #subscribe(): void {
-    const { requests } = this.receive;
-    if (requests.length > 0) sendSubscribe(this.#client, this.spool.queue.sparePacketId, requests);
-    this.#subscribed = true;
   }
 
   onClosed(why: string | null): void {
@@ -361,16 +355,7 @@ export class Uplink implements ClientHandler, Expirable {
   }
 
   onSubscribed(type: number, _packetId: number, codes: Uint8Array): void {
-    if (type !== SUBACK) return;
-    for (const [i, { filter, qos }] of this.receive.requests.entries()) {
-      const granted = codes[i] ?? UNSPECIFIED_ERROR;
-      const fields = { uplink: this.name, filter: String(filter) };
-      if (granted >= UNSPECIFIED_ERROR) {
-        this.#parts.log.warn("uplink-subscription-refused", { ...fields, reason: reasonWords(granted) });
-      } else if (granted < qos) {
-        this.#parts.log.warn("uplink-subscription-lowered", { ...fields, asked: qos, granted });
-      }
-    }
+    this.#subscriptions.onAnswer(type, codes);
   }
 
   onWritable(): void {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HELD_BYTES_MAX, HELD_RETRY_MS } from "../../../src/uplink/receive.ts";
-import { RECEIVE_MAXIMUM } from "../../../src/uplink/uplink.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import * as table from "../../../src/wire/mqtt/property-table.ts";
 import { type FakeConnection, properties } from "./fake-server.ts";
@@ -14,56 +13,13 @@ function acks(connection: FakeConnection): [number, number][] {
   return connection.take().map(({ type, packetId }) => [type, packetId]);
 }
 
-/** An uplink whose local `cmd/#` goes into a durable receiver (another uplink-like spool): its own forward rule. */
+/** An uplink that brings `r/#` down as `l/#`; a message with RETAIN has to be stored, the others have no durable receiver. */
 function durableWorld(): { world: UplinkWorld; connection: FakeConnection } {
-  // The retained value is what has to be stored here: a durable receiver without a session.
   const world = new UplinkWorld({ receive: [receive("r/#", { qos: 2, to: "l/{rest}" })] });
   const connection = world.connect();
-  connection.takeOne(codes.SUBSCRIBE);
+  connection.send(connection.suback(connection.takeOne(codes.SUBSCRIBE).packetId, [2]));
   return { world, connection };
 }
-
-test("SUBSCRIBE: one filter each with the highest QoS of its rules, No Local, Retain As Published", () => {
-  const rules = [
-    receive("a/#"),
-    receive("b", { qos: 2 }),
-    receive("a/#", { qos: 2, to: "x/{rest}" }),
-    receive("$share/g/c", { qos: 0 }),
-  ];
-  const world = new UplinkWorld({ receive: rules });
-  const packet = world.connect().takeOne(codes.SUBSCRIBE);
-  assert.notEqual(packet.packetId, 0);
-  const common = { retainAsPublished: true, retainHandling: 1 };
-  assert.deepEqual(packet.filters, [
-    { filter: "a/#", qos: 2, noLocal: true, ...common },
-    { filter: "b", qos: 2, noLocal: true, ...common },
-    { filter: "$share/g/c", qos: 0, noLocal: false, ...common }, // [MQTT5-3.8.3-4]
-  ]);
-});
-
-test("SUBSCRIBE goes out when the server has no session, and once per start", () => {
-  const world = new UplinkWorld({ receive: [receive("a")] });
-  const first = world.connect(true);
-  first.takeOne(codes.SUBSCRIBE);
-  first.drop();
-  world.server.advance(1000);
-  const second = world.accept(true);
-  assert.deepEqual(second.take(), []);
-  second.drop();
-  world.server.advance(3000);
-  world.accept(false).takeOne(codes.SUBSCRIBE);
-});
-
-test("a refused or lowered subscription is logged with its filter", () => {
-  const world = new UplinkWorld({ receive: [receive("a", { qos: 2 }), receive("b")] });
-  const connection = world.connect();
-  const { packetId } = connection.takeOne(codes.SUBSCRIBE);
-  connection.send(connection.suback(packetId, [1, codes.NOT_AUTHORIZED]));
-  assert.deepEqual(world.log.slice(-2), [
-    "warn  uplink-subscription-lowered uplink=cloud filter=a asked=2 granted=1",
-    'warn  uplink-subscription-refused uplink=cloud filter=b reason="not authorised"',
-  ]);
-});
 
 test("a message is published locally under the rule's topic, with payload, properties and RETAIN", () => {
   const world = new UplinkWorld({ receive: [receive("site/17/cmd/#", { to: "cmd/{rest}" })] });
@@ -174,27 +130,26 @@ test("refused messages are held, tried again in order, and acknowledged then", (
   ]);
 });
 
-test("what is held is bounded by our Receive Maximum, and in bytes by a disconnect", () => {
-  const { world, connection } = durableWorld();
+test("what is held is bounded: the rest is not taken, and comes again on the connection after", () => {
+  const world = new UplinkWorld({ receive: [receive("r/#")] }, undefined, undefined, 100_000);
+  const connection = world.connect();
+  connection.take();
   world.store.refusal = QUOTA;
-  for (let i = 1; i <= RECEIVE_MAXIMUM; i++) connection.send(connection.publish("r/1", "x", 1, i, { retain: true }));
-  assert.equal(world.uplink.receive.held, RECEIVE_MAXIMUM);
-  assert.deepEqual(connection.take(), []);
-  connection.send(connection.publish("r/1", "x", 1, RECEIVE_MAXIMUM + 1, { retain: true }));
-  assert.equal(connection.takeOne(codes.DISCONNECT).reasonCode, codes.RECEIVE_MAXIMUM_EXCEEDED);
-
-  const big = new UplinkWorld({ receive: [receive("r/#")] }, undefined, undefined, 100_000);
-  const second = big.connect();
-  second.take();
-  big.store.refusal = QUOTA;
   const payload = "x".repeat(HELD_BYTES_MAX / 4);
-  for (let i = 1; i <= 4; i++) second.send(second.publish("r/1", payload, 1, i, { retain: true }));
-  assert.equal(big.uplink.receive.held, 4);
-  second.send(second.publish("r/1", payload, 1, 5, { retain: true }));
-  assert.equal(second.takeOne(codes.DISCONNECT).reasonCode, codes.QUOTA_EXCEEDED);
-  second.drop();
-  assert.equal(big.uplink.receive.held, 0);
-  assert.equal(big.uplink.status().lastError, "messages from the server cannot be stored at present");
+  for (let i = 1; i <= 6; i++) connection.send(connection.publish("r/1", payload, 1, i, { retain: true }));
+  assert.equal(world.uplink.receive.held, 4);
+  assert.deepEqual(connection.take(), []);
+  world.store.refusal = 0;
+  world.server.advance(HELD_RETRY_MS);
+  world.persist();
+  const sent = connection.take();
+  assert.deepEqual(
+    sent.map(({ type, packetId }) => [type, packetId]),
+    [...[1, 2, 3, 4].map((id) => [codes.PUBACK, id]), [codes.DISCONNECT, 0]],
+  );
+  assert.equal(sent.at(-1)?.reasonCode, codes.QUOTA_EXCEEDED);
+  connection.drop();
+  assert.equal(world.uplink.status().lastError, "more came at once than could be taken");
 });
 
 test("taken, and then withdrawn by the disk: no acknowledgement, and the connection is made anew", () => {
