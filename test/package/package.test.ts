@@ -71,13 +71,23 @@ for (const arch of ["x64", "arm64"] as const) {
       for (const file of binaries) assert.equal(machineOf(join(home, file)), MACHINE[arch], file);
     });
 
+    if (SKIP[arch] === false && arch !== process.arch) emulate(home);
+
+    await t.test(`${arch}: its first configuration fits and has no mistake`, { skip: SKIP[arch] }, () => {
+      const args = ["check", "--config", join(home, "sluice.yaml")];
+      const { status, stdout, stderr } = spawnSync(join(home, "bin/sluice"), args, {
+        encoding: "utf8",
+        env: { PATH: "" },
+      });
+      assert.equal(status, 0, stdout + stderr);
+    });
+
     await t.test(`${arch}: starts and serves a publish`, { skip: SKIP[arch] }, async () => {
       const config = join(work, `${arch}.yaml`);
       writeFileSync(
         config,
         `data_dir: ${join(work, `data-${arch}`)}\nlisteners:\n  - {type: mqtt, bind: "127.0.0.1:0"}\n`,
       );
-      if (arch !== process.arch) emulate(home);
       // Nothing from this machine: no PATH, no variables.
       const gateway = spawn(join(home, "bin/sluice"), ["run", "--config", config], {
         cwd: work,
