@@ -13,7 +13,6 @@ import { Journal } from "./demo/journal.ts";
 import { balanceTable, bold, count, event, fact, green, kibibytes, progressHead, red, say } from "./demo/screen.ts";
 import { Closers, type Stage, setStage } from "./demo/stage.ts";
 import { Watch } from "./demo/watch.ts";
-import { writtenBytes } from "./kept/proc.ts";
 
 const CONNECTED_SECONDS = 4;
 const AWAY_SECONDS = 4;
@@ -52,9 +51,9 @@ try {
 async function play({ directory, cloud, gateway }: Stage, fleet: Fleet, balance: Balance): Promise<boolean> {
   say();
   progressHead();
-  const watch = new Watch(balance, new Journal(`${directory}/received.log`), fleet.messagesPerSecond * AWAY_SECONDS);
+  const journal = new Journal(`${directory}/received.log`);
+  const watch = new Watch(balance, journal, gateway.writtenBytes, fleet.messagesPerSecond * AWAY_SECONDS);
   closers.add(() => watch.stop());
-  const writtenBefore = writtenBytes(gateway.process.pid); // its database and a reserve for a full disk
   fleet.start();
   await watch.seconds(CONNECTED_SECONDS);
 
@@ -74,7 +73,7 @@ async function play({ directory, cloud, gateway }: Stage, fleet: Fleet, balance:
   await fleet.stop(ANSWERS_TIMEOUT_MS);
   await watch.until(() => balance.missing === 0, DRAIN_TIMEOUT_MS);
   watch.stop();
-  return draw(balance, writtenBytes(gateway.process.pid) - writtenBefore);
+  return draw(balance, gateway.writtenBytes());
 }
 
 /** Prints the balance. True when nothing is missing, and every source had something to miss. */
@@ -100,8 +99,8 @@ function stay({ directory, gateway }: Stage, fleet: Fleet): void {
   say();
   say(bold("The gateway stays up until Ctrl-C. From another terminal:"));
   say();
-  fact("watch", `mosquitto_sub -h ${mqtt.host} -p ${mqtt.port} -t 'sensors/#' -v`);
-  fact("publish", `mosquitto_pub -h ${mqtt.host} -p ${mqtt.port} -t sensors/mine -q 1 -m 21.5`);
+  fact("watch", `build/sluice sub -p ${mqtt.port} -t 'sensors/#' -v`);
+  fact("publish", `build/sluice pub -p ${mqtt.port} -t sensors/mine -q 1 -m 21.5`);
   fact("", `curl -X PUT --data 21.5 http://${http.host}:${http.port}/topics/sensors/mine`);
   fact("", `coap-client -m put -e 21.5 coap://${coap.host}:${coap.port}/ps/sensors/mine`);
   fact("status", `build/sluice status --config ${gateway.configFile}`);

@@ -1,10 +1,12 @@
-import { createWriteStream, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createWriteStream, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { KeptProcess, lineOf } from "../kept/kept-process.ts";
+import { writtenBytes } from "../kept/proc.ts";
 import type { CertificatePaths } from "./certificates.ts";
 import type { Address } from "./devices/device.ts";
 
 export const LAUNCHER = fileURLToPath(new URL("../../build/sluice", import.meta.url));
+const RESERVE_NAME = "sluice.reserve";
 const START_TIMEOUT_MS = 15_000;
 const LOG_LINES_SHOWN = 12;
 
@@ -23,6 +25,8 @@ export interface Gateway {
   readonly coap: Address;
   readonly http: Address;
   readonly configFile: string;
+  /** Bytes it wrote to a disk since it was ready. The file it keeps in reserve for a full disk is not counted. */
+  writtenBytes(): number;
   /** The end of its log, for when something went wrong. */
   logTail(): string;
 }
@@ -49,12 +53,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const [host = "", port = ""] = ready.listeners.find((listener) => listener.type === type)?.address.split(":") ?? [];
     return { host, port: Number(port) };
   };
+  const reserve = `${options.directory}/data/${RESERVE_NAME}`;
+  const written = (): number => writtenBytes(gateway.pid) - (statSync(reserve, { throwIfNoEntry: false })?.size ?? 0);
+  const writtenAtStart = written();
+  let writtenLast = 0;
   return {
     process: gateway,
     mqtt: addressOf("mqtt"),
     coap: addressOf("coap"),
     http: addressOf("http"),
     configFile,
+    writtenBytes: () => {
+      if (gateway.running) writtenLast = Math.max(writtenLast, written() - writtenAtStart);
+      return writtenLast;
+    },
     logTail,
   };
 }

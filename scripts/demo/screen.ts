@@ -27,14 +27,20 @@ export function fact(name: string, text: string): void {
 }
 
 export function progressHead(): void {
-  const columns = ["taken in", "at the cloud", "waiting"].map((name) => name.padStart(NUMBER_COLUMNS)).join("");
+  const columns = ["taken in", "at the cloud", "on disk", "waiting"]
+    .map((name) => name.padStart(NUMBER_COLUMNS))
+    .join("");
   say(bold(`  second${columns}`));
 }
 
-/** One line of progress; `final` ends it, otherwise it is written over by the next (and not at all off a terminal). */
-export function progress(second: number, balance: Balance, waitingMax: number, final: boolean): void {
+/**
+ * One line of progress; `final` ends it, otherwise it is written over by the next (and not at all off a terminal).
+ * @param waitingMax number of waiting messages that fills the bar
+ */
+export function progress(second: number, balance: Balance, written: number, waitingMax: number, final: boolean): void {
   if (!final && !terminal) return;
-  const numbers = [balance.owed, balance.received, balance.missing].map((n) => count(n).padStart(NUMBER_COLUMNS));
+  const cells = [count(balance.owed), count(balance.received), kibibytes(written), count(balance.missing)];
+  const numbers = cells.map((cell) => cell.padStart(NUMBER_COLUMNS));
   const columns = Math.ceil((BAR_COLUMNS * balance.missing) / Math.max(waitingMax, 1));
   const line = `  ${String(second).padStart(6)}${numbers.join("")}  ${yellow("█".repeat(Math.min(columns, BAR_COLUMNS)))}`;
   process.stdout.write(terminal ? `\r\x1b[K${line}${final ? "\n" : ""}` : `${line.trimEnd()}\n`);

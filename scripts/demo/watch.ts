@@ -8,16 +8,21 @@ const REFRESH_MS = 100;
 export class Watch {
   readonly #balance: Balance;
   readonly #journal: Journal;
+  readonly #written: () => number;
   readonly #waitingMax: number;
   readonly #startedAt = performance.now();
   readonly #timer: NodeJS.Timeout;
   #second = 0;
   #isStopped = false;
 
-  /** `waitingMax` is the number of waiting messages that fills the bar. */
-  constructor(balance: Balance, journal: Journal, waitingMax: number) {
+  /**
+   * @param written     bytes written to a disk since the beginning
+   * @param waitingMax  number of waiting messages that fills the bar
+   */
+  constructor(balance: Balance, journal: Journal, written: () => number, waitingMax: number) {
     this.#balance = balance;
     this.#journal = journal;
+    this.#written = written;
     this.#waitingMax = waitingMax;
     this.#timer = setInterval(() => this.#refresh(), REFRESH_MS);
   }
@@ -35,6 +40,7 @@ export class Watch {
 
   async seconds(count: number): Promise<void> {
     await this.until(() => false, count * 1_000);
+    this.#refresh();
   }
 
   read(): void {
@@ -47,7 +53,7 @@ export class Watch {
     this.#isStopped = true;
     clearInterval(this.#timer);
     this.read();
-    progress(this.#second + 1, this.#balance, this.#waitingMax, true);
+    this.#show(this.#second + 1, true);
   }
 
   #refresh(): void {
@@ -55,6 +61,10 @@ export class Watch {
     const second = Math.floor((performance.now() - this.#startedAt) / 1_000);
     const isFull = second > this.#second;
     if (isFull) this.#second = second;
-    progress(isFull ? second : second + 1, this.#balance, this.#waitingMax, isFull);
+    this.#show(isFull ? second : second + 1, isFull);
+  }
+
+  #show(second: number, final: boolean): void {
+    progress(second, this.#balance, this.#written(), this.#waitingMax, final);
   }
 }
