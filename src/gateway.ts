@@ -366,7 +366,7 @@ export class Gateway {
   #urgency(): (topic: string) => boolean {
     const rules = this.#config.durability;
     if (rules.length === 0) return () => false;
-    return (topic) => rules.find(({ match }) => filterMatches(match, topic))?.commitDelayMs === 0;
+    return (topic) => rules.some(({ match }) => filterMatches(match, topic));
   }
 
   /** `commit_delay: auto`: twice the remote's round trip while every durable receiver is there to acknowledge. */

@@ -17,8 +17,8 @@ const SINGLE: [string, string][] = [
   ["memory_limt: 16MiB", "1: memory_limt: unknown key; did you mean memory_limit?"],
   ["limits: {max_conections: 9}", "1: limits.max_conections: unknown key; did you mean max_connections?"],
   [
-    "durability: [{match: a, sync: off, foo: 1}]",
-    "1: durability[0].foo: unknown key; known keys: match, commit_delay, sync",
+    "durability: [{match: a, commit_delay: 0ms, foo: 1}]",
+    "1: durability[0].foo: unknown key; known keys: match, sync, commit_delay",
   ],
   ["__proto__: {}", "1: __proto__: unknown key"],
   ["<<: {node: a}", "1: <<: unknown key"],
@@ -121,6 +121,8 @@ const SINGLE: [string, string][] = [
   ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/#'}]}]", "has a wildcard"],
   // durability
   ["durability: [{match: a}]", "durability[0]: changes nothing"],
+  ["durability: [{match: a, commit_delay: 0ms, sync: off}]", "durability[0].sync: not built yet"],
+  ["durability: [{match: a, commit_delay: 1s}]", "durability[0].commit_delay: other than 0ms is not built yet"],
   // parts that come later
   ["listeners: [{type: coap, dtls: {psk_file: a}}]", "listeners[0].dtls: not built yet; use plain CoAP"],
   ["uplinks: [{url: 'mqtt://a', proxy: 'http://p'}]", "uplinks[0].proxy: not built yet; connect directly"],

@@ -128,7 +128,7 @@ test("an empty list of listeners means none", () => {
 
 test("the configuration survives JSON", () => {
   const config = loaded(
-    "uplinks: [{url: mqtts://a, forward: [{}]}]\nserial: [{port: /dev/ttyS0}]\ndurability: [{sync: off}]",
+    "uplinks: [{url: mqtts://a, forward: [{}]}]\nserial: [{port: /dev/ttyS0}]\ndurability: [{commit_delay: 0ms}]",
   );
   assert.deepEqual(JSON.parse(JSON.stringify(config)), config);
 });
