@@ -74,12 +74,15 @@ const DEFAULTS = { keepAliveSeconds: 60, receiveMaximum: 64, maxPacketBytes: 102
 const OUTPUT_BYTES = 1024 * 1024;
 
 /** Connects. Rejects with a ClientError. @param dial for tests; otherwise each client has a transport of its own */
-export function connect(options: ConnectOptions, wheel = ownWheel(), dial = ownDial(wheel)): Promise<Client> {
+export function connect(options: ConnectOptions, wheel?: TimerWheel, dial?: Dial): Promise<Client> {
+  const timers = wheel ?? ownWheel();
   return new Promise((resolve, reject) => {
-    const client = new Client(wheel, dial, (why) => {
+    const client = new Client(timers, dial ?? ownDial(timers), (why) => {
       if (why === null) resolve(client);
       else reject(new ClientError(why));
     });
+    // A wheel sleeps on after its last timer was cancelled, and would keep the process for as long.
+    if (wheel === undefined) void client.closed.then(() => timers.stop());
     client.open(options);
   });
 }

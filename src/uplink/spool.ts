@@ -56,7 +56,9 @@ export class Spool implements Receiver, Outlet {
   readonly principal = null;
   readonly queue: DeliveryQueue;
   readonly durable: boolean;
-  /** Messages that go out when the connection is there and nothing before them waits. */
+  /** The connection is about to be closed in order: nothing more is sent from the queue. */
+  closing = false;
+  /** PUBLISH packets written. */
   readonly sent: Counter;
   readonly #parts: SpoolParts;
   readonly #client: MqttClient;
@@ -239,7 +241,7 @@ export class Spool implements Receiver, Outlet {
   }
 
   writable(): boolean {
-    return this.#inFlightBytes < IN_FLIGHT_BYTES_MAX && this.#client.writable;
+    return !this.closing && this.#inFlightBytes < IN_FLIGHT_BYTES_MAX && this.#client.writable;
   }
 
   // ---- answers -----------------------------------------------------------------------------------------------

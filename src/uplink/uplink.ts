@@ -17,6 +17,7 @@ import type { Random } from "../base/random.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import type { DropCause } from "../core/ledger.ts";
+import type { StoreWaiter } from "../core/ports.ts";
 import type { Dial, DialTarget } from "../transport/dialer.ts";
 import { describeError } from "../transport/socket-error.ts";
 import {
@@ -29,11 +30,12 @@ import {
 } from "../wire/mqtt/codes.ts";
 import type { PublishView } from "../wire/mqtt/publish.ts";
 import { type ClientHandler, IDLE, MqttClient } from "./client.ts";
-import type { ClientOptions, ServerLimits } from "./client-options.ts";
+import type { ServerLimits } from "./client-options.ts";
 import type { Owed } from "./owed.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";
 import { Spool, type SpoolParts } from "./spool.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { optionsOf, targetOf, withoutLineEnd } from "./uplink-connection.ts";
 import { reasonWords } from "./words.ts";
 
 export interface UplinkParts extends SpoolParts, ReceiveParts {
@@ -78,19 +80,17 @@ export interface UplinkStatus {
 export const BACKOFF_BASE_MS = 1000;
 export const BACKOFF_CAP_MS = 60_000;
 export const STABLE_MS = 60_000;
-/** Name look-up, TCP and TLS together. */
-export const DIAL_TIMEOUT_MS = 30_000;
 /** The oldest message in flight has this long, twice, to be acknowledged; then the connection is made anew. */
 export const STALL_MS = 60_000;
-/** QoS 1 and 2 messages that the server may send us before the first is acknowledged. */
-export const RECEIVE_MAXIMUM = 64;
-
+/** What `stop` waits at most. */
+export const STOP_MS = 1000;
 /** Kinds of timers. */
 const RETRY_TIMER = 0;
 const STABLE_TIMER = 1;
 const STALL_TIMER = 2;
+const STOP_TIMER = 3;
 
-export class Uplink implements ClientHandler, Expirable {
+export class Uplink implements ClientHandler, StoreWaiter, Expirable {
   readonly name: string;
   readonly spool: Spool;
   readonly receive: Receive;
@@ -108,6 +108,7 @@ export class Uplink implements ClientHandler, Expirable {
   readonly #retryTimer = new Timer(this, RETRY_TIMER);
   readonly #stableTimer = new Timer(this, STABLE_TIMER);
   readonly #stallTimer = new Timer(this, STALL_TIMER);
+  readonly #stopTimer = new Timer(this, STOP_TIMER);
   #state: UplinkState = "down";
   #stopping: (() => void) | null = null;
   /** Counts tries, so that a file read for an earlier one is not used. */
@@ -163,15 +164,32 @@ export class Uplink implements ClientHandler, Expirable {
     this.#connect();
   }
 
-  /** Says goodbye; what is not acknowledged stays in the spool. Resolves when the link is closed. */
+  /**
+   * Sends nothing more, waits a moment for what is in flight and for what the server is to be told, says goodbye.
+   * What is not acknowledged stays in the spool. Resolves when the link is closed.
+   */
   stop(): Promise<void> {
     return new Promise((resolve) => {
       this.#stopping = resolve;
       this.#attempt++;
       this.#parts.wheel.cancel(this.#retryTimer);
       if (this.#client.state === IDLE) this.#onStopped();
-      else this.#client.close();
+      else if (!this.online) this.#client.close();
+      else {
+        this.spool.closing = true;
+        this.#parts.wheel.schedule(this.#stopTimer, STOP_MS);
+        this.#closeWhenQuiet();
+      }
     });
+  }
+
+  #closeWhenQuiet(): void {
+    if (this.spool.queue.inFlight === 0) this.#parts.host.store.barrier(this, 0);
+  }
+
+  /** While stopping: everything that came before is stored and acknowledged. */
+  onStored(): void {
+    this.#client.close();
   }
 
   #onStopped(): void {
@@ -222,21 +240,7 @@ export class Uplink implements ClientHandler, Expirable {
   }
 
   #open(password: Buffer | null): void {
-    const { protocol, clientId, username, sessionExpiryMs, keepaliveMs } = this.#config;
-    const options: ClientOptions = {
-      version: protocol,
-      bridge: true,
-      clientId,
-      userName: username,
-      password,
-      cleanStart: sessionExpiryMs === 0,
-      sessionExpirySeconds: Math.ceil(sessionExpiryMs / 1000),
-      keepAliveSeconds: Math.round(keepaliveMs / 1000),
-      receiveMaximum: RECEIVE_MAXIMUM,
-      packetBytesMax: this.#parts.limits.maxPacketBytes,
-      will: null,
-    };
-    this.#client.open(options, this.#target);
+    this.#client.open(optionsOf(this.#config, password, this.#parts.limits.maxPacketBytes), this.#target);
   }
 
   onConnected(): void {
@@ -271,6 +275,7 @@ export class Uplink implements ClientHandler, Expirable {
     this.receive.end();
     wheel.cancel(this.#stableTimer);
     wheel.cancel(this.#stallTimer);
+    wheel.cancel(this.#stopTimer);
     this.#connectedSinceMs = null;
     this.#state = "down";
     if (this.#stopping !== null) {
@@ -291,6 +296,7 @@ export class Uplink implements ClientHandler, Expirable {
   onTimer(kind: number): void {
     if (kind === RETRY_TIMER) this.#connect();
     else if (kind === STABLE_TIMER) this.#backoff.reset();
+    else if (kind === STOP_TIMER) this.#client.close();
     else this.#onStallTimer();
   }
 
@@ -342,6 +348,7 @@ export class Uplink implements ClientHandler, Expirable {
       this.#count(0);
     }
     if (this.#state === "draining" && queue.headSeq > this.#drainSeq) this.#state = "live";
+    if (this.#stopping !== null) this.#closeWhenQuiet();
   }
 
   #count(reasonCode: number): void {
@@ -361,20 +368,4 @@ export class Uplink implements ClientHandler, Expirable {
   onWritable(): void {
     this.spool.queue.pump();
   }
-}
-
-function targetOf(config: UplinkConfig): DialTarget {
-  const url = new URL(config.url);
-  const { tls, bindAddress } = config;
-  // An IPv6 address stands in brackets in a URL.
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  return { host, port: Number(url.port), tls, bindAddress, timeoutMs: DIAL_TIMEOUT_MS };
-}
-
-/** Editors end a file with a line feed that is not part of the password. */
-function withoutLineEnd(bytes: Buffer): Buffer {
-  let end = bytes.length;
-  if (end > 0 && bytes[end - 1] === 0x0a) end--;
-  if (end > 0 && bytes[end - 1] === 0x0d) end--;
-  return bytes.subarray(0, end);
 }

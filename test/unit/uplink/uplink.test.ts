@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { BACKOFF_CAP_MS, STABLE_MS, STALL_MS } from "../../../src/uplink/uplink.ts";
+import { BACKOFF_CAP_MS, STABLE_MS, STALL_MS, STOP_MS } from "../../../src/uplink/uplink.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
 
@@ -246,15 +246,37 @@ test("the socket is never paused", () => {
   assert(!connection.paused);
 });
 
-test("stop says goodbye and resolves when the link is closed; nothing is tried afterwards", async () => {
-  const world = new UplinkWorld({ forward: [forward("#")] });
+test("stop: nothing new goes out, what is in flight is waited for, then goodbye; nothing is tried afterwards", async () => {
+  const world = new UplinkWorld({ forward: [forward("#")], receive: [receive("r")] });
   const connection = world.connect();
+  connection.take();
+  world.publish("a", "1");
   const stopped = world.uplink.stop();
-  assert.equal(connection.takeOne(codes.DISCONNECT).reasonCode, 0);
+  world.publish("a", "2");
+  connection.send(connection.publish("r", "in", 1, 7, { retain: true }));
+  const { packetId, payload } = connection.takeOne(codes.PUBLISH);
+  assert.equal(payload, "1");
+  connection.puback(packetId);
+  assert.deepEqual(connection.take(), []);
+  world.persist();
+  assert.deepEqual(
+    connection.take().map(({ type }) => type),
+    [codes.PUBACK, codes.DISCONNECT],
+  );
   connection.drop();
   await stopped;
+  assert.equal(world.uplink.status().spool.messages, 1);
   world.server.advance(120_000);
   assert(!world.server.dialling);
+
+  const deaf = new UplinkWorld({ forward: [forward("#")] });
+  const silent = deaf.connect();
+  deaf.publish("a", "1");
+  const closed = deaf.uplink.stop();
+  deaf.server.advance(STOP_MS + 50);
+  assert.equal(silent.take().at(-1)?.type, codes.DISCONNECT);
+  silent.drop();
+  await closed;
 
   const waiting = new UplinkWorld({});
   waiting.uplink.start();

@@ -1,0 +1,43 @@
+/** What an uplink's configuration means for its connection. */
+import type { UplinkConfig } from "../config/uplinks.ts";
+import type { DialTarget } from "../transport/dialer.ts";
+import type { ClientOptions } from "./client-options.ts";
+
+/** Name look-up, TCP and TLS together. */
+const DIAL_TIMEOUT_MS = 30_000;
+/** QoS 1 and 2 messages that the server may send us before the first is acknowledged. */
+const RECEIVE_MAXIMUM = 64;
+
+export function targetOf(config: UplinkConfig): DialTarget {
+  const url = new URL(config.url);
+  const { tls, bindAddress } = config;
+  // An IPv6 address stands in brackets in a URL.
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  return { host, port: Number(url.port), tls, bindAddress, timeoutMs: DIAL_TIMEOUT_MS };
+}
+
+/** @param packetBytesMax largest packet taken from the server */
+export function optionsOf(config: UplinkConfig, password: Buffer | null, packetBytesMax: number): ClientOptions {
+  const { protocol, clientId, username, sessionExpiryMs, keepaliveMs } = config;
+  return {
+    version: protocol,
+    bridge: true,
+    clientId,
+    userName: username,
+    password,
+    cleanStart: sessionExpiryMs === 0,
+    sessionExpirySeconds: Math.ceil(sessionExpiryMs / 1000),
+    keepAliveSeconds: Math.round(keepaliveMs / 1000),
+    receiveMaximum: RECEIVE_MAXIMUM,
+    packetBytesMax,
+    will: null,
+  };
+}
+
+/** A password file's password: editors end a file with a line feed that is not part of it. */
+export function withoutLineEnd(bytes: Buffer): Buffer {
+  let end = bytes.length;
+  if (end > 0 && bytes[end - 1] === 0x0a) end--;
+  if (end > 0 && bytes[end - 1] === 0x0d) end--;
+  return bytes.subarray(0, end);
+}
