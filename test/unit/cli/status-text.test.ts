@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { type Status, statusText } from "../../../src/cli/status-text.ts";
+
+const STATUS: Status = {
+  node: "gw-17",
+  pid: 42,
+  uptimeSeconds: 7200,
+  memory: { rssBytes: 64 * 2 ** 20 },
+  listeners: [{ type: "mqtt", address: "127.0.0.1:1883" }],
+  sessions: { count: 3, connected: 2 },
+  subscriptions: 5,
+  retained: { messages: 1, bytes: 2048 },
+  store: {
+    health: "full",
+    reason: "no space left",
+    sync: "full",
+    rows: 10,
+    bytes: 4096,
+    databaseBytes: 2 ** 20,
+    walBytes: 2 ** 20,
+    maxBytes: 512 * 2 ** 20,
+  },
+  uplinks: [
+    {
+      name: "cloud",
+      url: "mqtts://broker:8883",
+      state: "waiting",
+      lastError: "refused\u001b[31m",
+      retryInMs: 1500,
+      spool: { messages: 7, bytes: 1024 },
+      inFlight: 0,
+      forwarded: 100,
+      received: 1,
+    },
+  ],
+  counters: { "drops.queue-full": 3, "drops.expired": 0, "drops.offline": 1, "mqtt.x": 9 },
+  drops: [{ wallMs: 0, receiver: "session:a\nb", topic: "t", cause: "queue-full", count: 3 }],
+};
+
+test("status for people: what counts, in a line each, nothing that steers the terminal", () => {
+  assert.equal(
+    statusText(STATUS),
+    `gateway   gw-17, pid 42, up 2h, 64 MiB resident
+listener  mqtt 127.0.0.1:1883
+sessions  2 connected of 3, 5 subscriptions
+retained  1 messages, 2 KiB
+store     full (no space left), sync full, 10 messages of 4 KiB wait, 2 MiB of 512 MiB on disk
+uplink    cloud mqtts://broker:8883 waiting (refused?[31m), next try in 2s, 7 messages of 1 KiB wait, 0 under way, 100 forwarded, 1 received
+drops     3 queue-full, 1 offline
+dropped   1970-01-01T00:00:00.000Z session:a?b: 3 queue-full, first of t`,
+  );
+});
+
+test("a gateway that lost nothing says so", () => {
+  const text = statusText({ ...STATUS, store: null, uplinks: [], counters: {}, drops: [] });
+  assert.match(text, /^drops +none$/m);
+  assert.doesNotMatch(text, /^store/m);
+});
