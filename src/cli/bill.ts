@@ -1,6 +1,10 @@
 /** The memory bill of a configuration: the lines of every room that it would load. */
 import type { Line } from "../config/budget.ts";
 import type { Config } from "../config/config.ts";
+import { readSmallFile } from "../config/files.ts";
+import { parseAclFile } from "../core/acl-file.ts";
+import * as authority from "../core/authority.ts";
+import { parsePasswordFile } from "../core/password-file.ts";
 import * as retained from "../core/retained.ts";
 import * as routes from "../core/route-cache.ts";
 import * as sessions from "../core/session-registry.ts";
@@ -14,9 +18,10 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   const lines = [
     ...transport.budget(limits),
     ...mqtt.budget(limits),
-    ...sessions.budget(limits, config.memoryLimitBytes),
+    ...sessions.budget(limits, memoryLimitBytes),
     ...retained.budget(limits),
     ...routes.budget(),
+    ...authority.budget(usersOf(config), rulesOf(config)),
     ...store.budget(serial.length + uplinks.length, store.pendingBytesOf(memoryLimitBytes)),
   ];
   const http = count("http");
@@ -27,4 +32,12 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, serial.length));
   if (uplinks.length > 0) lines.push(...(await import("../uplink/budget.ts")).budget(limits, uplinks.length));
   return lines;
+}
+
+function usersOf({ auth: { passwordFile } }: Config): number | null {
+  return passwordFile === null ? null : parsePasswordFile(readSmallFile(passwordFile), passwordFile, []).size;
+}
+
+function rulesOf({ auth: { aclFile } }: Config): number | null {
+  return aclFile === null ? null : parseAclFile(readSmallFile(aclFile), aclFile, []).size;
 }

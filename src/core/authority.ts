@@ -29,13 +29,13 @@ export interface AuthorityFiles {
 }
 
 /** Logins that wait for the one that derives its key. */
-const WAITING_MAX = 256;
+const WAITING_MAX = 128;
 /** A password is a word or a token; longer ones are refused unread. */
 export const PASSWORD_BYTES_MAX = 1024;
 /** Verified logins that are remembered; the oldest goes first. */
-const VERIFIED_MAX = 1024;
+const VERIFIED_MAX = 512;
 const VERIFIED_BYTES = 256;
-const DECISIONS = 2048;
+const DECISIONS = 1024;
 /** Decisions on longer topics are not cached. */
 const DECISION_CHARACTERS_MAX = 128;
 /** Slot, topic string of one byte per character, share of the name. */
@@ -130,27 +130,6 @@ export class FileAuthority implements Authority {
 
   maySubscribe(principal: Principal, filter: string): boolean {
     return hasWildcard(filter) || this.#may(principal, filter, READ);
-  }
-
-  /** What it may take with the files as they are. */
-  budget(): Line[] {
-    const users = this.#users?.size ?? 0;
-    const rules = this.#acl?.size ?? 0;
-    const decisions = this.#acl === null ? 0 : DECISIONS;
-    const verified = users === 0 ? 0 : VERIFIED_MAX;
-    const waiting = users === 0 ? 0 : WAITING_MAX;
-    return [
-      {
-        owner: "auth: users and rules",
-        bytes: users * USER_BYTES + rules * RULE_BYTES,
-        how: `${users} users x ${USER_BYTES} B + ${rules} rules x ${RULE_BYTES} B`,
-      },
-      {
-        owner: "auth: logins and decisions",
-        bytes: waiting * PASSWORD_BYTES_MAX + verified * VERIFIED_BYTES + decisions * DECISION_BYTES,
-        how: `${waiting} waiting x ${PASSWORD_BYTES_MAX} B + ${verified} verified x ${VERIFIED_BYTES} B + ${decisions} decisions x ${DECISION_BYTES} B`,
-      },
-    ];
   }
 
   /** Without a password file nobody can prove a name, so a name counts for nothing. */
@@ -249,4 +228,24 @@ function decoyFor(users: ReadonlyMap<string, PasswordRecord>): PasswordRecord {
   let iterations = 0;
   for (const record of users.values()) iterations = Math.max(iterations, record.iterations);
   return { iterations, salt: randomBytes(16), hash: randomBytes(64) };
+}
+
+/** Worst case of an authority over files with so many `users` and `rules`; null = no such file. */
+export function budget(users: number | null, rules: number | null): Line[] {
+  const lines: Line[] = [];
+  if (users !== null) {
+    lines.push({
+      owner: "auth: users and their logins",
+      bytes: users * USER_BYTES + WAITING_MAX * PASSWORD_BYTES_MAX + VERIFIED_MAX * VERIFIED_BYTES,
+      how: `${users} users x ${USER_BYTES} B + ${WAITING_MAX} waiting x ${PASSWORD_BYTES_MAX} B + ${VERIFIED_MAX} verified x ${VERIFIED_BYTES} B`,
+    });
+  }
+  if (rules !== null) {
+    lines.push({
+      owner: "auth: rules and decisions",
+      bytes: rules * RULE_BYTES + DECISIONS * DECISION_BYTES,
+      how: `${rules} rules x ${RULE_BYTES} B + ${DECISIONS} decisions x ${DECISION_BYTES} B`,
+    });
+  }
+  return lines;
 }
