@@ -3,6 +3,7 @@
  * that is on the medium, then the groups that are still in memory. Those hand out the shared objects, so that a
  * receiver sees their state change.
  */
+import { SqliteError } from "better-sqlite3";
 import { DURABLE, Message } from "../core/message.ts";
 import type { BacklogSink } from "../core/ports.ts";
 import type { Commits } from "./commits.ts";
@@ -38,6 +39,7 @@ export class Backlog {
       if (looked >= SLICE_ROWS || performance.now() >= untilMs) return next;
       const rows = this.#statements.scan.all(next, durableSeq, FETCH_ROWS);
       for (const [seq, receivers] of rows) {
+        if (seq < next) throw outOfOrder(seq);
         looked++;
         next = seq + 1;
         if (!reader.find(receivers, id)) continue;
@@ -63,6 +65,11 @@ export class Backlog {
     }
     return this.#commits.lastSeq + 1;
   }
+}
+
+/** A damaged tree may lead in circles, without SQLite noticing. */
+export function outOfOrder(seq: number): Error {
+  return new SqliteError(`row ${seq} of the log is out of order`, "SQLITE_CORRUPT");
 }
 
 function messageOfRow(seq: number, row: MessageRow): Message {

@@ -5,6 +5,7 @@
 
 import { MESSAGE_OVERHEAD_BYTES } from "../core/message.ts";
 import type { ReceiverRecord } from "../core/ports.ts";
+import { outOfOrder } from "./backlog.ts";
 import { ListReader } from "./receiver-list.ts";
 import { LOG_ROW } from "./schema.ts";
 import type { ReceiverRow, Statements } from "./statements.ts";
@@ -15,6 +16,8 @@ export interface Recounted {
   /** All receivers but the log's own row, their counts up to date. */
   readonly records: ReceiverRecord[];
   readonly lastSeq: number;
+  /** No row is below it. */
+  readonly lowest: number;
   readonly rows: number;
   readonly bytes: number;
   readonly counted: number;
@@ -44,6 +47,7 @@ export function recount(statements: Statements): Recounted {
   for (let from = counted; from <= lastSeq; ) {
     const slice = statements.sweep.all(from, lastSeq, FETCH_ROWS);
     for (const [seq, length, receivers] of slice) {
+      if (seq < from) throw outOfOrder(seq);
       from = seq + 1;
       const size = length + MESSAGE_OVERHEAD_BYTES;
       if (seq >= nextSeq) {
@@ -63,7 +67,8 @@ export function recount(statements: Statements): Recounted {
   }
   const endSeq = lastSeq + 1;
   if (counted !== endSeq) save(statements, byId.values(), endSeq, rows, bytes);
-  return { records: [...byId.values()], lastSeq, rows, bytes, counted: endSeq };
+  const lowest = statements.lowest.get() ?? 0;
+  return { records: [...byId.values()], lastSeq, lowest, rows, bytes, counted: endSeq };
 }
 
 function countingOf(row: ReceiverRow, counted: number): Counting {

@@ -45,12 +45,12 @@ export class Retention {
   #sweepBeyond = 0;
   readonly #before: Totals = { rows: 0, bytes: 0, lowest: 0, sweepAt: 0 };
 
-  constructor(statements: Statements, places: Places, rows: number, bytes: number) {
+  constructor(statements: Statements, places: Places, rows: number, bytes: number, lowest: number) {
     this.#statements = statements;
     this.#places = places;
     this.rows = rows;
     this.bytes = bytes;
-    this.#lowest = statements.lowest.get() ?? 0;
+    this.#lowest = lowest;
   }
 
   /** A transaction begins; `rollback` returns to here. */

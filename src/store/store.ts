@@ -99,7 +99,8 @@ export class SqliteStore implements Store {
     const checkpointFrames = checkpointFramesOf(options);
 
     this.#health = new Health(log, this.#onHealth);
-    this.#retention = new Retention(file.statements, this.#places, contents.rows, contents.bytes);
+    const { rows, bytes, lowest } = contents;
+    this.#retention = new Retention(file.statements, this.#places, rows, bytes, lowest);
     const writer = new Writer(
       file.statements,
       this.#places,
@@ -154,7 +155,7 @@ export class SqliteStore implements Store {
     this.#registerGauges(counters);
     this.#space.check(this.#commits.frames);
     if (!this.#space.reserved) this.#pulse.start();
-    log.info("store-opened", { path: file.path, rows: contents.rows, lastSeq: contents.lastSeq, sync: config.sync });
+    log.info("store-opened", { path: file.path, rows, lastSeq: contents.lastSeq, sync: config.sync });
   }
 
   // ---- messages ----------------------------------------------------------------------------------------------

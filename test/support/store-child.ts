@@ -6,10 +6,12 @@
  *
  *     ready                    the store is open
  *     ok N / no N REASON       message N was acknowledged or refused
+ *     gone N                   the receiver acknowledges message N (with `marks`)
  *     full / failed / healthy  the store's health changed
  *     stall MS                 the longest stall of the event loop since the last such line, every 250 ms
  */
 import fs from "node:fs";
+import type { Message } from "../../src/core/message.ts";
 import { SETTLED, type StoreWaiter } from "../../src/core/ports.ts";
 import { openStore } from "../../src/store/store.ts";
 import { FakeReceiver, messageOfText, storeOptions } from "./store-fixture.ts";
@@ -27,6 +29,8 @@ export interface Orders {
   readonly checkpointFrames: number;
   readonly reserveBytes: number;
   readonly maxBytes: number;
+  /** Says `gone`. */
+  readonly marks: boolean;
 }
 
 const [dir, text] = process.argv.slice(2);
@@ -48,14 +52,18 @@ const store = await openStore(
 );
 const receiver = new FakeReceiver(store, "uplink", "cloud");
 receiver.recover();
-const stored: { seq: number; size: number }[] = [];
+/** Entered, by number. */
+const waiting = new Map<number, Message>();
+/** Stored, and not acknowledged by the receiver. */
+const stored: Message[] = [];
 let next = orders.first;
-let waiting = 0;
 
 const waiter: StoreWaiter = {
   onStored(number, reason) {
-    waiting--;
+    const message = waiting.get(number);
+    waiting.delete(number);
     say(reason === SETTLED ? `ok ${number}` : `no ${number} ${reason}`);
+    if (reason === SETTLED && message !== undefined) stored.push(message);
     if (orders.keep !== null) acknowledge(orders.keep);
     if (orders.everyMs === 0) setImmediate(fill);
   },
@@ -63,9 +71,9 @@ const waiter: StoreWaiter = {
 
 function acknowledge(keep: number): void {
   while (stored.length > keep) {
-    const entry = stored.shift();
-    if (entry !== undefined) receiver.open.delete(entry.seq);
-    store.touch(receiver);
+    const message = stored.shift() as Message;
+    if (orders.marks) say(`gone ${message.waiterToken}`);
+    receiver.acknowledge(message);
   }
 }
 
@@ -78,18 +86,17 @@ function publishOne(): boolean {
     say(`no ${number} ${refusal}`);
     return false;
   }
-  waiting++;
+  waiting.set(number, message);
   message.addReceiver(receiver.id, 1);
   message.waiter = waiter;
   message.waiterToken = number;
   store.append(message, false);
   receiver.took(message);
-  stored.push(message);
   return true;
 }
 
 function fill(): void {
-  while (waiting < orders.window) {
+  while (waiting.size < orders.window) {
     if (publishOne()) continue;
     setTimeout(fill, 10);
     return;
@@ -114,5 +121,5 @@ process.on("SIGTERM", async () => {
 });
 
 say("ready");
-if (orders.everyMs > 0) setInterval(() => waiting < orders.window && publishOne(), orders.everyMs);
+if (orders.everyMs > 0) setInterval(() => waiting.size < orders.window && publishOne(), orders.everyMs);
 else fill();

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { eventually } from "./eventually.ts";
 import type { Orders } from "./store-child.ts";
 
-const DEFAULTS: Orders = {
+export const DEFAULTS: Orders = {
   first: 1,
   window: 200,
   bytes: 100,
@@ -17,23 +17,15 @@ const DEFAULTS: Orders = {
   checkpointFrames: 64,
   reserveBytes: 0,
   maxBytes: 512 * 1024 * 1024,
+  marks: false,
 };
 
-let library: string | null = null;
-
-/** Compiles the shim once per test process; null where there is no C compiler. */
-export function shimLibrary(): string | null {
-  if (library !== null) return library;
-  const source = path.join(import.meta.dirname, "fsync-shim.c");
-  const target = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "sluice-shim-")), "fsync-shim.so");
-  try {
-    execFileSync("cc", ["-shared", "-fPIC", "-O1", "-o", target, source, "-ldl"], { stdio: "pipe" });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
-  }
+/** Compiles NAME.c of this folder into a library to preload, for the time of this process. */
+export function preloadable(name: string): string {
+  const source = path.join(import.meta.dirname, `${name}.c`);
+  const target = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "sluice-preload-")), `${name}.so`);
+  execFileSync("cc", ["-shared", "-fPIC", "-O1", "-o", target, source, "-ldl", "-lpthread"], { stdio: "pipe" });
   process.once("exit", () => fs.rmSync(path.dirname(target), { recursive: true, force: true }));
-  library = target;
   return target;
 }
 

@@ -3,11 +3,12 @@ import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { eventually } from "../../support/eventually.ts";
+import { requirePeer } from "../../support/peers.ts";
 import { dataDir, FakeReceiver, openTestStore } from "../../support/store-fixture.ts";
-import { StoreProcess, shimLibrary } from "../../support/store-process.ts";
+import { preloadable, StoreProcess } from "../../support/store-process.ts";
 
-const shim = shimLibrary();
-const skip = shim === null ? "no C compiler" : false;
+const skip = requirePeer("cc");
+const shim = skip === false ? preloadable("fsync-shim") : null;
 
 async function numbersIn(dir: string): Promise<number[]> {
   const { store } = await openTestStore(dir);
