@@ -8,6 +8,7 @@ import { parsePasswordFile } from "../core/password-file.ts";
 import * as retained from "../core/retained.ts";
 import * as routes from "../core/route-cache.ts";
 import * as sessions from "../core/session-registry.ts";
+import * as waiting from "../core/waiting.ts";
 import * as mqtt from "../protocol/mqtt/server.ts";
 import * as store from "../store/options.ts";
 import * as transport from "../transport/budget.ts";
@@ -20,6 +21,7 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     ...mqtt.budget(limits),
     ...sessions.budget(limits, memoryLimitBytes),
     ...retained.budget(limits),
+    ...waiting.budget(memoryLimitBytes),
     ...routes.budget(),
     ...authority.budget(usersOf(config), rulesOf(config)),
     ...store.budget(serial.length + uplinks.length, store.pendingBytesOf(memoryLimitBytes)),

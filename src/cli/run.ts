@@ -21,6 +21,8 @@ export async function run(args: string[]): Promise<number> {
     options: { config: { type: "string" }, json: { type: "boolean", default: false } },
   });
   const file = values.config ?? null;
+  // Until there is something to reload, a hang-up must not end us.
+  process.on("SIGHUP", () => {});
   const { config, complaints } = await readInChild(file);
   if (config === null) {
     report(complaintsText(complaints, file, values.json), values.json);

@@ -117,6 +117,14 @@ test("a login that needs no hashing is answered within the call, a remembered on
   assert.deepEqual([counters.get("auth.granted"), counters.get("auth.refused")], [3, 1]);
 });
 
+test("an unknown user costs the hashes that a known one costs", async () => {
+  const { authority, counters } = authorityWith({ passwords: `${ALICE}\n${BOB}` });
+  for (const [i, userName] of ["alice", "bob", "eve"].entries()) {
+    await login(authority, { userName, password: WRONG });
+    assert.equal(counters.get("auth.hashes"), i + 1, userName);
+  }
+});
+
 test("a changed password holds at once, remembered logins included", async () => {
   const { authority } = authorityWith({ passwords: ALICE });
   await login(authority, { userName: "alice", password: SECRET });
