@@ -3,6 +3,7 @@
  * them in order, and answers how things stand. Parts that are not configured are not loaded.
  */
 import { readFileSync } from "node:fs";
+import { Allowance } from "./base/allowance.ts";
 import { SystemClock } from "./base/clock.ts";
 import { Counters } from "./base/counters.ts";
 import type { Log } from "./base/log.ts";
@@ -20,6 +21,7 @@ import { Router } from "./core/router.ts";
 import { SessionRegistry } from "./core/session-registry.ts";
 import { filterMatches } from "./core/topic.ts";
 import { Turns } from "./core/turns.ts";
+import { waitingBytesOf } from "./core/waiting.ts";
 import { MqttServer } from "./protocol/mqtt/server.ts";
 import { pendingBytesOf } from "./store/options.ts";
 import { openStore, type SqliteStore } from "./store/store.ts";
@@ -77,6 +79,7 @@ interface Rooms {
   readonly wheel: TimerWheel;
   readonly authority: FileAuthority;
   readonly ledger: Ledger;
+  readonly waitingMemory: Allowance;
   readonly turns: Turns;
   readonly retained: Retained;
   readonly router: Router;
@@ -206,6 +209,8 @@ export class Gateway {
     this.#stops.push(() => wheel.stop());
     const turns = new Turns();
     const ledger = new Ledger(counters);
+    const waitingMemory = new Allowance(waitingBytesOf(this.#config.memoryLimitBytes));
+    counters.gauge("queue.waiting_bytes", () => waitingMemory.used);
     const retained = new Retained(store, clock, limits, counters);
     const urgent = this.#urgency();
     const router = new Router({ store, retained, authority, time: clock, ledger, counters, urgent });
@@ -214,6 +219,7 @@ export class Gateway {
       time: clock,
       wheel,
       ledger,
+      waitingMemory,
       retained,
       authority,
       router,
@@ -234,7 +240,7 @@ export class Gateway {
     const transport = new Transport(limits, { clock, wheel, counters, log });
     const mqtt = new MqttServer({ router, registry, authority, store, time: clock, wheel, counters, log, limits });
     this.#stops.push(() => mqtt.stop());
-    return { store, wheel, authority, ledger, turns, retained, router, registry, transport, mqtt };
+    return { store, wheel, authority, ledger, waitingMemory, turns, retained, router, registry, transport, mqtt };
   }
 
   async #open(rooms: Rooms, index: number, config: ListenerConfig): Promise<Listener> {
@@ -325,9 +331,9 @@ export class Gateway {
 
   /** The queue of a serial line's write side. */
   #queue(rooms: Rooms, kind: string, name: string): DeliveryQueue {
-    const { store, ledger, turns } = rooms;
+    const { store, ledger, waitingMemory, turns } = rooms;
     const { limits } = this.#config;
-    const host = { store, time: this.#clock, ledger, schedule: turns.schedule };
+    const host = { store, time: this.#clock, ledger, waitingMemory, schedule: turns.schedule };
     const record = store.createReceiver(kind, name);
     const queueLimits = {
       messages: limits.sessionQueueMessages,
@@ -344,7 +350,7 @@ export class Gateway {
   }
 
   async #startUplinks(rooms: Rooms): Promise<void> {
-    const { store, wheel, ledger, router, turns, transport } = rooms;
+    const { store, wheel, ledger, waitingMemory, router, turns, transport } = rooms;
     const { uplinks, node, limits } = this.#config;
     store.deleteOthers("uplink", (name) => uplinks.some((uplink) => uplink.name === name));
     if (uplinks.length === 0) return;
@@ -353,7 +359,7 @@ export class Gateway {
       import("./transport/dialer.ts"),
     ]);
     const common = { wheel, counters: this.counters, log: this.#log, random: Math.random };
-    const host = { store, time: this.#clock, ledger, schedule: turns.schedule };
+    const host = { store, time: this.#clock, ledger, waitingMemory, schedule: turns.schedule };
     for (const config of uplinks) {
       const uplink = new Uplink(config, { ...common, host, router, dial: createDial(transport), node, limits });
       uplink.start();

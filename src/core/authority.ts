@@ -6,8 +6,8 @@
  * with as many iterations as the costliest user of the file, known user or not, so the time tells nothing. What was
  * verified is remembered under a keyed hash, so that devices that reconnect cost microseconds.
  *
- * Decisions on topics are cached in a table of fixed size: a slot per hash of name, client id and topic, and the newest
- * decision wins its slot.
+ * Decisions on topics are cached in a table of fixed size: the hash of name, client id and topic chooses a set of four
+ * slots, of which the newest decision takes the first and the oldest leaves the last.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Counter, Counters } from "../base/counters.ts";
@@ -36,6 +36,7 @@ export const PASSWORD_BYTES_MAX = 1024;
 const VERIFIED_MAX = 512;
 const VERIFIED_BYTES = 256;
 const DECISIONS = 1024;
+const WAYS = 4;
 /** Decisions on longer topics are not cached. */
 const DECISION_CHARACTERS_MAX = 128;
 /** Slot, topic string of one byte per character, share of the name. */
@@ -201,11 +202,19 @@ export class FileAuthority implements Authority {
     if (acl === null) return true;
     const { name } = principal;
     const clientId = acl.usesClientId ? principal.clientId : "";
-    const slot = slotOf(name, clientId, topic);
-    let decision = this.#decisions[slot] ?? null;
-    if (decision?.topic !== topic || decision.name !== name || decision.clientId !== clientId) {
+    const set = setOf(name, clientId, topic);
+    let decision: Decision | null = null;
+    for (let slot = set; slot < set + WAYS && decision === null; slot++) {
+      const candidate = this.#decisions[slot] ?? null;
+      if (candidate?.topic === topic && candidate.name === name && candidate.clientId === clientId)
+        decision = candidate;
+    }
+    if (decision === null) {
       decision = { name, clientId, topic, access: acl.accessOf(name, clientId, topic) };
-      if (topic.length <= DECISION_CHARACTERS_MAX) this.#decisions[slot] = decision;
+      if (topic.length <= DECISION_CHARACTERS_MAX) {
+        this.#decisions.copyWithin(set + 1, set, set + WAYS - 1);
+        this.#decisions[set] = decision;
+      }
     }
     const may = (decision.access & access) !== 0;
     if (!may) this.#denied.value++;
@@ -214,14 +223,14 @@ export class FileAuthority implements Authority {
 }
 
 /** FNV-1a over the topic and the ends of the names, where device names differ. */
-function slotOf(name: string, clientId: string, topic: string): number {
+function setOf(name: string, clientId: string, topic: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < topic.length; i++) hash = Math.imul(hash ^ topic.charCodeAt(i), 0x01000193);
   for (let i = Math.max(0, name.length - 8); i < name.length; i++)
     hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
   for (let i = Math.max(0, clientId.length - 8); i < clientId.length; i++)
     hash = Math.imul(hash ^ clientId.charCodeAt(i), 0x01000193);
-  return (hash ^ (hash >>> 15)) & (DECISIONS - 1);
+  return (hash ^ (hash >>> 15)) & (DECISIONS - WAYS);
 }
 
 function decoyFor(users: ReadonlyMap<string, PasswordRecord>): PasswordRecord {

@@ -64,7 +64,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     this.id = record === null ? 0 : record.id;
     this.#place = new LogPlace(record, host.store.lastSeq, windowMax);
     this.#inflight = this.#place.inflight;
-    this.#waiting = new Waiting(limits, record !== null);
+    this.#waiting = new Waiting(limits, record !== null, host.waitingMemory);
     if (record === null) return;
     this.count = record.count;
     this.bytes = record.bytes;
@@ -91,7 +91,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   /** Whether the receiver is so far behind that its publishers should slow down. */
   get congested(): boolean {
-    return this.#outlet !== null && this.bytes > this.limits.onlineBytes / 2;
+    return this.#outlet !== null && (this.bytes > this.limits.onlineBytes / 2 || this.#waiting.isTight);
   }
 
   /**
@@ -390,6 +390,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   }
 
   onDurable(): void {
+    this.#inflight.forgetStored();
     this.pump();
   }
 

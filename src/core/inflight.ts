@@ -18,7 +18,7 @@
  *
  * The span from head to next is limited: a peer that never acknowledges its oldest message stops at SPAN_MAX.
  */
-import type { Message } from "./message.ts";
+import { DURABLE, type Message, OPEN, WRITTEN } from "./message.ts";
 
 const FREE = 0;
 export const SENT = 1;
@@ -71,7 +71,7 @@ export class Inflight {
     return this.outstanding < windowMax && this.next - this.head < SPAN_MAX;
   }
 
-  /** Takes the next ordinal for a message about to be sent. @returns its ordinal */
+  /** Takes the next ordinal for a message about to be sent; the message is kept only while the log does not have it. */
   push(seq: number, qos: number, size: number, message: Message | null): number {
     const ordinal = this.next;
     if (ordinal - this.head > this.#mask) this.#grow();
@@ -80,7 +80,7 @@ export class Inflight {
     this.#qos[i] = qos;
     this.#seq[i] = seq;
     this.#size[i] = size;
-    this.#message[i] = message;
+    this.#message[i] = message !== null && message.state === OPEN && message.seq > 0 ? message : null;
     this.next = ordinal + 1;
     this.outstanding++;
     return ordinal;
@@ -163,7 +163,7 @@ export class Inflight {
     this.#qos[i] = qos;
     this.#seq[i] = message.seq;
     this.#size[i] = message.size;
-    this.#message[i] = message;
+    this.#message[i] = message !== null && message.state === OPEN && message.seq > 0 ? message : null;
     this.outstanding++;
   }
 
@@ -193,6 +193,17 @@ export class Inflight {
       this.#state[i] = UNSENT;
       this.#message[i] = null;
       this.outstanding--;
+    }
+  }
+
+  /** The log has what is in flight: the messages need not stay in memory until they are answered. */
+  forgetStored(): void {
+    for (let ordinal = this.head; ordinal < this.next; ordinal++) {
+      const i = ordinal & this.#mask;
+      const message = this.#message[i];
+      if (message !== null && message !== undefined && (message.state === WRITTEN || message.state === DURABLE)) {
+        this.#message[i] = null;
+      }
     }
   }
 

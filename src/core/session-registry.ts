@@ -36,6 +36,7 @@ export interface RegistryParts {
   readonly time: TimeSource;
   readonly wheel: TimerWheel;
   readonly ledger: Ledger;
+  readonly waitingMemory: Allowance;
   readonly retained: Retained;
   readonly authority: Authority;
   readonly router: Router;
@@ -62,6 +63,7 @@ export class SessionRegistry implements SessionHost {
   readonly store: Store;
   readonly time: TimeSource;
   readonly ledger: Ledger;
+  readonly waitingMemory: Allowance;
   readonly retained: Retained;
   readonly authority: Authority;
   readonly queueLimits: QueueLimits;
@@ -85,6 +87,7 @@ export class SessionRegistry implements SessionHost {
     this.store = parts.store;
     this.time = parts.time;
     this.ledger = parts.ledger;
+    this.waitingMemory = parts.waitingMemory;
     this.retained = parts.retained;
     this.authority = parts.authority;
     this.queueLimits = parts.queueLimits;

@@ -1,5 +1,10 @@
-/** Messages in memory that wait for a receiver's window, in order; bounded in number and bytes. */
+/**
+ * Messages in memory that wait for a receiver's window, in order; bounded in number and bytes, for itself and together
+ * with all others (`QueueHost.waitingMemory`).
+ */
+import type { Allowance } from "../base/allowance.ts";
 import { RingBuffer } from "../base/ring-buffer.ts";
+import type { Line } from "../config/budget.ts";
 import { MESSAGE_OVERHEAD_BYTES, type Message } from "./message.ts";
 import type { QueueLimits } from "./queue-limits.ts";
 
@@ -17,13 +22,15 @@ export interface WaitingEntry {
 export class Waiting {
   readonly #bytesMax: number;
   readonly #ring: RingBuffer<WaitingEntry>;
+  readonly #memory: Allowance;
   #bytes = 0;
 
   /**
    * @param hasLog  the log takes over beyond `limits.windowBytes`; without one, memory holds all that admission took:
    *   as many as the smallest messages make, and the one that drop-oldest makes room for
    */
-  constructor(limits: QueueLimits, hasLog: boolean) {
+  constructor(limits: QueueLimits, hasLog: boolean, memory: Allowance) {
+    this.#memory = memory;
     this.#bytesMax = hasLog ? limits.windowBytes : Number.POSITIVE_INFINITY;
     this.#ring = new RingBuffer(hasLog ? WAITING_MAX : 1 + Math.ceil(limits.onlineBytes / MESSAGE_OVERHEAD_BYTES));
   }
@@ -36,23 +43,52 @@ export class Waiting {
     return this.#ring.peek();
   }
 
-  /** Whether one more may enter; the first always may, however large. */
+  /** Whether one more may enter; the first always may, or nothing would ever move. */
   hasRoom(): boolean {
-    return this.#ring.length === 0 || (this.#bytes < this.#bytesMax && this.#ring.length < this.#ring.capacityMax);
+    if (this.#ring.length === 0) return true;
+    const within = this.#bytes < this.#bytesMax && this.#ring.length < this.#ring.capacityMax;
+    return within && this.#memory.used < this.#memory.bytesMax;
+  }
+
+  /** Whether it has a part in memory running short. */
+  get isTight(): boolean {
+    return this.#ring.length > 0 && this.#memory.used > this.#memory.bytesMax / 2;
   }
 
   push(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
-    if (this.#ring.push({ message, options, subscriptionIds, partsSent: 0 })) this.#bytes += message.size;
+    if (!this.#ring.push({ message, options, subscriptionIds, partsSent: 0 })) return;
+    this.#bytes += message.size;
+    this.#memory.takeAnyway(message.size);
   }
 
   shift(): WaitingEntry | undefined {
     const entry = this.#ring.shift();
-    if (entry !== undefined) this.#bytes -= entry.message.size;
+    if (entry === undefined) return undefined;
+    this.#bytes -= entry.message.size;
+    this.#memory.give(entry.message.size);
     return entry;
   }
 
   clear(): void {
     this.#ring.clear();
+    this.#memory.give(this.#bytes);
     this.#bytes = 0;
   }
+}
+
+/** Share of `memory_limit` for messages that wait, all queues together. */
+const WAITING_SHARE = 32;
+
+export function waitingBytesOf(memoryLimitBytes: number): number {
+  return Math.floor(memoryLimitBytes / WAITING_SHARE);
+}
+
+export function budget(memoryLimitBytes: number): Line[] {
+  return [
+    {
+      owner: "messages waiting for receivers",
+      bytes: waitingBytesOf(memoryLimitBytes),
+      how: `1/${WAITING_SHARE} of memory_limit for all receivers together; beyond it the log holds them`,
+    },
+  ];
 }

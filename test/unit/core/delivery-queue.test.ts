@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Allowance } from "../../../src/base/allowance.ts";
 import { Counters } from "../../../src/base/counters.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { DeliveryQueue } from "../../../src/core/delivery-queue.ts";
@@ -72,6 +73,7 @@ class Peer implements Outlet {
 class World {
   store = new MemoryStore();
   ledger = new Ledger(new Counters());
+  memory = new Allowance(1e6);
   wallMs = 1000;
   due: DeliveryQueue[] = [];
   limits: QueueLimits;
@@ -89,6 +91,7 @@ class World {
       store: this.store,
       time: { nowMs: () => this.wallMs, wallMs: () => this.wallMs },
       ledger: this.ledger,
+      waitingMemory: this.memory,
       schedule: (queue: DeliveryQueue): void => {
         this.due.push(queue);
       },
@@ -353,6 +356,7 @@ test("a queue without a log drops nothing that it admitted, and admits as much a
     store: new MemoryStore(),
     time: { nowMs: () => 0, wallMs: () => 0 },
     ledger,
+    waitingMemory: new Allowance(1e6),
     schedule: (): void => {},
   };
   const queue = new DeliveryQueue(host, "session:clean", null, { ...LIMITS, onlineBytes: 10_000 }, 8);
@@ -371,4 +375,16 @@ test("a queue without a log drops nothing that it admitted, and admits as much a
   assert.deepEqual(peer.delivered, published);
   assert.deepEqual(ledger.entries(), []);
   assert.equal(queue.count, 0);
+});
+
+test("queues share the memory of what waits: a queue with a log leaves the rest there, nothing is lost", () => {
+  const w = new World({ ...LIMITS, windowBytes: 1e6 });
+  w.memory.takeAnyway(w.memory.bytesMax);
+  w.queue.attach(w.peer, 1, false);
+  for (let i = 0; i < 20; i++) w.publish(1);
+  assert.ok(w.memory.used < w.memory.bytesMax + 3 * 200, "one message waits, the rest is in the log");
+  assert.equal(w.queue.congested, true);
+  w.settle();
+  assert.equal(new Set(w.peer.delivered).size, 20);
+  assert.equal(w.memory.used, w.memory.bytesMax, "all was given back");
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Allowance } from "../../../src/base/allowance.ts";
 import { Counters } from "../../../src/base/counters.ts";
 import { DeliveryQueue } from "../../../src/core/delivery-queue.ts";
 import { Ledger } from "../../../src/core/ledger.ts";
@@ -67,7 +68,13 @@ class Recorder implements Receiver {
     this.principal = { name, clientId: name };
     this.durable = whenFull !== "none";
     if (whenFull === "none") return;
-    const host = { store: world.store, time: world.time, ledger: world.ledger, schedule: (): void => {} };
+    const host = {
+      store: world.store,
+      time: world.time,
+      ledger: world.ledger,
+      waitingMemory: new Allowance(1e6),
+      schedule: (): void => {},
+    };
     const limits = {
       messages,
       bytes: 1e6,

@@ -1,5 +1,6 @@
 /** An uplink with a real router and a store whose timing the test decides, against the FakeServer. */
 import assert from "node:assert/strict";
+import { Allowance } from "../../../src/base/allowance.ts";
 import { Counters } from "../../../src/base/counters.ts";
 import { Log } from "../../../src/base/log.ts";
 import type { ForwardRule, ReceiveRule } from "../../../src/config/uplink-rules.ts";
@@ -87,7 +88,7 @@ export class UplinkWorld {
     });
     const turns = new Turns();
     this.uplink = new Uplink(this.#config, {
-      host: { store, time: clock, ledger, schedule: turns.schedule },
+      host: { store, time: clock, ledger, waitingMemory: new Allowance(1e6), schedule: turns.schedule },
       router: this.router,
       wheel,
       counters,

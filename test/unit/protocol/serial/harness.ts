@@ -1,4 +1,5 @@
 /** A serial line on a fake port, with a router whose answers the test decides. */
+import { Allowance } from "../../../../src/base/allowance.ts";
 import { ManualClock } from "../../../../src/base/clock.ts";
 import { Counters } from "../../../../src/base/counters.ts";
 import { Log } from "../../../../src/base/log.ts";
@@ -87,7 +88,13 @@ export class Harness {
 
   constructor(options: Partial<SerialLineOptions> = {}) {
     const { clock, wheel, counters, ledger, device } = this;
-    const host = { store: {} as Store, time: clock, ledger, schedule: (queue: DeliveryQueue) => queue.runScheduled() };
+    const host = {
+      store: {} as Store,
+      time: clock,
+      ledger,
+      waitingMemory: new Allowance(1e6),
+      schedule: (queue: DeliveryQueue) => queue.runScheduled(),
+    };
     this.queue = new DeliveryQueue(host, "serial:meter", null, QUEUE_LIMITS, 64);
     this.line = new SerialLine(
       device,
