@@ -344,7 +344,7 @@ export class Gateway {
       whenFull: limits.sessionWhenFull,
       windowBytes: SESSION_WINDOW_BYTES,
     };
-    const queue = new DeliveryQueue(host, `${kind}:${name}`, record, queueLimits, limits.inflight);
+    const queue = new DeliveryQueue(host, `${kind}:${name}`, record, queueLimits);
     store.register(queue);
     return queue;
   }

@@ -56,13 +56,13 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   #dropping = false;
 
   /** @param record null: memory only, nothing survives `detach` */
-  constructor(host: QueueHost, label: string, record: ReceiverRecord | null, limits: QueueLimits, windowMax: number) {
+  constructor(host: QueueHost, label: string, record: ReceiverRecord | null, limits: QueueLimits) {
     this.#host = host;
     this.label = label;
     this.limits = limits;
     this.#record = record;
     this.id = record === null ? 0 : record.id;
-    this.#place = new LogPlace(record, host.store.lastSeq, windowMax);
+    this.#place = new LogPlace(record, host.store.lastSeq);
     this.#inflight = this.#place.inflight;
     this.#waiting = new Waiting(limits, record !== null, host.waitingMemory);
     if (record === null) return;

@@ -24,21 +24,18 @@ export class LogPlace {
   #sentThrough = 0;
   /** Where in the log the entries begin whose message a restart made unknown. */
   #unknownFrom = 0;
-  /** Messages up to here, with ordinals up to there, may have been sent before the last restart. */
-  readonly #restartSeq: number;
-  #restartOrdinal = 0;
+  /** Messages up to here may have been sent before the last restart; how many were, only the peer knows. */
+  #restartSeq = 0;
 
   /**
-   * @param record    null: memory only
-   * @param lastSeq   end of the log at construction
-   * @param windowMax most messages in flight before the restart
+   * @param record  null: memory only
+   * @param lastSeq end of the log at construction
    */
-  constructor(record: ReceiverRecord | null, lastSeq: number, windowMax: number) {
-    this.#restartSeq = lastSeq;
+  constructor(record: ReceiverRecord | null, lastSeq: number) {
     if (record === null) return;
+    this.#restartSeq = lastSeq;
     this.floor = decodeInflight(record, this.inflight);
     this.#unknownFrom = record.headSeq;
-    this.#restartOrdinal = this.inflight.next + windowMax;
     for (let ordinal = this.inflight.head; ordinal < this.inflight.next; ordinal++) {
       this.#sentThrough = Math.max(this.#sentThrough, this.inflight.seqAt(ordinal));
     }
@@ -48,7 +45,7 @@ export class LogPlace {
   begin(resumed: boolean): void {
     if (!resumed) {
       this.inflight.forgetPeer();
-      this.#restartOrdinal = 0;
+      this.#restartSeq = 0;
     }
     this.#replay = this.inflight.head;
   }
@@ -87,7 +84,7 @@ export class LogPlace {
   /** Whether DUP is due ([MQTT311-3.3.1-1], [MQTT5-3.3.1-1]). */
   wasSent(ordinal: number, seq: number): boolean {
     if (this.inflight.wasSentBefore(ordinal)) return true;
-    return seq !== 0 && seq <= this.#restartSeq && ordinal < this.#restartOrdinal;
+    return seq !== 0 && seq <= this.#restartSeq;
   }
 
   /** A message is done without an answer: a mark among those in flight keeps a reconnect from sending it again. */

@@ -74,7 +74,7 @@ export class Session implements Receiver, Expirable {
     this.clientId = clientId;
     this.principal = principal;
     this.expirySeconds = expirySeconds;
-    this.queue = new DeliveryQueue(host, `session:${clientId}`, record, host.queueLimits, host.inflightMax);
+    this.queue = new DeliveryQueue(host, `session:${clientId}`, record, host.queueLimits);
     this.feed = new RetainedFeed(this, host);
     this.#outputDrops = host.outputDrops;
   }

@@ -35,7 +35,6 @@ export interface SpoolOptions {
   readonly node: string;
   readonly forward: readonly ForwardRule[];
   readonly spool: SpoolConfig;
-  readonly window: number;
 }
 
 /** Bytes of messages that wait in memory for the window before the log takes over. */
@@ -79,7 +78,7 @@ export class Spool implements Receiver, Outlet {
   ackTimeMs = 0;
 
   constructor(options: SpoolOptions, client: MqttClient, parts: SpoolParts) {
-    const { name, node, forward, spool, window } = options;
+    const { name, node, forward, spool } = options;
     this.#parts = parts;
     this.#client = client;
     this.#rules = forward;
@@ -98,7 +97,7 @@ export class Spool implements Receiver, Outlet {
       whenFull: spool.whenFull,
       windowBytes: SPOOL_WINDOW_BYTES,
     };
-    this.queue = new DeliveryQueue(parts.host, this.#label, record, limits, window);
+    this.queue = new DeliveryQueue(parts.host, this.#label, record, limits);
     parts.host.store.register(this.queue);
     parts.router.join(this);
     this.#subscribe(false);

@@ -125,13 +125,13 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
   #seenAnswers = -1;
 
   constructor(config: UplinkConfig, parts: UplinkParts) {
-    const { name, forward, receive, spool, window } = config;
+    const { name, forward, receive, spool } = config;
     const { node, counters } = parts;
     this.name = name;
     this.#config = config;
     this.#parts = parts;
     this.#client = new MqttClient(parts.dial, parts.wheel, this);
-    this.spool = new Spool({ name, node, forward, spool, window }, this.#client, parts);
+    this.spool = new Spool({ name, node, forward, spool }, this.#client, parts);
     const { slot, queue } = this.spool;
     this.receive = new Receive({ name, node, receive, receiverId: queue.id, slot }, this.#client, parts);
     const { log, host } = parts;

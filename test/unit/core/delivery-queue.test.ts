@@ -96,7 +96,7 @@ class World {
         this.due.push(queue);
       },
     };
-    const queue = new DeliveryQueue(host, "session:t", this.store.createReceiver("session", "t"), this.limits, 8);
+    const queue = new DeliveryQueue(host, "session:t", this.store.createReceiver("session", "t"), this.limits);
     this.store.register(queue);
     return queue;
   }
@@ -203,6 +203,24 @@ describe("a queue whose peer is away", () => {
     assert.equal(w.peer.dups, 2);
     w.settle();
     assert.deepEqual(w.peer.delivered, ["m0", "m1", "m0", "m1", "m2", "m3", "m4"]);
+  });
+
+  test("[MQTT311-3.3.1-1] [MQTT5-3.3.1-1] DUP is 1 for whatever may have been sent before a crash, however far it had got", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 2, false);
+    for (let i = 0; i < 40; i++) w.publish(1);
+    w.store.commit();
+    // The store knows the messages, but none of the answers.
+    for (let i = 0; i < 38; i++) w.peer.answer(w.queue, 0);
+    assert.equal(w.peer.delivered.length, 40);
+    w.crash();
+    w.peer.owed = [];
+    w.queue.attach(w.peer, 64, true);
+    while (w.due.length > 0) w.turn();
+    assert.equal(w.peer.dups, 40);
+    w.publish(1);
+    w.settle();
+    assert.equal(w.peer.dups, 40, "what came after the restart is sent for the first time");
   });
 
   test("a lower Receive Maximum after the reconnect bounds what is sent again", () => {
@@ -359,7 +377,7 @@ test("a queue without a log drops nothing that it admitted, and admits as much a
     waitingMemory: new Allowance(1e6),
     schedule: (): void => {},
   };
-  const queue = new DeliveryQueue(host, "session:clean", null, { ...LIMITS, onlineBytes: 10_000 }, 8);
+  const queue = new DeliveryQueue(host, "session:clean", null, { ...LIMITS, onlineBytes: 10_000 });
   const peer = new Peer();
   queue.attach(peer, 8, false);
   const published: string[] = [];

@@ -84,7 +84,7 @@ class Recorder implements Receiver {
       whenFull,
       windowBytes: 1e6,
     };
-    this.queue = new DeliveryQueue(host, `session:${name}`, world.store.createReceiver("session", name), limits, 10);
+    this.queue = new DeliveryQueue(host, `session:${name}`, world.store.createReceiver("session", name), limits);
     world.store.register(this.queue);
   }
 

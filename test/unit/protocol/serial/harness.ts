@@ -95,7 +95,7 @@ export class Harness {
       waitingMemory: new Allowance(1e6),
       schedule: (queue: DeliveryQueue) => queue.runScheduled(),
     };
-    this.queue = new DeliveryQueue(host, "serial:meter", null, QUEUE_LIMITS, 64);
+    this.queue = new DeliveryQueue(host, "serial:meter", null, QUEUE_LIMITS);
     this.line = new SerialLine(
       device,
       {
