@@ -34,6 +34,15 @@ export function optionsOf(config: UplinkConfig, password: Buffer | null, packetB
   };
 }
 
+/**
+ * Messages in flight at most. One place of the server's Receive Maximum stays free: Mosquitto counts QoS 2 messages
+ * that wait for our PUBREL over connections, and refuses QoS 1 while they take all places, also those that a crash
+ * makes us send once more before it comes to the releases.
+ */
+export function windowOf(config: UplinkConfig, receiveMaximum: number): number {
+  return Math.min(config.window, Math.max(1, receiveMaximum - 1));
+}
+
 /** A password file's password: editors end a file with a line feed that is not part of it. */
 export function withoutLineEnd(bytes: Buffer): Buffer {
   let end = bytes.length;

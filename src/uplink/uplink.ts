@@ -35,7 +35,7 @@ import type { Owed } from "./owed.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";
 import { Spool, type SpoolParts } from "./spool.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { optionsOf, targetOf, withoutLineEnd } from "./uplink-connection.ts";
+import { optionsOf, targetOf, windowOf, withoutLineEnd } from "./uplink-connection.ts";
 import { reasonWords } from "./words.ts";
 
 export interface UplinkParts extends SpoolParts, ReceiveParts {
@@ -250,7 +250,7 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
     this.#connects.value++;
     this.#connectedSinceMs = host.time.wallMs();
     this.#lastError = null;
-    this.#window = Math.min(this.#config.window, server.receiveMaximum);
+    this.#window = windowOf(this.#config, server.receiveMaximum);
     this.#drainSeq = host.store.lastSeq;
     this.#state = queue.count > 0 ? "draining" : "live";
     log.info("uplink-connected", {
