@@ -9,21 +9,22 @@ import type { BacklogSink } from "../core/ports.ts";
 import type { Commits } from "./commits.ts";
 import { ListReader } from "./receiver-list.ts";
 import { ROW_QOS, ROW_RETAIN } from "./schema.ts";
+import { FETCH_ROWS, type Segments } from "./segments.ts";
 import type { MessageRow, Statements } from "./statements.ts";
 
 /** Rows looked at in one slice, found or not. */
 const SLICE_ROWS = 256;
-/** Receiver lists fetched at once: a row's list may be 12 KiB. */
-const FETCH_ROWS = 64;
 const SLICE_MS = 1;
 
 export class Backlog {
   readonly #statements: Statements;
   readonly #commits: Commits;
+  readonly #segments: Segments;
   readonly #reader = new ListReader();
 
-  constructor(statements: Statements, commits: Commits) {
+  constructor(statements: Statements, segments: Segments, commits: Commits) {
     this.#statements = statements;
+    this.#segments = segments;
     this.#commits = commits;
   }
 
@@ -37,7 +38,13 @@ export class Backlog {
     let looked = 0;
     while (next <= durableSeq) {
       if (looked >= SLICE_ROWS || performance.now() >= untilMs) return next;
+      next = this.#segments.next(next, durableSeq, id);
       const rows = this.#statements.scan.all(next, durableSeq, FETCH_ROWS);
+      const learned = rows[0] === undefined ? 0 : this.#segments.learn(rows[0][0], durableSeq);
+      if (learned > 0) {
+        looked += learned;
+        continue;
+      }
       for (const [seq, receivers] of rows) {
         if (seq < next) throw outOfOrder(seq);
         looked++;

@@ -4,7 +4,10 @@
  * bounded by the number of sessions, subscriptions and topics, not by the time.
  */
 import { type Message, WITHDRAWN } from "../core/message.ts";
-import type { ReceiverRecord, SubscriptionRecord } from "../core/ports.ts";
+import type { ReceiverRecord, SessionRecord, SubscriptionRecord } from "../core/ports.ts";
+
+/** "Never" on the wire, and the most the table takes. */
+const EXPIRY_SECONDS_MAX = 0xffffffff;
 
 export interface SessionRow {
   readonly principal: string;
@@ -50,6 +53,15 @@ export class Changes {
     const created = this.receivers.get(id)?.created ?? null;
     this.receivers.delete(id);
     if (created === null) this.of(id).deleted = true;
+  }
+
+  /** The session's own row; its subscriptions and packet ids have calls of their own. */
+  putSession(record: SessionRecord): void {
+    this.of(record.receiver.id).session = {
+      principal: record.principal,
+      expirySeconds: Math.min(Math.ceil(record.expirySeconds), EXPIRY_SECONDS_MAX),
+      disconnectedMs: Math.trunc(record.disconnectedMs),
+    };
   }
 
   receive(id: number, packetId: number, message: Message | null): void {

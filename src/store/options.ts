@@ -6,6 +6,7 @@ import type { StoreHealth, TimeSource } from "../core/ports.ts";
 import { CACHE_KIB } from "./open.ts";
 import { PLACE_BYTES } from "./places.ts";
 import { PAGE_BYTES } from "./schema.ts";
+import { SEGMENT_BYTES, SEGMENTS_MAX } from "./segments.ts";
 
 /** `commit_delay: auto` without anybody who knows better. */
 export const AUTO_COMMIT_DELAY_MS = 20;
@@ -77,6 +78,11 @@ export function budget(receiversMax: number, pendingBytesMax: number = PENDING_B
       owner: "store: messages on their way to the medium",
       bytes: 2 * pendingBytesMax,
       how: "pending bytes, doubled for objects around small messages",
+    },
+    {
+      owner: "store: filters of log segments",
+      bytes: SEGMENTS_MAX * SEGMENT_BYTES,
+      how: `${SEGMENTS_MAX} segments of ${SEGMENT_BYTES} B`,
     },
     { owner: "store: receivers' places in the log", bytes: receiversMax * PLACE_BYTES, how: `${receiversMax} places` },
   ];

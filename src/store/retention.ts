@@ -11,6 +11,7 @@
 import { MESSAGE_OVERHEAD_BYTES } from "../core/message.ts";
 import type { Places } from "./places.ts";
 import { ListReader } from "./receiver-list.ts";
+import { SEGMENT_SEQS, type Segments } from "./segments.ts";
 import type { Statements } from "./statements.ts";
 
 const SLICE_ROWS = 256;
@@ -32,12 +33,15 @@ interface Totals {
 export class Retention {
   readonly #statements: Statements;
   readonly #places: Places;
+  readonly #segments: Segments;
   readonly #reader = new ListReader();
   /** Rows in the log and their bytes (Message.size). */
   rows: number;
   bytes: number;
   /** No row is below it. */
   #lowest: number;
+  /** Segments below it are forgotten. */
+  #trimmedTo = 0;
   /** Next row the sweep looks at; 0 = no sweep under way. */
   #sweepAt = 0;
   #sweepEnd = 0;
@@ -45,9 +49,10 @@ export class Retention {
   #sweepBeyond = 0;
   readonly #before: Totals = { rows: 0, bytes: 0, lowest: 0, sweepAt: 0 };
 
-  constructor(statements: Statements, places: Places, rows: number, bytes: number, lowest: number) {
+  constructor(statements: Statements, places: Places, segments: Segments, rows: number, bytes: number, lowest: number) {
     this.#statements = statements;
     this.#places = places;
+    this.#segments = segments;
     this.rows = rows;
     this.bytes = bytes;
     this.#lowest = lowest;
@@ -101,6 +106,10 @@ export class Retention {
       }
       this.#lowest = count < SLICE_ROWS ? floor : highest + 1;
       if (rows >= TRIM_ROWS_MAX || bytes >= TRIM_BYTES_MAX || performance.now() >= untilMs) break;
+    }
+    if (this.#lowest - this.#trimmedTo >= SEGMENT_SEQS) {
+      this.#trimmedTo = this.#lowest;
+      this.#segments.trim(this.#lowest);
     }
     return floor > this.#lowest;
   }

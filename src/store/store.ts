@@ -36,14 +36,13 @@ import { type Place, Places } from "./places.ts";
 import { Pulse } from "./pulse.ts";
 import { Retention } from "./retention.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
+import { Segments } from "./segments.ts";
 import { Space } from "./space.ts";
 import { Syncer } from "./sync.ts";
 import { readRetained, readRetainedValue, readSessions, readSubscriptions, recordOf } from "./tables.ts";
 import { WalSync } from "./wal-sync.ts";
 import { Writer } from "./writer.ts";
 
-/** "Never" on the wire, and the most the table takes. */
-const EXPIRY_SECONDS_MAX = 0xffffffff;
 /** Retained values, or subscriptions of one session, that wait to be written before a deletion looks whether there is anything to delete. */
 const PENDING_DELETIONS_MAX = 1024;
 
@@ -100,12 +99,14 @@ export class SqliteStore implements Store {
 
     this.#health = new Health(log, this.#onHealth);
     const { rows, bytes, lowest } = contents;
-    this.#retention = new Retention(file.statements, this.#places, rows, bytes, lowest);
+    const segments = new Segments(file.statements, contents.lastSeq);
+    this.#retention = new Retention(file.statements, this.#places, segments, rows, bytes, lowest);
     const writer = new Writer(
       file.statements,
       this.#places,
       this.#changes,
       this.#retention,
+      segments,
       counters,
       contents.counted,
     );
@@ -140,7 +141,7 @@ export class SqliteStore implements Store {
       },
       contents.lastSeq,
     );
-    this.#backlog = new Backlog(file.statements, this.#commits);
+    this.#backlog = new Backlog(file.statements, segments, this.#commits);
     const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;
     this.#space = new Space(file, this.#health, syncer, config.maxBytes, reserveBytes);
     this.#pulse = new Pulse({
@@ -266,11 +267,7 @@ export class SqliteStore implements Store {
   }
 
   putSession(record: SessionRecord): void {
-    this.#changes.of(record.receiver.id).session = {
-      principal: record.principal,
-      expirySeconds: Math.min(Math.ceil(record.expirySeconds), EXPIRY_SECONDS_MAX),
-      disconnectedMs: Math.trunc(record.disconnectedMs),
-    };
+    this.#changes.putSession(record);
     this.#commits.changed();
   }
 

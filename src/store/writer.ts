@@ -11,6 +11,7 @@ import type { Place, Places } from "./places.ts";
 import { ListEncoder } from "./receiver-list.ts";
 import type { Retention } from "./retention.ts";
 import { LOG_ROW, ROW_RETAIN } from "./schema.ts";
+import type { Segments } from "./segments.ts";
 import type { Statements } from "./statements.ts";
 
 const EMPTY: Buffer = Buffer.alloc(0);
@@ -22,6 +23,7 @@ export class Writer {
   readonly #places: Places;
   readonly #changes: Changes;
   readonly #retention: Retention;
+  readonly #segments: Segments;
   readonly #encoder = new ListEncoder();
   /** Who is in the list encoded last. */
   #listed: Place[] = [];
@@ -39,6 +41,7 @@ export class Writer {
     places: Places,
     changes: Changes,
     retention: Retention,
+    segments: Segments,
     counters: Counters,
     counted: number,
   ) {
@@ -46,6 +49,7 @@ export class Writer {
     this.#places = places;
     this.#changes = changes;
     this.#retention = retention;
+    this.#segments = segments;
     this.#counted = counted;
     this.#rows = counters.counter("store.rows_written");
   }
@@ -107,7 +111,10 @@ export class Writer {
     this.#rows.value++;
     const size = m.size;
     this.#retention.entered(size);
-    for (const place of this.#listed) this.#places.entered(place, m.seq, size, group);
+    for (const place of this.#listed) {
+      this.#places.entered(place, m.seq, size, group);
+      this.#segments.enter(m.seq, place.id);
+    }
   }
 
   #list(m: Message): void {
