@@ -147,9 +147,10 @@ export class Gateway {
   async reload(next: Config): Promise<ReloadReport> {
     const rooms = this.#rooms;
     if (rooms === null) throw new Error("the gateway is not running");
-    const restartRequired = RESTART_KEYS.filter(
+    const restartRequired: string[] = RESTART_KEYS.filter(
       (key) => JSON.stringify(this.#config[key]) !== JSON.stringify(next[key]),
     );
+    if (this.#config.log.format !== next.log.format) restartRequired.push("log.format");
     const applied: string[] = [];
     for (const { config, listener } of this.#listeners) {
       if (config.tls === null || listener.reload === undefined) continue;

@@ -1,12 +1,10 @@
 /**
- * What waits for one receiver of QoS 1 and 2 messages, and what is in flight to it. Sessions, uplinks and serial
- * writes each have one.
+ * What waits for one receiver of QoS 1 and 2 messages, and what is in flight to it: a session, an uplink, a serial line.
  *
  *     the log, by sequence number
- *     ----|--------|----------------|-----------------|---->
- *       head    in flight        waiting            cursor
- *       (oldest  (sent, in       (in memory,        (SQLite only from here on:
- *       unacked)  `inflight`)     to be sent)        `#behind` is true)
+ *     ----|----------------------|----------------------|------------------------------------->
+ *       head: oldest unacked,    waiting: in memory,    cursor: SQLite only from here on,
+ *       in flight (`inflight`)   to be sent             when `#behind` is true
  *
  * A receiver that keeps up lives in memory alone: a message goes straight to the outlet or into `waiting`. One that
  * is offline, or whose `waiting` is full, is *behind*: its messages are only in the log, and `pump` reads them slice
@@ -21,13 +19,14 @@ import type { DropCause } from "./ledger.ts";
 import { LogPlace } from "./log-place.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
 import type { Outlet, QueueHost } from "./outlet.ts";
-import type { BacklogSink, ReceiverRecord, StoredReceiver, StoreWaiter } from "./ports.ts";
+import { type BacklogSink, type ReceiverRecord, type StoredReceiver, type StoreWaiter, topicAt } from "./ports.ts";
 import { admission, fits, isAboveDropGoal, type QueueLimits, staleCause } from "./queue-limits.ts";
 import { DELIVERY_QOS } from "./receiver.ts";
 import { Waiting, type WaitingEntry } from "./waiting.ts";
 
 /** Bytes of backlog read in one slice. */
 const READ_SLICE_BYTES = 64 * 1024;
+
 export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   readonly id: number;
   /** "session:meter-7": for ledger and status. */
@@ -89,7 +88,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     return Inflight.packetIdOf(this.#inflight.head + 32_768);
   }
 
-  /** Whether the receiver is so far behind that its publishers should slow down. */
+  /** Whether its publishers should slow down. */
   get congested(): boolean {
     return this.#outlet !== null && (this.bytes > this.limits.onlineBytes / 2 || this.#waiting.isTight);
   }
@@ -120,7 +119,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   detach(): void {
     if (this.#outlet === null) return;
     if (this.#record === null) {
-      if (this.count > 0) this.#drop(null, "session-ended", this.count);
+      if (this.count > 0) this.#drop(() => "", "session-ended", this.count);
       this.#inflight.reset();
       this.count = 0;
       this.bytes = 0;
@@ -140,7 +139,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   /** Counts a message that `admit` answered DROPS for. */
   dropNewest(topic: () => string): void {
-    this.#host.ledger.record(this.label, topic, "queue-full", this.#host.time.wallMs());
+    this.#drop(topic, "queue-full");
   }
 
   /** Whether a message could be sent this moment, so that the caller may write it without making a Message. Memory-only queues. */
@@ -183,7 +182,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
       this.#cursor = message.seq;
     } else {
       this.#uncount(message.size);
-      this.#drop(message, "queue-full", 1);
+      this.#drop(() => message.topic, "queue-full");
     }
   }
 
@@ -206,7 +205,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   #dropOldest(message: Message): void {
     this.#place.floor = message.seq + 1;
-    this.#drop(message, "queue-full", 1);
+    this.#drop(() => message.topic, "queue-full");
     this.#finished(message.seq, message.size, message);
   }
 
@@ -285,7 +284,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
         awaited = true;
       }
     }
-    if (cause !== null) this.#drop(message, cause, 1);
+    if (cause !== null) this.#drop(() => message.topic, cause);
     if (!awaited) {
       if (this.#record !== null) this.#place.passBy(message);
       this.#finished(message.seq, message.size, message);
@@ -306,7 +305,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   /** PUBACK. @param reasonCode 0x80 and above: the peer refused it  @returns false when the id is not in flight */
   onPuback(packetId: number, reasonCode = 0): boolean {
     if (!this.#inflight.finish(packetId)) return false;
-    if (reasonCode >= 0x80) this.#drop(this.#inflight.answeredMessage, "refused", 1);
+    if (reasonCode >= 0x80) this.#drop(() => topicAt(this.#host.store, this.id, this.#inflight.answeredSeq), "refused");
     this.#answered();
     this.pump();
     return true;
@@ -363,8 +362,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     this.bytes -= size;
   }
 
-  #drop(message: Message | null, cause: DropCause, count: number): void {
-    this.#host.ledger.record(this.label, () => message?.topic ?? "", cause, this.#host.time.wallMs(), count);
+  #drop(topic: () => string, cause: DropCause, count = 1): void {
+    this.#host.ledger.record(this.label, topic, cause, this.#host.time.wallMs(), count);
   }
 
   get headSeq(): number {
@@ -396,6 +395,6 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   onWithdrawn(message: Message): void {
     this.#uncount(message.size);
-    this.#drop(message, "disk-full", 1);
+    this.#drop(() => message.topic, "disk-full");
   }
 }

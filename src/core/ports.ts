@@ -145,6 +145,17 @@ export interface Store {
   getRetained(topic: string): Message | null;
 }
 
+/** Topic of row `seq`, which lists receiver `id`; "" when it is not there. */
+export function topicAt(store: Store, id: number, seq: number): string {
+  let topic = "";
+  const onBacklog = (message: Message): boolean => {
+    if (message.seq === seq) topic = message.topic;
+    return false;
+  };
+  if (seq > 0) store.read(id, seq, 1, { onBacklog });
+  return topic;
+}
+
 /** Monotonic and wall time; tests move it. */
 export interface TimeSource {
   /** Monotonic ms since some start. */
