@@ -55,6 +55,11 @@ export class Checkpoint {
     return this.#phase === IDLE;
   }
 
+  /** Whether the file may be closed: the log is not the only copy of anything that the database lacks a sync for. */
+  get closable(): boolean {
+    return this.#phase === IDLE || this.#phase === RESTARTING;
+  }
+
   /** Pages copied since the last call, at most; 0 = no checkpoint was completed. */
   takeCopied(): number {
     const pages = this.#pages;

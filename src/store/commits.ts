@@ -372,9 +372,9 @@ export class Commits {
     if (onQuiet === null) return;
     const { health, checkpoint, wal, places } = this.#parts;
     if (!health.failed) {
-      if (!checkpoint.open) return;
+      if (!checkpoint.closable) return;
       while (this.#hasWork() || places.grown.size > 0) if (!this.commit(true)) break;
-      if (!health.failed && !checkpoint.open) return;
+      if (!health.failed && !checkpoint.closable) return;
       if (!health.failed && wal.synced < wal.written) {
         wal.start();
         return;

@@ -13,6 +13,8 @@ import type { Syncer } from "./sync.ts";
 
 const RESERVE_NAME = "sluice.reserve";
 const CHUNK_BYTES = 256 * 1024;
+/** The reserve is made when the disk has this many times its size. */
+const RESERVE_ROOM = 2;
 /** Full at the limit, not full again below this share of it. */
 const RESUME_SHARE = 0.9;
 
@@ -88,6 +90,9 @@ export class Space {
   async #write(): Promise<void> {
     let handle: fs.promises.FileHandle | null = null;
     try {
+      // Looked up first: an attempt in vain would write for nothing and fill the disk for a moment.
+      const { bavail, bsize } = await fs.promises.statfs(this.#file.directory);
+      if (bavail * bsize < RESERVE_ROOM * this.#reserveBytes) return;
       handle = await fs.promises.open(this.#reservePath, "w", 0o600);
       // Not zeros: a file system that compresses would give them no room.
       const chunk = randomFillSync(Buffer.allocUnsafe(CHUNK_BYTES));
