@@ -119,11 +119,19 @@ class Attempt implements Dialing {
       },
     };
     if (bindAddress) options.localAddress = bindAddress;
-    const connectTls = tls === null ? null : (await import("./tls-client.ts")).connectTls;
+    const secure = tls === null ? null : await import("./tls-client.ts");
     if (this.#over) return;
-    const socket = tls === null || connectTls === null ? connect(options) : connectTls(options, tls);
+    let describe: (error: Error) => string = describeError;
+    let socket: Socket;
+    if (tls === null || secure === null) {
+      socket = connect(options);
+    } else {
+      const tlsSocket = secure.connectTls(options, tls);
+      describe = secure.handshakeErrors(tlsSocket);
+      socket = tlsSocket;
+    }
     this.#socket = socket;
-    const onSocketError = (error: Error) => this.#fail(describeError(error));
+    const onSocketError = (error: Error) => this.#fail(describe(error));
     const onSocketClose = () => this.#fail("closed by peer");
     socket.on("error", onSocketError);
     socket.on("close", onSocketClose);

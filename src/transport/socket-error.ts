@@ -14,6 +14,7 @@ const WORDS: Record<string, string> = {
   EPIPE: "peer closed",
   ETIMEDOUT: "timed out",
   CERT_HAS_EXPIRED: "the certificate has expired",
+  CERT_SIGNATURE_FAILURE: "the certificate's issuer is not trusted",
   CERT_NOT_YET_VALID: "the certificate is not valid yet (is the clock right?)",
   DEPTH_ZERO_SELF_SIGNED_CERT: "the certificate is self-signed and not trusted",
   SELF_SIGNED_CERT_IN_CHAIN: "the certificate's issuer is not trusted",
