@@ -35,7 +35,7 @@ const ALERTS: readonly (readonly [RegExp, string])[] = [
   [/alert unknown ca/i, "the server does not trust our certificate's issuer"],
   [/alert certificate expired/i, "the server says that our certificate has expired"],
   [
-    /alert (bad certificate|certificate unknown|certificate revoked|unsupported certificate)/i,
+    /alert (bad certificate|decrypt error|certificate unknown|certificate revoked|unsupported certificate)/i,
     "the server refuses our certificate",
   ],
   [/no application protocol/i, "the server knows none of the configured ALPN protocols"],

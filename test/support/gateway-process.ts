@@ -129,6 +129,7 @@ export async function sluice(
   child.stderr.on("data", (text: Buffer) => {
     stderr += text;
   });
+  child.stdin.on("error", () => {}); // a verb that reads nothing may have ended
   child.stdin.end(input);
   const [code] = (await once(child, "close")) as [number | null];
   return { code, stdout, stderr };
