@@ -41,7 +41,8 @@ export class Mosquitto {
         "user root", // else it gives up root before it reads the key
         "allow_anonymous true",
         "set_tcp_nodelay true",
-        "max_queued_messages 0",
+        "max_queued_messages 100000", // not 0: then it answers 0x97 at random
+        ...["error", "warning", "notice", "subscribe"].map((type) => `log_type ${type}`),
         ...lines,
         `listener ${broker.port} 127.0.0.1`,
         `listener ${broker.tlsPort} 127.0.0.1`,
@@ -58,10 +59,10 @@ export class Mosquitto {
 
   /** Starts it, or starts it again after `stop`. */
   async restart(): Promise<void> {
-    const child = spawn(peerPath("mosquitto"), ["-v", "-c", this.#configFile], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(peerPath("mosquitto"), ["-c", this.#configFile], { stdio: ["ignore", "ignore", "pipe"] });
     this.#child = child;
     child.stderr.on("data", (text: Buffer) => {
-      this.output = (this.output + text).slice(-100_000);
+      this.output += text;
     });
     await eventually("mosquitto listens", async () => {
       if (child.exitCode !== null) throw new Error(`mosquitto ended\n${this.output}`);

@@ -61,20 +61,25 @@ export class MqttPeer {
   readonly #outgoing = new Map<number, Sent>();
   /** QoS 2 ids received and not released, with the payload they stand for. */
   readonly #incoming = new Map<number, string>();
+  /** Messages that wait for the window. */
+  readonly #waiting: Outgoing[] = [];
+  readonly #windowMax: number;
   /** Ids whose PUBACK or PUBREC is due on this connection, in order. */
   #due: number[] = [];
   #lastId = 0;
   #socket: Socket | null = null;
   #granted: (() => void) | null = null;
 
-  constructor(clientId: string, version: Version) {
+  /** @param windowMax messages on their way to the broker at once; others wait here */
+  constructor(clientId: string, version: Version, windowMax = 20) {
     this.clientId = clientId;
     this.version = version;
+    this.#windowMax = windowMax;
   }
 
   /** Messages not acknowledged. */
   get outstanding(): number {
-    return this.#outgoing.size;
+    return this.#outgoing.size + this.#waiting.length;
   }
 
   /** Connects to the session of this client id and sends again what was not answered. Throws when it cannot. */
@@ -114,6 +119,10 @@ export class MqttPeer {
   }
 
   publish(message: Outgoing): void {
+    if (this.#outgoing.size >= this.#windowMax) {
+      this.#waiting.push(message);
+      return;
+    }
     const packetId = this.#nextId();
     const sent = { ...message, packetId, received: false, sentBefore: false };
     this.#outgoing.set(packetId, sent);
@@ -207,16 +216,22 @@ export class MqttPeer {
     }
     if (reason >= 0x80 && packet.type !== PUBCOMP) {
       this.refusals++;
-      this.#outgoing.delete(packetId);
+      this.#forget(packetId);
     } else if (packet.type === PUBREC && sent.qos === 2) {
       sent.received = true;
       this.#send(ack(PUBREL, packetId));
     } else if (packet.type === (sent.qos === 1 ? PUBACK : PUBCOMP) && (sent.qos === 1 || sent.received)) {
-      this.#outgoing.delete(packetId);
+      this.#forget(packetId);
       this.onAcknowledged(sent);
     } else {
       this.violations.push(`${type} for id ${packetId}, which waits for something else`);
     }
+  }
+
+  #forget(packetId: number): void {
+    this.#outgoing.delete(packetId);
+    const next = this.#waiting.shift();
+    if (next !== undefined) this.publish(next);
   }
 
   #sendPublish(sent: Sent): void {
