@@ -167,6 +167,9 @@ describe("[MQTT5-4.7.1-1] [MQTT5-4.7.1-2] a topic filter", () => {
     const buffer = Buffer.from("$share/group/a/#");
     assert.equal(isSharedFilter(buffer, 0, buffer.length), true);
     assert.equal(buffer.toString("utf8", sharedFilterAt(buffer, 0, buffer.length)), "a/#");
+    for (const nothing of ["$share/g", "$share/g/", "$share//a", "$share/"]) {
+      assert.equal(sharedFilterAt(Buffer.from(nothing), 0, nothing.length), -1, nothing);
+    }
     for (const other of ["$share", "$shareX/a", "$SHARE/a/b", "/$share/a/b"]) {
       const bytes = Buffer.from(other);
       assert.equal(isSharedFilter(bytes, 0, bytes.length), false, other);
