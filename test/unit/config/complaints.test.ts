@@ -115,7 +115,7 @@ const SINGLE: [string, string][] = [
   ["uplinks: [{url: 'mqtt://a', forward: [{match: 'a/+', to: 'b/{rest}'}]}]", "{rest} is what"],
   ["uplinks: [{url: 'mqtt://a', forward: [{match: 'a/+/#', to: 'b/{2}'}]}]", "and a/+/# has 1"],
   ["uplinks: [{url: 'mqtt://a', receive: [{match: '+/+', to: '{1}{2}{3}'}]}]", "uplinks[0].receive[0].to"],
-  ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/{node}'}]}]", "{node} is no placeholder"],
+  ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/{host}'}]}]", "{host} is no placeholder"],
   ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/{0}'}]}]", "{0} is no placeholder"],
   ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/{topic'}]}]", "has a brace without its partner"],
   ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/#'}]}]", "has a wildcard"],
