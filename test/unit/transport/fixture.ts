@@ -31,6 +31,8 @@ export function bench(t: TestContext, limits: Partial<TransportLimits> = {}, clo
   const transport = new Transport(
     { maxConnections: 100, handshakesPerSecond: 1000, outputBytes: 1024 * 1024, ...limits },
     { clock, wheel, counters, log },
+    // Enough for one slow reader of some megabytes: what a small pool does when it is empty is a test of its own.
+    { smallMax: 100, largeMax: 32, oneOffBytesMax: 1024 * 1024 },
   );
   const made: Bench = { transport, counters, wheel, logged, listeners: [] };
   wheel.start();

@@ -295,9 +295,9 @@ test("the memory bill has a line per owner", () => {
   assert.deepEqual(
     lines.map(({ owner, bytes }) => [owner, bytes / 1024]),
     [
-      ["transport: connections", 6 * 1024],
-      ["transport: output", 1024 + 32 * 64],
-      ["transport: large packets on their way out", 1024 + 256],
+      ["transport: connections", 1024],
+      ["transport: output", 512 + 12 * 64],
+      ["transport: large packets on their way out", 512 + 256],
     ],
   );
 });
