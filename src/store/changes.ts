@@ -34,6 +34,8 @@ export class Changes {
   readonly receivers = new Map<number, ReceiverChanges>();
   /** By topic: the newest message. */
   readonly retained = new Map<string, Message>();
+  /** Of the messages in `retained`. */
+  retainedBytes = 0;
 
   get empty(): boolean {
     return this.receivers.size === 0 && this.retained.size === 0;
@@ -64,6 +66,19 @@ export class Changes {
     };
   }
 
+  putRetained(topic: string, message: Message): void {
+    this.dropRetained(topic);
+    this.retained.set(topic, message);
+    this.retainedBytes += message.size;
+  }
+
+  dropRetained(topic: string): void {
+    const old = this.retained.get(topic);
+    if (old === undefined) return;
+    this.retained.delete(topic);
+    this.retainedBytes -= old.size;
+  }
+
   receive(id: number, packetId: number, message: Message | null): void {
     this.of(id).received.set(packetId, message);
   }
@@ -86,5 +101,6 @@ export class Changes {
   clear(): void {
     this.receivers.clear();
     this.retained.clear();
+    this.retainedBytes = 0;
   }
 }

@@ -92,7 +92,7 @@ export class Commits {
 
   /** Bytes of messages that are in memory because the medium does not have them yet. */
   get pendingBytes(): number {
-    return this.#open.bytes + this.#writtenBytes;
+    return this.#open.bytes + this.#writtenBytes + this.#parts.changes.retainedBytes;
   }
 
   get frames(): number {
@@ -130,12 +130,10 @@ export class Commits {
 
   /** The message's retained value is in `changes`. */
   retained(message: Message): void {
-    if (message.waiter === null) {
-      this.#due.changed();
-      return;
-    }
-    this.#due.waited();
-    if (message.seq === 0) this.#open.rowless.push(message);
+    if (message.waiter === null) this.#due.changed();
+    else this.#due.waited();
+    if (message.waiter !== null && message.seq === 0) this.#open.rowless.push(message);
+    if (this.#parts.changes.retainedBytes >= this.#parts.commitBytes && !this.#parts.health.diskFull) this.#due.soon();
   }
 
   barrier(waiter: StoreWaiter, token: number): void {

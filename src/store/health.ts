@@ -58,6 +58,18 @@ export class Health {
     this.#onChange("failed");
   }
 
+  /** Runs a read of the database; when SQLite cannot, the store has failed and `otherwise` is the answer. */
+  reading<T>(read: () => T, otherwise: T): T {
+    if (this.#failed) return otherwise;
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof SqliteError)) throw error;
+      this.fail("read", error);
+      return otherwise;
+    }
+  }
+
   setDiskFull(full: boolean): void {
     if (this.#diskFull === full) return;
     this.#set(() => {

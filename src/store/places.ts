@@ -77,9 +77,12 @@ export class Places {
     return this.#byId.size;
   }
 
-  /** The id for a new receiver. */
-  nextId(): number {
-    return this.#lastId + 1;
+  /** A new receiver, which needs nothing below `headSeq`. */
+  create(kind: string, name: string, headSeq: number): ReceiverRecord {
+    const id = this.#lastId + 1;
+    const record = { id, kind, name, headSeq, headOrdinal: 0, state: EMPTY, count: 0, bytes: 0 };
+    this.add(record);
+    return record;
   }
 
   add(record: ReceiverRecord): Place {

@@ -3,7 +3,6 @@
  * libuv's pool. `openStore` is the door of this folder; see README.md for the procedure and the files.
  */
 
-import { SqliteError } from "better-sqlite3";
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Message } from "../core/message.ts";
 import {
@@ -82,6 +81,7 @@ export class SqliteStore implements Store {
   readonly #pendingBytesMax: number;
   readonly #refusedFull: Counter;
   readonly #refusedFailed: Counter;
+  readonly #retainedDropped: Counter;
   #closing: Promise<void> | null = null;
 
   constructor(options: StoreOptions, opened: Opened, syncer: Syncer, lock: DataDirLock) {
@@ -90,6 +90,7 @@ export class SqliteStore implements Store {
     this.#options = options;
     this.#refusedFull = counters.counter("store.refused_full");
     this.#refusedFailed = counters.counter("store.refused_failed");
+    this.#retainedDropped = counters.counter("store.retained_dropped");
     this.#file = file;
     this.#syncer = syncer;
     this.#lock = lock;
@@ -193,14 +194,7 @@ export class SqliteStore implements Store {
   }
 
   read(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
-    if (this.#health.failed) return this.#commits.lastSeq + 1;
-    try {
-      return this.#backlog.read(id, from, maxBytes, sink);
-    } catch (error) {
-      if (!(error instanceof SqliteError)) throw error;
-      this.#health.fail("read", error);
-      return this.#commits.lastSeq + 1;
-    }
+    return this.#health.reading(() => this.#backlog.read(id, from, maxBytes, sink), this.#commits.lastSeq + 1);
   }
 
   // ---- receivers ---------------------------------------------------------------------------------------------
@@ -208,17 +202,7 @@ export class SqliteStore implements Store {
   createReceiver(kind: string, name: string): ReceiverRecord {
     const existing = this.loadReceiver(kind, name);
     if (existing !== null) return existing;
-    const record: ReceiverRecord = {
-      id: this.#places.nextId(),
-      kind,
-      name,
-      headSeq: this.#commits.lastSeq + 1,
-      headOrdinal: 0,
-      state: Buffer.alloc(0),
-      count: 0,
-      bytes: 0,
-    };
-    this.#places.add(record);
+    const record = this.#places.create(kind, name, this.#commits.lastSeq + 1);
     this.#changes.of(record.id).created = { ...record };
     this.#commits.changed();
     return record;
@@ -258,12 +242,21 @@ export class SqliteStore implements Store {
 
   putRetained(message: Message): void {
     const { topic } = message;
-    const { retained } = this.#changes;
-    // Deletions of what is not there must not pile up while the disk is full.
-    const idle = message.bytes.length === message.propertiesEnd && retained.size >= PENDING_DELETIONS_MAX;
-    if (idle && this.#file.statements.hasRetained.get(topic) === undefined) retained.delete(topic);
-    else retained.set(topic, message);
+    const isDeletion = message.bytes.length === message.propertiesEnd;
+    // What nobody is told of must not pile up while the disk is full: neither deletions of what is not there, nor values.
+    if (isDeletion && this.#changes.retained.size >= PENDING_DELETIONS_MAX && !this.#hasRow(topic)) {
+      this.#changes.dropRetained(topic);
+    } else if (isDeletion || message.waiter !== null || this.#commits.pendingBytes < this.#pendingBytesMax) {
+      this.#changes.putRetained(topic, message);
+    } else {
+      this.#retainedDropped.value++;
+      return;
+    }
     this.#commits.retained(message);
+  }
+
+  #hasRow(topic: string): boolean {
+    return this.#health.reading(() => this.#file.statements.hasRetained.get(topic) !== undefined, true);
   }
 
   putSession(record: SessionRecord): void {
@@ -283,7 +276,8 @@ export class SqliteStore implements Store {
   deleteSubscription(receiverId: number, filter: string): void {
     const { subscriptions } = this.#changes.of(receiverId);
     const there = (): boolean => this.#file.statements.hasSubscription.get(receiverId, filter) !== undefined;
-    if (subscriptions.size < PENDING_DELETIONS_MAX || there()) subscriptions.set(filter, null);
+    if (subscriptions.size < PENDING_DELETIONS_MAX || this.#health.reading(there, true))
+      subscriptions.set(filter, null);
     else subscriptions.delete(filter);
     this.#commits.changed();
   }
@@ -313,11 +307,11 @@ export class SqliteStore implements Store {
   }
 
   loadSubscriptions(receiverId: number): SubscriptionRecord[] {
-    return readSubscriptions(this.#file.statements, receiverId);
+    return this.#health.reading(() => readSubscriptions(this.#file.statements, receiverId), []);
   }
 
   loadInbound(receiverId: number): number[] {
-    return this.#file.statements.inbound.all(receiverId);
+    return this.#health.reading(() => this.#file.statements.inbound.all(receiverId), []);
   }
 
   loadRetained(visit: (message: Message) => void): void {
@@ -325,7 +319,8 @@ export class SqliteStore implements Store {
   }
 
   getRetained(topic: string): Message | null {
-    return this.#changes.retained.get(topic) ?? readRetainedValue(this.#file.statements, topic);
+    const waiting = this.#changes.retained.get(topic);
+    return waiting ?? this.#health.reading(() => readRetainedValue(this.#file.statements, topic), null);
   }
 
   /** Step 14: writes and syncs what there is and closes the file. After a failure it closes nothing. */

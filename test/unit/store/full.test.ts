@@ -166,3 +166,17 @@ test("deletions of retained values that are not there do not pile up", async (t)
   await store.close();
   assert.deepEqual(answers.told, [[1, SETTLED]]);
 });
+
+test("QoS 0 retained values that cannot be written are bounded, counted when dropped, and read back from where they wait", async (t) => {
+  const { store, counters } = await openTestStore(dataDir(t), { commitDelayMs: 60_000, pendingBytesMax: 10_000 });
+  const size = messageOfText("x".repeat(500), "v/00", 0, true).size;
+  const fit = Math.ceil(10_000 / size);
+  for (let i = 0; i < fit + 5; i++)
+    store.putRetained(messageOfText("x".repeat(500), `v/${String(i).padStart(2, "0")}`, 0, true));
+  assert.equal(counters.get("store.retained_dropped"), 5);
+  assert.equal(store.getRetained("v/00")?.payload.length, 500);
+  assert.equal(store.getRetained(`v/${fit}`), null);
+  assert.equal(store.admits(1), QUOTA_EXCEEDED, "they count among what waits for the medium");
+  await eventually("a commit", () => store.admits(1) === SETTLED);
+  assert.equal(store.getRetained("v/00")?.payload.length, 500);
+});
