@@ -57,7 +57,7 @@ const SESSION_BYTES = 1024;
 const SUBSCRIPTION_BYTES = 160;
 /** Shares of `memory_limit`: all sessions, all subscriptions. Who goes beyond is refused (0x97). */
 const SESSIONS_SHARE = 12;
-const SUBSCRIPTIONS_SHARE = 32;
+const SUBSCRIPTIONS_SHARE = 40;
 
 export class SessionRegistry implements SessionHost {
   readonly store: Store;

@@ -18,7 +18,7 @@ export const PENDING_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Share of `memory_limit` for them; small messages count twice for the objects around them. */
 export function pendingBytesOf(memoryLimitBytes: number): number {
-  return Math.min(Math.floor(memoryLimitBytes / 32), PENDING_BYTES_MAX);
+  return Math.min(Math.floor(memoryLimitBytes / 40), PENDING_BYTES_MAX);
 }
 
 export interface StoreOptions {

@@ -44,7 +44,7 @@ export interface ReceiveOptions {
 }
 
 /** Bytes of refused messages kept to be tried again; one more message may go beyond it. */
-export const HELD_BYTES_MAX = 256 * 1024;
+export const HELD_BYTES_MAX = 128 * 1024;
 /** Between two tries. */
 export const HELD_RETRY_MS = 500;
 

@@ -27,7 +27,7 @@ export interface CoapListenerOptions {
 }
 
 /** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
-export const LOGIN_BYTES_MAX = 256 * 1024;
+export const LOGIN_BYTES_MAX = 96 * 1024;
 /** Estimated bytes of a reply: record, timer, separate response in flight. */
 const REPLY_BYTES = 512 + 1152;
 

@@ -297,7 +297,7 @@ test("the memory bill has a line per owner", () => {
     [
       ["transport: connections", 1024],
       ["transport: output", 512 + 12 * 64],
-      ["transport: large packets on their way out", 512 + 256],
+      ["transport: large packets on their way out", 256 + 256],
     ],
   );
 });
