@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { memoryBill } from "../../../src/cli/bill.ts";
+import { fits } from "../../../src/config/budget.ts";
+import { load } from "../../../src/config/load.ts";
+
+test("a gateway with every kind of listener, a serial line and an uplink fits in the default memory_limit", async () => {
+  const text = `
+listeners:
+  - {type: mqtt, bind: "127.0.0.1:1883"}
+  - {type: ws, bind: "127.0.0.1:8083"}
+  - {type: http, bind: "127.0.0.1:8080"}
+  - {type: coap, bind: "127.0.0.1:5683"}
+serial: [{name: meter, port: /dev/ttyUSB0, write: {topic: serial/meter/set, qos: 1}}]
+uplinks: [{name: cloud, url: "mqtt://broker.example.com", forward: [{match: "#"}]}]
+`;
+  const { config, complaints } = load(text, { directory: "/", checkFiles: false });
+  assert.deepEqual(complaints, []);
+  assert.ok(config !== null);
+  const bill = await memoryBill(config);
+  assert.ok(fits(bill, config.memoryLimitBytes), JSON.stringify(bill, null, 1));
+  assert.ok(!fits(bill, config.memoryLimitBytes / 2));
+});
