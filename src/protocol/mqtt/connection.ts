@@ -99,7 +99,10 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   onData(chunk: Buffer): void {
     if (this.state === CLOSED) return;
     this.#receivedMs = this.server.parts.time.nowMs();
-    this.#input.read(chunk);
+    // [MQTT311-3.1.0-1] A browser's GET, for one, reads like the begin of a packet that would be waited for in vain.
+    if (this.state === WAITING_FOR_CONNECT && this.#input.waiting === 0 && chunk[0] !== CONNECT << 4)
+      close(this, PROTOCOL_ERROR);
+    else this.#input.read(chunk);
   }
 
   get closed(): boolean {
