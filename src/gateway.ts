@@ -239,7 +239,10 @@ export class Gateway {
       schedule: turns.schedule,
     });
     const transport = new Transport(limits, { clock, wheel, counters, log });
-    const mqtt = new MqttServer({ router, registry, authority, store, time: clock, wheel, counters, log, limits });
+    const { admission } = transport;
+    const loginWaitMs = (): number => (admission.login() ? 0 : admission.loginWaitMs());
+    const conversation = { router, registry, authority, store, time: clock, wheel, counters, log, limits, loginWaitMs };
+    const mqtt = new MqttServer(conversation);
     this.#stops.push(() => mqtt.stop());
     return { store, wheel, authority, ledger, waitingMemory, turns, retained, router, registry, transport, mqtt };
   }

@@ -181,6 +181,15 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     return HOLD;
   }
 
+  /** More devices log in than `limits.handshakes_per_second` allows: this CONNECT waits its turn. @returns HOLD */
+  waitForLogin(waitMs: number): number {
+    const { wheel } = this.server.parts;
+    wheel.cancel(this.#timer);
+    this.pauseReading();
+    wheel.schedule(this.#heldTimer, waitMs);
+    return HOLD;
+  }
+
   /** Too many acknowledgements are owed: the packet waits until half of them have left. @returns HOLD */
   waitForAcks(): number {
     this.#waitsForAcks = true;

@@ -61,6 +61,8 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
     refuseConnect(connection, refusal);
     return OK;
   }
+  const waitMs = view.hasPassword ? server.parts.loginWaitMs() : 0;
+  if (waitMs > 0) return connection.waitForLogin(waitMs);
   const clientIdAssigned = view.clientIdLength === 0;
   const clientId = clientIdAssigned
     ? `sluice-${randomBytes(9).toString("base64url")}`

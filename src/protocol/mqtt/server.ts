@@ -50,6 +50,8 @@ export interface MqttParts {
   readonly counters: Counters;
   readonly log: Log;
   readonly limits: MqttLimits;
+  /** Admission of a login by password: 0 = now, otherwise ms to wait before asking again. */
+  readonly loginWaitMs: () => number;
 }
 
 export class MqttServer {
