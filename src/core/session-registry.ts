@@ -52,12 +52,12 @@ export const SESSIONS_FULL = "full";
 /** `open` found a session that belongs to another principal. */
 export const SESSION_FOREIGN = "foreign";
 
-/** Estimated bytes of a session without subscriptions (its place in the log included), and of a subscription without its filter. */
-const SESSION_BYTES = 1024;
+/** Measured bytes of a session without subscriptions (its place in the log included), and of a subscription without its filter. */
+const SESSION_BYTES = 2048;
 const SUBSCRIPTION_BYTES = 160;
 /** Shares of `memory_limit`: all sessions, all subscriptions. Who goes beyond is refused (0x97). */
-const SESSIONS_SHARE = 12;
-const SUBSCRIPTIONS_SHARE = 40;
+const SESSIONS_SHARE = 8;
+const SUBSCRIPTIONS_SHARE = 48;
 
 export class SessionRegistry implements SessionHost {
   readonly store: Store;

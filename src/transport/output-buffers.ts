@@ -19,7 +19,7 @@ export interface OutputMemory {
 
 /** A small buffer for half of the connections at a time, and what the few that send much need. */
 export function outputMemory(maxConnections: number): OutputMemory {
-  return { smallMax: Math.ceil(maxConnections / 2), largeMax: 12, oneOffBytesMax: 256 * 1024 };
+  return { smallMax: Math.ceil(maxConnections / 2), largeMax: 10, oneOffBytesMax: 256 * 1024 };
 }
 
 export class OutputBuffers {

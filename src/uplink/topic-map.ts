@@ -31,7 +31,7 @@ export interface Target {
 }
 
 /** Topics whose targets are remembered, and the longest topic that is. */
-export const TABLE_SLOTS = 256;
+export const TABLE_SLOTS = 128;
 export const TABLE_TOPIC_BYTES_MAX = 256;
 /** Estimated bytes of a slot in use with one target, for the memory bill. */
 export const TABLE_SLOT_BYTES = 640;

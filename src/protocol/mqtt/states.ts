@@ -9,7 +9,7 @@ export const CLOSED = 3;
 export const HOLD = -100;
 
 /** Bytes of incomplete or held packets of all connections together; who goes beyond is closed. */
-export const INPUT_BYTES_MAX = 512 * 1024;
+export const INPUT_BYTES_MAX = 384 * 1024;
 /** Publishes whose acknowledgement a connection owes; then reading stops until half of them have left. */
 export const PENDING_ACKS_MAX = 1024;
 /** Time a connection may take to send its CONNECT. */

@@ -296,7 +296,7 @@ test("the memory bill has a line per owner", () => {
     lines.map(({ owner, bytes }) => [owner, bytes / 1024]),
     [
       ["transport: connections", 1024],
-      ["transport: output", 512 + 12 * 64],
+      ["transport: output", 512 + 10 * 64],
       ["transport: large packets on their way out", 256 + 256],
     ],
   );
