@@ -3,10 +3,10 @@
  * that is on the medium, then the groups that are still in memory. Those hand out the shared objects, so that a
  * receiver sees their state change.
  */
-import { SqliteError } from "better-sqlite3";
 import { DURABLE, Message } from "../core/message.ts";
 import type { BacklogSink } from "../core/ports.ts";
 import type { Commits } from "./commits.ts";
+import { damagedRow } from "./damage.ts";
 import { ListReader } from "./receiver-list.ts";
 import { ROW_QOS, ROW_RETAIN } from "./schema.ts";
 import { FETCH_ROWS, type Segments } from "./segments.ts";
@@ -46,10 +46,10 @@ export class Backlog {
         continue;
       }
       for (const [seq, receivers] of rows) {
-        if (seq < next) throw outOfOrder(seq);
+        if (seq < next) throw damagedRow(seq, "is out of order");
         looked++;
         next = seq + 1;
-        if (!reader.find(receivers, id)) continue;
+        if (!reader.find(seq, receivers, id)) continue;
         const { options, subscriptionIds } = reader;
         const row = this.#statements.message.get(seq);
         if (row === undefined) continue;
@@ -74,13 +74,10 @@ export class Backlog {
   }
 }
 
-/** A damaged tree may lead in circles, without SQLite noticing. */
-export function outOfOrder(seq: number): Error {
-  return new SqliteError(`row ${seq} of the log is out of order`, "SQLITE_CORRUPT");
-}
-
 function messageOfRow(seq: number, row: MessageRow): Message {
   const [accepted, expires, flags, topicEnd, propertiesEnd, bytes] = row;
+  if (!Buffer.isBuffer(bytes) || !(topicEnd <= propertiesEnd && propertiesEnd <= bytes.length))
+    throw damagedRow(seq, "holds no message");
   const retain = (flags & ROW_RETAIN) !== 0;
   const message = new Message(bytes, topicEnd, propertiesEnd, flags & ROW_QOS, retain, accepted, expires, -1);
   message.seq = seq;

@@ -7,6 +7,7 @@ import Database, { type Database as Db, SqliteError } from "better-sqlite3";
 import { assert } from "../base/assert.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
+import { isDamage } from "./damage.ts";
 import { DatabaseFile } from "./database-file.ts";
 import { checkVersion, migrate } from "./migrations.ts";
 import { type Recounted, recount } from "./recount.ts";
@@ -63,10 +64,6 @@ export function markSuspect(dataDir: string): void {
   } catch {
     // The disk is in trouble already; the mark is a courtesy.
   }
-}
-
-export function isDamage(error: unknown): boolean {
-  return error instanceof SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
 }
 
 const abandoned: Db[] = [];

@@ -6,6 +6,7 @@
  *              [varint count, varint Subscription Identifier *]
  */
 import type { Message } from "../core/message.ts";
+import { damagedRow } from "./damage.ts";
 
 const HAS_IDENTIFIERS = 0x80;
 const OPTIONS = 0x7f;
@@ -96,7 +97,9 @@ export class ListReader {
   #bytes: Buffer = EMPTY;
   #at = 0;
 
-  start(bytes: Buffer): void {
+  /** @param seq whose list it is  @param bytes null in a damaged file */
+  start(seq: number, bytes: Buffer | null): void {
+    if (bytes === null || typeof bytes !== "object") throw damagedRow(seq, "has no receivers");
     this.#bytes = bytes;
     this.#at = 0;
     this.id = 0;
@@ -117,9 +120,9 @@ export class ListReader {
     return true;
   }
 
-  /** Moves to the entry of `id` in `bytes`. @returns false when it has none */
-  find(bytes: Buffer, id: number): boolean {
-    this.start(bytes);
+  /** Moves to the entry of receiver `id`. @returns false when the list has none */
+  find(seq: number, bytes: Buffer | null, id: number): boolean {
+    this.start(seq, bytes);
     while (this.next()) if (this.id === id) return true;
     return false;
   }

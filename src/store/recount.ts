@@ -5,7 +5,7 @@
 
 import { MESSAGE_OVERHEAD_BYTES } from "../core/message.ts";
 import type { ReceiverRecord } from "../core/ports.ts";
-import { outOfOrder } from "./backlog.ts";
+import { damagedRow } from "./damage.ts";
 import { ListReader } from "./receiver-list.ts";
 import { LOG_ROW } from "./schema.ts";
 import type { ReceiverRow, Statements } from "./statements.ts";
@@ -47,14 +47,14 @@ export function recount(statements: Statements): Recounted {
   for (let from = counted; from <= lastSeq; ) {
     const slice = statements.sweep.all(from, lastSeq, FETCH_ROWS);
     for (const [seq, length, receivers] of slice) {
-      if (seq < from) throw outOfOrder(seq);
+      if (seq < from) throw damagedRow(seq, "is out of order");
       from = seq + 1;
       const size = length + MESSAGE_OVERHEAD_BYTES;
       if (seq >= nextSeq) {
         rows++;
         bytes += size;
       }
-      reader.start(receivers);
+      reader.start(seq, receivers);
       while (reader.next()) {
         const record = byId.get(reader.id);
         if (record === undefined || seq < record.counted) continue;

@@ -143,7 +143,7 @@ export class Retention {
 
   #isNeeded(seq: number, receivers: Buffer): boolean {
     const reader = this.#reader;
-    reader.start(receivers);
+    reader.start(seq, receivers);
     while (reader.next()) {
       const place = this.#places.get(reader.id);
       if (place === undefined) continue;

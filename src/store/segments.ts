@@ -75,7 +75,7 @@ export class Segments {
       const rows = this.#statements.scan.all(at, end, FETCH_ROWS);
       for (const [row, receivers] of rows) {
         at = row + 1;
-        this.#reader.start(receivers);
+        this.#reader.start(row, receivers);
         while (this.#reader.next()) set(filter, this.#reader.id);
       }
       looked += rows.length;

@@ -20,10 +20,11 @@ import { Backlog } from "./backlog.ts";
 import { Changes } from "./changes.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
+import { isDamage } from "./damage.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import { HEALTH_RANK, Health } from "./health.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
-import { isDamage, makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
+import { makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
 import {
   AUTO_COMMIT_DELAY_MS,
   checkpointFramesOf,

@@ -141,7 +141,8 @@ async function explore(
     const chance = isEdge(event) || isEdge(events[i + 1]) ? 3 * rate : rate;
     if (random() >= chance) continue;
     tried++;
-    const problem = await verdict(dir, disk.crash(random), required, tried % 8 === 0);
+    const verdictOf = verdict(dir, disk.crash(random), required, tried % 8 === 0);
+    const problem = await verdictOf.catch((error: unknown) => `threw: ${String(error)}`);
     if (problem === null) continue;
     const kind = problem.replace(/[\d.]+/g, "N");
     wrong.set(kind, (wrong.get(kind) ?? 0) + 1);

@@ -19,7 +19,7 @@ function encoded(encoder: ListEncoder, entries: Entry[]): Buffer {
 function decoded(bytes: Buffer): Entry[] {
   const reader = new ListReader();
   const entries: Entry[] = [];
-  reader.start(bytes);
+  reader.start(1, bytes);
   while (reader.next()) entries.push([reader.id, reader.options, reader.subscriptionIds]);
   return entries;
 }
@@ -53,10 +53,10 @@ for (const [name, entries, hex] of LISTS) {
     assert.deepEqual(decoded(bytes), entries);
     const reader = new ListReader();
     for (const [id, options, subscriptionIds] of entries) {
-      assert.ok(reader.find(bytes, id));
+      assert.ok(reader.find(1, bytes, id));
       assert.deepEqual([reader.options, reader.subscriptionIds], [options, subscriptionIds]);
     }
-    assert.ok(!reader.find(bytes, 4));
+    assert.ok(!reader.find(1, bytes, 4));
   });
 
   test(`${name}: every truncation is read without harm`, () => {
