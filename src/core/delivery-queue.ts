@@ -263,7 +263,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     if (message.state === WITHDRAWN) return true;
     const parts = outlet.parts(message);
     if (parts > 1) this.#place.multipart = true;
-    const cause = staleCause(this.limits, message, this.#host.time.wallMs());
+    const cause = staleCause(this.limits, message, this.#host.time);
     let awaited = entry.partsSent > 0 && this.#inflight.awaits(message.seq);
     for (; entry.partsSent < parts; entry.partsSent++) {
       if (!outlet.writable()) return false;

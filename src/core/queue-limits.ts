@@ -1,6 +1,7 @@
 /** What may wait for one receiver: how many, how much, how old, and what happens when it is full. */
 import type { DropCause } from "./ledger.ts";
 import type { Message } from "./message.ts";
+import type { TimeSource } from "./ports.ts";
 
 export interface QueueLimits {
   readonly messages: number;
@@ -44,7 +45,9 @@ export function isAboveDropGoal(limits: QueueLimits, online: boolean, count: num
 }
 
 /** Why the message is not worth sending any more; null = it is. */
-export function staleCause(limits: QueueLimits, message: Message, wallMs: number): DropCause | null {
+export function staleCause(limits: QueueLimits, message: Message, time: TimeSource): DropCause | null {
+  if (message.expiresMs === 0 && limits.maxAgeMs === Number.POSITIVE_INFINITY) return null;
+  const wallMs = time.wallMs();
   if (message.expiresMs !== 0 && wallMs >= message.expiresMs) return "expired";
   return wallMs - message.acceptedMs > limits.maxAgeMs ? "too-old" : null;
 }
