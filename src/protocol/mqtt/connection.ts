@@ -76,6 +76,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   readonly acks = new PendingAcks();
   /** Answers that do not fit in the ring: SUBACK codes by token. */
   subackCodes: Map<number, Uint8Array> | null = null;
+  /** Bytes in `subackCodes`. */
+  subackBytes = 0;
   /** False once the peer said goodbye in order: no will. */
   sendWill = true;
   readonly #input: FrameInput;

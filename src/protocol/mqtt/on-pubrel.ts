@@ -5,14 +5,7 @@
  */
 import type { Session } from "../../core/session.ts";
 import { decodeAck } from "../../wire/mqtt/ack.ts";
-import {
-  OK,
-  PACKET_IDENTIFIER_NOT_FOUND,
-  PUBCOMP,
-  PUBREL,
-  RECEIVE_MAXIMUM_EXCEEDED,
-  SUCCESS,
-} from "../../wire/mqtt/codes.ts";
+import { OK, PACKET_IDENTIFIER_NOT_FOUND, PUBCOMP, PUBREL, SUCCESS } from "../../wire/mqtt/codes.ts";
 import type { Connection } from "./connection.ts";
 import { flushAcks } from "./send.ts";
 import { PENDING_ACKS_MAX } from "./states.ts";
@@ -22,7 +15,7 @@ export function onPubrel(connection: Connection, bytes: Buffer, flags: number, a
   const view = server.ackView;
   const code = decodeAck(bytes, PUBREL, flags, at, end, connection.version, view);
   if (code !== OK) return code;
-  if (acks.count >= 2 * PENDING_ACKS_MAX) return RECEIVE_MAXIMUM_EXCEEDED;
+  if (acks.count >= PENDING_ACKS_MAX) return connection.waitForAcks();
   const session = connection.session as Session;
   const token = acks.push(PUBCOMP, view.packetId);
   const known = session.inbound.delete(view.packetId);

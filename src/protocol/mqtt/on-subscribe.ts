@@ -11,7 +11,6 @@ import {
   NOT_AUTHORIZED,
   OK,
   QUOTA_EXCEEDED,
-  RECEIVE_MAXIMUM_EXCEEDED,
   SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
   SUBACK,
   SUCCESS,
@@ -20,7 +19,7 @@ import {
 import { decodeSubscribeHead, nextSubscription, type SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import type { Connection } from "./connection.ts";
 import { flushAcks } from "./send.ts";
-import { PENDING_ACKS_MAX } from "./states.ts";
+import { PENDING_ACKS_MAX, SUBACK_BYTES_MAX } from "./states.ts";
 
 /** Retain Handling values (MQTT 5.0 section 3.8.3.1). */
 const RETAIN_SEND_IF_NEW = 1;
@@ -30,7 +29,8 @@ export function onSubscribe(connection: Connection, bytes: Buffer, at: number, e
   const view = connection.server.subscribeView;
   const code = decodeSubscribeHead(bytes, at, end, connection.version, view);
   if (code !== OK) return code;
-  if (connection.acks.count >= 2 * PENDING_ACKS_MAX) return RECEIVE_MAXIMUM_EXCEEDED;
+  if (connection.acks.count >= PENDING_ACKS_MAX || connection.subackBytes >= SUBACK_BYTES_MAX)
+    return connection.waitForAcks();
   const session = connection.session as Session;
   const { packetId } = view;
   const codes: number[] = [];
@@ -44,6 +44,7 @@ export function onSubscribe(connection: Connection, bytes: Buffer, at: number, e
   const token = connection.acks.push(SUBACK, packetId);
   connection.subackCodes ??= new Map();
   connection.subackCodes.set(token, Uint8Array.from(codes));
+  connection.subackBytes += codes.length;
   if (session.durable) connection.server.parts.store.barrier(connection, token);
   else connection.acks.resolve(token, SUCCESS);
   flushAcks(connection);

@@ -200,6 +200,7 @@ function writeOne(connection: Connection, type: number, packetId: number, reason
 function writeSubackOf(connection: Connection, token: number): void {
   const codes = connection.subackCodes?.get(token) ?? new Uint8Array();
   connection.subackCodes?.delete(token);
+  connection.subackBytes -= codes.length;
   const output = connection.link.output;
   const at = output.reserve(frameBytes(subackLength(connection.version, codes.length)));
   const packetId = connection.acks.packetIdOf(token);
