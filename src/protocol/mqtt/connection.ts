@@ -68,6 +68,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   /** 4 or 5: which of a publication's frames may be copied as they stand (3.1 and 3.1.1 are the same). */
   frameVersion = 4;
   session: Session | null = null;
+  /** The session it had, for what the store says after its end. */
+  #left: Session | null = null;
   /** What CONNECT asked for, while the login is under way. */
   request: ConnectRequest | null = null;
   /** Largest packet the peer takes. */
@@ -232,6 +234,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.server.paused.remove(this);
     this.server.connections.delete(this);
     const session = this.session;
+    this.#left ??= session;
     this.session = null;
     if (session !== null) this.server.parts.registry.detach(session, this, this.sendWill);
   }
@@ -270,10 +273,12 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
 
   /** The store's word on the publish, release or subscription that owes the acknowledgement `token`. */
   onStored(token: number, reason: number): void {
-    if (this.state !== CONNECTED || !this.acks.isOpen(token)) return;
-    if (reason !== OK && this.acks.typeOf(token) === PUBREC) this.#forgetInbound(this.acks.packetIdOf(token));
-    if (reason !== OK && this.version !== MQTT_5) {
-      // Taken, and then the disk refused: there is no negative answer before 5.0, so none at all.
+    if (!this.acks.isOpen(token)) return;
+    const type = this.acks.typeOf(token);
+    if (reason !== OK) this.#takeBack(type, this.acks.packetIdOf(token), reason);
+    if (this.state !== CONNECTED) return;
+    // Taken, and then the disk refused: there is no negative answer before 5.0, nor a PUBCOMP that says so.
+    if (reason !== OK && (this.version !== MQTT_5 || type === PUBCOMP)) {
       close(this, reason);
       return;
     }
@@ -281,14 +286,25 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     flushAcks(this);
   }
 
-  #forgetInbound(packetId: number): void {
-    const session = this.session as Session;
-    if (session.inbound.delete(packetId) && session.durable) {
-      this.server.parts.store.deleteInbound(session.queue.id, packetId);
+  /** The store does not have a packet id that came, or has one that went; the session may have another connection by now. */
+  #takeBack(type: number, packetId: number, reason: number): void {
+    const session = this.session ?? this.#left;
+    if (session === null || session.slot < 0) return;
+    if (type === PUBCOMP) {
+      session.inbound.add(packetId);
+    } else if (type === PUBREC && session.inbound.delete(packetId)) {
+      if (session.durable) this.server.parts.store.deleteInbound(session.queue.id, packetId);
+      const successor = session.outlet;
+      if (successor === this || !(successor instanceof Connection)) return;
+      // It counted on the copy that is lost.
+      if (!successor.acks.refuse(PUBREC, packetId, reason)) return;
+      if (successor.version === MQTT_5) flushAcks(successor);
+      else close(successor, reason);
     }
   }
 
   onTakenOver(): void {
+    this.#left = this.session;
     this.session = null;
     close(this, SESSION_TAKEN_OVER);
   }

@@ -43,8 +43,10 @@ export class PendingAcks {
     this.next--;
   }
 
+  /** The first word on a token counts. */
   resolve(token: number, reason: number): void {
-    this.#reasons[token & this.#mask] = reason;
+    const i = token & this.#mask;
+    if (this.#reasons[i] === WAITS) this.#reasons[i] = reason;
   }
 
   /** Whether the oldest may leave. */
@@ -54,6 +56,18 @@ export class PendingAcks {
 
   isOpen(token: number): boolean {
     return token >= this.first && token < this.next;
+  }
+
+  /** Whether an answer of `type` for `packetId` still waits; then it gets `reason`. */
+  refuse(type: number, packetId: number, reason: number): boolean {
+    let found = false;
+    for (let token = this.first; token < this.next; token++) {
+      if (this.typeOf(token) !== type || this.packetIdOf(token) !== packetId || this.reasonOf(token) !== WAITS)
+        continue;
+      this.resolve(token, reason);
+      found = true;
+    }
+    return found;
   }
 
   typeOf(token: number): number {

@@ -199,6 +199,9 @@ function writeOne(connection: Connection, type: number, packetId: number, reason
 
 function writeSubackOf(connection: Connection, token: number): void {
   const codes = connection.subackCodes?.get(token) ?? new Uint8Array();
+  // The store failed: nothing was granted for good.
+  const failure = connection.acks.reasonOf(token);
+  if (failure !== SUCCESS) codes.fill(failure);
   connection.subackCodes?.delete(token);
   connection.subackBytes -= codes.length;
   const output = connection.link.output;
