@@ -24,7 +24,7 @@ export function onAck(
   const session = connection.session as Session;
   const { queue } = session;
   if (type === PUBACK) {
-    queue.onPuback(packetId);
+    queue.onPuback(packetId, reasonCode);
   } else if (type === PUBREC) {
     // [MQTT5-4.3.3-13]: an id we do not know is released all the same, so that the peer can forget it.
     if (!queue.onPubrec(packetId, reasonCode) && reasonCode < 0x80)
