@@ -40,13 +40,21 @@ export function lockDataDir(dataDir: string): DataDirLock {
       throw new DataDirLockedError(dataDir, readPid(pidFile));
     throw error;
   }
-  fs.writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+  writePid(pidFile);
   return {
     release(): void {
       fs.rmSync(pidFile, { force: true });
       db.close();
     },
   };
+}
+
+function writePid(pidFile: string): void {
+  try {
+    fs.writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+  } catch {
+    // On a full disk: the lock holds all the same, and a second gateway learns no pid.
+  }
 }
 
 function readPid(pidFile: string): number {

@@ -12,6 +12,8 @@ import { DatabaseFile } from "./database-file.ts";
 import { checkVersion, migrate } from "./migrations.ts";
 import { type Recounted, recount } from "./recount.ts";
 import { PAGE_BYTES } from "./schema.ts";
+import { RESERVE_NAME } from "./space.ts";
+import { makeStartRoom, reserveStartRoom } from "./start-room.ts";
 import type { Syncer } from "./sync.ts";
 
 export const DATABASE_NAME = "sluice.db";
@@ -27,6 +29,8 @@ export interface OpenParts {
   readonly counters: Counters;
   /** Unix ms, for the name of a file moved aside. */
   readonly wallMs: number;
+  /** Kept free for the next start; 0 = nothing is. */
+  readonly startRoomBytes: number;
 }
 
 export interface Opened {
@@ -48,6 +52,14 @@ export function makeDataDir(dataDir: string, syncer: Syncer): void {
  */
 export function openDatabase(dataDir: string, parts: OpenParts): Opened {
   const file = path.join(dataDir, DATABASE_NAME);
+  const walBytes = fs.statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  makeStartRoom(dataDir, walBytes, [RESERVE_NAME]);
+  const opened = openOrMoveAside(file, dataDir, parts);
+  if (!reserveStartRoom(dataDir, parts.startRoomBytes)) parts.log.warn("store-start-room-missing", { path: dataDir });
+  return opened;
+}
+
+function openOrMoveAside(file: string, dataDir: string, parts: OpenParts): Opened {
   try {
     return openOnce(file, dataDir, parts);
   } catch (error) {

@@ -5,7 +5,7 @@ import type { Line } from "../config/budget.ts";
 import type { StoreHealth, TimeSource } from "../core/ports.ts";
 import { CACHE_KIB } from "./open.ts";
 import { PLACE_BYTES } from "./places.ts";
-import { PAGE_BYTES } from "./schema.ts";
+import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 import { SEGMENT_BYTES, SEGMENTS_MAX } from "./segments.ts";
 
 /** `commit_delay: auto` without anybody who knows better. */
@@ -37,7 +37,7 @@ export interface StoreOptions {
   readonly autoCommitDelayMs?: () => number;
   readonly checkpointFrames?: number;
   readonly pendingBytesMax?: number;
-  /** Size of the reserve file; 0 = none. */
+  /** Size of the reserve file; 0 = no reserves at all. */
   readonly reserveBytes?: number;
   /** Told at each change; after "failed" the process should end without `close` and be restarted. */
   readonly onHealth?: (health: StoreHealth, reason: string) => void;
@@ -68,6 +68,12 @@ export interface StoreStatus {
 export function checkpointFramesOf(options: StoreOptions): number {
   const share = Math.floor(options.config.maxBytes / 8 / PAGE_BYTES);
   return Math.max(CHECKPOINT_FRAMES_MIN, Math.min(options.checkpointFrames ?? CHECKPOINT_FRAMES, share));
+}
+
+/** The log at its largest: over its limit by what one commit can bring. */
+export function startRoomBytesOf(options: StoreOptions): number {
+  if (options.reserveBytes === 0) return 0;
+  return checkpointFramesOf(options) * FRAME_BYTES + 2 * (options.pendingBytesMax ?? PENDING_BYTES_MAX);
 }
 
 /** Memory of the store for the sum at start. @param receiversMax sessions, uplinks and serial lines at most */

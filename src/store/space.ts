@@ -11,7 +11,7 @@ import type { Health } from "./health.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 import type { Syncer } from "./sync.ts";
 
-const RESERVE_NAME = "sluice.reserve";
+export const RESERVE_NAME = "sluice.reserve";
 const CHUNK_BYTES = 256 * 1024;
 /** The reserve is made when the disk has this many times its size. */
 const RESERVE_ROOM = 2;

@@ -31,6 +31,7 @@ import {
   PENDING_BYTES_MAX,
   type StoreOptions,
   type StoreStatus,
+  startRoomBytesOf,
 } from "./options.ts";
 import { type Place, Places } from "./places.ts";
 import { Pulse } from "./pulse.ts";
@@ -56,7 +57,9 @@ export async function openStore(options: StoreOptions): Promise<SqliteStore> {
   const lock = lockDataDir(options.dataDir);
   try {
     const { log, counters } = options;
-    const opened = openDatabase(options.dataDir, { syncer, log, counters, wallMs: options.clock.wallMs() });
+    const startRoomBytes = startRoomBytesOf(options);
+    const wallMs = options.clock.wallMs();
+    const opened = openDatabase(options.dataDir, { syncer, log, counters, wallMs, startRoomBytes });
     return new SqliteStore(options, opened, syncer, lock);
   } catch (error) {
     lock.release();
