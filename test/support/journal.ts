@@ -29,6 +29,13 @@ export class Journal {
     entry.highest = Math.max(entry.highest, number);
   }
 
+  /** Different messages that came. */
+  get count(): number {
+    let count = 0;
+    for (const { arrivals } of this.#topics.values()) count += arrivals.size;
+    return count;
+  }
+
   /** How often it came. */
   times({ topic, payload }: Known): number {
     return this.#topics.get(topic)?.arrivals.get(numberOf(payload)) ?? 0;

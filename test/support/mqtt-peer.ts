@@ -50,6 +50,7 @@ export class MqttPeer {
   sessionPresent = false;
   /** Refusals (0x80 and above in 5.0) seen. */
   refusals = 0;
+  lastRefusal = 0;
   /** Connections that had their CONNACK. */
   connects = 0;
   onMessage: (message: Publish) => void = () => {};
@@ -216,6 +217,7 @@ export class MqttPeer {
     }
     if (reason >= 0x80 && packet.type !== PUBCOMP) {
       this.refusals++;
+      this.lastRefusal = reason;
       this.#forget(packetId);
     } else if (packet.type === PUBREC && sent.qos === 2) {
       sent.received = true;

@@ -1,0 +1,295 @@
+// A disk that is full, and one that fails: publishers get the negative answer of their protocol, what needs no disk
+// goes on, nothing acknowledged is lost, and space that returns is used without a restart.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Agent, type IncomingMessage, request } from "coap";
+import { eventually } from "../support/eventually.ts";
+import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { Journal } from "../support/journal.ts";
+import { PUBACK, publish, readAck, readPublish } from "../support/mqtt-packets.ts";
+import { MqttPeer, type Outgoing } from "../support/mqtt-peer.ts";
+import { requirePeer, requireRoot } from "../support/peers.ts";
+import { RawMqtt } from "../support/raw-mqtt.ts";
+import { preloadable } from "../support/store-process.ts";
+
+const DISK_MIB = 40;
+const HOLD_MS = 2500;
+const CONFIG = {
+  listeners: [
+    { type: "mqtt", bind: "127.0.0.1:0" },
+    { type: "http", bind: "127.0.0.1:0" },
+    { type: "coap", bind: "127.0.0.1:0" },
+  ],
+  limits: { refusal_hold: `${HOLD_MS}ms`, session_queue_messages: 100_000, session_queue_bytes: "64MiB" },
+};
+
+/** A small file system of its own, and a file that fills it. */
+function smallDisk(): { path: string; fill(): void; free(): void; [Symbol.dispose](): void } {
+  const folder = temporaryFolder("sluice-disk-");
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "tmpfs", folder.path]);
+  const filler = join(folder.path, "filler");
+  return {
+    path: folder.path,
+    fill: () => {
+      const file = openSync(filler, "a");
+      const chunk = Buffer.alloc(64 * 1024, "x");
+      try {
+        for (;;) writeSync(file, chunk);
+      } catch (error) {
+        assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
+      } finally {
+        closeSync(file);
+      }
+    },
+    free: () => rmSync(filler),
+    [Symbol.dispose]: () => {
+      execFileSync("umount", ["-l", folder.path]);
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+/** A device that publishes numbered messages for a durable session, and what became of them. */
+class Device {
+  readonly peer: MqttPeer;
+  readonly acknowledged: Outgoing[] = [];
+  #next = 0;
+
+  constructor(clientId: string) {
+    this.peer = new MqttPeer(clientId, 5);
+    this.peer.onAcknowledged = (message) => this.acknowledged.push(message);
+  }
+
+  /** Publishes one and waits for the answer. @returns its reason */
+  async publish(qos: 1 | 2, bytes = 10_000): Promise<number> {
+    const payload = `${"x".repeat(bytes)} ${this.#next++}`;
+    const { length } = this.acknowledged;
+    const { refusals } = this.peer;
+    this.peer.publish({ topic: `d/${this.peer.clientId}/q${qos}`, payload, qos, retain: false });
+    await eventually("an answer", () => this.acknowledged.length + this.peer.refusals > length + refusals);
+    return this.peer.refusals > refusals ? this.peer.lastRefusal : 0;
+  }
+}
+
+/** A subscriber that is away most of the time. */
+async function away(gateway: GatewayProcess): Promise<{ peer: MqttPeer; journal: Journal }> {
+  const peer = new MqttPeer("away", 5);
+  const journal = new Journal("away");
+  peer.onMessage = (message) => journal.arrive(message);
+  await peer.connect(gateway.port());
+  await peer.subscribe("d/#", 2);
+  await peer.leave();
+  return { peer, journal };
+}
+
+/** Everything acknowledged comes, once at QoS 2, and nothing refused does. */
+async function assertComplete(
+  gateway: GatewayProcess,
+  peer: MqttPeer,
+  journal: Journal,
+  devices: Device[],
+): Promise<void> {
+  const acknowledged = devices.flatMap((device) => device.acknowledged);
+  await peer.connect(gateway.port());
+  assert.equal(peer.sessionPresent, true);
+  await eventually("all has come", () => journal.missing(acknowledged).length === 0).catch(() => {});
+  assert.deepEqual(
+    journal
+      .missing(acknowledged)
+      .map((line) => line.replaceAll(/x+/g, ""))
+      .slice(0, 10),
+    [],
+  );
+  assert.deepEqual([journal.repeated((topic) => topic.endsWith("q2")), journal.disorder], [[], []]);
+  assert.equal(journal.count, acknowledged.length, "what was refused must not come");
+}
+
+/** PUT without a retained value: somebody durable has to keep it. */
+async function http(
+  gateway: GatewayProcess,
+  qos = 1,
+): Promise<{ status: number; retryAfter: string | null; error: string }> {
+  const url = `http://127.0.0.1:${gateway.port("http")}/topics/d/http?qos=${qos}`;
+  const response = await fetch(url, { method: "PUT", body: "x 0" });
+  const body = response.status === 204 ? {} : ((await response.json()) as { error?: string });
+  return { status: response.status, retryAfter: response.headers.get("retry-after"), error: body.error ?? "" };
+}
+
+async function health(gateway: GatewayProcess): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${gateway.port("http")}/health`);
+  const { status, reason } = (await response.json()) as { status: string; reason?: string };
+  return `${response.status} ${status} ${reason ?? ""}`.trim();
+}
+
+async function coap(gateway: GatewayProcess): Promise<{ code: string; maxAge: unknown }> {
+  const agent = new Agent({ type: "udp4" });
+  const sent = request({
+    hostname: "127.0.0.1",
+    port: gateway.port("coap"),
+    pathname: "/ps/d/coap",
+    method: "PUT",
+    agent,
+  });
+  sent.end("x 0");
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  agent.close();
+  return { code: response.code, maxAge: response.headers["Max-Age"] };
+}
+
+/** A message of 3.1.1 is held, and then the connection closes. @returns after how many ms */
+async function heldAndClosed(gateway: GatewayProcess, qos: number): Promise<number> {
+  using raw = await RawMqtt.connected(gateway.port(), { version: 4, clientId: `held-${qos}` });
+  const startedMs = performance.now();
+  raw.send(publish(4, { topic: "d/old", payload: "x 1", qos, packetId: 1 }));
+  await raw.end();
+  assert.deepEqual(raw.packets, [], "no acknowledgement");
+  return performance.now() - startedMs;
+}
+
+/** QoS 0 and QoS 1 between clients that are there, and that nobody keeps anything for. */
+async function assertLiveTraffic(gateway: GatewayProcess): Promise<void> {
+  using subscriber = await RawMqtt.connected(gateway.port(), { version: 4, clientId: "live-sub" });
+  using publisher = await RawMqtt.connected(gateway.port(), { version: 5, clientId: "live-pub" });
+  await subscriber.subscribe(4, "live/#", 1);
+  for (let i = 0; i < 100; i++) publisher.send(publish(5, { topic: "live/0", payload: `${i}` }));
+  publisher.send(publish(5, { topic: "live/1", payload: "100", qos: 1, packetId: 7 }));
+  await eventually("all 101 have come", () => subscriber.packets.length === 101);
+  assert.deepEqual(
+    subscriber.packets.map((packet) => Number(readPublish(4, packet).payload)),
+    Array.from({ length: 101 }, (_, i) => i),
+  );
+  const answer = await publisher.next();
+  assert.deepEqual([answer.type, readAck(answer)], [PUBACK, { packetId: 7, reason: 0 }]);
+}
+
+test("a full disk: refused in each protocol's words, live traffic goes on, service returns with the space", {
+  skip: requireRoot(),
+}, async () => {
+  using disk = smallDisk();
+  using folder = temporaryFolder();
+  await using gateway = new GatewayProcess(folder.path, { ...CONFIG, data_dir: join(disk.path, "data") });
+  await gateway.start();
+  const { peer, journal } = await away(gateway);
+  const [one, two] = [new Device("one"), new Device("two")];
+  await Promise.all([one.peer.connect(gateway.port()), two.peer.connect(gateway.port())]);
+  assert.equal(await health(gateway), "200 healthy");
+  for (let i = 0; i < 50; i++) assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0, 0]);
+
+  disk.fill();
+  let reasons = [0, 0];
+  while (Math.max(...reasons) === 0) reasons = await Promise.all([one.publish(1), two.publish(2)]);
+  assert.ok(
+    reasons.every((reason) => reason === 0 || reason === 0x97),
+    String(reasons),
+  );
+  assert.deepEqual(await Promise.all([one.publish(1, 10), two.publish(2, 10)]), [0x97, 0x97]);
+  assert.deepEqual(await http(gateway), { status: 507, retryAfter: "10", error: "full" });
+  assert.deepEqual(await coap(gateway), { code: "5.03", maxAge: 10 });
+  assert.equal(await health(gateway), "200 degraded store-full");
+  assert.equal((await http(gateway, 0)).status, 204, "QoS 0 is for those who are there");
+  await assertLiveTraffic(gateway);
+  for (const ms of await Promise.all([heldAndClosed(gateway, 1), heldAndClosed(gateway, 2)])) {
+    assert.ok(ms > HOLD_MS * 0.9 && ms < HOLD_MS * 3, `closed after ${ms} ms`);
+  }
+
+  // One that is held while the space returns is acknowledged after all.
+  using patient = await RawMqtt.connected(gateway.port(), { version: 4, clientId: "patient" });
+  patient.send(publish(4, { topic: "d/patient/q1", payload: "x 0", qos: 1, packetId: 3 }));
+  await assertLiveTraffic(gateway);
+  assert.deepEqual(patient.packets, []);
+  disk.free();
+  assert.deepEqual(readAck(await patient.next()), { packetId: 3, reason: 0 });
+  await eventually("healthy again", async () => (await health(gateway)) === "200 healthy");
+  assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0, 0]);
+  assert.equal((await http(gateway)).status, 204);
+  assert.equal((await coap(gateway)).code, "2.04");
+
+  const others = new Device("others");
+  for (const topic of ["d/patient/q1", "d/http", "d/coap"]) {
+    others.acknowledged.push({ topic, payload: "x 0", qos: 1, retain: false });
+  }
+  await assertComplete(gateway, peer, journal, [one, two, others]);
+});
+
+test("a full disk and kill -9, again and again: it starts, and what it had acknowledged is delivered", {
+  skip: requireRoot(),
+}, async () => {
+  using disk = smallDisk();
+  using folder = temporaryFolder();
+  await using gateway = new GatewayProcess(folder.path, { ...CONFIG, data_dir: join(disk.path, "data") });
+  await gateway.start();
+  const { peer, journal } = await away(gateway);
+  const [one, two] = [new Device("one"), new Device("two")];
+  const connectBoth = () => Promise.all([one.peer.connect(gateway.port()), two.peer.connect(gateway.port())]);
+  await connectBoth();
+  for (let round = 0; round < 3; round++) {
+    disk.fill();
+    while ((await one.publish(1)) === 0) await two.publish(2);
+    await gateway.end("SIGKILL");
+    disk.fill(); // what it had given up is gone, too
+    await gateway.start();
+    await connectBoth();
+    await assertLiveTraffic(gateway);
+  }
+  await assertComplete(gateway, peer, journal, [one, two]);
+  disk.free();
+  await eventually("it takes messages again", async () => (await one.publish(1)) === 0);
+  assert.equal(await gateway.end(), 0);
+});
+
+test("a disk that fails (EIO at fsync): 0x83, 503 and 5.03; live traffic goes on; a restart has what was acknowledged", {
+  skip: requirePeer("cc"),
+}, async () => {
+  using folder = temporaryFolder();
+  const control = join(folder.path, "shim-control");
+  const disk = (words: string): void => {
+    writeFileSync(`${control}-new`, words);
+    renameSync(`${control}-new`, control);
+  };
+  await using gateway = new GatewayProcess(folder.path, CONFIG, {
+    LD_PRELOAD: preloadable("fsync-shim"),
+    SHIM_MATCH: `${join(folder.path, "data")}/sluice.`,
+    SHIM_CONTROL: control,
+  });
+  disk("");
+  await gateway.start();
+  const { peer, journal } = await away(gateway);
+  const [one, two] = [new Device("one"), new Device("two")];
+  await Promise.all([one.peer.connect(gateway.port()), two.peer.connect(gateway.port())]);
+  for (let i = 0; i < 20; i++) assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0, 0]);
+
+  // 3.1.1: what was taken and then could not be stored has no answer but the end.
+  using old = await RawMqtt.connected(gateway.port(), { version: 4, clientId: "old" });
+  disk("eio_sync=1");
+  old.send(publish(4, { topic: "d/old", payload: "x 1", qos: 1, packetId: 1 }));
+  await old.end();
+  assert.deepEqual(old.packets, []);
+  assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0x83, 0x83]);
+  assert.deepEqual(await http(gateway), { status: 503, retryAfter: "10", error: "store-failed" });
+  assert.deepEqual(await coap(gateway), { code: "5.03", maxAge: 10 });
+  assert.equal(await health(gateway), "503 failed store-failed");
+  assert.equal((await http(gateway, 0)).status, 204);
+  await assertLiveTraffic(gateway);
+  const { stdout } = await sluice(["status", "--json", "--data-dir", join(folder.path, "data")]);
+  assert.equal((JSON.parse(stdout) as { store: { health: string } }).store.health, "failed");
+
+  // Only a restart helps: the state of the file is unknown after a failed sync.
+  disk("");
+  assert.deepEqual(await one.publish(1), 0x83);
+  await gateway.end();
+  await gateway.start();
+  await Promise.all([one.peer.connect(gateway.port()), two.peer.connect(gateway.port())]);
+  assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0, 0]);
+  const acknowledged = [one, two].flatMap((device) => device.acknowledged);
+  await peer.connect(gateway.port());
+  await eventually("all has come", () => journal.missing(acknowledged).length === 0).catch(() => {});
+  assert.deepEqual(
+    journal.missing(acknowledged).map((line) => line.replaceAll(/x+/g, "")),
+    [],
+  );
+  assert.deepEqual([journal.repeated((topic) => topic.endsWith("q2")), journal.disorder], [[], []]);
+});
