@@ -7,13 +7,12 @@ import { DELIVERY_QOS, DELIVERY_RETAIN } from "../../core/receiver.ts";
 import { ACK_BYTES_MAX, writeAck } from "../../wire/mqtt/ack.ts";
 import { MQTT_5, PUBLISH, PUBREL, SUBACK, SUCCESS } from "../../wire/mqtt/codes.ts";
 import { frameBytes } from "../../wire/mqtt/frame.ts";
-import { copyBytes, varintBytes, writeVarint } from "../../wire/mqtt/primitives.ts";
+import { copyBytes, readU32, varintBytes, writeU32, writeVarint } from "../../wire/mqtt/primitives.ts";
+import { MESSAGE_EXPIRY_INTERVAL, propertyEnd, SUBSCRIPTION_IDENTIFIER } from "../../wire/mqtt/property-table.ts";
 import { publishLength, writePublish } from "../../wire/mqtt/publish.ts";
 import { subackLength, writeSuback } from "../../wire/mqtt/suback.ts";
 import type { Connection } from "./connection.ts";
 
-/** Property id of a Subscription Identifier (MQTT 5.0 section 3.3.2.3.8). */
-const SUBSCRIPTION_IDENTIFIER = 0x0b;
 const NO_IDS: readonly number[] = [];
 /** Properties with Subscription Identifiers put in front, for one packet. Grows to the largest seen, at most a packet. */
 let scratch = Buffer.allocUnsafeSlow(1024);
@@ -49,6 +48,7 @@ export function sendLive(
       p.payloadFrom,
       payloadLength,
       subscriptionIds ?? NO_IDS,
+      0,
     );
     return;
   }
@@ -94,9 +94,11 @@ export function sendMessage(
     m.propertiesEnd,
     m.bytes.length - m.propertiesEnd,
     subscriptionIds ?? NO_IDS,
+    m.expiresMs,
   );
 }
 
+/** @param expiresMs  unix time; the publisher's Message Expiry Interval goes out as it is when 0 */
 function writeWhole(
   connection: Connection,
   dup: boolean,
@@ -111,6 +113,7 @@ function writeWhole(
   payloadAt: number,
   payloadLength: number,
   subscriptionIds: readonly number[],
+  expiresMs: number,
 ): void {
   const version = connection.version;
   let properties = bytes;
@@ -146,8 +149,24 @@ function writeWhole(
     payloadAt,
     payloadLength,
   );
+  if (expiresMs !== 0 && version === MQTT_5) {
+    const leftMs = expiresMs - connection.server.parts.time.wallMs();
+    const blockEnd = end - payloadLength;
+    setExpiry(output.buffer, blockEnd - blockLength, blockEnd, Math.max(0, Math.ceil(leftMs / 1000)));
+  }
   output.commit(end);
   connection.server.publishesOut.value++;
+}
+
+/** [MQTT5-3.3.2-6]: what is left of the Message Expiry Interval takes its place in `block[from..end)`. */
+function setExpiry(block: Buffer, from: number, end: number, seconds: number): void {
+  for (let at = from; at >= 0 && at < end; at = propertyEnd(block, at, end)) {
+    if (block[at] === MESSAGE_EXPIRY_INTERVAL) {
+      // Never more than it was: the clock may have been set back.
+      writeU32(block, at + 1, Math.min(readU32(block, at + 1), seconds));
+      return;
+    }
+  }
 }
 
 /** Puts the identifiers in front of the block, into `scratch` ([MQTT5-3.3.4-4]). @returns the length of the whole */
