@@ -1,16 +1,18 @@
 /**
- * Retained values on their way to a new subscription. A filter may match thousands, so they are not written at once:
- * the feed holds their topics and goes on as the connection takes them.
+ * Retained values on their way to new subscriptions. A filter may match thousands, so they are not written at once:
+ * the feed holds the place in the index that each filter has come to, and goes on as the connection takes them. It has
+ * at most one entry per subscription of the session.
  */
 
 import { Message } from "./message.ts";
+import type { Outlet } from "./outlet.ts";
 import { TAKES } from "./queue-limits.ts";
 import { deliveryOptions } from "./receiver.ts";
 import type { Session } from "./session.ts";
 import type { SessionHost } from "./session-registry.ts";
 
 interface Due {
-  readonly topic: string;
+  readonly topics: Generator<string>;
   readonly grantedQos: number;
   readonly subscriptionId: number;
 }
@@ -21,58 +23,69 @@ const QUEUED_MAX = 32;
 export class RetainedFeed {
   readonly #session: Session;
   readonly #host: SessionHost;
-  #due: Due[] = [];
-  #at = 0;
+  /** By filter. */
+  readonly #due = new Map<string, Due>();
 
   constructor(session: Session, host: SessionHost) {
     this.#session = session;
     this.#host = host;
   }
 
-  /** Enters the topics of all retained values that match a new subscription. */
+  /** Enters a subscription: all retained values that match it are to be sent. One that is under way begins anew. */
   add(filter: string, grantedQos: number, subscriptionId: number): void {
-    const { retained, authority } = this.#host;
-    retained.match(filter, (topic) => {
-      if (authority.mayRead(this.#session.principal, topic)) this.#due.push({ topic, grantedQos, subscriptionId });
-    });
+    this.#due.set(filter, { topics: this.#host.retained.match(filter), grantedQos, subscriptionId });
+  }
+
+  /** The subscription is gone. */
+  remove(filter: string): void {
+    this.#due.delete(filter);
   }
 
   get empty(): boolean {
-    return this.#at === this.#due.length;
+    return this.#due.size === 0;
   }
 
   clear(): void {
-    this.#due = [];
-    this.#at = 0;
+    this.#due.clear();
   }
 
   /** Sends what the connection takes now. */
   pump(): void {
-    const { outlet, queue } = this.#session;
-    while (outlet !== null && this.#at < this.#due.length && outlet.writable() && queue.count < QUEUED_MAX) {
-      const { topic, grantedQos, subscriptionId } = this.#due[this.#at++] as Due;
-      const message = this.#host.retained.get(topic);
-      if (message === undefined) continue;
-      const qos = Math.min(message.qos, grantedQos);
-      const options = deliveryOptions(qos, true);
-      const ids = subscriptionId === 0 ? null : [subscriptionId];
-      if (qos === 0) {
-        outlet.sendPublish(message, 0, options, ids, 0, false);
-        continue;
+    for (const [filter, due] of this.#due) {
+      for (;;) {
+        const { outlet, queue } = this.#session;
+        if (outlet === null || !outlet.writable() || queue.count >= QUEUED_MAX) return;
+        const next = due.topics.next();
+        if (next.done === true) break;
+        this.#send(next.value, due, outlet);
       }
-      const copy = copyOf(message);
-      if (queue.admit(copy.size) !== TAKES) {
-        queue.dropNewest(() => topic);
-        continue;
-      }
-      if (queue.persistent) {
-        if (ids !== null) copy.subscriptionIds = new Map([[0, ids]]);
-        copy.addReceiver(queue.id, options);
-        this.#host.store.append(copy, false);
-      }
-      queue.enqueue(copy, options, ids);
+      this.#due.delete(filter);
     }
-    if (this.empty) this.clear();
+  }
+
+  #send(topic: string, { grantedQos, subscriptionId }: Due, outlet: Outlet): void {
+    const { principal, queue } = this.#session;
+    if (!this.#host.authority.mayRead(principal, topic)) return;
+    const message = this.#host.retained.get(topic);
+    if (message === undefined) return;
+    const qos = Math.min(message.qos, grantedQos);
+    const options = deliveryOptions(qos, true);
+    const ids = subscriptionId === 0 ? null : [subscriptionId];
+    if (qos === 0) {
+      outlet.sendPublish(message, 0, options, ids, 0, false);
+      return;
+    }
+    const copy = copyOf(message);
+    if (queue.admit(copy.size) !== TAKES) {
+      queue.dropNewest(() => topic);
+      return;
+    }
+    if (queue.persistent) {
+      if (ids !== null) copy.subscriptionIds = new Map([[0, ids]]);
+      copy.addReceiver(queue.id, options);
+      this.#host.store.append(copy, false);
+    }
+    queue.enqueue(copy, options, ids);
   }
 }
 

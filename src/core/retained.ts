@@ -71,38 +71,38 @@ export class Retained {
     return this.#store.getRetained(topic) ?? undefined;
   }
 
-  /** Visits the topics that have a value and match `filter`. */
-  match(filter: string, visit: (topic: string) => void): void {
-    this.#match(this.#root, filter.split("/"), 0, "", visit);
+  /** The topics that have a value and match `filter`, one by one: values may come and go between two of them. */
+  match(filter: string): Generator<string> {
+    return this.#match(this.#root, filter.split("/"), 0, "");
   }
 
   /** @param path the node's topic with a slash behind it; "" for the root */
-  #match(node: Node, levels: readonly string[], depth: number, path: string, visit: (topic: string) => void): void {
+  *#match(node: Node, levels: readonly string[], depth: number, path: string): Generator<string> {
     const level = levels[depth];
     if (level === "#") {
-      this.#all(node, path, visit);
+      yield* this.#all(node, path);
     } else if (level === undefined) {
-      this.#visit(node, path, visit);
+      if (this.#hasValue(node)) yield path.slice(0, -1);
     } else if (level !== "+") {
       const child = node.children?.get(level);
-      if (child !== undefined) this.#match(child, levels, depth + 1, `${path}${level}/`, visit);
+      if (child !== undefined) yield* this.#match(child, levels, depth + 1, `${path}${level}/`);
     } else if (node.children !== null) {
       for (const [name, child] of node.children) {
-        if (depth > 0 || !name.startsWith("$")) this.#match(child, levels, depth + 1, `${path}${name}/`, visit);
+        if (depth > 0 || !name.startsWith("$")) yield* this.#match(child, levels, depth + 1, `${path}${name}/`);
       }
     }
   }
 
-  #all(node: Node, path: string, visit: (topic: string) => void): void {
-    this.#visit(node, path, visit);
+  *#all(node: Node, path: string): Generator<string> {
+    if (this.#hasValue(node)) yield path.slice(0, -1);
     if (node.children === null) return;
     for (const [name, child] of node.children) {
-      if (path !== "" || !name.startsWith("$")) this.#all(child, `${path}${name}/`, visit);
+      if (path !== "" || !name.startsWith("$")) yield* this.#all(child, `${path}${name}/`);
     }
   }
 
-  #visit(node: Node, path: string, visit: (topic: string) => void): void {
-    if (node.bytes > 0 && !this.#expired(node)) visit(path.slice(0, -1));
+  #hasValue(node: Node): boolean {
+    return node.bytes > 0 && !this.#expired(node);
   }
 
   #find(topic: string): Node | null {

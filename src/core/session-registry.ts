@@ -215,6 +215,7 @@ export class SessionRegistry implements SessionHost {
 
   unsubscribe(session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false;
+    session.feed.remove(filter);
     this.#subscriptionMemory.give(bytesOf(filter));
     this.#router.unsubscribe(session, filter);
     if (session.durable) this.store.deleteSubscription(session.queue.id, filter);

@@ -291,7 +291,7 @@ describe("retained values", () => {
     w.publish("$x/b", "2", 0, true);
     const found = (filter: string): string[] => {
       const topics: string[] = [];
-      w.retained.match(filter, (topic) => topics.push(topic));
+      topics.push(...w.retained.match(filter));
       return topics;
     };
     assert.deepEqual(found("#"), ["a/b"]);
