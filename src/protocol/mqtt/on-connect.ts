@@ -8,6 +8,7 @@ import type { Principal } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
 import type { Will } from "../../core/session.ts";
 import { SESSION_FOREIGN, SESSIONS_FULL } from "../../core/session-registry.ts";
+import { levelCount } from "../../core/topic.ts";
 import {
   BAD_AUTHENTICATION_METHOD,
   CLIENT_IDENTIFIER_NOT_VALID,
@@ -56,7 +57,7 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
   if (view.version !== 0) connection.version = view.version;
   connection.frameVersion = view.version === MQTT_5 ? MQTT_5 : 4;
   if (code !== OK) return refuseMalformed(connection, view, code);
-  const refusal = refusalOf(connection, view);
+  const refusal = refusalOf(connection, bytes, view);
   if (refusal !== SUCCESS) {
     refuseConnect(connection, refusal);
     return OK;
@@ -154,14 +155,16 @@ function refuseMalformed(connection: Connection, view: ConnectView, code: number
 }
 
 /** What the CONNECT asks for and cannot have. */
-function refusalOf(connection: Connection, view: ConnectView): number {
+function refusalOf(connection: Connection, bytes: Buffer, view: ConnectView): number {
   const { server, options } = connection;
   if (server.stopping) return SERVER_SHUTTING_DOWN;
   if (view.properties.authMethodLength > 0) return BAD_AUTHENTICATION_METHOD;
   if (view.clientIdLength > server.limits.topicBytes) return CLIENT_IDENTIFIER_NOT_VALID;
   if (!view.hasWill) return SUCCESS;
   if (view.willQos > options.maxQos) return QOS_NOT_SUPPORTED;
-  return view.willTopicLength > server.limits.topicBytes ? TOPIC_NAME_INVALID : SUCCESS;
+  if (view.willTopicLength > server.limits.topicBytes) return TOPIC_NAME_INVALID;
+  const topic = text(bytes, view.willTopicAt, view.willTopicLength);
+  return topic.startsWith("$SYS") || levelCount(topic) > server.limits.topicLevels ? TOPIC_NAME_INVALID : SUCCESS;
 }
 
 /** v3 knows only "ends with the connection" and "stays": it stays for as long as the gateway allows. */
