@@ -55,9 +55,11 @@ export const SESSION_FOREIGN = "foreign";
 /** Measured bytes of a session without subscriptions (its place in the log included), and of a subscription without its filter. */
 const SESSION_BYTES = 2048;
 const SUBSCRIPTION_BYTES = 160;
-/** Shares of `memory_limit`: all sessions, all subscriptions. Who goes beyond is refused (0x97). */
+/** Shares of `memory_limit`: all sessions with their wills, all subscriptions. Who goes beyond is refused (0x97). */
 const SESSIONS_SHARE = 8;
 const SUBSCRIPTIONS_SHARE = 48;
+/** Estimated bytes of a will besides its own. */
+const WILL_BYTES = 256;
 
 export class SessionRegistry implements SessionHost {
   readonly store: Store;
@@ -76,6 +78,8 @@ export class SessionRegistry implements SessionHost {
   readonly #sessions = new Map<string, Session>();
   readonly #sessionMemory: Allowance;
   readonly #subscriptionMemory: Allowance;
+  #willBytes = 0;
+  readonly #willsRefused: Counter;
   readonly #sessionsRefused: Counter;
   readonly #subscriptionsRefused: Counter;
   /** Sessions kept by the store whose client is away: their messages have to be written. */
@@ -101,6 +105,8 @@ export class SessionRegistry implements SessionHost {
     this.#expired = parts.counters.counter("session.expired");
     this.#sessionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SESSIONS_SHARE));
     this.#subscriptionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SUBSCRIPTIONS_SHARE));
+    this.#willsRefused = parts.counters.counter("session.wills_refused");
+    parts.counters.gauge("session.will_bytes", () => this.#willBytes);
     this.#sessionsRefused = parts.counters.counter("session.refused");
     this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");
     parts.counters.gauge("session.subscription_bytes", () => this.#subscriptionMemory.used);
@@ -166,6 +172,25 @@ export class SessionRegistry implements SessionHost {
     return { session, present: false };
   }
 
+  /** Makes room for the will of a CONNECT; `attach` takes it over. @returns false when sessions and wills together take too much (counted) */
+  admitWill(will: Will | null): boolean {
+    if (will === null) return true;
+    const bytes = bytesOfWill(will);
+    if (!this.#sessionMemory.take(bytes)) {
+      this.#willsRefused.value++;
+      return false;
+    }
+    this.#willBytes += bytes;
+    return true;
+  }
+
+  /** The will is no more. */
+  releaseWill(will: Will | null): void {
+    if (will === null) return;
+    this.#sessionMemory.give(bytesOfWill(will));
+    this.#willBytes -= bytesOfWill(will);
+  }
+
   /** The connection is ready: what waited and what was in flight goes out. Call after CONNACK is written. */
   attach(session: Session, outlet: SessionOutlet, windowMax: number, will: Will | null, present: boolean): void {
     session.outlet = outlet;
@@ -183,7 +208,7 @@ export class SessionRegistry implements SessionHost {
     session.feed.clear();
     session.queue.detach();
     session.disconnectedMs = this.time.wallMs();
-    if (!sendWill) session.will = null;
+    if (!sendWill) this.#cancelWill(session);
     const will = session.will;
     if (session.expirySeconds === 0) {
       this.#publishWill(session);
@@ -253,14 +278,14 @@ export class SessionRegistry implements SessionHost {
 
   #cancelWill(session: Session): void {
     this.#wheel.cancel(session.willTimer);
+    this.releaseWill(session.will);
     session.will = null;
   }
 
   #publishWill(session: Session): void {
     const will = session.will;
     if (will === null) return;
-    session.will = null;
-    this.#wheel.cancel(session.willTimer);
+    this.#cancelWill(session);
     if (!this.authority.mayPublish(session.principal, will.publication.topic)) return;
     this.#router.publish(will.publication, NO_WAITER, 0);
   }
@@ -313,18 +338,23 @@ export class SessionRegistry implements SessionHost {
   }
 }
 
+function bytesOfWill(will: Will): number {
+  return WILL_BYTES + will.publication.bytes.length;
+}
+
 function bytesOf(filter: string): number {
   return SUBSCRIPTION_BYTES + filter.length;
 }
 
 /** Worst case of all sessions and subscriptions. */
 export function budget(limits: { readonly maxSessions: number }, memoryLimitBytes: number): Line[] {
-  const sessions = Math.min(limits.maxSessions, Math.floor(memoryLimitBytes / SESSIONS_SHARE / SESSION_BYTES));
+  const bytes = Math.floor(memoryLimitBytes / SESSIONS_SHARE);
+  const sessions = Math.min(limits.maxSessions, Math.floor(bytes / SESSION_BYTES));
   return [
     {
       owner: "sessions",
-      bytes: sessions * SESSION_BYTES,
-      how: `${sessions} sessions x ${SESSION_BYTES} B: max_sessions, and at most 1/${SESSIONS_SHARE} of memory_limit`,
+      bytes,
+      how: `1/${SESSIONS_SHARE} of memory_limit: up to ${sessions} sessions x ${SESSION_BYTES} B, and their wills`,
     },
     {
       owner: "subscriptions",

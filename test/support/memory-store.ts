@@ -127,6 +127,12 @@ export class MemoryStore implements Store {
     }
   }
 
+  /** The disk fails: who waits is told, and nothing of it is kept. */
+  fail(): void {
+    this.#inboundOpen = [];
+    for (const { waiter, token } of this.#barriers.splice(0)) waiter.onStored(token, 0x83);
+  }
+
   /** The store as found after `kill -9`: only what was committed. */
   crash(): MemoryStore {
     const next = new MemoryStore();

@@ -233,6 +233,9 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.server.parts.wheel.cancel(this.#heldTimer);
     this.server.paused.remove(this);
     this.server.connections.delete(this);
+    // The login is not decided yet.
+    if (this.request !== null) this.server.parts.registry.releaseWill(this.request.will);
+    this.request = null;
     const session = this.session;
     this.#left ??= session;
     this.session = null;

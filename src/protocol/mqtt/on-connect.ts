@@ -64,6 +64,11 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
   }
   const waitMs = view.hasPassword ? server.parts.loginWaitMs() : 0;
   if (waitMs > 0) return connection.waitForLogin(waitMs);
+  const will = willOf(bytes, view);
+  if (!server.parts.registry.admitWill(will)) {
+    refuseConnect(connection, QUOTA_EXCEEDED);
+    return OK;
+  }
   const clientIdAssigned = view.clientIdLength === 0;
   const clientId = clientIdAssigned
     ? `sluice-${randomBytes(9).toString("base64url")}`
@@ -75,7 +80,7 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
     expirySeconds: expiryOf(connection, view),
     keepAliveSeconds: view.keepAliveSeconds,
     receiveMaximum: view.properties.receiveMaximum || 65_535,
-    will: willOf(bytes, view),
+    will,
   };
   if (view.properties.maximumPacketSize > 0) connection.peerPacketBytesMax = view.properties.maximumPacketSize;
   connection.request = request;
@@ -105,11 +110,13 @@ export function finishConnect(connection: Connection, principal: Principal | nul
   const request = connection.request as ConnectRequest;
   connection.request = null;
   if (principal === null) {
+    registry.releaseWill(request.will);
     refuseConnect(connection, reason);
     return;
   }
   const opened = registry.open(request.clientId, principal, request.cleanStart, request.expirySeconds);
   if (opened === SESSIONS_FULL || opened === SESSION_FOREIGN) {
+    registry.releaseWill(request.will);
     refuseConnect(connection, opened === SESSIONS_FULL ? QUOTA_EXCEEDED : NOT_AUTHORIZED);
     return;
   }

@@ -1,0 +1,181 @@
+/**
+ * The MQTT conversations of a gateway without sockets: real connections, sessions and routes on links in memory, with
+ * the store's timing and the clock in the test's hand.
+ */
+
+import { Allowance } from "../../src/base/allowance.ts";
+import { Counters } from "../../src/base/counters.ts";
+import { Log } from "../../src/base/log.ts";
+import { TimerWheel } from "../../src/base/timer-wheel.ts";
+import type { DeliveryQueue } from "../../src/core/delivery-queue.ts";
+import { Ledger } from "../../src/core/ledger.ts";
+import type { Authority, LoginRequest, LoginWaiter } from "../../src/core/ports.ts";
+import { Retained } from "../../src/core/retained.ts";
+import { Router } from "../../src/core/router.ts";
+import { SessionRegistry } from "../../src/core/session-registry.ts";
+import { MqttServer } from "../../src/protocol/mqtt/server.ts";
+import { type Link, type LinkHandler, NO_HANDLER } from "../../src/transport/link.ts";
+import type { Output } from "../../src/transport/output.ts";
+import { MemoryStore } from "./memory-store.ts";
+import { type ConnectFields, connect, type Packet, PacketReader } from "./mqtt-packets.ts";
+
+const LIMITS = {
+  maxPacketBytes: 256 * 1024,
+  outputBytes: 1 << 20,
+  pauseMaxMs: 2000,
+  refusalHoldMs: 10_000,
+  topicLevels: 20,
+  topicBytes: 1024,
+  sessionExpiryMaxMs: 3_600_000,
+  inflight: 64,
+  maxSessions: 100,
+  subscriptionsPerClient: 100,
+  retainedMessages: 10_000,
+  retainedBytes: 1 << 20,
+};
+
+const OPEN_TO_ALL: Authority = {
+  generation: 0,
+  open: true,
+  authenticate({ userName, clientId }: LoginRequest, waiter: LoginWaiter): void {
+    waiter.onLogin({ name: userName ?? "", clientId }, 0);
+  },
+  mayPublish: () => true,
+  mayRead: () => true,
+  maySubscribe: () => true,
+};
+
+export class Hub {
+  nowMs = 1_000_000;
+  readonly store = new MemoryStore();
+  readonly counters = new Counters();
+  readonly ledger = new Ledger(this.counters);
+  readonly retained: Retained;
+  readonly router: Router;
+  readonly registry: SessionRegistry;
+  readonly server: MqttServer;
+  readonly wheel: TimerWheel;
+
+  constructor(memoryLimitBytes = 16 << 20) {
+    const { store, counters, ledger } = this;
+    const time = { nowMs: (): number => this.nowMs, wallMs: (): number => this.nowMs };
+    this.wheel = new TimerWheel(time);
+    const { wheel } = this;
+    const authority = OPEN_TO_ALL;
+    this.retained = new Retained(store, time, LIMITS, counters);
+    const { retained } = this;
+    this.router = new Router({ store, retained, authority, time, ledger, counters, urgent: () => false });
+    const { router } = this;
+    this.registry = new SessionRegistry({
+      store,
+      time,
+      wheel,
+      ledger,
+      waitingMemory: new Allowance(1 << 20),
+      retained,
+      authority,
+      router,
+      counters,
+      limits: LIMITS,
+      memoryLimitBytes,
+      queueLimits: {
+        messages: 1000,
+        bytes: 1 << 20,
+        onlineMessages: 1000,
+        onlineBytes: 1 << 20,
+        maxAgeMs: Number.POSITIVE_INFINITY,
+        whenFull: "drop-newest",
+        windowBytes: 1 << 16,
+      },
+      schedule: (queue: DeliveryQueue) => queue.runScheduled(),
+    });
+    const log = new Log({ level: "error", format: "text", write: () => {} });
+    const { registry } = this;
+    const loginWaitMs = (): number => 0;
+    const parts = { router, registry, authority, store, time, wheel, counters, log, limits: LIMITS, loginWaitMs };
+    this.server = new MqttServer(parts);
+  }
+
+  /** Commits and syncs what is open. */
+  settle(): void {
+    this.store.commit();
+    this.store.sync();
+  }
+
+  advance(ms: number): void {
+    this.nowMs += ms;
+    this.wheel.tick();
+  }
+
+  /** A peer that has sent its CONNECT. Its CONNACK is the first packet it got. */
+  connect(fields: ConnectFields): HubPeer {
+    const peer = new HubPeer();
+    this.server.accept(peer, { maxQos: 2, anonymous: null });
+    peer.send(connect(fields));
+    return peer;
+  }
+}
+
+export class HubPeer implements Link {
+  readonly remote = "hub";
+  readonly remoteAddress = "hub";
+  readonly loopback = true;
+  readonly certificateName = null;
+  readonly output: Output;
+  handler: LinkHandler = NO_HANDLER;
+  paused = false;
+  closed = false;
+  /** What it does not read: the connection's output is full. */
+  blocked = false;
+  readonly #reader = new PacketReader();
+  readonly #bytes: Buffer[] = [];
+
+  constructor() {
+    const peer = this;
+    const output = {
+      buffer: Buffer.alloc(0),
+      reserve(bytes: number): number {
+        this.buffer = Buffer.alloc(bytes);
+        return 0;
+      },
+      commit(end: number): void {
+        if (!peer.closed) peer.#bytes.push(this.buffer.subarray(0, end));
+      },
+      get pendingBytes(): number {
+        return peer.blocked ? 1 << 30 : 0;
+      },
+    };
+    this.output = output as unknown as Output;
+  }
+
+  /** The packets that came since the last call. */
+  take(): Packet[] {
+    return this.#bytes.splice(0).flatMap((chunk) => [...this.#reader.read(chunk)]);
+  }
+
+  send(...packets: Buffer[]): void {
+    for (const packet of packets) if (!this.closed) this.handler.onData(packet);
+  }
+
+  /** Its socket breaks. */
+  drop(): void {
+    this.closed = true;
+    this.handler.onClose("reset");
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  end(): void {
+    this.closed = true;
+  }
+
+  destroy(): void {
+    this.closed = true;
+  }
+}
