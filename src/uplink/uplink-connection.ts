@@ -1,10 +1,16 @@
 /** What an uplink's configuration means for its connection. */
 import type { UplinkConfig } from "../config/uplinks.ts";
 import type { DialTarget } from "../transport/dialer.ts";
-import type { ClientOptions } from "./client-options.ts";
+import { MQTT_5 } from "../wire/mqtt/codes.ts";
+import type { ClientOptions, ServerLimits } from "./client-options.ts";
 
 /** Name look-up, TCP and TLS together. */
 const DIAL_TIMEOUT_MS = 30_000;
+/**
+ * Messages of QoS 2 that servers take at once without having said so: 3.1.1 has no word for it. Mosquitto acknowledges
+ * those beyond its `max_inflight_messages` and throws them away.
+ */
+const QOS_2_UNANNOUNCED_MAX = 20;
 /** QoS 1 and 2 messages that the server may send us before the first is acknowledged. */
 const RECEIVE_MAXIMUM = 64;
 
@@ -39,8 +45,10 @@ export function optionsOf(config: UplinkConfig, password: Buffer | null, packetB
  * that wait for our PUBREL over connections, and refuses QoS 1 while they take all places, also those that a crash
  * makes us send once more before it comes to the releases.
  */
-export function windowOf(config: UplinkConfig, receiveMaximum: number): number {
-  return Math.min(config.window, Math.max(1, receiveMaximum - 1));
+export function windowOf(config: UplinkConfig, server: Pick<ServerLimits, "version" | "receiveMaximum">): number {
+  const sendsQos2 = config.forward.some(({ qos }) => qos === 2 || qos === "keep");
+  const places = server.version !== MQTT_5 && sendsQos2 ? QOS_2_UNANNOUNCED_MAX : server.receiveMaximum;
+  return Math.min(config.window, Math.max(1, places - 1));
 }
 
 /** A password file's password: editors end a file with a line feed that is not part of it. */

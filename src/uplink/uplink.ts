@@ -250,7 +250,7 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
     this.#connects.value++;
     this.#connectedSinceMs = host.time.wallMs();
     this.#lastError = null;
-    this.#window = windowOf(this.#config, server.receiveMaximum);
+    this.#window = windowOf(this.#config, server);
     this.#drainSeq = host.store.lastSeq;
     this.#state = queue.count > 0 ? "draining" : "live";
     log.info("uplink-connected", {

@@ -64,6 +64,18 @@ test("the window is ours, or one less than the server's Receive Maximum", () => 
   assert.equal(world.uplink.status().window, 4);
 });
 
+test("a server of 3.1.1 cannot say how many QoS 2 messages it takes at once: it gets no more than Mosquitto takes", () => {
+  for (const [qos, window] of [
+    [1, 64],
+    [2, 19],
+    ["keep", 19],
+  ] as const) {
+    const world = new UplinkWorld({ protocol: 4, forward: [forward("#", { qos })], window: 64 });
+    world.connect();
+    assert.equal(world.uplink.status().window, window, `forwarded with QoS ${qos}`);
+  }
+});
+
 test("messages in flight are bounded in bytes as well", async () => {
   const world = new UplinkWorld({
     forward: [forward("#")],
