@@ -2,7 +2,7 @@
 // with subscribers here and at the cloud (Debian's mosquitto over TLS), in both directions. Messages are recognised by
 // source and number in the payload.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
@@ -15,7 +15,7 @@ import { RawMqtt } from "../support/raw-mqtt.ts";
 
 const LONG_SEED = process.env["SLUICE_LONG"];
 const SEED = LONG_SEED === undefined ? 1 : Number(LONG_SEED);
-const ROUNDS = LONG_SEED === undefined ? 25 : 400;
+const ROUNDS = LONG_SEED === undefined ? 14 : 300;
 /** Packets that the gateway sends to devices and subscribers before it is killed, at most. */
 const PACKETS_MAX = 6000;
 /** What a device has on its way at once. */
@@ -78,7 +78,7 @@ function listen(peer: MqttPeer, also: (topic: string) => void = () => {}): Journ
 }
 
 /** A different way of storing for each start: kill -9 must not get through any of them. */
-function configuration(cloud: Mosquitto, random: Random): Record<string, unknown> {
+function configuration(cloud: Mosquitto, random: Random, protocol: 4 | 5): Record<string, unknown> {
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
   return {
     listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
@@ -88,6 +88,7 @@ function configuration(cloud: Mosquitto, random: Random): Record<string, unknown
         name: "cloud",
         url: `mqtts://localhost:${cloud.tlsPort}`,
         client_id: "gateway",
+        protocol,
         tls: { ca: cloud.ca, cert: cloud.client.cert, key: cloud.client.key },
         forward: [
           { match: "load/q1/#", qos: 1, to: "up/{topic}" },
@@ -131,14 +132,12 @@ async function someMoment(peers: readonly MqttPeer[], random: Random): Promise<v
   await new Promise((done) => setTimeout(done, random() * 20));
 }
 
-test("nothing acknowledged is lost by kill -9, and at QoS 2 nothing comes twice", {
-  skip: requirePeer("mosquitto"),
-}, async (t) => {
+async function killAgainAndAgain(t: TestContext, protocol: 4 | 5): Promise<void> {
   t.diagnostic(`seed ${SEED}`);
   const random = seededRandom(SEED);
   using folder = temporaryFolder();
   await using cloud = await Mosquitto.start(folder.path);
-  await using gateway = new GatewayProcess(folder.path, configuration(cloud, random));
+  await using gateway = new GatewayProcess(folder.path, configuration(cloud, random, protocol));
   using scope = new DisposableStack();
   const peer = (clientId: string, version: 4 | 5): MqttPeer => scope.use(new MqttPeer(clientId, version));
 
@@ -178,7 +177,7 @@ test("nothing acknowledged is lost by kill -9, and at QoS 2 nothing comes twice"
     await someMoment(locals, random);
     await gateway.end("SIGKILL");
     await eventually("all noticed", () => locals.every(({ connected }) => !connected));
-    gateway.configure(configuration(cloud, random));
+    gateway.configure(configuration(cloud, random, protocol));
     await gateway.start();
     await findRetained(gateway.port(), devices);
     void connectAll(locals, gateway.port());
@@ -213,7 +212,17 @@ test("nothing acknowledged is lost by kill -9, and at QoS 2 nothing comes twice"
     assert.deepEqual(violations, [], clientId);
   }
   t.diagnostic(`${load.length} messages up, ${commander.acknowledged.length} down, ${ROUNDS} kills`);
-});
+}
+
+for (const protocol of [5, 4] as const) {
+  test(
+    `nothing acknowledged is lost by kill -9, and at QoS 2 nothing comes twice; uplink with MQTT ${protocol}`,
+    {
+      skip: requirePeer("mosquitto"),
+    },
+    (t) => killAgainAndAgain(t, protocol),
+  );
+}
 
 async function settled(devices: readonly Device[], what: string): Promise<void> {
   await eventually(what, () => devices.every(({ peer }) => peer.outstanding === 0));
@@ -225,7 +234,7 @@ test("a cloud that sends its whole queue at once, far beyond our Receive Maximum
   const COUNT = 1250; // of each QoS; OWED_MAX is 1024
   using folder = temporaryFolder();
   await using cloud = await Mosquitto.start(folder.path);
-  await using gateway = new GatewayProcess(folder.path, configuration(cloud, seededRandom(SEED)));
+  await using gateway = new GatewayProcess(folder.path, configuration(cloud, seededRandom(SEED), 5));
   await gateway.start();
   using subscriber = new MqttPeer("subscriber", 5);
   const journal = listen(subscriber);
