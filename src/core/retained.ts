@@ -10,6 +10,7 @@ import type { Line } from "../config/budget.ts";
 import type { Message } from "./message.ts";
 import type { Store, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
+import { levelCount } from "./topic.ts";
 
 export interface RetainedLimits {
   readonly retainedMessages: number;
@@ -26,6 +27,10 @@ interface Node {
 
 /** Estimated bytes of a topic in the index: its levels' nodes, maps and strings. */
 const INDEX_BYTES = 224;
+/** Levels in the index, per value that there may be: what a topic of hundreds of levels takes, others cannot have. */
+const LEVELS_PER_VALUE = 3;
+/** And some more, for few values under long topics. */
+const LEVELS_MORE = 256;
 
 export class Retained {
   readonly #store: Store;
@@ -35,6 +40,8 @@ export class Retained {
   readonly #refused: Counter;
   count = 0;
   bytes = 0;
+  /** Levels in the index. */
+  nodes = 0;
 
   constructor(store: Store, time: TimeSource, limits: RetainedLimits, counters: Counters) {
     this.#store = store;
@@ -53,7 +60,15 @@ export class Retained {
     const oldBytes = old === null ? 0 : old.bytes;
     const count = this.count + (oldBytes === 0 ? 1 : 0);
     const bytes = this.bytes + p.length - oldBytes;
-    if (count <= this.#limits.retainedMessages && bytes <= this.#limits.retainedBytes) return true;
+    const { retainedMessages, retainedBytes } = this.#limits;
+    // Of a new topic not all levels may be new; counting them all keeps this short.
+    const nodes = old === null ? this.nodes + levelCount(p.topic) : 0;
+    if (
+      count <= retainedMessages &&
+      bytes <= retainedBytes &&
+      nodes <= retainedMessages * LEVELS_PER_VALUE + LEVELS_MORE
+    )
+      return true;
     this.#refused.value++;
     return false;
   }
@@ -126,6 +141,7 @@ export class Retained {
       let child = node.children.get(level);
       if (child === undefined) {
         child = newNode();
+        this.nodes++;
         node.children.set(level, child);
       }
       node = child;
@@ -149,6 +165,7 @@ export class Retained {
     this.#remove(child, levels, depth + 1);
     if (child.bytes === 0 && child.children === null) {
       node.children?.delete(level);
+      this.nodes--;
       if (node.children?.size === 0) node.children = null;
     }
   }

@@ -14,6 +14,8 @@ const EMPTY: Buffer = Buffer.alloc(0);
 
 const ROUTE_SETS = 256;
 const WAYS = 4;
+/** Longer topics are looked up in the tree each time: keys of 64 KiB would take more than all receivers. */
+const KEY_BYTES_MAX = 200;
 /** Estimated bytes of an entry with its key and a few receivers, for the memory bill. */
 const ROUTE_BYTES = 320;
 
@@ -45,6 +47,8 @@ export class Route {
 
 export class RouteCache {
   readonly #routes: Route[] = [];
+  /** Serves the topics that are too long to be kept. */
+  readonly #passing = new Route();
   readonly #victim = new Uint8Array(ROUTE_SETS);
   /** Entries of other generations are stale. */
   generation = 0;
@@ -59,6 +63,11 @@ export class RouteCache {
 
   /** The entry of the topic in `bytes[from..end)`; when `hit` is false afterwards it is cleared and the caller fills it. */
   find(bytes: Buffer, from: number, end: number): Route {
+    if (end - from > KEY_BYTES_MAX) {
+      this.hit = false;
+      this.#renew(this.#passing);
+      return this.#passing;
+    }
     const set = hash(bytes, from, end) & (ROUTE_SETS - 1);
     const first = set * WAYS;
     for (let i = first; i < first + WAYS; i++) {

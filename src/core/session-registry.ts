@@ -13,6 +13,7 @@ import type { QueueLimits } from "./queue-limits.ts";
 import type { Retained } from "./retained.ts";
 import { NO_WAITER, type Router } from "./router.ts";
 import { Session, type SessionOutlet, WILL_TIMER, type Will } from "./session.ts";
+import { levelCount } from "./topic.ts";
 
 /** What a session needs around it. */
 export interface SessionHost extends QueueHost {
@@ -55,6 +56,9 @@ export const SESSION_FOREIGN = "foreign";
 /** Measured bytes of a session without subscriptions (its place in the log included), and of a subscription without its filter. */
 const SESSION_BYTES = 2048;
 const SUBSCRIPTION_BYTES = 160;
+/** Measured bytes of a level of its own in the topic tree; the first few are mostly shared with other filters. */
+const LEVEL_BYTES = 240;
+const LEVELS_INCLUDED = 4;
 /** Shares of `memory_limit`: all sessions with their wills, all subscriptions. Who goes beyond is refused (0x97). */
 const SESSIONS_SHARE = 8;
 const SUBSCRIPTIONS_SHARE = 48;
@@ -343,7 +347,7 @@ function bytesOfWill(will: Will): number {
 }
 
 function bytesOf(filter: string): number {
-  return SUBSCRIPTION_BYTES + filter.length;
+  return SUBSCRIPTION_BYTES + filter.length + LEVEL_BYTES * Math.max(0, levelCount(filter) - LEVELS_INCLUDED);
 }
 
 /** Worst case of all sessions and subscriptions. */
