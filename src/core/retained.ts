@@ -7,7 +7,7 @@
  */
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Line } from "../config/budget.ts";
-import type { Message } from "./message.ts";
+import { Message } from "./message.ts";
 import type { Store, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 import { levelCount } from "./topic.ts";
@@ -32,6 +32,10 @@ const LEVELS_PER_VALUE = 3;
 /** And some more, for few values under long topics. */
 const LEVELS_MORE = 256;
 
+/** When there is no room, expired values go: so many at a time, and so often. */
+const SWEEP_TOPICS_MAX = 512;
+const SWEEP_MS = 1000;
+
 export class Retained {
   readonly #store: Store;
   readonly #time: TimeSource;
@@ -42,6 +46,7 @@ export class Retained {
   bytes = 0;
   /** Levels in the index. */
   nodes = 0;
+  #nextSweepMs = 0;
 
   constructor(store: Store, time: TimeSource, limits: RetainedLimits, counters: Counters) {
     this.#store = store;
@@ -55,7 +60,13 @@ export class Retained {
 
   /** Whether the publication's value may be kept: room, or it replaces or deletes one. Counts the refusal. */
   takes(p: Publication): boolean {
-    if (p.payloadFrom === p.payloadEnd) return true;
+    if (p.payloadFrom === p.payloadEnd || this.#hasRoom(p)) return true;
+    if (this.#dropExpired() && this.#hasRoom(p)) return true;
+    this.#refused.value++;
+    return false;
+  }
+
+  #hasRoom(p: Publication): boolean {
     const old = this.#find(p.topic);
     const oldBytes = old === null ? 0 : old.bytes;
     const count = this.count + (oldBytes === 0 ? 1 : 0);
@@ -63,14 +74,23 @@ export class Retained {
     const { retainedMessages, retainedBytes } = this.#limits;
     // Of a new topic not all levels may be new; counting them all keeps this short.
     const nodes = old === null ? this.nodes + levelCount(p.topic) : 0;
-    if (
-      count <= retainedMessages &&
-      bytes <= retainedBytes &&
-      nodes <= retainedMessages * LEVELS_PER_VALUE + LEVELS_MORE
-    )
-      return true;
-    this.#refused.value++;
-    return false;
+    const nodesMax = retainedMessages * LEVELS_PER_VALUE + LEVELS_MORE;
+    return count <= retainedMessages && bytes <= retainedBytes && nodes <= nodesMax;
+  }
+
+  /** Deletes some of the expired values, not too often. @returns whether there were any */
+  #dropExpired(): boolean {
+    const nowMs = this.#time.nowMs();
+    if (nowMs < this.#nextSweepMs) return false;
+    this.#nextSweepMs = nowMs + SWEEP_MS;
+    const topics: string[] = [];
+    for (const topic of this.#all(this.#root, "", true)) if (topics.push(topic) === SWEEP_TOPICS_MAX) break;
+    const wallMs = this.#time.wallMs();
+    for (const topic of topics) {
+      const bytes = Buffer.from(topic);
+      this.put(new Message(bytes, bytes.length, bytes.length, 0, true, wallMs, 0, -1));
+    }
+    return topics.length > 0;
   }
 
   /** Keeps the message as its topic's value, or deletes that when the payload is empty ([MQTT5-3.3.1-6]). */
@@ -95,7 +115,7 @@ export class Retained {
   *#match(node: Node, levels: readonly string[], depth: number, path: string): Generator<string> {
     const level = levels[depth];
     if (level === "#") {
-      yield* this.#all(node, path);
+      yield* this.#all(node, path, false);
     } else if (level === undefined) {
       if (this.#hasValue(node)) yield path.slice(0, -1);
     } else if (level !== "+") {
@@ -108,11 +128,12 @@ export class Retained {
     }
   }
 
-  *#all(node: Node, path: string): Generator<string> {
-    if (this.#hasValue(node)) yield path.slice(0, -1);
+  /** Topics from `node` downwards whose value is there, or has expired. */
+  *#all(node: Node, path: string, expired: boolean): Generator<string> {
+    if (node.bytes > 0 && this.#expired(node) === expired) yield path.slice(0, -1);
     if (node.children === null) return;
     for (const [name, child] of node.children) {
-      if (path !== "" || !name.startsWith("$")) yield* this.#all(child, `${path}${name}/`);
+      if (path !== "" || !name.startsWith("$")) yield* this.#all(child, `${path}${name}/`, expired);
     }
   }
 

@@ -183,6 +183,22 @@ describe("delivery", () => {
   });
 });
 
+test("[MQTT5-3.3.2-5] expired retained values make room for new ones, in memory and in the store", () => {
+  const hub = new Hub();
+  const peer = hub.connect({ version: 5, clientId: "p" });
+  const expiry = properties(5, bytes(0x02, u32(10)));
+  for (let i = 0; i < 10_000; i++) peer.send(packet(PUBLISH, 1, field(`r/${i}`), expiry, "v"));
+  peer.send(publish(5, { topic: "new", qos: 1, packetId: 1, retain: true, payload: "v" }));
+  hub.settle();
+  assert.deepEqual(readAck(of(PUBACK, peer.take())[0] as Packet), { packetId: 1, reason: 0x97 });
+  hub.advance(11_000);
+  peer.send(publish(5, { topic: "new", qos: 1, packetId: 2, retain: true, payload: "v" }));
+  hub.settle();
+  assert.deepEqual(readAck(of(PUBACK, peer.take())[0] as Packet), { packetId: 2, reason: 0 });
+  assert.ok(hub.retained.count < 10_000);
+  assert.equal(hub.store.getRetained("r/0"), null);
+});
+
 describe("wills", () => {
   test("a will may not speak for the gateway under $SYS, nor be deeper than limits.topic_levels", () => {
     const hub = new Hub();
