@@ -120,6 +120,7 @@ function acknowledgeAgain(connection: Connection, session: Session, packetId: nu
 
 /** A refusal that the peer is told in 5.0; before it there is no word for it and the message counts as taken. */
 function answer(connection: Connection, view: PublishView, reason: number): number {
+  connection.release();
   const token = connection.acks.push(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
   connection.acks.resolve(token, connection.version === MQTT_5 ? reason : SUCCESS);
   flushAcks(connection);
