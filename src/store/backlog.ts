@@ -37,7 +37,8 @@ export class Backlog {
     let bytes = 0;
     let looked = 0;
     while (next <= durableSeq) {
-      if (looked >= SLICE_ROWS || performance.now() >= untilMs) return next;
+      // At least one look a call, however late the process got its turn.
+      if (looked >= SLICE_ROWS || (looked > 0 && performance.now() >= untilMs)) return next;
       next = this.#segments.next(next, durableSeq, id);
       const rows = this.#statements.scan.all(next, durableSeq, FETCH_ROWS);
       const learned = rows[0] === undefined ? 0 : this.#segments.learn(rows[0][0], durableSeq);

