@@ -12,7 +12,9 @@ import {
   UNSUBACK,
   UNSUBSCRIBE,
 } from "../../../../src/wire/mqtt/codes.ts";
+import { writeDisconnect } from "../../../../src/wire/mqtt/disconnect.ts";
 import { PINGREQ_FRAME, PINGRESP_FRAME } from "../../../../src/wire/mqtt/ping.ts";
+import { PropertiesWriter } from "../../../../src/wire/mqtt/properties.ts";
 import { bytes } from "./bytes.ts";
 import { decodePacket, encodePacket, type Packet } from "./packets.ts";
 import { VECTORS } from "./vectors.ts";
@@ -193,3 +195,10 @@ function connect(changes: Partial<Extract<Packet, { type: typeof CONNECT }>>): P
 function isChecked(packet: Packet): boolean {
   return packet.type === CONNECT || packet.type === SUBSCRIBE || packet.type === UNSUBSCRIBE;
 }
+
+it("DISCONNECT with an empty writer is as short as without one", () => {
+  const out = Buffer.alloc(10);
+  const empty = new PropertiesWriter(8);
+  assert.equal(out.toString("hex", 0, writeDisconnect(out, 0, 5, 0, empty)), "e000");
+  assert.equal(out.toString("hex", 0, writeDisconnect(out, 0, 5, 0x8e, empty)), "e0018e");
+});

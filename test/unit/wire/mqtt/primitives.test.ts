@@ -113,7 +113,9 @@ describe("text", () => {
       assert.equal(topicNameProblem(buffer, 0, buffer.length), MALFORMED_PACKET, point.toString(16));
       assert.equal(topicFilterProblem(buffer, 0, buffer.length), MALFORMED_PACKET, point.toString(16));
     }
-    for (const point of [0x20, 0x7e, 0xa0, 0xfdcf, 0xfdf0, 0xfffd, 0x1fffd, 0x20000, 0x2ffbe, 0x2a6d4, 0x10fffd]) {
+    for (const point of [
+      0x20, 0x7e, 0xa0, 0x1dd0, 0x1fff, 0x10ffe, 0xfdcf, 0xfdf0, 0xfffd, 0x1fffd, 0x20000, 0x2ffbe, 0x2a6d4, 0x10fffd,
+    ]) {
       const buffer = Buffer.from(String.fromCodePoint(point));
       assert.equal(topicNameProblem(buffer, 0, buffer.length), OK, point.toString(16));
     }

@@ -242,6 +242,8 @@ describe("PropertiesWriter", () => {
     const writer = new PropertiesWriter(200_000);
     writer.string(0x1f, "x".repeat(65_535));
     writer.pair("x".repeat(65_535), "");
+    writer.reset();
+    writer.pair("", "x".repeat(65_535));
     assert.equal(writer.overflow, false);
     writer.string(0x1f, "x".repeat(65_536));
     assert.equal(writer.overflow, true);

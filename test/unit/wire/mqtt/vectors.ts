@@ -259,6 +259,13 @@ const CONNACK_VECTORS: Vector[] = [
     packet: { type: CONNACK, sessionPresent: true, reasonCode: 0, olderVersion: false, properties: {} },
   },
   {
+    title: "5.0 CONNACK with the lowest of the refusals",
+    version: 5,
+    bytes: "20 03 00 80 00",
+    shorter: 1,
+    packet: { type: CONNACK, sessionPresent: false, reasonCode: 0x80, olderVersion: false, properties: {} },
+  },
+  {
     title: "3.1.1 CONNACK to a 5.0 CONNECT: the server does not know 5.0",
     version: 5,
     bytes: "20 02 00 01",

@@ -125,6 +125,7 @@ const PUBLISH_WRONG: WrongVector[] = [
   ["[MQTT311-2.3.1-1] packet identifier 0", 4, "32 * s'topic' 0000", PROTOCOL_ERROR],
   ["[MQTT5-2.2.1-3] packet identifier 0", 5, "34 * s'topic' 0000 00", PROTOCOL_ERROR],
   ["[MQTT311-4.7.3-1] an empty topic", 4, "30 * 0000 'x'", TOPIC_NAME_INVALID],
+  ["[MQTT311-4.7.3-1] an empty topic and nothing else", 4, "30 02 0000", TOPIC_NAME_INVALID],
   ["section 3.3.2.1: an empty topic without an alias", 5, "30 * 0000 00 'x'", PROTOCOL_ERROR],
   ["[MQTT311-3.3.2-2] + in the topic", 4, "30 * s'a/+' 'x'", TOPIC_NAME_INVALID],
   ["[MQTT5-3.3.2-2] # in the topic", 5, "30 * s'#a' 00 'x'", TOPIC_NAME_INVALID],
