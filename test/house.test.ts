@@ -1,7 +1,7 @@
 // The house: floors, doors, cycles, file sizes. It reads the imports of src/**/*.ts; the drawing is in src/README.md.
 //
 //   6  main.ts cli/ · index.ts client.ts     3  store/               0  base/
-//   5  gateway.ts                            2  core/  transport/
+//   5  gateway/                              2  core/  transport/
 //   4  protocol/*  uplink/  web/             1  config/  wire/*
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -18,7 +18,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   protocol: 4,
   uplink: 4,
   web: 4,
-  "gateway.ts": 5,
+  gateway: 5,
   command: 6,
   library: 6,
 };
@@ -178,14 +178,14 @@ const SYNTHETIC: readonly (readonly [title: string, files: Record<string, string
   ["own room", { "uplink/a.ts": 'import "./deep/b.ts";', "uplink/deep/b.ts": "" }, undefined],
   [
     "main and its verbs",
-    { "main.ts": 'import "./cli/run.ts";', "cli/run.ts": 'import "../gateway.ts";', "gateway.ts": "" },
+    { "main.ts": 'import "./cli/run.ts";', "cli/run.ts": 'import "../gateway/gateway.ts";', "gateway/gateway.ts": "" },
     undefined,
   ],
   ["the library and the command", { "index.ts": 'import "./cli/run.ts";', "cli/run.ts": "" }, /its neighbour cli/],
   ["no room", { "wire/x.ts": 'import "../base/clock.ts";' }, /wire\/x.ts is in no room/],
   ["a door", { "store/open.ts": 'import Database from "better-sqlite3";' }, undefined],
   ["past a door", { "core/x.ts": 'import { parse } from "yaml";' }, /imports yaml: its door is config\//],
-  ["past a door, lazily", { "gateway.ts": 'await import("ws");' }, /imports ws: its door is transport\/ws.ts/],
+  ["past a door, lazily", { "gateway/gateway.ts": 'await import("ws");' }, /imports ws: its door is transport\/ws.ts/],
   ["no door", { "core/x.ts": 'import _ from "@scope/name/deep";' }, /imports @scope\/name, which has no door/],
   ["a built-in without node:", { "base/x.ts": 'import fs from "fs";' }, /imports fs, which has no door/],
   ["a computed name", { "core/x.ts": "await import(name);" }, /imports a computed name/],
@@ -198,7 +198,7 @@ const SYNTHETIC: readonly (readonly [title: string, files: Record<string, string
   ["a cycle of types", { "core/x.ts": 'import "./y.ts";', "core/y.ts": 'import type { X } from "./x.ts";' }, undefined],
   [
     "a comment",
-    { "core/x.ts": '// import "../gateway.ts";\n/* import "./z.ts"; */\n// of any kind: any\n' },
+    { "core/x.ts": '// import "../gateway/gateway.ts";\n/* import "./z.ts"; */\n// of any kind: any\n' },
     undefined,
   ],
   ["a string in a type", { "core/x.ts": 'export interface X {\n  readonly kind: "x";\n}' }, undefined],

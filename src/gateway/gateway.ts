@@ -1,0 +1,159 @@
+/**
+ * The composition root's face: starts the rooms, opens the doors, closes them in order, and answers how things stand.
+ */
+import { SystemClock } from "../base/clock.ts";
+import { Counters } from "../base/counters.ts";
+import type { Log } from "../base/log.ts";
+import type { Config } from "../config/config.ts";
+import type { ListenerConfig } from "../config/listeners.ts";
+import type { StoreHealth } from "../core/ports.ts";
+import type { Listener } from "../transport/listener.ts";
+import type { Uplink } from "../uplink/uplink.ts";
+import { startSerial, startUplinks } from "./lines.ts";
+import { openListener } from "./listeners.ts";
+import { buildRooms, ComplaintsError, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
+
+export interface BoundListener {
+  readonly type: string;
+  readonly name: string;
+  readonly address: string;
+}
+
+/** What a reload did. */
+export interface ReloadReport {
+  readonly applied: readonly string[];
+  /** Keys that changed and hold only after a restart. */
+  readonly restartRequired: readonly string[];
+}
+
+/** Bounds of `commit_delay: auto`, and its value while a durable receiver is away. */
+const COMMIT_DELAY_MS_MIN = 20;
+const COMMIT_DELAY_MS_MAX = 250;
+/** Sections of the configuration that `reload` does not take over. */
+const RESTART_KEYS = [
+  "node",
+  "dataDir",
+  "memoryLimitBytes",
+  "listeners",
+  "serial",
+  "uplinks",
+  "store",
+  "durability",
+  "limits",
+] as const satisfies readonly (keyof Config)[];
+
+export class Gateway {
+  readonly counters = new Counters();
+  readonly #log: Log;
+  readonly #clock = new SystemClock();
+  readonly #startedMs = this.#clock.nowMs();
+  readonly #onHealth: (health: StoreHealth, reason: string) => void;
+  #config: Config;
+  #rooms: Rooms | null = null;
+  #listeners: { config: ListenerConfig; listener: Listener }[] = [];
+  #uplinks: Uplink[] = [];
+  /** How to end what was started, in order of starting. */
+  #stops: (() => void | Promise<void>)[] = [];
+
+  /** @param onHealth told at each change of the store's health */
+  constructor(config: Config, log: Log, onHealth: (health: StoreHealth, reason: string) => void = () => {}) {
+    this.#config = config;
+    this.#log = log;
+    this.#onHealth = onHealth;
+  }
+
+  /**
+   * Opens store, uplinks, serial lines and listeners.
+   * @returns the listeners as bound
+   * @throws the error of the first part that could not start, in words; what had started is stopped again
+   */
+  async start(): Promise<readonly BoundListener[]> {
+    try {
+      const ground: Ground = {
+        config: this.#config,
+        log: this.#log,
+        clock: this.#clock,
+        counters: this.counters,
+        stops: this.#stops,
+      };
+      const rooms = await buildRooms(ground, () => this.#commitDelayMs(), this.#onHealth);
+      this.#rooms = rooms;
+      for (const [index, config] of this.#config.listeners.entries()) {
+        this.#listeners.push({ config, listener: await openListener(ground, rooms, index, config) });
+      }
+      await startSerial(ground, rooms);
+      this.#uplinks = await startUplinks(ground, rooms);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    return this.#listeners.map(({ listener: { type, name, address } }) => ({ type, name, address }));
+  }
+
+  /** Stops accepting, says goodbye, writes what is open, closes the store. */
+  async stop(): Promise<void> {
+    for (const { listener } of this.#listeners) await listener.close();
+    this.#listeners = [];
+    const stops = this.#stops.reverse();
+    this.#stops = [];
+    for (const stop of stops) await stop();
+    this.#rooms = null;
+  }
+
+  /**
+   * Takes over what can change while running: log level, passwords and ACL, certificates. The rest is compared and
+   * named.
+   * @throws when a file is unreadable or wrong; then all stays as it was
+   */
+  async reload(next: Config): Promise<ReloadReport> {
+    const rooms = this.#rooms;
+    if (rooms === null) throw new Error("the gateway is not running");
+    const restartRequired: string[] = RESTART_KEYS.filter(
+      (key) => JSON.stringify(this.#config[key]) !== JSON.stringify(next[key]),
+    );
+    if (this.#config.log.format !== next.log.format) restartRequired.push("log.format");
+    const applied: string[] = [];
+    for (const { config, listener } of this.#listeners) {
+      if (config.tls === null || listener.reload === undefined) continue;
+      listener.reload(config.tls);
+      applied.push(`${listener.name}: certificates`);
+    }
+    const complaints = rooms.authority.reload(readAuthorityFiles(next.auth));
+    if (complaints.length > 0) throw new ComplaintsError(complaints);
+    applied.push("auth: passwords and access list");
+    if (this.#log.level !== next.log.level) applied.push(`log.level: ${next.log.level}`);
+    this.#log.level = next.log.level;
+    this.#config = { ...this.#config, auth: next.auth, log: { ...this.#config.log, level: next.log.level } };
+    return { applied, restartRequired };
+  }
+
+  /** How things stand, as plain JSON. @param drops with the last messages lost, and why */
+  status(drops = false): Record<string, unknown> {
+    const rooms = this.#rooms;
+    const memory = process.memoryUsage();
+    return {
+      node: this.#config.node,
+      pid: process.pid,
+      uptimeSeconds: Math.floor((this.#clock.nowMs() - this.#startedMs) / 1000),
+      memory: { rssBytes: memory.rss, heapUsedBytes: memory.heapUsed },
+      listeners: this.#listeners.map(({ listener: { type, address } }) => ({ type, address })),
+      sessions: { count: rooms?.registry.count ?? 0, connected: rooms?.registry.connectedCount ?? 0 },
+      subscriptions: rooms?.router.subscriptionCount ?? 0,
+      retained: { messages: rooms?.retained.count ?? 0, bytes: rooms?.retained.bytes ?? 0 },
+      store: rooms?.store.status() ?? null,
+      uplinks: this.#uplinks.map((uplink) => uplink.status()),
+      counters: Object.fromEntries(this.counters.entries()),
+      ...(drops ? { drops: rooms?.ledger.entries() ?? [] } : {}),
+    };
+  }
+
+  /** `commit_delay: auto`: twice the remote's round trip while every durable receiver is there to acknowledge. */
+  #commitDelayMs(): number {
+    const rooms = this.#rooms;
+    if (rooms === null || rooms.registry.durableAway > 0 || this.#uplinks.some((uplink) => !uplink.online)) {
+      return COMMIT_DELAY_MS_MIN;
+    }
+    const ackTimeMs = Math.max(0, ...this.#uplinks.map((uplink) => uplink.ackTimeMs));
+    return Math.min(Math.max(2 * ackTimeMs, COMMIT_DELAY_MS_MIN), COMMIT_DELAY_MS_MAX);
+  }
+}

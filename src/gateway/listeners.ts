@@ -1,0 +1,77 @@
+/** Opens the listeners that the configuration names; what a type needs is loaded with the first of it. */
+import type { Config } from "../config/config.ts";
+import type { ListenerConfig } from "../config/listeners.ts";
+import type { Accept } from "../transport/link.ts";
+import type { Listener, ListenOptions } from "../transport/listener.ts";
+import { listenTcp } from "../transport/tcp.ts";
+import type { Ground, Rooms } from "./rooms.ts";
+
+/** @param index place of the listener in the configuration, for its name  @throws when it cannot be bound, in words */
+export async function openListener(
+  ground: Ground,
+  rooms: Rooms,
+  index: number,
+  config: ListenerConfig,
+): Promise<Listener> {
+  const { transport, mqtt } = rooms;
+  const options: ListenOptions = { transport, index, type: config.type, host: config.host, port: config.port };
+  const accept: Accept = (link) => mqtt.accept(link, config);
+  switch (config.type) {
+    case "mqtt":
+      if (config.unix !== null) {
+        const { listenUnix } = await import("../transport/unix.ts");
+        return listenUnix({ transport, index, type: config.type, path: config.unix, mode: config.unixMode }, accept);
+      }
+      if (config.tls === null) return listenTcp(options, accept);
+      return (await import("../transport/tls.ts")).listenTls({ ...options, tls: config.tls }, accept);
+    case "ws": {
+      const { listenWs } = await import("../transport/ws.ts");
+      const messageBytesMax = ground.config.limits.maxPacketBytes;
+      return listenWs(
+        { ...options, path: config.path, origins: config.origins, messageBytesMax, tls: config.tls },
+        accept,
+      );
+    }
+    case "http":
+      return openHttp(ground, rooms, options, config);
+    case "coap":
+      return openCoap(ground, rooms, options, config);
+  }
+}
+
+async function openHttp(
+  ground: Ground,
+  rooms: Rooms,
+  options: ListenOptions,
+  config: ListenerConfig,
+): Promise<Listener> {
+  const [{ listenHttp }, { HttpApi }] = await Promise.all([
+    import("../transport/http.ts"),
+    import("../protocol/http/http-api.ts"),
+  ]);
+  const api = new HttpApi(requestParts(ground, rooms), config);
+  return listenHttp({ ...options, tls: config.tls }, api.onRequest);
+}
+
+async function openCoap(
+  ground: Ground,
+  rooms: Rooms,
+  options: ListenOptions,
+  config: ListenerConfig,
+): Promise<Listener> {
+  const [{ listenUdp }, { CoapServer }] = await Promise.all([
+    import("../transport/udp.ts"),
+    import("../protocol/coap/coap-server.ts"),
+  ]);
+  const port = await listenUdp(options);
+  const parts = { ...requestParts(ground, rooms), wheel: rooms.wheel, random: Math.random };
+  const server = new CoapServer(port, parts, config);
+  ground.stops.push(() => server.close());
+  return port.listener;
+}
+
+/** What conversations of requests and answers need. */
+function requestParts({ config, clock, counters }: Ground, { router, retained, authority, store }: Rooms) {
+  const limits: Config["limits"] = config.limits;
+  return { router, retained, authority, health: () => store.health, clock, counters, limits };
+}

@@ -1,0 +1,149 @@
+/** The rooms every gateway has, built from a configuration and joined to one another. */
+import { readFileSync } from "node:fs";
+import { Allowance } from "../base/allowance.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Counters } from "../base/counters.ts";
+import type { Log } from "../base/log.ts";
+import { TimerWheel } from "../base/timer-wheel.ts";
+import type { AuthConfig } from "../config/auth.ts";
+import { type Complaint, complaintText } from "../config/complaint.ts";
+import type { Config } from "../config/config.ts";
+import type { DurabilityRule } from "../config/durability.ts";
+import { type AuthorityFiles, FileAuthority } from "../core/authority.ts";
+import { Ledger } from "../core/ledger.ts";
+import type { QueueHost } from "../core/outlet.ts";
+import type { StoreHealth } from "../core/ports.ts";
+import type { QueueLimits } from "../core/queue-limits.ts";
+import { Retained } from "../core/retained.ts";
+import { Router } from "../core/router.ts";
+import { SessionRegistry } from "../core/session-registry.ts";
+import { filterMatches } from "../core/topic.ts";
+import { Turns } from "../core/turns.ts";
+import { waitingBytesOf } from "../core/waiting.ts";
+import { MqttServer } from "../protocol/mqtt/server.ts";
+import { pendingBytesOf } from "../store/options.ts";
+import { openStore, type SqliteStore } from "../store/store.ts";
+import { Transport } from "../transport/transport.ts";
+
+/** What a gateway's parts share, and the order in which they end. */
+export interface Ground {
+  readonly config: Config;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  /** How to end what was started, in order of starting; the last one ends first. */
+  readonly stops: (() => void | Promise<void>)[];
+}
+
+export interface Rooms {
+  readonly store: SqliteStore;
+  readonly wheel: TimerWheel;
+  readonly authority: FileAuthority;
+  readonly ledger: Ledger;
+  readonly queueHost: QueueHost;
+  readonly retained: Retained;
+  readonly router: Router;
+  readonly registry: SessionRegistry;
+  readonly transport: Transport;
+  readonly mqtt: MqttServer;
+}
+
+/** Something that the configuration names is wrong: a line of a password or access list. */
+export class ComplaintsError extends Error {
+  override readonly name = "ComplaintsError";
+  readonly complaints: readonly Complaint[];
+
+  constructor(complaints: readonly Complaint[]) {
+    super(complaints.map((complaint) => complaintText(complaint, "configuration")).join("\n"));
+    this.complaints = complaints;
+  }
+}
+
+/** Bytes of a receiver's messages that wait in memory before the log takes over. */
+const WINDOW_BYTES = 32 * 1024;
+
+/**
+ * @param commitDelayMs `commit_delay: auto`, asked before each group
+ * @param onHealth      told at each change of the store's health
+ * @throws ComplaintsError, or the store's error in words; what had started is in `ground.stops`
+ */
+export async function buildRooms(
+  ground: Ground,
+  commitDelayMs: () => number,
+  onHealth: (health: StoreHealth, reason: string) => void,
+): Promise<Rooms> {
+  const { config, log, clock, counters, stops } = ground;
+  const { limits, memoryLimitBytes } = config;
+  const wheel = new TimerWheel(clock);
+  const authority = new FileAuthority(counters);
+  const complaints = authority.reload(readAuthorityFiles(config.auth));
+  if (complaints.length > 0) throw new ComplaintsError(complaints);
+  const store = await openStore({
+    dataDir: config.dataDir,
+    config: config.store,
+    clock,
+    log,
+    counters,
+    autoCommitDelayMs: commitDelayMs,
+    pendingBytesMax: pendingBytesOf(memoryLimitBytes),
+    onHealth,
+  });
+  stops.push(() => store.close());
+  wheel.start();
+  stops.push(() => wheel.stop());
+  const turns = new Turns();
+  const ledger = new Ledger(counters);
+  const waitingMemory = new Allowance(waitingBytesOf(memoryLimitBytes));
+  counters.gauge("queue.waiting_bytes", () => waitingMemory.used);
+  const queueHost: QueueHost = { store, time: clock, ledger, waitingMemory, schedule: turns.schedule };
+  const retained = new Retained(store, clock, limits, counters);
+  const urgent = urgencyOf(config.durability);
+  const router = new Router({ store, retained, authority, time: clock, ledger, counters, urgent });
+  const registry = new SessionRegistry({
+    ...queueHost,
+    wheel,
+    retained,
+    authority,
+    router,
+    counters,
+    limits,
+    memoryLimitBytes,
+    queueLimits: {
+      ...queueLimitsOf(config),
+      onlineMessages: Number.POSITIVE_INFINITY,
+      onlineBytes: Math.max(limits.outputBytes, limits.sessionQueueBytes),
+    },
+  });
+  const transport = new Transport(limits, { clock, wheel, counters, log });
+  const { admission } = transport;
+  const loginWaitMs = (): number => (admission.login() ? 0 : admission.loginWaitMs());
+  const conversation = { router, registry, authority, store, time: clock, wheel, counters, log, limits, loginWaitMs };
+  const mqtt = new MqttServer(conversation);
+  stops.push(() => mqtt.stop());
+  return { store, wheel, authority, ledger, queueHost, retained, router, registry, transport, mqtt };
+}
+
+/** What may wait for a receiver, there or not: `limits.session_queue_*`. */
+export function queueLimitsOf({ limits }: Config): QueueLimits {
+  return {
+    messages: limits.sessionQueueMessages,
+    bytes: limits.sessionQueueBytes,
+    onlineMessages: limits.sessionQueueMessages,
+    onlineBytes: limits.sessionQueueBytes,
+    maxAgeMs: Number.POSITIVE_INFINITY,
+    whenFull: limits.sessionWhenFull,
+    windowBytes: WINDOW_BYTES,
+  };
+}
+
+/** @throws when a file cannot be read */
+export function readAuthorityFiles({ anonymous, passwordFile, aclFile }: AuthConfig): AuthorityFiles {
+  const read = (file: string | null) => (file === null ? null : { text: readFileSync(file, "utf8"), file });
+  return { anonymous, passwords: read(passwordFile), acl: read(aclFile) };
+}
+
+/** Topics whose messages close the commit group at once. */
+function urgencyOf(rules: readonly DurabilityRule[]): (topic: string) => boolean {
+  if (rules.length === 0) return () => false;
+  return (topic) => rules.some(({ match }) => filterMatches(match, topic));
+}
