@@ -78,7 +78,7 @@ function testFiles(patterns: string[]): string[] {
 
 /** Unit tests read the sources; these start the product. */
 function needsProduct(file: string): boolean {
-  return file.startsWith("test/e2e/") || file.startsWith("test/package/");
+  return ["test/e2e/", "test/package/", "test/conformance/"].some((folder) => file.startsWith(folder));
 }
 
 function fail(text: string): never {

@@ -1,0 +1,103 @@
+/** What the tests of a file share: one running product, the tests' registration by version, and how to look at silence. */
+import assert from "node:assert/strict";
+import { after, before, type TestContext, test } from "node:test";
+import { GatewayProcess, temporaryFolder } from "../../support/gateway-process.ts";
+import { type ConnectFields, type Packet, PINGRESP, pingreq, type Version } from "../../support/mqtt-packets.ts";
+import { RawMqtt } from "../../support/raw-mqtt.ts";
+
+export const NAMES: Readonly<Record<Version, string>> = { 4: "3.1.1", 5: "5.0" };
+const PREFIXES: Readonly<Record<Version, string>> = { 4: "MQTT311-", 5: "MQTT5-" };
+
+/** For each version in which a statement exists, its numbers there: { 4: ["3.1.0-1"], 5: ["3.1.0-1"] }. */
+export type Ids = Partial<Readonly<Record<Version, readonly string[]>>>;
+
+/** One test per version that has ids; the title names exactly the ids of the version that the test speaks. */
+export function forVersions(
+  ids: Ids,
+  sentence: string,
+  run: (version: Version, t: TestContext) => Promise<void>,
+): void {
+  for (const version of [4, 5] as const) {
+    const numbers = ids[version];
+    if (numbers === undefined) continue;
+    const named = numbers.map((number) => `[${PREFIXES[version]}${number}]`).join(" ");
+    test(`${named} ${sentence} (${NAMES[version]})`, { timeout: 30_000 }, (t) => run(version, t));
+  }
+}
+
+/** One product process for a test file. */
+export class Product {
+  #gateway: GatewayProcess | null = null;
+
+  get gateway(): GatewayProcess {
+    if (this.#gateway === null) throw new Error("not started yet: use the product inside a test");
+    return this.#gateway;
+  }
+
+  set gateway(started: GatewayProcess) {
+    this.#gateway = started;
+  }
+
+  get port(): number {
+    return this.gateway.port();
+  }
+
+  /** A connection on which nothing was said yet. It is closed at the end of the test. */
+  async open(t: TestContext): Promise<RawMqtt> {
+    const raw = await RawMqtt.open(this.port);
+    t.after(() => raw.socket.destroy());
+    return raw;
+  }
+
+  /** A connection whose CONNECT was accepted; a client id that no other test uses, unless given. */
+  async connected(t: TestContext, version: Version, fields: Partial<ConnectFields> = {}): Promise<RawMqtt> {
+    const raw = await RawMqtt.connected(this.port, { version, clientId: unique("client"), ...fields });
+    t.after(() => raw.socket.destroy());
+    return raw;
+  }
+}
+
+const LISTENERS = [{ type: "mqtt", bind: "127.0.0.1:0" }];
+
+/** Starts the product before the file's tests and ends it after them. */
+export function product(config: Record<string, unknown> = {}): Product {
+  const shared = new Product();
+  const folder = temporaryFolder();
+  before(async () => {
+    const gateway = new GatewayProcess(folder.path, { listeners: LISTENERS, log: { level: "warn" }, ...config });
+    shared.gateway = gateway;
+    await gateway.start();
+  });
+  after(async () => {
+    await shared.gateway[Symbol.asyncDispose]();
+    folder[Symbol.dispose]();
+  });
+  return shared;
+}
+
+let used = 0;
+
+/** A client id or topic that no other test of this process uses. */
+export function unique(word: string): string {
+  used++;
+  return `${word}-${used}`;
+}
+
+/**
+ * Everything that the gateway had sent by now: a PINGREQ is answered after it, so an empty list shows silence without
+ * waiting for it. What another connection caused is in it once that connection has its answer (PUBACK, PINGRESP).
+ */
+export async function untilNow(raw: RawMqtt): Promise<Packet[]> {
+  raw.send(pingreq());
+  const before: Packet[] = [];
+  for (;;) {
+    const packet = await raw.next();
+    if (packet.type === PINGRESP) return before;
+    before.push(packet);
+  }
+}
+
+/** The gateway closed the connection: in 5.0 with this reason in a DISCONNECT, in 3.1.1 without a word. */
+export async function assertClosed(raw: RawMqtt, version: Version, reason: number): Promise<void> {
+  assert.equal(await raw.end(), version === 5 ? reason : null);
+}
