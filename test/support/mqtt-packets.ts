@@ -13,9 +13,11 @@ export const PUBCOMP = 7;
 export const SUBSCRIBE = 8;
 export const SUBACK = 9;
 export const UNSUBSCRIBE = 10;
+export const UNSUBACK = 11;
 export const PINGREQ = 12;
 export const PINGRESP = 13;
 export const DISCONNECT = 14;
+export const AUTH = 15;
 
 export interface Packet {
   readonly type: number;
@@ -95,7 +97,16 @@ export interface ConnectFields {
   readonly keepAliveSeconds?: number;
   readonly user?: string;
   readonly password?: string;
-  readonly will?: { topic: string; payload: string; qos: number; retain: boolean };
+  /** More properties, 5.0 only. */
+  readonly properties?: readonly Part[];
+  readonly will?: {
+    readonly topic: string;
+    readonly payload: string;
+    readonly qos: number;
+    readonly retain: boolean;
+    /** 5.0 only. */
+    readonly properties?: readonly Part[];
+  };
 }
 
 export function connect(fields: ConnectFields): Buffer {
@@ -109,18 +120,31 @@ export function connect(fields: ConnectFields): Buffer {
     CONNECT,
     0,
     bytes(field("MQTT"), version, flags, u16(keepAliveSeconds)),
-    properties(version, ...(expirySeconds > 0 ? [0x11, u32(expirySeconds)] : [])),
+    properties(version, ...(expirySeconds > 0 ? [0x11, u32(expirySeconds)] : []), ...(fields.properties ?? [])),
     field(clientId),
-    will === undefined ? "" : bytes(properties(version), field(will.topic), field(will.payload)),
+    will === undefined
+      ? ""
+      : bytes(properties(version, ...(will.properties ?? [])), field(will.topic), field(will.payload)),
     user === undefined ? "" : field(user),
     password === undefined ? "" : field(password),
   );
 }
 
-export function publish(version: Version, message: Partial<Publish> & { topic: string }): Buffer {
+export function publish(
+  version: Version,
+  message: Partial<Publish> & { topic: string },
+  ...publishProperties: Part[]
+): Buffer {
   const { topic, payload = "", qos = 0, retain = false, dup = false, packetId = 0 } = message;
   const flags = (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
-  return packet(PUBLISH, flags, field(topic), qos > 0 ? u16(packetId) : "", properties(version), payload);
+  return packet(
+    PUBLISH,
+    flags,
+    field(topic),
+    qos > 0 ? u16(packetId) : "",
+    properties(version, ...publishProperties),
+    payload,
+  );
 }
 
 /** PUBACK, PUBREC, PUBREL, PUBCOMP with success. */
@@ -168,6 +192,61 @@ export function readSuback(version: Version, { body }: Packet): number[] {
   if (version === 4) return [...body.subarray(2)];
   const block = readVarint(body, 2);
   return [...body.subarray(block.next + block.value)];
+}
+
+/** [identifier, value]: a number, the text of a string or of binary data, or name and value of a User Property. */
+export type Property = readonly [id: number, value: number | string | readonly [name: string, value: string]];
+
+export interface Connack {
+  readonly sessionPresent: boolean;
+  readonly reason: number;
+  /** None before 5.0. */
+  readonly properties: readonly Property[];
+}
+
+export function readConnack({ body }: Packet): Connack {
+  const properties = body.length > 2 ? readProperties(body, 2) : [];
+  return { sessionPresent: ((body[0] ?? 0) & 1) !== 0, reason: body[1] ?? 0, properties };
+}
+
+/** The properties of a PUBLISH of 5.0. */
+export function readPublishProperties({ flags, body }: Packet): Property[] {
+  return readProperties(body, 2 + body.readUInt16BE(0) + (flags & 6 ? 2 : 0));
+}
+
+const BYTE_PROPERTIES = new Set([0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2a]);
+const TWO_BYTE_PROPERTIES = new Set([0x13, 0x21, 0x22, 0x23]);
+const FOUR_BYTE_PROPERTIES = new Set([0x02, 0x11, 0x18, 0x27]);
+
+/** The block of properties at `from`, in order. */
+export function readProperties(body: Buffer, from: number): Property[] {
+  const block = readVarint(body, from);
+  const end = block.next + block.value;
+  const out: Property[] = [];
+  let at = block.next;
+  const text = (): string => {
+    const start = at + 2;
+    at = start + body.readUInt16BE(at);
+    return body.toString("utf8", start, at);
+  };
+  const number = (bytes: number): number => {
+    at += bytes;
+    return body.readUIntBE(at - bytes, bytes);
+  };
+  while (at < end) {
+    const id = number(1);
+    if (BYTE_PROPERTIES.has(id)) out.push([id, number(1)]);
+    else if (TWO_BYTE_PROPERTIES.has(id)) out.push([id, number(2)]);
+    else if (FOUR_BYTE_PROPERTIES.has(id)) out.push([id, number(4)]);
+    else if (id === 0x26) out.push([id, [text(), text()]]);
+    else if (id === 0x0b) {
+      const { value, next } = readVarint(body, at);
+      at = next;
+      out.push([id, value]);
+    } else out.push([id, text()]);
+  }
+  if (at !== end) throw new Error("properties that do not end where their length says");
+  return out;
 }
 
 function readVarint(from: Buffer, at: number): { value: number; next: number } {
