@@ -16,6 +16,11 @@ export class IdSet {
     return this.#size;
   }
 
+  /** Bytes beyond those of a small set. */
+  get bytes(): number {
+    return this.#bits === null ? 0 : this.#bits.byteLength;
+  }
+
   /** False when it was there. @param id 0 to 65535 */
   add(id: number): boolean {
     assert(id >= 0 && id <= ID_MAX, "an id has 16 bits");

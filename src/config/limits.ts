@@ -25,6 +25,8 @@ export interface Limits {
   readonly topicBytes: number;
   /** Outstanding QoS 1 and 2 messages per client. */
   readonly inflight: number;
+  /** QoS 1 and 2 messages that a client may send before the first is answered. */
+  readonly receiveMaximum: number;
 }
 
 const KIB = 1024;
@@ -57,6 +59,7 @@ export function readLimits(root: Section): Limits {
     topicLevels: section.count("topic_levels", 200, 1, 32_768),
     topicBytes: section.bytes("topic_bytes", 1024, 16, 65_535),
     inflight: section.count("inflight", 64, 1, INFLIGHT_MAX),
+    receiveMaximum: section.count("receive_maximum", 1024, 1, 65_535),
   };
   if (limits.outputBytes < limits.maxPacketBytes) {
     section.complain("output_bytes", "is less than max_packet_bytes", "a packet must fit in a client's output");

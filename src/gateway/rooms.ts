@@ -117,8 +117,9 @@ export async function buildRooms(
   const transport = new Transport(limits, { clock, wheel, counters, log });
   const { admission } = transport;
   const loginWaitMs = (): number => (admission.login() ? 0 : admission.loginWaitMs());
-  const conversation = { router, registry, authority, store, time: clock, wheel, counters, log, limits, loginWaitMs };
-  const mqtt = new MqttServer(conversation);
+  const time = clock;
+  const shared = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
+  const mqtt = new MqttServer({ ...shared, loginWaitMs });
   stops.push(() => mqtt.stop());
   return { store, wheel, authority, ledger, queueHost, retained, router, registry, transport, mqtt };
 }

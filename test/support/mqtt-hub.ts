@@ -19,7 +19,7 @@ import type { Output } from "../../src/transport/output.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { type ConnectFields, connect, type Packet, PacketReader } from "./mqtt-packets.ts";
 
-const LIMITS = {
+export const LIMITS = {
   maxPacketBytes: 256 * 1024,
   outputBytes: 1 << 20,
   pauseMaxMs: 2000,
@@ -28,6 +28,7 @@ const LIMITS = {
   topicBytes: 1024,
   sessionExpiryMaxMs: 3_600_000,
   inflight: 64,
+  receiveMaximum: 1024,
   maxSessions: 100,
   subscriptionsPerClient: 100,
   retainedMessages: 10_000,
@@ -56,13 +57,14 @@ export class Hub {
   readonly server: MqttServer;
   readonly wheel: TimerWheel;
 
-  constructor(memoryLimitBytes = 16 << 20) {
+  constructor(memoryLimitBytes = 16 << 20, changes: Partial<typeof LIMITS> = {}) {
+    const limits = { ...LIMITS, ...changes };
     const { store, counters, ledger } = this;
     const time = { nowMs: (): number => this.nowMs, wallMs: (): number => this.nowMs };
     this.wheel = new TimerWheel(time);
     const { wheel } = this;
     const authority = OPEN_TO_ALL;
-    this.retained = new Retained(store, time, LIMITS, counters);
+    this.retained = new Retained(store, time, limits, counters);
     const { retained } = this;
     this.router = new Router({ store, retained, authority, time, ledger, counters, urgent: () => false });
     const { router } = this;
@@ -76,7 +78,7 @@ export class Hub {
       authority,
       router,
       counters,
-      limits: LIMITS,
+      limits,
       memoryLimitBytes,
       queueLimits: {
         messages: 1000,
@@ -92,8 +94,8 @@ export class Hub {
     const log = new Log({ level: "error", format: "text", write: () => {} });
     const { registry } = this;
     const loginWaitMs = (): number => 0;
-    const parts = { router, registry, authority, store, time, wheel, counters, log, limits: LIMITS, loginWaitMs };
-    this.server = new MqttServer(parts);
+    const parts = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
+    this.server = new MqttServer({ ...parts, loginWaitMs });
   }
 
   /** Commits and syncs what is open. */

@@ -43,15 +43,7 @@ import { onUnsubscribe } from "./on-unsubscribe.ts";
 import { PendingAcks } from "./pending-acks.ts";
 import { flushAcks, sendLive, sendMessage, sendPubrel } from "./send.ts";
 import type { MqttListenerOptions, MqttServer } from "./server.ts";
-import {
-  CLOSED,
-  CONNECT_DEADLINE_MS,
-  CONNECTED,
-  HOLD,
-  LOGGING_IN,
-  PENDING_ACKS_MAX,
-  WAITING_FOR_CONNECT,
-} from "./states.ts";
+import { CLOSED, CONNECT_DEADLINE_MS, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_CONNECT } from "./states.ts";
 
 /** Kinds of the connection's timers. */
 const DEADLINE = 0;
@@ -75,7 +67,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   /** Largest packet the peer takes. */
   peerPacketBytesMax = Number.POSITIVE_INFINITY;
   keepAliveMs = 0;
-  readonly acks = new PendingAcks();
+  readonly acks: PendingAcks;
   /** Answers that do not fit in the ring: SUBACK codes by token. */
   subackCodes: Map<number, Uint8Array> | null = null;
   /** Bytes in `subackCodes`. */
@@ -93,6 +85,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.server = server;
     this.link = link;
     this.options = options;
+    this.acks = new PendingAcks(server.limits.receiveMaximum, server.ackMemory);
     this.#input = new FrameInput(server, this);
     link.handler = this;
     server.parts.wheel.schedule(this.#timer, CONNECT_DEADLINE_MS);
@@ -197,13 +190,14 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   /** Too many acknowledgements are owed: the packet waits until half of them have left. @returns HOLD */
   waitForAcks(): number {
     this.#waitsForAcks = true;
+    this.server.acksFull.value++;
     this.pauseReading();
     return HOLD;
   }
 
   /** Acknowledgements have left. */
   onAcksFlushed(): void {
-    if (!this.#waitsForAcks || this.acks.count > PENDING_ACKS_MAX / 2) return;
+    if (!this.#waitsForAcks || this.acks.count > this.acks.capacity / 2) return;
     this.#waitsForAcks = false;
     this.resumeReading();
   }
@@ -229,6 +223,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   dispose(): void {
     this.state = CLOSED;
     this.#input.forget();
+    this.acks.end();
     this.server.parts.wheel.cancel(this.#timer);
     this.server.parts.wheel.cancel(this.#heldTimer);
     this.server.paused.remove(this);
@@ -278,10 +273,13 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   onStored(token: number, reason: number): void {
     if (!this.acks.isOpen(token)) return;
     const type = this.acks.typeOf(token);
-    if (reason !== OK) this.#takeBack(type, this.acks.packetIdOf(token), reason);
+    // A repeated PUBLISH was taken long before: its id stays, whatever became of this answer.
+    const repeated = this.acks.isRepeated(token);
+    if (reason !== OK && !repeated) this.#takeBack(type, this.acks.packetIdOf(token), reason);
     if (this.state !== CONNECTED) return;
-    // Taken, and then the disk refused: there is no negative answer before 5.0, nor a PUBCOMP that says so.
-    if (reason !== OK && (this.version !== MQTT_5 || type === PUBCOMP)) {
+    // Taken, and then the disk refused: there is no negative answer before 5.0, nor a PUBCOMP that says so. A negative
+    // PUBREC would end an exchange whose message was delivered.
+    if (reason !== OK && (this.version !== MQTT_5 || type === PUBCOMP || repeated)) {
       close(this, reason);
       return;
     }

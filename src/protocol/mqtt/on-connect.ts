@@ -29,6 +29,7 @@ import {
   ASSIGNED_CLIENT_IDENTIFIER,
   MAXIMUM_PACKET_SIZE,
   MAXIMUM_QOS,
+  RECEIVE_MAXIMUM,
   SESSION_EXPIRY_INTERVAL,
   SHARED_SUBSCRIPTION_AVAILABLE,
 } from "../../wire/mqtt/property-table.ts";
@@ -122,6 +123,7 @@ export function finishConnect(connection: Connection, principal: Principal | nul
   }
   const { session, present } = opened;
   connection.session = session;
+  connection.acks.begin(session.inbound);
   connection.state = CONNECTED;
   connection.keepAliveMs = request.keepAliveSeconds * 1000;
   connection.startKeepAlive(0);
@@ -145,6 +147,8 @@ function connackProperties(connection: Connection, request: ConnectRequest, expi
   const properties = connection.server.properties;
   properties.reset();
   if (expirySeconds !== request.expirySeconds) properties.four(SESSION_EXPIRY_INTERVAL, expirySeconds);
+  const { receiveMaximum } = connection.server.limits;
+  if (receiveMaximum < 65_535) properties.two(RECEIVE_MAXIMUM, receiveMaximum);
   if (connection.options.maxQos < 2) properties.byte(MAXIMUM_QOS, connection.options.maxQos);
   properties.four(MAXIMUM_PACKET_SIZE, connection.server.limits.maxPacketBytes);
   if (request.clientIdAssigned) properties.string(ASSIGNED_CLIENT_IDENTIFIER, request.clientId);

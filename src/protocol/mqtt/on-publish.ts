@@ -13,6 +13,7 @@ import {
   PUBACK,
   PUBREC,
   QOS_NOT_SUPPORTED,
+  RECEIVE_MAXIMUM_EXCEEDED,
   SUCCESS,
   TOPIC_ALIAS_INVALID,
   TOPIC_NAME_INVALID,
@@ -20,7 +21,6 @@ import {
 import { decodePublish, type PublishView } from "../../wire/mqtt/publish.ts";
 import type { Connection } from "./connection.ts";
 import { flushAcks } from "./send.ts";
-import { PENDING_ACKS_MAX } from "./states.ts";
 
 const SLASH = 0x2f;
 const DOLLAR = 0x24;
@@ -43,6 +43,14 @@ export function onPublish(
   if (view.subscriptionIdentifiers) return PROTOCOL_ERROR; // [MQTT5-3.3.4-6]
   if (view.topicLength > server.limits.topicBytes || tooDeep(bytes, view, server.limits.topicLevels))
     return TOPIC_NAME_INVALID;
+  if (view.qos !== 0) {
+    const { acks } = connection;
+    if (acks.unanswered >= server.limits.receiveMaximum) {
+      const answer = overReceiveMaximum(connection, view);
+      if (answer !== OK) return answer;
+    }
+    if (!acks.hasRoom()) return connection.waitForAcks();
+  }
   server.publishesIn.value++;
 
   const p = server.publication;
@@ -69,12 +77,23 @@ export function onPublish(
   return allowed ? publishAcknowledged(connection, view) : answer(connection, view, NOT_AUTHORIZED);
 }
 
+/**
+ * As many PUBLISHes as we announced are not answered, and here is another ([MQTT5-3.3.4-7]). One that was counted
+ * already is none; before 5.0, where nothing is announced, there is only the ring's own limit.
+ * @returns OK, HOLD, or the reason to close with
+ */
+function overReceiveMaximum(connection: Connection, view: PublishView): number {
+  const { acks, session } = connection;
+  if (connection.version !== MQTT_5) return OK;
+  if (view.qos === 2 && session?.inbound.has(view.packetId) && !acks.isOlder(view.packetId)) return OK;
+  return acks.hasDuplicates(view.packetId) ? connection.waitForAcks() : RECEIVE_MAXIMUM_EXCEEDED;
+}
+
 function publishAcknowledged(connection: Connection, view: PublishView): number {
   const { server, acks } = connection;
   const session = connection.session as Session;
-  if (acks.count >= PENDING_ACKS_MAX) return connection.waitForAcks();
   if (view.qos === 2 && session.inbound.has(view.packetId)) return acknowledgeAgain(connection, session, view.packetId);
-  const token = acks.push(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
+  const token = acks.pushPublish(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
   const result = server.router.publish(server.publication, connection, token);
   const taken = result === ROUTED || result === NO_SUBSCRIBERS || result === STORED_LATER;
   if (!taken && connection.version !== MQTT_5) {
@@ -111,7 +130,7 @@ function rememberInbound(
 
 /** [MQTT311-4.3.3-2]: a repeated PUBLISH whose id was not released is acknowledged and goes no further. */
 function acknowledgeAgain(connection: Connection, session: Session, packetId: number): number {
-  const token = connection.acks.push(PUBREC, packetId);
+  const token = connection.acks.pushRepeated(packetId);
   if (session.durable) connection.server.parts.store.barrier(connection, token);
   else connection.acks.resolve(token, SUCCESS);
   flushAcks(connection);
@@ -121,7 +140,7 @@ function acknowledgeAgain(connection: Connection, session: Session, packetId: nu
 /** A refusal that the peer is told in 5.0; before it there is no word for it and the message counts as taken. */
 function answer(connection: Connection, view: PublishView, reason: number): number {
   connection.release();
-  const token = connection.acks.push(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
+  const token = connection.acks.pushPublish(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
   connection.acks.resolve(token, connection.version === MQTT_5 ? reason : SUCCESS);
   flushAcks(connection);
   return OK;

@@ -8,17 +8,16 @@ import { decodeAck } from "../../wire/mqtt/ack.ts";
 import { OK, PACKET_IDENTIFIER_NOT_FOUND, PUBCOMP, PUBREL, SUCCESS } from "../../wire/mqtt/codes.ts";
 import type { Connection } from "./connection.ts";
 import { flushAcks } from "./send.ts";
-import { PENDING_ACKS_MAX } from "./states.ts";
 
 export function onPubrel(connection: Connection, bytes: Buffer, flags: number, at: number, end: number): number {
   const { server, acks } = connection;
   const view = server.ackView;
   const code = decodeAck(bytes, PUBREL, flags, at, end, connection.version, view);
   if (code !== OK) return code;
-  if (acks.count >= PENDING_ACKS_MAX) return connection.waitForAcks();
+  if (!acks.hasRoom()) return connection.waitForAcks();
   const session = connection.session as Session;
-  const token = acks.push(PUBCOMP, view.packetId);
   const known = session.inbound.delete(view.packetId);
+  const token = known ? acks.pushRelease(PUBCOMP, view.packetId) : acks.push(PUBCOMP, view.packetId);
   if (known && session.durable) {
     server.parts.store.deleteInbound(session.queue.id, view.packetId);
     server.parts.store.barrier(connection, token);

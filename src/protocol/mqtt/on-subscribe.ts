@@ -19,7 +19,7 @@ import {
 import { decodeSubscribeHead, nextSubscription, type SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import type { Connection } from "./connection.ts";
 import { flushAcks } from "./send.ts";
-import { PENDING_ACKS_MAX, SUBACK_BYTES_MAX } from "./states.ts";
+import { SUBACK_BYTES_MAX } from "./states.ts";
 
 /** Retain Handling values (MQTT 5.0 section 3.8.3.1). */
 const RETAIN_SEND_IF_NEW = 1;
@@ -29,8 +29,7 @@ export function onSubscribe(connection: Connection, bytes: Buffer, at: number, e
   const view = connection.server.subscribeView;
   const code = decodeSubscribeHead(bytes, at, end, connection.version, view);
   if (code !== OK) return code;
-  if (connection.acks.count >= PENDING_ACKS_MAX || connection.subackBytes >= SUBACK_BYTES_MAX)
-    return connection.waitForAcks();
+  if (connection.subackBytes >= SUBACK_BYTES_MAX || !connection.acks.hasRoom()) return connection.waitForAcks();
   const session = connection.session as Session;
   const { packetId } = view;
   const codes: number[] = [];

@@ -2,6 +2,7 @@
  * What all MQTT conversations of a gateway share: the rooms below, limits, counters, and the views that decoders fill
  * (one packet is handled to its end before the next, so one of each is enough).
  */
+import { Allowance } from "../../base/allowance.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
@@ -32,6 +33,8 @@ export interface MqttLimits {
   readonly topicBytes: number;
   readonly sessionExpiryMaxMs: number;
   readonly inflight: number;
+  /** QoS 1 and 2 PUBLISHes of a client that are not answered yet. */
+  readonly receiveMaximum: number;
 }
 
 /** What a listener adds to the common rules. */
@@ -50,6 +53,7 @@ export interface MqttParts {
   readonly counters: Counters;
   readonly log: Log;
   readonly limits: MqttLimits;
+  readonly memoryLimitBytes: number;
   /** Admission of a login by password: 0 = now, otherwise ms to wait before asking again. */
   readonly loginWaitMs: () => number;
 }
@@ -63,6 +67,8 @@ export class MqttServer {
   /** Bytes held in incomplete or held packets now. */
   inputBytes = 0;
   readonly connections = new Set<Connection>();
+  /** Of acknowledgements owed, beyond the few that each connection may owe. */
+  readonly ackMemory: Allowance;
   stopping = false;
 
   // Scratch: filled and read within one packet.
@@ -81,18 +87,22 @@ export class MqttServer {
   readonly bytesOut: Counter;
   readonly tooLarge: Counter;
   readonly held: Counter;
+  readonly acksFull: Counter;
 
   constructor(parts: MqttParts) {
     this.parts = parts;
     this.limits = parts.limits;
     this.router = parts.router;
     this.authority = parts.authority;
+    this.ackMemory = new Allowance(Math.floor(parts.memoryLimitBytes / ACKS_SHARE));
     this.paused = new PausedReaders(parts.counters);
     this.publishesIn = parts.counters.counter("mqtt.publish.received");
     this.publishesOut = parts.counters.counter("mqtt.publish.sent");
     this.bytesOut = parts.counters.counter("mqtt.publish.bytes_sent");
     this.tooLarge = parts.counters.counter("mqtt.publish.too_large");
     this.held = parts.counters.counter("mqtt.publish.held");
+    this.acksFull = parts.counters.counter("mqtt.acks_full");
+    parts.counters.gauge("mqtt.ack_bytes", () => this.ackMemory.used);
     parts.counters.gauge("mqtt.connections", () => this.connections.size);
     parts.counters.gauge("mqtt.input_bytes", () => this.inputBytes);
   }
@@ -110,16 +120,23 @@ export class MqttServer {
   }
 }
 
-/** Estimated bytes of a Connection with its rings and timers. */
-const CONNECTION_BYTES = 1024;
+/** Bytes of a Connection with its smallest ring, timers and input, 870 measured. */
+const CONNECTION_BYTES = 896;
+/** Share of `memory_limit`: the longer rings of acknowledgements owed. Who finds no room is read more slowly. */
+const ACKS_SHARE = 256;
 
 /** Worst case of all MQTT conversations, without their links. */
-export function budget(limits: { readonly maxConnections: number }): Line[] {
+export function budget(limits: { readonly maxConnections: number }, memoryLimitBytes: number): Line[] {
   return [
     {
       owner: "mqtt conversations",
       bytes: limits.maxConnections * CONNECTION_BYTES,
       how: `${limits.maxConnections} connections x ${CONNECTION_BYTES} B`,
+    },
+    {
+      owner: "mqtt acknowledgements owed",
+      bytes: Math.floor(memoryLimitBytes / ACKS_SHARE),
+      how: `1/${ACKS_SHARE} of memory_limit for all connections together; beyond it reading pauses`,
     },
     { owner: "mqtt input", bytes: INPUT_BYTES_MAX, how: "incomplete and held packets of all connections" },
   ];

@@ -10,8 +10,6 @@ export const HOLD = -100;
 
 /** Bytes of incomplete or held packets of all connections together; who goes beyond is closed. */
 export const INPUT_BYTES_MAX = 384 * 1024;
-/** Acknowledgements that a connection owes; then reading stops until half of them have left. */
-export const PENDING_ACKS_MAX = 1024;
 /** Reason codes of SUBACKs that wait for the store, per connection; then the next SUBSCRIBE waits. */
 export const SUBACK_BYTES_MAX = 4096;
 /** Time a connection may take to send its CONNECT. */

@@ -59,6 +59,7 @@ test("every default is the one of the contract", () => {
       topicLevels: 200,
       topicBytes: 1024,
       inflight: 64,
+      receiveMaximum: 1024,
     },
     log: { level: "info", format: "text" },
   });
