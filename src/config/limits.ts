@@ -17,6 +17,8 @@ export interface Limits {
   readonly pauseMaxMs: number;
   /** How long a refused MQTT 3 packet is tried again before its connection closes. */
   readonly refusalHoldMs: number;
+  /** The longest Keep Alive of a 5.0 client; 65,535 s = whatever it asks for, none at all included. */
+  readonly keepAliveMaxMs: number;
   readonly handshakesPerSecond: number;
   readonly retainedMessages: number;
   readonly retainedBytes: number;
@@ -36,6 +38,8 @@ const DAY_MS = 86_400_000;
 const PACKET_BYTES_MAX = 268_435_455;
 /** A Session Expiry Interval is 32 bits of seconds. */
 const SESSION_EXPIRY_MAX_MS = 4_294_967_294_000;
+/** A Keep Alive is 16 bits of seconds. */
+const KEEP_ALIVE_MAX_MS = 65_535_000;
 /** Ordinals between the oldest unacknowledged message and the newest (core/inflight.ts). */
 const INFLIGHT_MAX = 4096;
 
@@ -52,6 +56,7 @@ export function readLimits(root: Section): Limits {
     outputBytes: section.bytes("output_bytes", MIB, 64 * KIB, 256 * MIB),
     pauseMaxMs: section.duration("pause_max", 2000, 10, 60_000),
     refusalHoldMs: section.duration("refusal_hold", 10_000, 100, 600_000),
+    keepAliveMaxMs: section.duration("keep_alive_max", KEEP_ALIVE_MAX_MS, 1000, KEEP_ALIVE_MAX_MS),
     handshakesPerSecond: section.count("handshakes_per_second", 50, 1, 100_000),
     retainedMessages: section.count("retained_messages", 10_000, 1, 10_000_000),
     retainedBytes: section.bytes("retained_bytes", 8 * MIB, 4 * KIB, 2 ** 40),

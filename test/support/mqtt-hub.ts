@@ -13,7 +13,7 @@ import type { Authority, LoginRequest, LoginWaiter } from "../../src/core/ports.
 import { Retained } from "../../src/core/retained.ts";
 import { Router } from "../../src/core/router.ts";
 import { SessionRegistry } from "../../src/core/session-registry.ts";
-import { MqttServer } from "../../src/protocol/mqtt/server.ts";
+import { type MqttListenerOptions, MqttServer } from "../../src/protocol/mqtt/server.ts";
 import { type Link, type LinkHandler, NO_HANDLER } from "../../src/transport/link.ts";
 import type { Output } from "../../src/transport/output.ts";
 import { MemoryStore } from "./memory-store.ts";
@@ -24,6 +24,7 @@ export const LIMITS = {
   outputBytes: 1 << 20,
   pauseMaxMs: 2000,
   refusalHoldMs: 10_000,
+  keepAliveMaxMs: 65_535_000,
   topicLevels: 20,
   topicBytes: 1024,
   sessionExpiryMaxMs: 3_600_000,
@@ -48,6 +49,8 @@ const OPEN_TO_ALL: Authority = {
 
 export class Hub {
   nowMs = 1_000_000;
+  /** How the listener is configured that takes the next peer. */
+  listener: MqttListenerOptions = { maxQos: 2, anonymous: null };
   readonly store = new MemoryStore();
   readonly counters = new Counters();
   readonly ledger = new Ledger(this.counters);
@@ -111,9 +114,15 @@ export class Hub {
 
   /** A peer that has sent its CONNECT. Its CONNACK is the first packet it got. */
   connect(fields: ConnectFields): HubPeer {
-    const peer = new HubPeer();
-    this.server.accept(peer, { maxQos: 2, anonymous: null });
+    const peer = this.open();
     peer.send(connect(fields));
+    return peer;
+  }
+
+  /** A peer that has said nothing yet. */
+  open(): HubPeer {
+    const peer = new HubPeer();
+    this.server.accept(peer, this.listener);
     return peer;
   }
 }

@@ -48,6 +48,8 @@ import { CLOSED, CONNECT_DEADLINE_MS, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_C
 /** Kinds of the connection's timers. */
 const DEADLINE = 0;
 const HELD_RETRY = 1;
+/** When a paused connection that is past its deadline is looked at again. */
+const PAUSED_RECHECK_MS = 1000;
 /** How often a held packet is tried again. */
 const HELD_RETRY_MS = 200;
 
@@ -256,7 +258,10 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   startKeepAlive(idleMs: number): void {
     const { wheel } = this.server.parts;
     if (this.keepAliveMs === 0) wheel.cancel(this.#timer);
-    else wheel.schedule(this.#timer, Math.max(this.keepAliveMs * 1.5 - idleMs, 1000));
+    else {
+      const restMs = this.keepAliveMs * 1.5 - idleMs;
+      wheel.schedule(this.#timer, restMs > 0 ? restMs : PAUSED_RECHECK_MS);
+    }
   }
 
   stop(): void {

@@ -22,20 +22,14 @@ import {
   TOPIC_NAME_INVALID,
   UNSUPPORTED_PROTOCOL_VERSION,
 } from "../../wire/mqtt/codes.ts";
-import { writeConnack } from "../../wire/mqtt/connack.ts";
 import { type ConnectView, decodeConnect } from "../../wire/mqtt/connect.ts";
-import { propertiesBlockBytes } from "../../wire/mqtt/properties.ts";
-import {
-  ASSIGNED_CLIENT_IDENTIFIER,
-  MAXIMUM_PACKET_SIZE,
-  MAXIMUM_QOS,
-  RECEIVE_MAXIMUM,
-  SESSION_EXPIRY_INTERVAL,
-  SHARED_SUBSCRIPTION_AVAILABLE,
-} from "../../wire/mqtt/property-table.ts";
 import { refuseConnect } from "./close.ts";
+import { sendConnack } from "./connack.ts";
 import type { Connection } from "./connection.ts";
 import { CONNECTED, LOGGING_IN } from "./states.ts";
+
+/** What 16 bits hold: `limits.keep_alive_max` is off. */
+const KEEP_ALIVE_SECONDS_MAX = 65_535;
 
 /** What a CONNECT asked for, kept until the login is decided. */
 export interface ConnectRequest {
@@ -125,12 +119,10 @@ export function finishConnect(connection: Connection, principal: Principal | nul
   connection.session = session;
   connection.acks.begin(session.inbound);
   connection.state = CONNECTED;
-  connection.keepAliveMs = request.keepAliveSeconds * 1000;
+  const keepAliveSeconds = keepAliveOf(connection, request.keepAliveSeconds);
+  connection.keepAliveMs = keepAliveSeconds * 1000;
   connection.startKeepAlive(0);
-
-  const properties = connackProperties(connection, request, session.expirySeconds);
-  const at = link.output.reserve(16 + propertiesBlockBytes(properties));
-  link.output.commit(writeConnack(link.output.buffer, at, connection.version, present, SUCCESS, properties));
+  sendConnack(connection, request, present, session.expirySeconds, keepAliveSeconds);
   server.parts.log.debug("mqtt-connected", {
     remote: link.remote,
     client: request.clientId,
@@ -140,20 +132,6 @@ export function finishConnect(connection: Connection, principal: Principal | nul
   });
   registry.attach(session, connection, request.receiveMaximum, request.will, present);
   connection.resumeReading();
-}
-
-function connackProperties(connection: Connection, request: ConnectRequest, expirySeconds: number) {
-  if (connection.version !== MQTT_5) return null;
-  const properties = connection.server.properties;
-  properties.reset();
-  if (expirySeconds !== request.expirySeconds) properties.four(SESSION_EXPIRY_INTERVAL, expirySeconds);
-  const { receiveMaximum } = connection.server.limits;
-  if (receiveMaximum < 65_535) properties.two(RECEIVE_MAXIMUM, receiveMaximum);
-  if (connection.options.maxQos < 2) properties.byte(MAXIMUM_QOS, connection.options.maxQos);
-  properties.four(MAXIMUM_PACKET_SIZE, connection.server.limits.maxPacketBytes);
-  if (request.clientIdAssigned) properties.string(ASSIGNED_CLIENT_IDENTIFIER, request.clientId);
-  properties.byte(SHARED_SUBSCRIPTION_AVAILABLE, 0);
-  return properties;
 }
 
 function refuseMalformed(connection: Connection, view: ConnectView, code: number): number {
@@ -182,6 +160,16 @@ function refusalOf(connection: Connection, bytes: Buffer, view: ConnectView): nu
 function expiryOf(connection: Connection, view: ConnectView): number {
   if (connection.version === MQTT_5) return Math.max(view.properties.sessionExpirySeconds, 0);
   return view.cleanStart ? 0 : connection.server.limits.sessionExpiryMaxMs / 1000;
+}
+
+/**
+ * The Keep Alive that the connection is held to. A 5.0 client is told when it is less than it asked for. Before 5.0
+ * there is no word for it, and a device that keeps to what it asked for must not be cut off: it keeps it.
+ */
+function keepAliveOf(connection: Connection, askedSeconds: number): number {
+  const maxSeconds = Math.floor(connection.server.limits.keepAliveMaxMs / 1000);
+  if (connection.version !== MQTT_5 || maxSeconds === KEEP_ALIVE_SECONDS_MAX) return askedSeconds;
+  return askedSeconds === 0 ? maxSeconds : Math.min(askedSeconds, maxSeconds);
 }
 
 /** A copy of the will, ready to be published. */

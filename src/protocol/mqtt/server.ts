@@ -29,6 +29,7 @@ export interface MqttLimits {
   readonly outputBytes: number;
   readonly pauseMaxMs: number;
   readonly refusalHoldMs: number;
+  readonly keepAliveMaxMs: number;
   readonly topicLevels: number;
   readonly topicBytes: number;
   readonly sessionExpiryMaxMs: number;

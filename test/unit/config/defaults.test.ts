@@ -52,6 +52,7 @@ test("every default is the one of the contract", () => {
       outputBytes: MIB,
       pauseMaxMs: 2000,
       refusalHoldMs: 10_000,
+      keepAliveMaxMs: 65_535_000,
       handshakesPerSecond: 50,
       retainedMessages: 10_000,
       retainedBytes: 8 * MIB,

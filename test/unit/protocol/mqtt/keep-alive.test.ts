@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
+import { DISCONNECT, type Packet, pingreq, readConnack } from "../../../support/mqtt-packets.ts";
+
+/** What the timer wheel may be late by. */
+const RESOLUTION_MS = 50;
+const SERVER_KEEP_ALIVE = 0x13;
+
+function serverKeepAlive(peer: HubPeer): number | string | readonly string[] | undefined {
+  return readConnack(peer.take()[0] as Packet).properties.find(([id]) => id === SERVER_KEEP_ALIVE)?.[1];
+}
+
+/** The peer falls silent now: it is still there just before `ms`, and gone at most one resolution after. */
+function closesAfter(hub: Hub, peer: HubPeer, ms: number): void {
+  hub.advance(ms - 1);
+  assert.equal(peer.closed, false, `still there after ${ms - 1} ms`);
+  hub.advance(1 + RESOLUTION_MS);
+  assert.equal(peer.closed, true, `gone after ${ms + RESOLUTION_MS} ms`);
+}
+
+test("[MQTT5-3.2.2-22] without Server Keep Alive the client's own holds, and by default none is set", () => {
+  const hub = new Hub();
+  for (const keepAliveSeconds of [0, 1, 65_535]) {
+    const peer = hub.connect({ version: 5, clientId: "a", keepAliveSeconds });
+    assert.equal(serverKeepAlive(peer), undefined);
+  }
+  const peer = hub.connect({ version: 5, clientId: "a", keepAliveSeconds: 10 });
+  closesAfter(hub, peer, 15_000);
+});
+
+test("[MQTT5-3.2.2-21] who asks for more than limits.keep_alive_max, or for none, gets it as Server Keep Alive", () => {
+  const hub = new Hub(undefined, { keepAliveMaxMs: 60_000 });
+  for (const [keepAliveSeconds, told] of [
+    [0, 60],
+    [61, 60],
+    [65_535, 60],
+    [60, undefined],
+    [1, undefined],
+  ] as const) {
+    const peer = hub.connect({ version: 5, clientId: "a", keepAliveSeconds });
+    assert.equal(serverKeepAlive(peer), told, `${keepAliveSeconds}`);
+    closesAfter(hub, peer, (told ?? keepAliveSeconds) * 1500);
+  }
+});
+
+test("[MQTT5-3.1.2-22] a half-open connection is found after one and a half times its keep alive, and told 0x8D", () => {
+  const hub = new Hub();
+  const peer = hub.connect({ version: 5, clientId: "a", keepAliveSeconds: 7 });
+  peer.take();
+  // Bytes that come at odd moments: the time counts from the last of them.
+  for (const ms of [10_400, 333, 10_499, 1]) {
+    hub.advance(ms);
+    peer.send(pingreq());
+    assert.equal(peer.closed, false);
+  }
+  peer.take();
+  closesAfter(hub, peer, 10_500);
+  assert.deepEqual(
+    peer.take().map(({ type, body }) => [type, body[0]]),
+    [[DISCONNECT, 0x8d]],
+  );
+});
+
+test("[MQTT311-3.1.2-24] also before 5.0, where limits.keep_alive_max does not shorten what the client asked for", () => {
+  const hub = new Hub(undefined, { keepAliveMaxMs: 10_000 });
+  const peer = hub.connect({ version: 4, clientId: "a", keepAliveSeconds: 20 });
+  assert.equal((peer.take()[0] as Packet).body.length, 2);
+  closesAfter(hub, peer, 30_000);
+  assert.deepEqual(peer.take(), []);
+  const silent = hub.connect({ version: 4, clientId: "a", keepAliveSeconds: 0 });
+  hub.advance(100_000_000);
+  assert.equal(silent.closed, false);
+});
+
+test("a connection that the gateway paused is not late: its time counts from when it is read again", () => {
+  const hub = new Hub();
+  const peer = hub.connect({ version: 5, clientId: "a", keepAliveSeconds: 2 });
+  const { connections } = hub.server;
+  const [connection] = connections;
+  connection?.pauseReading();
+  hub.advance(20_000);
+  assert.equal(peer.closed, false);
+  connection?.resumeReading();
+  closesAfter(hub, peer, 3000);
+});
