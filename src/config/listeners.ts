@@ -20,6 +20,8 @@ export interface ListenerConfig {
   readonly unixMode: number;
   readonly tls: TlsServerConfig | null;
   readonly maxQos: 0 | 1 | 2;
+  /** Whether its peers may have messages retained. */
+  readonly retainAvailable: boolean;
   /** null = `auth.anonymous`. */
   readonly anonymous: AnonymousPolicy | null;
   /** ws: origins of web pages that may connect; null = the key is absent. */
@@ -55,6 +57,7 @@ const COMMON = {
   unixMode: 0o660,
   tls: null,
   maxQos: 2,
+  retainAvailable: true,
   anonymous: null,
   origins: null,
 } as const;
@@ -73,11 +76,13 @@ function readListener(section: Section): ListenerConfig {
     unixMode: readMode(section, unix !== null),
     tls,
     maxQos: section.oneOf("max_qos", [0, 1, 2], COMMON.maxQos),
+    retainAvailable: section.flag("retain_available", COMMON.retainAvailable),
     anonymous: section.has("anonymous") ? section.oneOf("anonymous", ANONYMOUS_POLICIES, "never") : null,
     origins: readOrigins(section, type),
   };
-  if (section.has("max_qos") && type !== "mqtt" && type !== "ws") {
-    section.complain("max_qos", `means nothing to ${type}`, "remove it");
+  for (const key of ["max_qos", "retain_available"]) {
+    if (section.has(key) && type !== "mqtt" && type !== "ws")
+      section.complain(key, `means nothing to ${type}`, "remove it");
   }
   section.notBuilt("dtls", "use plain CoAP on a trusted network, or MQTT over TLS");
   section.finish();

@@ -97,6 +97,15 @@ export class Section {
     return fallback;
   }
 
+  /** true or false. */
+  flag(key: string, fallback: boolean): boolean {
+    const scalar = this.#scalar(key);
+    if (scalar === null) return fallback;
+    if (typeof scalar.value === "boolean") return scalar.value;
+    this.complain(key, `${quoted(scalar)} is neither true nor false`, "write true or false");
+    return fallback;
+  }
+
   /** A whole number from `min` to `max`. */
   count(key: string, fallback: number, min: number, max: number): number {
     const scalar = this.#scalar(key);

@@ -50,7 +50,7 @@ const OPEN_TO_ALL: Authority = {
 export class Hub {
   nowMs = 1_000_000;
   /** How the listener is configured that takes the next peer. */
-  listener: MqttListenerOptions = { maxQos: 2, anonymous: null };
+  listener: MqttListenerOptions = { maxQos: 2, retainAvailable: true, anonymous: null };
   readonly store = new MemoryStore();
   readonly counters = new Counters();
   readonly ledger = new Ledger(this.counters);

@@ -12,6 +12,7 @@ import {
   MAXIMUM_PACKET_SIZE,
   MAXIMUM_QOS,
   RECEIVE_MAXIMUM,
+  RETAIN_AVAILABLE,
   SERVER_KEEP_ALIVE,
   SESSION_EXPIRY_INTERVAL,
   SHARED_SUBSCRIPTION_AVAILABLE,
@@ -52,6 +53,7 @@ function propertiesOf(
   const { receiveMaximum } = server.limits;
   if (receiveMaximum < 65_535) properties.two(RECEIVE_MAXIMUM, receiveMaximum);
   if (options.maxQos < 2) properties.byte(MAXIMUM_QOS, options.maxQos);
+  if (!options.retainAvailable) properties.byte(RETAIN_AVAILABLE, 0);
   properties.four(MAXIMUM_PACKET_SIZE, server.limits.maxPacketBytes);
   if (request.clientIdAssigned) properties.string(ASSIGNED_CLIENT_IDENTIFIER, request.clientId);
   properties.byte(SHARED_SUBSCRIPTION_AVAILABLE, 0);

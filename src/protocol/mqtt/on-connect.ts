@@ -17,6 +17,7 @@ import {
   OK,
   QOS_NOT_SUPPORTED,
   QUOTA_EXCEEDED,
+  RETAIN_NOT_SUPPORTED,
   SERVER_SHUTTING_DOWN,
   SUCCESS,
   TOPIC_NAME_INVALID,
@@ -150,7 +151,8 @@ function refusalOf(connection: Connection, bytes: Buffer, view: ConnectView): nu
   if (view.properties.authMethodLength > 0) return BAD_AUTHENTICATION_METHOD;
   if (view.clientIdLength > server.limits.topicBytes) return CLIENT_IDENTIFIER_NOT_VALID;
   if (!view.hasWill) return SUCCESS;
-  if (view.willQos > options.maxQos) return QOS_NOT_SUPPORTED;
+  if (view.willQos > options.maxQos) return QOS_NOT_SUPPORTED; // [MQTT5-3.2.2-12]
+  if (view.willRetain && !options.retainAvailable) return RETAIN_NOT_SUPPORTED; // [MQTT5-3.2.2-13]
   if (view.willTopicLength > server.limits.topicBytes) return TOPIC_NAME_INVALID;
   const topic = text(bytes, view.willTopicAt, view.willTopicLength);
   return topic.startsWith("$SYS") || levelCount(topic) > server.limits.topicLevels ? TOPIC_NAME_INVALID : SUCCESS;

@@ -14,6 +14,7 @@ import {
   PUBREC,
   QOS_NOT_SUPPORTED,
   RECEIVE_MAXIMUM_EXCEEDED,
+  RETAIN_NOT_SUPPORTED,
   SUCCESS,
   TOPIC_ALIAS_INVALID,
   TOPIC_NAME_INVALID,
@@ -39,6 +40,7 @@ export function onPublish(
   const code = decodePublish(bytes, flags, at, end, version, view);
   if (code !== OK) return code;
   if (view.qos > connection.options.maxQos) return QOS_NOT_SUPPORTED; // [MQTT5-3.2.2-11]
+  if (view.retain && !connection.options.retainAvailable) return RETAIN_NOT_SUPPORTED; // [MQTT5-3.2.2-14]
   if (view.topicAlias !== 0 || view.topicLength === 0) return TOPIC_ALIAS_INVALID; // we announce no aliases
   if (view.subscriptionIdentifiers) return PROTOCOL_ERROR; // [MQTT5-3.3.4-6]
   if (view.topicLength > server.limits.topicBytes || tooDeep(bytes, view, server.limits.topicLevels))

@@ -41,6 +41,7 @@ export interface MqttLimits {
 /** What a listener adds to the common rules. */
 export interface MqttListenerOptions {
   readonly maxQos: number;
+  readonly retainAvailable: boolean;
   readonly anonymous: "never" | "loopback" | "always" | null;
 }
 

@@ -83,6 +83,8 @@ const SINGLE: [string, string][] = [
   ["listeners: [{type: coap, tls: {cert: a, key: b}}]", "CoAP runs over DTLS"],
   ["listeners: [{type: coap, max_qos: 1}]", "max_qos: means nothing to coap"],
   ["listeners: [{max_qos: 3}]", "possible: 0, 1, 2"],
+  ["listeners: [{type: http, retain_available: true}]", "retain_available: means nothing to http"],
+  ["listeners: [{retain_available: no}]", "is neither true nor false"],
   ["listeners: [{anonymous: yes}]", "possible: never, loopback, always"],
   ["listeners: [{path: /x}]", "path: means nothing to mqtt"],
   ["listeners: [{type: ws, path: x}]", '"x" is no path of a URL'],

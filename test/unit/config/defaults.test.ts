@@ -32,6 +32,7 @@ test("every default is the one of the contract", () => {
         unixMode: 0o660,
         tls: null,
         maxQos: 2,
+        retainAvailable: true,
         anonymous: null,
         origins: null,
       },
