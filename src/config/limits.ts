@@ -29,6 +29,8 @@ export interface Limits {
   readonly inflight: number;
   /** QoS 1 and 2 messages that a client may send before the first is answered. */
   readonly receiveMaximum: number;
+  /** Per connection and direction; 0 = none. */
+  readonly topicAliases: number;
 }
 
 const KIB = 1024;
@@ -65,6 +67,7 @@ export function readLimits(root: Section): Limits {
     topicBytes: section.bytes("topic_bytes", 1024, 16, 65_535),
     inflight: section.count("inflight", 64, 1, INFLIGHT_MAX),
     receiveMaximum: section.count("receive_maximum", 1024, 1, 65_535),
+    topicAliases: section.count("topic_aliases", 16, 0, 65_535),
   };
   if (limits.outputBytes < limits.maxPacketBytes) {
     section.complain("output_bytes", "is less than max_packet_bytes", "a packet must fit in a client's output");

@@ -30,6 +30,7 @@ export const LIMITS = {
   sessionExpiryMaxMs: 3_600_000,
   inflight: 64,
   receiveMaximum: 1024,
+  topicAliases: 16,
   maxSessions: 100,
   subscriptionsPerClient: 100,
   retainedMessages: 10_000,

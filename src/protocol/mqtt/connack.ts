@@ -16,6 +16,7 @@ import {
   SERVER_KEEP_ALIVE,
   SESSION_EXPIRY_INTERVAL,
   SHARED_SUBSCRIPTION_AVAILABLE,
+  TOPIC_ALIAS_MAXIMUM,
 } from "../../wire/mqtt/property-table.ts";
 import type { Connection } from "./connection.ts";
 import type { ConnectRequest } from "./on-connect.ts";
@@ -52,6 +53,9 @@ function propertiesOf(
   if (expirySeconds !== request.expirySeconds) properties.four(SESSION_EXPIRY_INTERVAL, expirySeconds);
   const { receiveMaximum } = server.limits;
   if (receiveMaximum < 65_535) properties.two(RECEIVE_MAXIMUM, receiveMaximum);
+  const aliases = server.topicAliasMaximum;
+  connection.aliasesAnnounced = aliases;
+  if (aliases > 0) properties.two(TOPIC_ALIAS_MAXIMUM, aliases);
   if (options.maxQos < 2) properties.byte(MAXIMUM_QOS, options.maxQos);
   if (!options.retainAvailable) properties.byte(RETAIN_AVAILABLE, 0);
   properties.four(MAXIMUM_PACKET_SIZE, server.limits.maxPacketBytes);

@@ -31,6 +31,7 @@ import {
   UNSUBSCRIBE,
 } from "../../wire/mqtt/codes.ts";
 import { PING_BYTES, writePingresp } from "../../wire/mqtt/ping.ts";
+import type { AliasesIn } from "./aliases-in.ts";
 import { close, closeSilently } from "./close.ts";
 import { FrameInput, type PacketHandler } from "./frame-input.ts";
 import { onAck } from "./on-ack.ts";
@@ -70,6 +71,10 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   peerPacketBytesMax = Number.POSITIVE_INFINITY;
   keepAliveMs = 0;
   readonly acks: PendingAcks;
+  /** Our Topic Alias Maximum. */
+  aliasesAnnounced = 0;
+  /** The client's aliases, once it has set one. */
+  aliasesIn: AliasesIn | null = null;
   /** Answers that do not fit in the ring: SUBACK codes by token. */
   subackCodes: Map<number, Uint8Array> | null = null;
   /** Bytes in `subackCodes`. */
@@ -226,6 +231,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.state = CLOSED;
     this.#input.forget();
     this.acks.end();
+    this.aliasesIn?.end();
     this.server.parts.wheel.cancel(this.#timer);
     this.server.parts.wheel.cancel(this.#heldTimer);
     this.server.paused.remove(this);

@@ -16,10 +16,10 @@ import {
   RECEIVE_MAXIMUM_EXCEEDED,
   RETAIN_NOT_SUPPORTED,
   SUCCESS,
-  TOPIC_ALIAS_INVALID,
   TOPIC_NAME_INVALID,
 } from "../../wire/mqtt/codes.ts";
 import { decodePublish, type PublishView } from "../../wire/mqtt/publish.ts";
+import { resolveAlias } from "./aliases-in.ts";
 import type { Connection } from "./connection.ts";
 import { flushAcks } from "./send.ts";
 
@@ -29,22 +29,31 @@ const DOLLAR = 0x24;
 /** @returns OK, HOLD, or the reason to close with */
 export function onPublish(
   connection: Connection,
-  bytes: Buffer,
-  frameAt: number,
+  input: Buffer,
+  inputFrameAt: number,
   flags: number,
   at: number,
-  end: number,
+  inputEnd: number,
 ): number {
   const { server, version } = connection;
   const view = server.publishView;
-  const code = decodePublish(bytes, flags, at, end, version, view);
+  const code = decodePublish(input, flags, at, inputEnd, version, view);
   if (code !== OK) return code;
   if (view.qos > connection.options.maxQos) return QOS_NOT_SUPPORTED; // [MQTT5-3.2.2-11]
   if (view.retain && !connection.options.retainAvailable) return RETAIN_NOT_SUPPORTED; // [MQTT5-3.2.2-14]
-  if (view.topicAlias !== 0 || view.topicLength === 0) return TOPIC_ALIAS_INVALID; // we announce no aliases
   if (view.subscriptionIdentifiers) return PROTOCOL_ERROR; // [MQTT5-3.3.4-6]
-  if (view.topicLength > server.limits.topicBytes || tooDeep(bytes, view, server.limits.topicLevels))
+  if (view.topicLength > server.limits.topicBytes || tooDeep(input, view, server.limits.topicLevels))
     return TOPIC_NAME_INVALID;
+  let bytes = input;
+  let frameAt = inputFrameAt;
+  let end = inputEnd;
+  if (view.topicAlias !== 0) {
+    const answer = resolveAlias(connection, input, view);
+    if (answer !== OK) return answer;
+    bytes = server.aliasFrame.take();
+    frameAt = 0;
+    end = server.aliasFrame.length;
+  }
   if (view.qos !== 0) {
     const { acks } = connection;
     if (acks.unanswered >= server.limits.receiveMaximum) {

@@ -20,6 +20,7 @@ import { PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import { PublishView } from "../../wire/mqtt/publish.ts";
 import { SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import { UnsubscribeView } from "../../wire/mqtt/unsubscribe.ts";
+import { AliasFrame, SCRATCH_BYTES } from "./aliases-in.ts";
 import { Connection } from "./connection.ts";
 import { PausedReaders } from "./paused-readers.ts";
 import { INPUT_BYTES_MAX } from "./states.ts";
@@ -36,6 +37,8 @@ export interface MqttLimits {
   readonly inflight: number;
   /** QoS 1 and 2 PUBLISHes of a client that are not answered yet. */
   readonly receiveMaximum: number;
+  /** Of a client's connection, in each direction; 0 = none. */
+  readonly topicAliases: number;
 }
 
 /** What a listener adds to the common rules. */
@@ -71,6 +74,8 @@ export class MqttServer {
   readonly connections = new Set<Connection>();
   /** Of acknowledgements owed, beyond the few that each connection may owe. */
   readonly ackMemory: Allowance;
+  /** Of topic aliases, both ways. */
+  readonly aliasMemory: Allowance;
   stopping = false;
 
   // Scratch: filled and read within one packet.
@@ -83,6 +88,7 @@ export class MqttServer {
   readonly disconnectView = new DisconnectView();
   readonly properties = new PropertiesWriter();
   readonly publication = new Publication();
+  readonly aliasFrame = new AliasFrame();
 
   readonly publishesIn: Counter;
   readonly publishesOut: Counter;
@@ -90,6 +96,7 @@ export class MqttServer {
   readonly tooLarge: Counter;
   readonly held: Counter;
   readonly acksFull: Counter;
+  readonly aliasesFull: Counter;
 
   constructor(parts: MqttParts) {
     this.parts = parts;
@@ -97,6 +104,7 @@ export class MqttServer {
     this.router = parts.router;
     this.authority = parts.authority;
     this.ackMemory = new Allowance(Math.floor(parts.memoryLimitBytes / ACKS_SHARE));
+    this.aliasMemory = new Allowance(Math.floor(parts.memoryLimitBytes / ALIASES_SHARE));
     this.paused = new PausedReaders(parts.counters);
     this.publishesIn = parts.counters.counter("mqtt.publish.received");
     this.publishesOut = parts.counters.counter("mqtt.publish.sent");
@@ -104,9 +112,17 @@ export class MqttServer {
     this.tooLarge = parts.counters.counter("mqtt.publish.too_large");
     this.held = parts.counters.counter("mqtt.publish.held");
     this.acksFull = parts.counters.counter("mqtt.acks_full");
+    this.aliasesFull = parts.counters.counter("mqtt.aliases_full");
+    parts.counters.gauge("mqtt.alias_bytes", () => this.aliasMemory.used);
     parts.counters.gauge("mqtt.ack_bytes", () => this.ackMemory.used);
     parts.counters.gauge("mqtt.connections", () => this.connections.size);
     parts.counters.gauge("mqtt.input_bytes", () => this.inputBytes);
+  }
+
+  /** What a new connection may use. None while others have taken most of the memory: 0x97 is the worse answer. */
+  get topicAliasMaximum(): number {
+    const { used, bytesMax } = this.aliasMemory;
+    return used * 2 > bytesMax ? 0 : this.limits.topicAliases;
   }
 
   /** Begins a conversation. */
@@ -126,6 +142,8 @@ export class MqttServer {
 const CONNECTION_BYTES = 896;
 /** Share of `memory_limit`: the longer rings of acknowledgements owed. Who finds no room is read more slowly. */
 const ACKS_SHARE = 256;
+/** Share of `memory_limit`: topic aliases. Who sets one when it is used up is disconnected (0x97). */
+const ALIASES_SHARE = 160;
 
 /** Worst case of all MQTT conversations, without their links. */
 export function budget(limits: { readonly maxConnections: number }, memoryLimitBytes: number): Line[] {
@@ -139,6 +157,11 @@ export function budget(limits: { readonly maxConnections: number }, memoryLimitB
       owner: "mqtt acknowledgements owed",
       bytes: Math.floor(memoryLimitBytes / ACKS_SHARE),
       how: `1/${ACKS_SHARE} of memory_limit for all connections together; beyond it reading pauses`,
+    },
+    {
+      owner: "mqtt topic aliases",
+      bytes: Math.floor(memoryLimitBytes / ALIASES_SHARE) + SCRATCH_BYTES,
+      how: `1/${ALIASES_SHARE} of memory_limit for all connections together, ${SCRATCH_BYTES} B for a frame`,
     },
     { owner: "mqtt input", bytes: INPUT_BYTES_MAX, how: "incomplete and held packets of all connections" },
   ];

@@ -62,6 +62,7 @@ test("every default is the one of the contract", () => {
       topicBytes: 1024,
       inflight: 64,
       receiveMaximum: 1024,
+      topicAliases: 16,
     },
     log: { level: "info", format: "text" },
   });
