@@ -14,6 +14,7 @@ import { EMPTY_MAPPING } from "./node.ts";
 import { type Reading, Section } from "./section.ts";
 import { readSerial, type SerialConfig } from "./serial.ts";
 import { readStore, type StoreConfig } from "./store.ts";
+import { responseTemplateProblem } from "./topics.ts";
 import { readUplinks, type UplinkConfig } from "./uplinks.ts";
 
 export interface Config {
@@ -30,6 +31,8 @@ export interface Config {
   readonly durability: readonly DurabilityRule[];
   readonly auth: AuthConfig;
   readonly limits: Limits;
+  /** What a 5.0 client that asks for Response Information gets, `{client}` replaced by its id; null = nothing. */
+  readonly responseInformation: string | null;
   readonly log: LogConfig;
 }
 
@@ -56,11 +59,20 @@ export function readConfig(reading: Reading): Config {
     durability: readDurability(root),
     auth: readAuth(root),
     limits: readLimits(root),
+    responseInformation: readResponseInformation(root),
     log: readLog(root),
   };
   root.finish();
   complainAboutSpools(root, config);
   return config;
+}
+
+function readResponseInformation(root: Section): string | null {
+  const template = root.text("response_information", null);
+  if (template === null) return null;
+  const problem = responseTemplateProblem(template);
+  if (problem !== null) root.complain("response_information", problem, 'write it like "reply/{client}"');
+  return template;
 }
 
 function readDataDir(root: Section): string {

@@ -4,6 +4,9 @@
  * @see MQTT 5.0 section 4.7
  */
 
+/** Of `response_information`: with the client id it has to fit in a CONNACK. */
+const RESPONSE_BYTES_MAX = 1024;
+
 /** @returns what is wrong with it as a topic filter, or null */
 export function filterProblem(filter: string): string | null {
   const problem = lengthProblem(filter);
@@ -45,6 +48,20 @@ export function templateProblem(template: string, filter: string): string | null
       if (Number(name) > plus) return `${placeholder} is what "+" number ${name} matched, and ${filter} has ${plus}`;
     } else return `${placeholder} is no placeholder: they are {topic}, {node}, {rest}, {1}, {2} and so on`;
   }
+  return literalProblem(template);
+}
+
+/** @returns what is wrong with `template` as the topic that replies to a client go under, or null */
+export function responseTemplateProblem(template: string): string | null {
+  const unknown = template.match(/\{(?!client\})[^{}]*\}/);
+  if (unknown !== null) return `${unknown[0]} is no placeholder: there is {client} only`;
+  const problem = literalProblem(template);
+  if (problem !== null) return problem;
+  return Buffer.byteLength(template) > RESPONSE_BYTES_MAX ? `is longer than ${RESPONSE_BYTES_MAX} bytes` : null;
+}
+
+/** The text around the placeholders. */
+function literalProblem(template: string): string | null {
   const literal = template.replaceAll(/\{[^{}]*\}/g, "x");
   if (/[{}]/.test(literal)) return "has a brace without its partner";
   return topicProblem(literal);

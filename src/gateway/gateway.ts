@@ -40,6 +40,7 @@ const RESTART_KEYS = [
   "store",
   "durability",
   "limits",
+  "responseInformation",
 ] as const satisfies readonly (keyof Config)[];
 
 export class Gateway {

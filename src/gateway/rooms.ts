@@ -119,7 +119,7 @@ export async function buildRooms(
   const loginWaitMs = (): number => (admission.login() ? 0 : admission.loginWaitMs());
   const time = clock;
   const shared = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
-  const mqtt = new MqttServer({ ...shared, loginWaitMs });
+  const mqtt = new MqttServer({ ...shared, loginWaitMs, responseInformation: config.responseInformation });
   stops.push(() => mqtt.stop());
   return { store, wheel, authority, ledger, queueHost, retained, router, registry, transport, mqtt };
 }

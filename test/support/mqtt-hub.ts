@@ -99,7 +99,7 @@ export class Hub {
     const { registry } = this;
     const loginWaitMs = (): number => 0;
     const parts = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
-    this.server = new MqttServer({ ...parts, loginWaitMs });
+    this.server = new MqttServer({ ...parts, loginWaitMs, responseInformation: "reply/{client}" });
   }
 
   /** Commits and syncs what is open. */

@@ -24,13 +24,10 @@ import {
   UNSUPPORTED_PROTOCOL_VERSION,
 } from "../../wire/mqtt/codes.ts";
 import { type ConnectView, decodeConnect } from "../../wire/mqtt/connect.ts";
-import { refuseConnect } from "./close.ts";
-import { sendConnack } from "./connack.ts";
+import { closeSilently, refuseConnect } from "./close.ts";
+import { keepAliveOf, prepareConnack, sendConnack } from "./connack.ts";
 import type { Connection } from "./connection.ts";
 import { CONNECTED, LOGGING_IN } from "./states.ts";
-
-/** What 16 bits hold: `limits.keep_alive_max` is off. */
-const KEEP_ALIVE_SECONDS_MAX = 65_535;
 
 /** What a CONNECT asked for, kept until the login is decided. */
 export interface ConnectRequest {
@@ -40,6 +37,7 @@ export interface ConnectRequest {
   /** As asked for; 0 = ends with the connection. */
   readonly expirySeconds: number;
   readonly keepAliveSeconds: number;
+  readonly wantsResponseInformation: boolean;
   /** 65,535 when absent. */
   readonly receiveMaximum: number;
   readonly will: Will | null;
@@ -75,6 +73,7 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
     cleanStart: view.cleanStart,
     expirySeconds: expiryOf(connection, view),
     keepAliveSeconds: view.keepAliveSeconds,
+    wantsResponseInformation: view.properties.requestResponse === 1,
     receiveMaximum: view.properties.receiveMaximum || 65_535,
     will,
   };
@@ -110,6 +109,12 @@ export function finishConnect(connection: Connection, principal: Principal | nul
     refuseConnect(connection, reason);
     return;
   }
+  const connack = prepareConnack(connection, request);
+  if (connack === null) {
+    registry.releaseWill(request.will);
+    closeSilently(connection, "CONNACK larger than the peer takes");
+    return;
+  }
   const opened = registry.open(request.clientId, principal, request.cleanStart, request.expirySeconds);
   if (opened === SESSIONS_FULL || opened === SESSION_FOREIGN) {
     registry.releaseWill(request.will);
@@ -120,10 +125,9 @@ export function finishConnect(connection: Connection, principal: Principal | nul
   connection.session = session;
   connection.acks.begin(session.inbound);
   connection.state = CONNECTED;
-  const keepAliveSeconds = keepAliveOf(connection, request.keepAliveSeconds);
-  connection.keepAliveMs = keepAliveSeconds * 1000;
+  connection.keepAliveMs = keepAliveOf(connection, request) * 1000;
   connection.startKeepAlive(0);
-  sendConnack(connection, request, present, session.expirySeconds, keepAliveSeconds);
+  sendConnack(connection, connack, present);
   server.parts.log.debug("mqtt-connected", {
     remote: link.remote,
     client: request.clientId,
@@ -162,16 +166,6 @@ function refusalOf(connection: Connection, bytes: Buffer, view: ConnectView): nu
 function expiryOf(connection: Connection, view: ConnectView): number {
   if (connection.version === MQTT_5) return Math.max(view.properties.sessionExpirySeconds, 0);
   return view.cleanStart ? 0 : connection.server.limits.sessionExpiryMaxMs / 1000;
-}
-
-/**
- * The Keep Alive that the connection is held to. A 5.0 client is told when it is less than it asked for. Before 5.0
- * there is no word for it, and a device that keeps to what it asked for must not be cut off: it keeps it.
- */
-function keepAliveOf(connection: Connection, askedSeconds: number): number {
-  const maxSeconds = Math.floor(connection.server.limits.keepAliveMaxMs / 1000);
-  if (connection.version !== MQTT_5 || maxSeconds === KEEP_ALIVE_SECONDS_MAX) return askedSeconds;
-  return askedSeconds === 0 ? maxSeconds : Math.min(askedSeconds, maxSeconds);
 }
 
 /** A copy of the will, ready to be published. */

@@ -59,6 +59,8 @@ export interface MqttParts {
   readonly log: Log;
   readonly limits: MqttLimits;
   readonly memoryLimitBytes: number;
+  /** Response Information, `{client}` standing for the client id; null = none. */
+  readonly responseInformation: string | null;
   /** Admission of a login by password: 0 = now, otherwise ms to wait before asking again. */
   readonly loginWaitMs: () => number;
 }

@@ -64,6 +64,7 @@ test("every default is the one of the contract", () => {
       receiveMaximum: 1024,
       topicAliases: 16,
     },
+    responseInformation: null,
     log: { level: "info", format: "text" },
   });
 });

@@ -5,6 +5,7 @@ import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
 import {
   DISCONNECT,
   type Packet,
+  type Part,
   PUBLISH,
   publish,
   readConnack,
@@ -86,6 +87,47 @@ describe("announced", () => {
       const peer = hub.connect({ version: 5, clientId: "a", properties: [SESSION_EXPIRY_INTERVAL, u32(asked)] });
       assert.equal(connackOf(peer).told.get(SESSION_EXPIRY_INTERVAL), told, `${asked}`);
     }
+  });
+});
+
+describe("Response Information", () => {
+  const REQUEST = 0x19;
+  const RESPONSE_INFORMATION = 0x1a;
+
+  function toldTo(hub: Hub, clientId: string, ...properties: Part[]) {
+    return connackOf(hub.connect({ version: 5, clientId, properties })).told.get(RESPONSE_INFORMATION);
+  }
+
+  test("[MQTT5-3.1.2-28] goes to who asks for it, made from response_information", () => {
+    const hub = new Hub();
+    assert.equal(toldTo(hub, "pump-7", REQUEST, 1), "reply/pump-7");
+    assert.equal(toldTo(hub, "$&", REQUEST, 1), "reply/$&");
+    assert.equal(toldTo(hub, "pump-7", REQUEST, 0), undefined);
+    assert.equal(toldTo(hub, "pump-7"), undefined);
+    assert.match(toldTo(hub, "", REQUEST, 1) as string, /^reply\/sluice-[\w-]{12}$/);
+  });
+
+  test("is not made from a client id that would name another's tree, or nobody's", () => {
+    for (const clientId of ["a/b", "+", "#"]) assert.equal(toldTo(new Hub(), clientId, REQUEST, 1), undefined);
+  });
+
+  test("[MQTT5-3.1.2-24] is left out when the client would not take the packet; one too small for CONNACK is closed", () => {
+    const hub = new Hub();
+    const clientId = "a".repeat(100);
+    const sizeOf = (bytesMax: number, ...properties: Part[]) => {
+      const peer = hub.connect({ version: 5, clientId, properties: [0x27, u32(bytesMax), ...properties] });
+      const packets = peer.take();
+      return packets.map(({ body }) => 2 + body.length);
+    };
+    const [whole] = sizeOf(1000, REQUEST, 1);
+    const [without] = sizeOf(1000);
+    assert.equal(whole, without! + 3 + "reply/".length + clientId.length);
+    assert.deepEqual(sizeOf(whole!, REQUEST, 1), [whole]);
+    assert.deepEqual(sizeOf(whole! - 1, REQUEST, 1), [without]);
+    assert.deepEqual(sizeOf(without!), [without]);
+    assert.deepEqual(sizeOf(without! - 1), []);
+    assert.equal(hub.registry.connectedCount, 1, "the session it would have taken over is untouched");
+    assert.equal(hub.counters.get("mqtt.closed.CONNACK-larger-than-the-peer-takes"), 1);
   });
 });
 
