@@ -9,6 +9,7 @@ import type { ListenerConfig } from "../config/listeners.ts";
 import type { StoreHealth } from "../core/ports.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { Uplink } from "../uplink/uplink.ts";
+import { autoCommitDelayMs } from "./commit-delay.ts";
 import { startSerial, startUplinks } from "./lines.ts";
 import { openListener } from "./listeners.ts";
 import { buildRooms, ComplaintsError, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
@@ -26,9 +27,6 @@ export interface ReloadReport {
   readonly restartRequired: readonly string[];
 }
 
-/** Bounds of `commit_delay: auto`, and its value while a durable receiver is away. */
-const COMMIT_DELAY_MS_MIN = 20;
-const COMMIT_DELAY_MS_MAX = 250;
 /** Sections of the configuration that `reload` does not take over. */
 const RESTART_KEYS = [
   "node",
@@ -77,7 +75,8 @@ export class Gateway {
         counters: this.counters,
         stops: this.#stops,
       };
-      const rooms = await buildRooms(ground, () => this.#commitDelayMs(), this.#onHealth);
+      const commitDelayMs = () => autoCommitDelayMs(this.#rooms?.registry.durableAway ?? 0, this.#uplinks);
+      const rooms = await buildRooms(ground, commitDelayMs, this.#onHealth);
       this.#rooms = rooms;
       for (const [index, config] of this.#config.listeners.entries()) {
         this.#listeners.push({ config, listener: await openListener(ground, rooms, index, config) });
@@ -146,15 +145,5 @@ export class Gateway {
       counters: Object.fromEntries(this.counters.entries()),
       ...(drops ? { drops: rooms?.ledger.entries() ?? [] } : {}),
     };
-  }
-
-  /** `commit_delay: auto`: twice the remote's round trip while every durable receiver is there to acknowledge. */
-  #commitDelayMs(): number {
-    const rooms = this.#rooms;
-    if (rooms === null || rooms.registry.durableAway > 0 || this.#uplinks.some((uplink) => !uplink.online)) {
-      return COMMIT_DELAY_MS_MIN;
-    }
-    const ackTimeMs = Math.max(0, ...this.#uplinks.map((uplink) => uplink.ackTimeMs));
-    return Math.min(Math.max(2 * ackTimeMs, COMMIT_DELAY_MS_MIN), COMMIT_DELAY_MS_MAX);
   }
 }
