@@ -32,6 +32,7 @@ import {
 } from "../../wire/mqtt/codes.ts";
 import { PING_BYTES, writePingresp } from "../../wire/mqtt/ping.ts";
 import type { AliasesIn } from "./aliases-in.ts";
+import type { AliasesOut } from "./aliases-out.ts";
 import { close, closeSilently } from "./close.ts";
 import { FrameInput, type PacketHandler } from "./frame-input.ts";
 import { onAck } from "./on-ack.ts";
@@ -81,6 +82,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   subackBytes = 0;
   /** False once the peer said goodbye in order: no will. */
   sendWill = true;
+  /** Aliases that we give, for a peer that allows them. */
+  aliasesOut: AliasesOut | null = null;
   readonly #input: FrameInput;
   #receivedMs = 0;
   #heldSinceMs = 0;
@@ -232,6 +235,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.#input.forget();
     this.acks.end();
     this.aliasesIn?.end();
+    this.aliasesOut?.end();
     this.server.parts.wheel.cancel(this.#timer);
     this.server.parts.wheel.cancel(this.#heldTimer);
     this.server.paused.remove(this);

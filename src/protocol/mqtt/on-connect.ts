@@ -24,6 +24,7 @@ import {
   UNSUPPORTED_PROTOCOL_VERSION,
 } from "../../wire/mqtt/codes.ts";
 import { type ConnectView, decodeConnect } from "../../wire/mqtt/connect.ts";
+import { AliasesOut } from "./aliases-out.ts";
 import { closeSilently, refuseConnect } from "./close.ts";
 import { keepAliveOf, prepareConnack, sendConnack } from "./connack.ts";
 import type { Connection } from "./connection.ts";
@@ -78,6 +79,8 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
     will,
   };
   if (view.properties.maximumPacketSize > 0) connection.peerPacketBytesMax = view.properties.maximumPacketSize;
+  const aliases = Math.min(view.properties.topicAliasMaximum, server.limits.topicAliases);
+  if (aliases > 0) connection.aliasesOut = new AliasesOut(aliases, server.aliasMemory);
   connection.request = request;
   connection.state = LOGGING_IN;
   // Packets that follow at once wait: until the login is decided nothing of this peer is looked at.

@@ -6,16 +6,21 @@ import type { Publication } from "../../core/publication.ts";
 import { DELIVERY_QOS, DELIVERY_RETAIN } from "../../core/receiver.ts";
 import { ACK_BYTES_MAX, writeAck } from "../../wire/mqtt/ack.ts";
 import { MQTT_5, PUBLISH, PUBREL, SUBACK, SUCCESS } from "../../wire/mqtt/codes.ts";
-import { frameBytes } from "../../wire/mqtt/frame.ts";
-import { copyBytes, readU32, varintBytes, writeU32, writeVarint } from "../../wire/mqtt/primitives.ts";
-import { MESSAGE_EXPIRY_INTERVAL, propertyEnd, SUBSCRIPTION_IDENTIFIER } from "../../wire/mqtt/property-table.ts";
-import { publishLength, writePublish } from "../../wire/mqtt/publish.ts";
+import { frameBytes, writeFrameHeader } from "../../wire/mqtt/frame.ts";
+import { copyBytes, readU32, varintBytes, writeU16, writeU32, writeVarint } from "../../wire/mqtt/primitives.ts";
+import {
+  MESSAGE_EXPIRY_INTERVAL,
+  propertyEnd,
+  SUBSCRIPTION_IDENTIFIER,
+  TOPIC_ALIAS,
+} from "../../wire/mqtt/property-table.ts";
+import { publishLength } from "../../wire/mqtt/publish.ts";
 import { subackLength, writeSuback } from "../../wire/mqtt/suback.ts";
 import type { Connection } from "./connection.ts";
 
 const NO_IDS: readonly number[] = [];
-/** Properties with Subscription Identifiers put in front, for one packet. Grows to the largest seen, at most a packet. */
-let scratch = Buffer.allocUnsafeSlow(1024);
+/** The property on the wire: identifier and two bytes. */
+const ALIAS_BYTES = 3;
 
 /**
  * Writes a PUBLISH from the bytes of a publication. A frame of the same form is copied as it stands: only flags and
@@ -29,7 +34,12 @@ export function sendLive(
   packetId: number,
 ): void {
   const qos = options & DELIVERY_QOS;
-  if (p.frameVersion !== connection.frameVersion || p.qos !== qos || subscriptionIds !== null) {
+  if (
+    p.frameVersion !== connection.frameVersion ||
+    p.qos !== qos ||
+    subscriptionIds !== null ||
+    connection.aliasesOut !== null
+  ) {
     const topicLength = p.topicEnd - p.topicFrom;
     const propertiesLength = p.propertiesEnd - p.propertiesFrom;
     const payloadLength = p.payloadEnd - p.payloadFrom;
@@ -54,7 +64,7 @@ export function sendLive(
   }
   const bytes = p.frameEnd - p.frameFrom;
   if (bytes > connection.peerPacketBytesMax) {
-    dropTooLarge(connection, packetId);
+    dropTooLarge(connection, packetId, p.bytes, p.topicFrom, p.topicEnd - p.topicFrom);
     return;
   }
   const output = connection.link.output;
@@ -98,7 +108,11 @@ export function sendMessage(
   );
 }
 
-/** @param expiresMs  unix time; the publisher's Message Expiry Interval goes out as it is when 0 */
+/**
+ * Writes a PUBLISH from its parts. What belongs to this peer alone stands in front of the publisher's properties: the
+ * alias, and the Subscription Identifiers ([MQTT5-3.3.4-4]).
+ * @param expiresMs  unix time; the publisher's Message Expiry Interval goes out as it is when 0
+ */
 function writeWhole(
   connection: Connection,
   dup: boolean,
@@ -115,46 +129,53 @@ function writeWhole(
   subscriptionIds: readonly number[],
   expiresMs: number,
 ): void {
-  const version = connection.version;
-  let properties = bytes;
-  let blockAt = propertiesAt;
-  let blockLength = version === MQTT_5 ? propertiesLength : 0;
-  if (version === MQTT_5 && subscriptionIds.length > 0) {
-    blockLength = withSubscriptionIds(subscriptionIds, bytes, propertiesAt, propertiesLength);
-    properties = scratch;
-    blockAt = 0;
+  const { version, aliasesOut, peerPacketBytesMax } = connection;
+  const inFive = version === MQTT_5;
+  let blockLength = inFive ? propertiesLength + identifierBytes(subscriptionIds) : 0;
+  // None at QoS 2: MQTT.js keeps such a message until PUBREL, and then hands it out without the topic.
+  let alias = aliasesOut === null || qos === 2 ? 0 : aliasesOut.find(bytes, topicAt, topicLength);
+  let sentLength = alias > 0 ? 0 : topicLength;
+  if (alias !== 0) blockLength += ALIAS_BYTES;
+  let remaining = publishLength(version, sentLength, blockLength, payloadLength, qos);
+  if (alias < 0 && frameBytes(remaining) > peerPacketBytesMax) {
+    // As large as the peer takes it: without the alias it may fit.
+    alias = 0;
+    sentLength = topicLength;
+    blockLength -= ALIAS_BYTES;
+    remaining = publishLength(version, sentLength, blockLength, payloadLength, qos);
   }
-  const size = frameBytes(publishLength(version, topicLength, blockLength, payloadLength, qos));
-  if (size > connection.peerPacketBytesMax) {
-    dropTooLarge(connection, packetId);
+  const size = frameBytes(remaining);
+  if (size > peerPacketBytesMax) {
+    dropTooLarge(connection, packetId, bytes, topicAt, topicLength);
     return;
   }
   const output = connection.link.output;
   const at = output.reserve(size);
-  const end = writePublish(
-    output.buffer,
-    at,
-    version,
-    dup,
-    qos,
-    retain,
-    packetId,
-    bytes,
-    topicAt,
-    topicLength,
-    properties,
-    blockAt,
-    blockLength,
-    bytes,
-    payloadAt,
-    payloadLength,
-  );
-  if (expiresMs !== 0 && version === MQTT_5) {
-    const leftMs = expiresMs - connection.server.parts.time.wallMs();
-    const blockEnd = end - payloadLength;
-    setExpiry(output.buffer, blockEnd - blockLength, blockEnd, Math.max(0, Math.ceil(leftMs / 1000)));
+  const { buffer } = output;
+  const firstByte = (PUBLISH << 4) | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
+  let next = writeFrameHeader(buffer, at, firstByte, remaining);
+  next = writeU16(buffer, next, sentLength);
+  next = copyBytes(bytes, topicAt, sentLength, buffer, next);
+  if (qos !== 0) next = writeU16(buffer, next, packetId);
+  if (inFive) {
+    next = writeVarint(buffer, next, blockLength);
+    if (alias !== 0) {
+      buffer[next] = TOPIC_ALIAS;
+      next = writeU16(buffer, next + 1, alias < 0 ? -alias : alias);
+    }
+    for (let i = 0; i < subscriptionIds.length; i++) {
+      buffer[next] = SUBSCRIPTION_IDENTIFIER;
+      next = writeVarint(buffer, next + 1, subscriptionIds[i] as number);
+    }
+    const blockAt = next;
+    next = copyBytes(bytes, propertiesAt, propertiesLength, buffer, next);
+    if (expiresMs !== 0) {
+      const leftMs = expiresMs - connection.server.parts.time.wallMs();
+      setExpiry(buffer, blockAt, next, Math.max(0, Math.ceil(leftMs / 1000)));
+    }
   }
-  output.commit(end);
+  output.commit(copyBytes(bytes, payloadAt, payloadLength, buffer, next));
+  if (alias < 0) aliasesOut?.assign(-alias, bytes, topicAt, topicLength);
   connection.server.publishesOut.value++;
 }
 
@@ -169,23 +190,26 @@ function setExpiry(block: Buffer, from: number, end: number, seconds: number): v
   }
 }
 
-/** Puts the identifiers in front of the block, into `scratch` ([MQTT5-3.3.4-4]). @returns the length of the whole */
-function withSubscriptionIds(ids: readonly number[], block: Buffer, at: number, length: number): number {
-  let idBytes = 0;
-  for (const id of ids) idBytes += 1 + varintBytes(id);
-  if (scratch.length < idBytes + length) scratch = Buffer.allocUnsafeSlow(idBytes + length);
-  let next = 0;
-  for (const id of ids) {
-    scratch[next] = SUBSCRIPTION_IDENTIFIER;
-    next = writeVarint(scratch, next + 1, id);
-  }
-  return copyBytes(block, at, length, scratch, next);
+function identifierBytes(ids: readonly number[]): number {
+  let bytes = 0;
+  for (let i = 0; i < ids.length; i++) bytes += 1 + varintBytes(ids[i] as number);
+  return bytes;
 }
 
 /** [MQTT5-3.1.2-24], [MQTT5-3.1.2-25]: what the peer does not take counts as delivered. */
-function dropTooLarge(connection: Connection, packetId: number): void {
-  connection.server.tooLarge.value++;
-  if (packetId !== 0) connection.session?.queue.onPuback(packetId);
+function dropTooLarge(
+  connection: Connection,
+  packetId: number,
+  bytes: Buffer,
+  topicAt: number,
+  topicLength: number,
+): void {
+  const { server, session } = connection;
+  server.tooLarge.value++;
+  if (session === null) return;
+  const topic = (): string => bytes.toString("utf8", topicAt, topicAt + topicLength);
+  server.parts.registry.ledger.record(session.queue.label, topic, "too-large", server.parts.time.wallMs());
+  if (packetId !== 0) session.queue.onPuback(packetId);
 }
 
 export function sendPubrel(connection: Connection, packetId: number): void {
