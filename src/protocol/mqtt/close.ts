@@ -16,7 +16,7 @@ export function close(connection: Connection, reasonCode: number): void {
   const { link, version, state } = connection;
   if (state === CONNECTED && version === MQTT_5) {
     const at = link.output.reserve(GOODBYE_BYTES);
-    link.output.commit(writeDisconnect(link.output.buffer, at, version, reasonCode, null));
+    commitIfTaken(connection, at, writeDisconnect(link.output.buffer, at, version, reasonCode, null));
   }
   note(connection, reasonName(reasonCode));
   connection.dispose();
@@ -28,10 +28,15 @@ export function refuseConnect(connection: Connection, reasonCode: number): void 
   if (connection.state === CLOSED) return;
   const { link, version } = connection;
   const at = link.output.reserve(GOODBYE_BYTES);
-  link.output.commit(writeConnack(link.output.buffer, at, version, false, reasonCode, null));
+  commitIfTaken(connection, at, writeConnack(link.output.buffer, at, version, false, reasonCode, null));
   note(connection, reasonName(reasonCode));
   connection.dispose();
   link.end();
+}
+
+/** [MQTT5-3.1.2-24]: a peer that does not even take a goodbye gets none. */
+function commitIfTaken(connection: Connection, at: number, end: number): void {
+  if (end - at <= connection.peerPacketBytesMax) connection.link.output.commit(end);
 }
 
 /** Ends it without a word: the link is gone already, or the peer said goodbye, or never said hello. */

@@ -51,6 +51,7 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
   const code = decodeConnect(bytes, at, end, view);
   if (view.version !== 0) connection.version = view.version;
   connection.frameVersion = view.version === MQTT_5 ? MQTT_5 : 4;
+  if (view.properties.maximumPacketSize > 0) connection.peerPacketBytesMax = view.properties.maximumPacketSize;
   if (code !== OK) return refuseMalformed(connection, view, code);
   const refusal = refusalOf(connection, bytes, view);
   if (refusal !== SUCCESS) {
@@ -78,7 +79,6 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
     receiveMaximum: view.properties.receiveMaximum || 65_535,
     will,
   };
-  if (view.properties.maximumPacketSize > 0) connection.peerPacketBytesMax = view.properties.maximumPacketSize;
   const aliases = Math.min(view.properties.topicAliasMaximum, server.limits.topicAliases);
   if (aliases > 0) connection.aliasesOut = new AliasesOut(aliases, server.aliasMemory);
   connection.request = request;

@@ -1,10 +1,11 @@
 /**
- * DISCONNECT from the peer: it leaves in order, and in 5.0 may change how long its session stays, or ask for its will.
+ * DISCONNECT from the peer: it leaves in order, and in 5.0 may change how long its session stays, or say that it does not
+ * leave normally: then its will is published.
  *
  * @see MQTT 3.1.1 section 3.14, MQTT 5.0 section 3.14
  */
 import type { Session } from "../../core/session.ts";
-import { DISCONNECT_WITH_WILL, OK, PROTOCOL_ERROR } from "../../wire/mqtt/codes.ts";
+import { NORMAL_DISCONNECTION, OK, PROTOCOL_ERROR } from "../../wire/mqtt/codes.ts";
 import { decodeDisconnect } from "../../wire/mqtt/disconnect.ts";
 import { closeSilently } from "./close.ts";
 import type { Connection } from "./connection.ts";
@@ -20,7 +21,8 @@ export function onDisconnect(connection: Connection, bytes: Buffer, at: number, 
     if (session.expirySeconds === 0 && expirySeconds > 0) return PROTOCOL_ERROR; // [MQTT5-3.14.2-2]
     session.expirySeconds = Math.min(expirySeconds, server.limits.sessionExpiryMaxMs / 1000);
   }
-  connection.sendWill = view.reasonCode === DISCONNECT_WITH_WILL;
+  // [MQTT5-3.14.4-3]: only a normal goodbye throws the will away; a client that leaves for an error of its own has died.
+  connection.sendWill = view.reasonCode !== NORMAL_DISCONNECTION;
   closeSilently(connection, "disconnect");
   return OK;
 }

@@ -10,12 +10,15 @@ import {
   NEED_MORE,
   NOT_AUTHORIZED,
   OK,
+  PACKET_TOO_LARGE,
   QUOTA_EXCEEDED,
   SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
   SUBACK,
   SUCCESS,
   TOPIC_FILTER_INVALID,
 } from "../../wire/mqtt/codes.ts";
+import { frameBytes } from "../../wire/mqtt/frame.ts";
+import { subackLength } from "../../wire/mqtt/suback.ts";
 import { decodeSubscribeHead, nextSubscription, type SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import type { Connection } from "./connection.ts";
 import { flushAcks } from "./send.ts";
@@ -40,6 +43,9 @@ export function onSubscribe(connection: Connection, bytes: Buffer, at: number, e
     if (next !== OK) return next;
     codes.push(subscribe(connection, session, bytes, view));
   }
+  // [MQTT5-3.1.2-24]: without an answer the client would wait for one.
+  if (frameBytes(subackLength(connection.version, codes.length)) > connection.peerPacketBytesMax)
+    return PACKET_TOO_LARGE;
   const token = connection.acks.push(SUBACK, packetId);
   connection.subackCodes ??= new Map();
   connection.subackCodes.set(token, Uint8Array.from(codes));

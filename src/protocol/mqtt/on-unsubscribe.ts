@@ -4,7 +4,7 @@
  * @see MQTT 3.1.1 section 3.10, MQTT 5.0 section 3.10
  */
 import type { Session } from "../../core/session.ts";
-import { NEED_MORE, NO_SUBSCRIPTION_EXISTED, OK, SUCCESS } from "../../wire/mqtt/codes.ts";
+import { NEED_MORE, NO_SUBSCRIPTION_EXISTED, OK, PACKET_TOO_LARGE, SUCCESS } from "../../wire/mqtt/codes.ts";
 import { frameBytes } from "../../wire/mqtt/frame.ts";
 import { unsubackLength, writeUnsuback } from "../../wire/mqtt/unsuback.ts";
 import { decodeUnsubscribeHead, nextUnsubscription } from "../../wire/mqtt/unsubscribe.ts";
@@ -24,8 +24,10 @@ export function onUnsubscribe(connection: Connection, bytes: Buffer, at: number,
     const filter = bytes.toString("utf8", view.filterAt, view.filterAt + view.filterLength);
     codes.push(server.parts.registry.unsubscribe(session, filter) ? SUCCESS : NO_SUBSCRIPTION_EXISTED);
   }
+  const size = frameBytes(unsubackLength(version, codes.length));
+  if (size > connection.peerPacketBytesMax) return PACKET_TOO_LARGE; // [MQTT5-3.1.2-24]
   const output = connection.link.output;
-  const start = output.reserve(frameBytes(unsubackLength(version, codes.length)));
+  const start = output.reserve(size);
   output.commit(writeUnsuback(output.buffer, start, version, view.packetId, Uint8Array.from(codes), codes.length));
   return OK;
 }
