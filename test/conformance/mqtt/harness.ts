@@ -59,12 +59,18 @@ export class Product {
 
 const LISTENERS = [{ type: "mqtt", bind: "127.0.0.1:0" }];
 
-/** Starts the product before the file's tests and ends it after them. */
-export function product(config: Record<string, unknown> = {}): Product {
+type Config = Record<string, unknown>;
+
+/**
+ * Starts the product before the file's tests and ends it after them.
+ * @param config what differs from one MQTT listener; a function gets the product's folder, to put files there
+ */
+export function product(config: Config | ((folder: string) => Config | Promise<Config>) = {}): Product {
   const shared = new Product();
   const folder = temporaryFolder();
   before(async () => {
-    const gateway = new GatewayProcess(folder.path, { listeners: LISTENERS, log: { level: "warn" }, ...config });
+    const own = typeof config === "function" ? await config(folder.path) : config;
+    const gateway = new GatewayProcess(folder.path, { listeners: LISTENERS, log: { level: "warn" }, ...own });
     shared.gateway = gateway;
     await gateway.start();
   });
@@ -100,4 +106,21 @@ export async function untilNow(raw: RawMqtt): Promise<Packet[]> {
 /** The gateway closed the connection: in 5.0 with this reason in a DISCONNECT, in 3.1.1 without a word. */
 export async function assertClosed(raw: RawMqtt, version: Version, reason: number): Promise<void> {
   assert.equal(await raw.end(), version === 5 ? reason : null);
+}
+
+/** Each of these, sent on a connection of its own, closes it with this reason. */
+export async function assertEachCloses(
+  sluice: Product,
+  t: TestContext,
+  version: Version,
+  reason: number,
+  wrong: readonly Buffer[],
+): Promise<void> {
+  await Promise.all(
+    wrong.map(async (packet) => {
+      const client = await sluice.connected(t, version);
+      client.send(packet);
+      await assertClosed(client, version, reason);
+    }),
+  );
 }

@@ -19,6 +19,7 @@ import { SECTION_3_15 } from "./statements/section-3-15.ts";
 import { SECTION_4 } from "./statements/section-4.ts";
 import { SECTION_4_FLOW } from "./statements/section-4-flow.ts";
 import { SECTION_6 } from "./statements/section-6.ts";
+import { SECTION_7 } from "./statements/section-7.ts";
 
 export const TABLE: readonly Section[] = [
   { name: "1 Data representation", statements: SECTION_1 },
@@ -40,4 +41,5 @@ export const TABLE: readonly Section[] = [
   { name: "4.1-4.6 State, QoS, delivery, order", statements: SECTION_4 },
   { name: "4.7-4.13 Topics, flow, authentication, errors", statements: SECTION_4_FLOW },
   { name: "6 WebSocket", statements: SECTION_6 },
+  { name: "7 Conformance", statements: SECTION_7 },
 ];

@@ -1,3 +1,35 @@
 import type { Statement } from "../statement.ts";
 
-export const SECTION_3_2: readonly Statement[] = [];
+export const SECTION_3_2: readonly Statement[] = [
+  { id: "MQTT311-3.2.0-1", words: "The first packet of a server is CONNACK." },
+  { id: "MQTT311-3.2.2-1", words: "After a CONNECT with Clean Session, Session Present is 0." },
+  { id: "MQTT311-3.2.2-2", words: "Without Clean Session, Session Present is 1 when the server has the session." },
+  { id: "MQTT311-3.2.2-3", words: "Session Present is 0 when the server does not have the session." },
+  { id: "MQTT311-3.2.2-4", words: "A CONNACK that refuses has Session Present 0." },
+  { id: "MQTT311-3.2.2-5", words: "After a CONNACK that refuses, the server closes the connection." },
+  { id: "MQTT311-3.2.2-6", words: "A refusal for which there is no return code is a close without CONNACK." },
+  { id: "MQTT5-3.2.0-1", words: "The server sends nothing but AUTH before a CONNACK with reason 0." },
+  { id: "MQTT5-3.2.0-2", words: "The server sends one CONNACK in a connection, not more." },
+  { id: "MQTT5-3.2.2-1", words: "Bits 7 to 1 of the CONNACK's flags are 0." },
+  { id: "MQTT5-3.2.2-2", words: "After a CONNECT with Clean Start, Session Present is 0." },
+  { id: "MQTT5-3.2.2-3", words: "Without Clean Start, Session Present says whether the server has the session." },
+  { id: "MQTT5-3.2.2-6", words: "A CONNACK with a reason other than 0 has Session Present 0." },
+  { id: "MQTT5-3.2.2-7", words: "After a CONNACK with a reason from 128 the server closes the connection." },
+  { id: "MQTT5-3.2.2-8", words: "The reason of a CONNACK is one of those listed for it." },
+  { id: "MQTT5-3.2.2-9", words: "A server that does not take QoS 1 or 2 says so with Maximum QoS." },
+  { id: "MQTT5-3.2.2-10", words: "Such a server still takes SUBSCRIBE with any QoS." },
+  { id: "MQTT5-3.2.2-11", words: "A client publishes at no higher QoS than the server's Maximum QoS." },
+  { id: "MQTT5-3.2.2-12", words: "A will with a QoS above what the server takes is a CONNECT that it refuses." },
+  {
+    id: "MQTT5-3.2.2-13",
+    words: "A retained will at a server without retained messages is a CONNECT that it refuses.",
+  },
+  { id: "MQTT5-3.2.2-14", words: "A client sends no RETAIN flag to a server that said Retain Available 0." },
+  { id: "MQTT5-3.2.2-16", words: "An empty client id gets an Assigned Client Identifier that no other session has." },
+  { id: "MQTT5-3.2.2-17", words: "A client sends no Topic Alias above the server's Topic Alias Maximum." },
+  { id: "MQTT5-3.2.2-18", words: "Without Topic Alias Maximum, or with 0, a client sends no Topic Alias." },
+  { id: "MQTT5-3.2.2-19", words: "A Reason String that would make CONNACK larger than the client takes is left out." },
+  { id: "MQTT5-3.2.2-20", words: "User Properties that would make CONNACK larger than the client takes are left out." },
+  { id: "MQTT5-3.2.2-21", words: "A client told a Server Keep Alive uses it." },
+  { id: "MQTT5-3.2.2-22", words: "A server that tells no Server Keep Alive uses the client's Keep Alive." },
+];

@@ -1,3 +1,5 @@
 import type { Statement } from "../statement.ts";
 
-export const SECTION_6: readonly Statement[] = [];
+export const SECTION_6: readonly Statement[] = [
+  { id: "MQTT5-6.0.0-1", words: "Packets travel in binary frames; a frame of another type closes the connection." },
+];
