@@ -31,6 +31,8 @@ export interface Limits {
   readonly receiveMaximum: number;
   /** Per connection and direction; 0 = none. */
   readonly topicAliases: number;
+  /** Look whether a payload with a Payload Format Indicator of 1 is UTF-8. */
+  readonly validateUtf8Payload: boolean;
 }
 
 const KIB = 1024;
@@ -68,6 +70,7 @@ export function readLimits(root: Section): Limits {
     inflight: section.count("inflight", 64, 1, INFLIGHT_MAX),
     receiveMaximum: section.count("receive_maximum", 1024, 1, 65_535),
     topicAliases: section.count("topic_aliases", 16, 0, 65_535),
+    validateUtf8Payload: section.flag("validate_utf8_payload", false),
   };
   if (limits.outputBytes < limits.maxPacketBytes) {
     section.complain("output_bytes", "is less than max_packet_bytes", "a packet must fit in a client's output");

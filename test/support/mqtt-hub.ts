@@ -31,6 +31,7 @@ export const LIMITS = {
   inflight: 64,
   receiveMaximum: 1024,
   topicAliases: 16,
+  validateUtf8Payload: false,
   maxSessions: 100,
   subscriptionsPerClient: 100,
   retainedMessages: 10_000,

@@ -15,6 +15,7 @@ import {
   MQTT_5,
   NOT_AUTHORIZED,
   OK,
+  PAYLOAD_FORMAT_INVALID,
   QOS_NOT_SUPPORTED,
   QUOTA_EXCEEDED,
   RETAIN_NOT_SUPPORTED,
@@ -162,7 +163,10 @@ function refusalOf(connection: Connection, bytes: Buffer, view: ConnectView): nu
   if (view.willRetain && !options.retainAvailable) return RETAIN_NOT_SUPPORTED; // [MQTT5-3.2.2-13]
   if (view.willTopicLength > server.limits.topicBytes) return TOPIC_NAME_INVALID;
   const topic = text(bytes, view.willTopicAt, view.willTopicLength);
-  return topic.startsWith("$SYS") || levelCount(topic) > server.limits.topicLevels ? TOPIC_NAME_INVALID : SUCCESS;
+  if (topic.startsWith("$SYS") || levelCount(topic) > server.limits.topicLevels) return TOPIC_NAME_INVALID;
+  const { willPayloadAt: at, willPayloadLength } = view;
+  if (view.willProperties.payloadFormat === 0) return SUCCESS;
+  return server.isTextOrUnchecked(bytes, at, at + willPayloadLength) ? SUCCESS : PAYLOAD_FORMAT_INVALID;
 }
 
 /** v3 knows only "ends with the connection" and "stays": it stays for as long as the gateway allows. */

@@ -9,6 +9,7 @@ import {
   MQTT_5,
   NOT_AUTHORIZED,
   OK,
+  PAYLOAD_FORMAT_INVALID,
   PROTOCOL_ERROR,
   PUBACK,
   PUBREC,
@@ -81,11 +82,15 @@ export function onPublish(
   p.frameEnd = end;
 
   const allowed = isAllowed(connection, view, bytes);
+  const readable = view.payloadFormat === 0 || server.isTextOrUnchecked(bytes, p.payloadFrom, p.payloadEnd);
   if (view.qos === 0) {
+    // Nobody answers a QoS 0 PUBLISH: section 3.3.2.3.2 leaves DISCONNECT.
+    if (!readable) return PAYLOAD_FORMAT_INVALID;
     if (allowed) server.router.publish(p, NO_WAITER, 0);
     return OK;
   }
-  return allowed ? publishAcknowledged(connection, view) : answer(connection, view, NOT_AUTHORIZED);
+  if (!allowed) return answer(connection, view, NOT_AUTHORIZED);
+  return readable ? publishAcknowledged(connection, view) : answer(connection, view, PAYLOAD_FORMAT_INVALID);
 }
 
 /**

@@ -2,6 +2,7 @@
  * What all MQTT conversations of a gateway share: the rooms below, limits, counters, and the views that decoders fill
  * (one packet is handled to its end before the next, so one of each is enough).
  */
+import { isUtf8 } from "node:buffer";
 import { Allowance } from "../../base/allowance.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
@@ -39,6 +40,7 @@ export interface MqttLimits {
   readonly receiveMaximum: number;
   /** Of a client's connection, in each direction; 0 = none. */
   readonly topicAliases: number;
+  readonly validateUtf8Payload: boolean;
 }
 
 /** What a listener adds to the common rules. */
@@ -119,6 +121,13 @@ export class MqttServer {
     parts.counters.gauge("mqtt.ack_bytes", () => this.ackMemory.used);
     parts.counters.gauge("mqtt.connections", () => this.connections.size);
     parts.counters.gauge("mqtt.input_bytes", () => this.inputBytes);
+  }
+
+  /** Whether a payload that its publisher calls text is that: section 3.3.2.3.2 lets us look. */
+  isTextOrUnchecked(bytes: Buffer, from: number, end: number): boolean {
+    if (!this.limits.validateUtf8Payload || isUtf8(bytes.subarray(from, end))) return true;
+    this.parts.counters.counter("mqtt.publish.payload_format_invalid").value++;
+    return false;
   }
 
   /** What a new connection may use. None while others have taken most of the memory: 0x97 is the worse answer. */

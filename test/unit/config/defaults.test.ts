@@ -63,6 +63,7 @@ test("every default is the one of the contract", () => {
       inflight: 64,
       receiveMaximum: 1024,
       topicAliases: 16,
+      validateUtf8Payload: false,
     },
     responseInformation: null,
     log: { level: "info", format: "text" },
