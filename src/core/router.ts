@@ -25,6 +25,10 @@ export const STORED_LATER = -2;
 /** Refused, nobody got it: a limit is reached (MQTT 5 reason 0x97). */
 export const QUOTA_EXCEEDED = 0x97;
 
+/** Who may refuse besides queues, see `Router.refusedBy`. */
+export const RETAINED = "retained";
+export const STORE = "store";
+
 /** For publications that nobody waits for. */
 export const NO_WAITER: StoreWaiter = { onStored(): void {} };
 
@@ -48,6 +52,8 @@ export class Router {
   #authorityGeneration = 0;
   /** After `publish` at QoS >= 1: a receiver that is so far behind that the publisher should be slowed down; null = none. */
   slowReceiver: Receiver | null = null;
+  /** After `publish` refused: the label of the queue that is full, RETAINED or STORE. */
+  refusedBy = "";
   readonly #published: Counter;
   readonly #refused: Counter;
   /** Scratch of `#build`: index + 1 in the route under construction, by slot. */
@@ -190,15 +196,22 @@ export class Router {
       if (!receiver.durable || receiver.queue === null || this.#isOwn(p, route, i)) continue;
       if (receiver.effectiveQos(p.qos, (route.grants[i] as number) & GRANT_QOS) === 0) continue;
       const answer = receiver.queue.admit(size);
+      if (answer !== TAKES) this.refusedBy = receiver.queue.label;
       if (answer === REFUSES) return QUOTA_EXCEEDED;
       if (answer === TAKES) takes++;
       if (answer === DROPS) drops++;
     }
     if (p.retain && p.qos > 0) {
-      if (!this.#parts.retained.takes(p)) return QUOTA_EXCEEDED;
+      if (!this.#parts.retained.takes(p)) {
+        this.refusedBy = RETAINED;
+        return QUOTA_EXCEEDED;
+      }
       takes++;
     }
-    if (takes > 0) return this.#parts.store.admits(size);
+    if (takes > 0) {
+      this.refusedBy = STORE;
+      return this.#parts.store.admits(size);
+    }
     return drops > 0 ? QUOTA_EXCEEDED : ROUTED;
   }
 

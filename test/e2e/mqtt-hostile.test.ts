@@ -274,7 +274,7 @@ describe("a gateway among hostile peers", () => {
       const answers = [];
       while (answers.at(-1)?.[0] !== PINGRESP) {
         const { type, body } = await raw.next();
-        answers.push([type, ...body]);
+        answers.push([type, ...body.subarray(0, 3)]); // without the words
       }
       const refusal = version === 5;
       assert.deepEqual(

@@ -34,6 +34,8 @@ export const LIMITS = {
   validateUtf8Payload: false,
   maxSessions: 100,
   subscriptionsPerClient: 100,
+  sessionQueueMessages: 1000,
+  sessionQueueBytes: 1 << 20,
   retainedMessages: 10_000,
   retainedBytes: 1 << 20,
 };
@@ -86,8 +88,8 @@ export class Hub {
       limits,
       memoryLimitBytes,
       queueLimits: {
-        messages: 1000,
-        bytes: 1 << 20,
+        messages: limits.sessionQueueMessages,
+        bytes: limits.sessionQueueBytes,
         onlineMessages: 1000,
         onlineBytes: 1 << 20,
         maxAgeMs: Number.POSITIVE_INFINITY,

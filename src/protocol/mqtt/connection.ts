@@ -43,6 +43,7 @@ import { onPubrel } from "./on-pubrel.ts";
 import { onSubscribe } from "./on-subscribe.ts";
 import { onUnsubscribe } from "./on-unsubscribe.ts";
 import { PendingAcks } from "./pending-acks.ts";
+import { because, becauseOf } from "./reason-words.ts";
 import { flushAcks, sendLive, sendMessage, sendPubrel } from "./send.ts";
 import type { MqttListenerOptions, MqttServer } from "./server.ts";
 import { CLOSED, CONNECT_DEADLINE_MS, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_CONNECT } from "./states.ts";
@@ -70,6 +71,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   request: ConnectRequest | null = null;
   /** Largest packet the peer takes. */
   peerPacketBytesMax = Number.POSITIVE_INFINITY;
+  /** Whether acknowledgements may say more than a code [MQTT5-3.1.2-29]. */
+  wantsReasons = true;
   keepAliveMs = 0;
   readonly acks: PendingAcks;
   /** Our Topic Alias Maximum. */
@@ -116,7 +119,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     return this.state === CLOSED;
   }
 
-  onUnreadable(reasonCode: number): void {
+  onUnreadable(reasonCode: number, type: number): void {
+    becauseOf(this.server, reasonCode, type);
     close(this, reasonCode);
   }
 
@@ -261,7 +265,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     // [MQTT311-3.1.2-24] one and a half times the keep alive; a connection that we paused is not late.
     const idleMs = this.server.parts.time.nowMs() - this.#receivedMs;
     if (idleMs < this.keepAliveMs * 1.5 || this.link.paused) this.startKeepAlive(idleMs);
-    else close(this, KEEP_ALIVE_TIMEOUT);
+    else close(this, because(this.server, KEEP_ALIVE_TIMEOUT, `nothing came for ${this.keepAliveMs * 0.0015} seconds`));
   }
 
   /** Arms the keep-alive deadline, `idleMs` of it gone. */

@@ -7,7 +7,8 @@
  *             └─ behind #rest      in place           └─ copied to #rest
  */
 import { NEED_MORE, OK, PACKET_TOO_LARGE, QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
-import { readFrameHeader } from "../../wire/mqtt/frame.ts";
+import { type FrameHeader, readFrameHeader } from "../../wire/mqtt/frame.ts";
+import { because } from "./reason-words.ts";
 import type { MqttServer } from "./server.ts";
 import { HOLD, INPUT_BYTES_MAX } from "./states.ts";
 
@@ -17,8 +18,8 @@ const REST_BYTES_MIN = 256;
 export interface PacketHandler {
   /** One whole packet, valid until it returns. @returns OK, HOLD, or the reason to close with */
   onPacket(bytes: Buffer, frameAt: number, type: number, flags: number, at: number, end: number): number;
-  /** The stream cannot go on. */
-  onUnreadable(reasonCode: number): void;
+  /** The stream cannot go on. @param type of the packet */
+  onUnreadable(reasonCode: number, type: number): void;
   readonly closed: boolean;
 }
 
@@ -69,12 +70,12 @@ export class FrameInput {
       const code = readFrameHeader(bytes, at, end, header);
       if (code === NEED_MORE) return at;
       if (code !== OK) {
-        this.#handler.onUnreadable(code);
+        this.#handler.onUnreadable(code, header.type);
         return end;
       }
       // [MQTT5-3.1.2-24]'s other direction: what is larger than we announced is refused before it is read.
       if (header.end - at > this.#server.limits.maxPacketBytes) {
-        this.#handler.onUnreadable(PACKET_TOO_LARGE);
+        this.#refuseLarge(header, header.end - at);
         return end;
       }
       if (header.end > end) return at;
@@ -84,7 +85,7 @@ export class FrameInput {
         this.#keep(bytes, at, end);
         return end;
       }
-      if (answer !== OK) this.#handler.onUnreadable(answer);
+      if (answer !== OK) this.#handler.onUnreadable(answer, (bytes[at] as number) >> 4);
       if (this.#handler.closed) return end;
       at = next;
     }
@@ -101,12 +102,12 @@ export class FrameInput {
       // With a header not whole yet, one byte more at a time; a header has at most five.
       const wanted = code === OK ? header.end : this.#restLength + 1;
       if (code !== OK && code !== NEED_MORE) {
-        this.#handler.onUnreadable(code);
+        this.#handler.onUnreadable(code, header.type);
         return -1;
       }
       if (code === OK && wanted <= this.#restLength) break;
       if (code === OK && wanted > this.#server.limits.maxPacketBytes) {
-        this.#handler.onUnreadable(PACKET_TOO_LARGE);
+        this.#refuseLarge(header, wanted);
         return -1;
       }
       const take = Math.min(wanted - this.#restLength, chunk.length - from);
@@ -127,6 +128,11 @@ export class FrameInput {
     if (at < length && !this.#handler.closed) this.#keep(rest, at, length);
   }
 
+  #refuseLarge({ type }: FrameHeader, bytes: number): void {
+    const words = `packet of ${bytes} bytes: limits.max_packet_bytes is ${this.#server.limits.maxPacketBytes}`;
+    this.#handler.onUnreadable(because(this.#server, PACKET_TOO_LARGE, words), type);
+  }
+
   /** Copies `bytes[from..end)` for later. */
   #keep(bytes: Buffer, from: number, end = bytes.length): void {
     this.#append(bytes, from, end, end - from);
@@ -140,7 +146,7 @@ export class FrameInput {
       const size = Math.max(length, Math.min(wanted, Math.max(2 * capacity, REST_BYTES_MIN)));
       if (this.#server.inputBytes + size - capacity > INPUT_BYTES_MAX) {
         this.#server.parts.counters.counter("mqtt.input_full").value++;
-        this.#handler.onUnreadable(QUOTA_EXCEEDED);
+        this.#handler.onUnreadable(because(this.#server, QUOTA_EXCEEDED, "no room for incomplete packets"), 0);
         return false;
       }
       const grown = Buffer.allocUnsafeSlow(size);

@@ -5,23 +5,18 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Principal } from "../../core/ports.ts";
-import { Publication } from "../../core/publication.ts";
 import type { Will } from "../../core/session.ts";
 import { SESSION_FOREIGN, SESSIONS_FULL } from "../../core/session-registry.ts";
-import { levelCount } from "../../core/topic.ts";
 import {
   BAD_AUTHENTICATION_METHOD,
   CLIENT_IDENTIFIER_NOT_VALID,
+  CONNECT,
   MQTT_5,
   NOT_AUTHORIZED,
   OK,
-  PAYLOAD_FORMAT_INVALID,
-  QOS_NOT_SUPPORTED,
   QUOTA_EXCEEDED,
-  RETAIN_NOT_SUPPORTED,
   SERVER_SHUTTING_DOWN,
   SUCCESS,
-  TOPIC_NAME_INVALID,
   UNSUPPORTED_PROTOCOL_VERSION,
 } from "../../wire/mqtt/codes.ts";
 import { type ConnectView, decodeConnect } from "../../wire/mqtt/connect.ts";
@@ -29,7 +24,9 @@ import { AliasesOut } from "./aliases-out.ts";
 import { closeSilently, refuseConnect } from "./close.ts";
 import { keepAliveOf, prepareConnack, sendConnack } from "./connack.ts";
 import type { Connection } from "./connection.ts";
+import { because, becauseOf } from "./reason-words.ts";
 import { CONNECTED, LOGGING_IN } from "./states.ts";
+import { willOf, willRefusal } from "./will.ts";
 
 /** What a CONNECT asked for, kept until the login is decided. */
 export interface ConnectRequest {
@@ -52,7 +49,9 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
   const code = decodeConnect(bytes, at, end, view);
   if (view.version !== 0) connection.version = view.version;
   connection.frameVersion = view.version === MQTT_5 ? MQTT_5 : 4;
-  if (view.properties.maximumPacketSize > 0) connection.peerPacketBytesMax = view.properties.maximumPacketSize;
+  const { maximumPacketSize } = view.properties;
+  if (maximumPacketSize > 0) connection.peerPacketBytesMax = maximumPacketSize;
+  connection.wantsReasons = view.properties.requestProblem === 1;
   if (code !== OK) return refuseMalformed(connection, view, code);
   const refusal = refusalOf(connection, bytes, view);
   if (refusal !== SUCCESS) {
@@ -63,7 +62,7 @@ export function onConnect(connection: Connection, bytes: Buffer, at: number, end
   if (waitMs > 0) return connection.waitForLogin(waitMs);
   const will = willOf(bytes, view);
   if (!server.parts.registry.admitWill(will)) {
-    refuseConnect(connection, QUOTA_EXCEEDED);
+    refuseConnect(connection, because(server, QUOTA_EXCEEDED, "no room for the will: memory_limit"));
     return OK;
   }
   const clientIdAssigned = view.clientIdLength === 0;
@@ -122,7 +121,16 @@ export function finishConnect(connection: Connection, principal: Principal | nul
   const opened = registry.open(request.clientId, principal, request.cleanStart, request.expirySeconds);
   if (opened === SESSIONS_FULL || opened === SESSION_FOREIGN) {
     registry.releaseWill(request.will);
-    refuseConnect(connection, opened === SESSIONS_FULL ? QUOTA_EXCEEDED : NOT_AUTHORIZED);
+    refuseConnect(
+      connection,
+      opened === SESSIONS_FULL
+        ? because(
+            server,
+            QUOTA_EXCEEDED,
+            `no room for one more session: limits.max_sessions is ${server.limits.maxSessions}`,
+          )
+        : because(server, NOT_AUTHORIZED, "the session of this client id belongs to another user"),
+    );
     return;
   }
   const { session, present } = opened;
@@ -148,54 +156,28 @@ function refuseMalformed(connection: Connection, view: ConnectView, code: number
   const answers =
     code === UNSUPPORTED_PROTOCOL_VERSION || code === CLIENT_IDENTIFIER_NOT_VALID || view.version === MQTT_5;
   if (view.version === 0 || !answers) return code;
+  becauseOf(connection.server, code, CONNECT);
   refuseConnect(connection, code);
   return OK;
 }
 
 /** What the CONNECT asks for and cannot have. */
 function refusalOf(connection: Connection, bytes: Buffer, view: ConnectView): number {
-  const { server, options } = connection;
+  const { server } = connection;
   if (server.stopping) return SERVER_SHUTTING_DOWN;
   if (view.properties.authMethodLength > 0) return BAD_AUTHENTICATION_METHOD;
-  if (view.clientIdLength > server.limits.topicBytes) return CLIENT_IDENTIFIER_NOT_VALID;
-  if (!view.hasWill) return SUCCESS;
-  if (view.willQos > options.maxQos) return QOS_NOT_SUPPORTED; // [MQTT5-3.2.2-12]
-  if (view.willRetain && !options.retainAvailable) return RETAIN_NOT_SUPPORTED; // [MQTT5-3.2.2-13]
-  if (view.willTopicLength > server.limits.topicBytes) return TOPIC_NAME_INVALID;
-  const topic = text(bytes, view.willTopicAt, view.willTopicLength);
-  if (topic.startsWith("$SYS") || levelCount(topic) > server.limits.topicLevels) return TOPIC_NAME_INVALID;
-  const { willPayloadAt: at, willPayloadLength } = view;
-  if (view.willProperties.payloadFormat === 0) return SUCCESS;
-  return server.isTextOrUnchecked(bytes, at, at + willPayloadLength) ? SUCCESS : PAYLOAD_FORMAT_INVALID;
+  const { topicBytes } = server.limits;
+  if (view.clientIdLength > topicBytes) {
+    const words = `client id of ${view.clientIdLength} bytes: limits.topic_bytes is ${topicBytes}`;
+    return because(server, CLIENT_IDENTIFIER_NOT_VALID, words);
+  }
+  return view.hasWill ? willRefusal(connection, bytes, view) : SUCCESS;
 }
 
 /** v3 knows only "ends with the connection" and "stays": it stays for as long as the gateway allows. */
 function expiryOf(connection: Connection, view: ConnectView): number {
   if (connection.version === MQTT_5) return Math.max(view.properties.sessionExpirySeconds, 0);
   return view.cleanStart ? 0 : connection.server.limits.sessionExpiryMaxMs / 1000;
-}
-
-/** A copy of the will, ready to be published. */
-function willOf(bytes: Buffer, view: ConnectView): Will | null {
-  if (!view.hasWill) return null;
-  const publication = new Publication();
-  const topic = text(bytes, view.willTopicAt, view.willTopicLength);
-  const payload = bytes.subarray(view.willPayloadAt, view.willPayloadAt + view.willPayloadLength);
-  publication.setParts(topic, payload, view.willQos, view.willRetain, willProperties(bytes, view));
-  publication.expirySeconds = view.willProperties.messageExpirySeconds;
-  return { publication, delaySeconds: Math.max(view.willProperties.willDelaySeconds, 0) };
-}
-
-/** Property id of the Will Delay Interval, which concerns the server and is not published. */
-const WILL_DELAY_INTERVAL = 0x18;
-
-/** The will's properties without the Will Delay Interval: one property of five bytes, at most once. */
-function willProperties(bytes: Buffer, view: ConnectView): Buffer {
-  const block = bytes.subarray(view.willPropertiesAt, view.willPropertiesAt + view.willPropertiesLength);
-  const at = view.willProperties.willDelayAt;
-  if (at < 0 || bytes[at - 1] !== WILL_DELAY_INTERVAL) return block;
-  const from = at - 1 - view.willPropertiesAt;
-  return Buffer.concat([block.subarray(0, from), block.subarray(from + 5)]);
 }
 
 function text(bytes: Buffer, at: number, length: number): string {

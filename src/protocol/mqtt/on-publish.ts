@@ -13,7 +13,6 @@ import {
   PROTOCOL_ERROR,
   PUBACK,
   PUBREC,
-  QOS_NOT_SUPPORTED,
   RECEIVE_MAXIMUM_EXCEEDED,
   RETAIN_NOT_SUPPORTED,
   SUCCESS,
@@ -22,6 +21,7 @@ import {
 import { decodePublish, type PublishView } from "../../wire/mqtt/publish.ts";
 import { resolveAlias } from "./aliases-in.ts";
 import type { Connection } from "./connection.ts";
+import { because, tooHighQos, topicWords } from "./reason-words.ts";
 import { flushAcks } from "./send.ts";
 
 const SLASH = 0x2f;
@@ -40,11 +40,11 @@ export function onPublish(
   const view = server.publishView;
   const code = decodePublish(input, flags, at, inputEnd, version, view);
   if (code !== OK) return code;
-  if (view.qos > connection.options.maxQos) return QOS_NOT_SUPPORTED; // [MQTT5-3.2.2-11]
+  if (view.qos > connection.options.maxQos) return tooHighQos(server, view.qos, connection.options.maxQos); // [MQTT5-3.2.2-11]
   if (view.retain && !connection.options.retainAvailable) return RETAIN_NOT_SUPPORTED; // [MQTT5-3.2.2-14]
   if (view.subscriptionIdentifiers) return PROTOCOL_ERROR; // [MQTT5-3.3.4-6]
   if (view.topicLength > server.limits.topicBytes || tooDeep(input, view, server.limits.topicLevels))
-    return TOPIC_NAME_INVALID;
+    return because(server, TOPIC_NAME_INVALID, topicWords(server.limits, view.topicLength, levelsOf(input, view)));
   let bytes = input;
   let frameAt = inputFrameAt;
   let end = inputEnd;
@@ -123,7 +123,7 @@ function publishAcknowledged(connection: Connection, view: PublishView): number 
   }
   if (view.qos === 2 && taken) rememberInbound(connection, session, view.packetId, token, result);
   else if (result !== STORED_LATER) acks.resolve(token, result);
-  flushAcks(connection);
+  flushAcks(connection, taken ? "" : server.router.refusedBy);
   return OK;
 }
 
@@ -178,8 +178,11 @@ function refused(connection: Connection): false {
 }
 
 function tooDeep(bytes: Buffer, view: PublishView, levelsMax: number): boolean {
-  if (view.topicLength <= levelsMax) return false;
+  return view.topicLength > levelsMax && levelsOf(bytes, view) > levelsMax;
+}
+
+function levelsOf(bytes: Buffer, view: PublishView): number {
   let levels = 1;
   for (let i = view.topicAt; i < view.topicAt + view.topicLength; i++) if (bytes[i] === SLASH) levels++;
-  return levels > levelsMax;
+  return levels;
 }

@@ -4,10 +4,11 @@
 import type { Message } from "../../core/message.ts";
 import type { Publication } from "../../core/publication.ts";
 import { DELIVERY_QOS, DELIVERY_RETAIN } from "../../core/receiver.ts";
-import { ACK_BYTES_MAX, writeAck } from "../../wire/mqtt/ack.ts";
-import { MQTT_5, PUBLISH, PUBREL, SUBACK, SUCCESS } from "../../wire/mqtt/codes.ts";
+import { ACK_BYTES_MAX, ackBytes, writeAck, writeAckWithProperties } from "../../wire/mqtt/ack.ts";
+import { MQTT_5, PUBLISH, PUBREL, SUBACK, SUCCESS, UNSPECIFIED_ERROR } from "../../wire/mqtt/codes.ts";
 import { frameBytes, writeFrameHeader } from "../../wire/mqtt/frame.ts";
 import { copyBytes, readU32, varintBytes, writeU16, writeU32, writeVarint } from "../../wire/mqtt/primitives.ts";
+import type { PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import {
   MESSAGE_EXPIRY_INTERVAL,
   propertyEnd,
@@ -17,6 +18,7 @@ import {
 import { publishLength } from "../../wire/mqtt/publish.ts";
 import { subackLength, writeSuback } from "../../wire/mqtt/suback.ts";
 import type { Connection } from "./connection.ts";
+import { ackWords, reasonString, subackWords } from "./reason-words.ts";
 
 const NO_IDS: readonly number[] = [];
 /** The property on the wire: identifier and two bytes. */
@@ -218,20 +220,52 @@ export function sendPubrel(connection: Connection, packetId: number): void {
 
 /** PUBREL for a PUBREC whose packet id is not in flight (0x92 in 5.0). */
 export function sendPubrelUnknown(connection: Connection, packetId: number, reasonCode: number): void {
-  writeOne(connection, PUBREL, packetId, reasonCode);
+  writeRefusal(connection, PUBREL, packetId, reasonCode, "");
 }
 
-/** Sends the acknowledgements at the head of the ring that are ready. */
-export function flushAcks(connection: Connection): void {
-  const acks = connection.acks;
+/**
+ * Sends the acknowledgements at the head of the ring that are ready.
+ * @param refusedBy  who refused the newest one (`Router.refusedBy`), for its Reason String
+ */
+export function flushAcks(connection: Connection, refusedBy = ""): void {
+  const { acks } = connection;
   while (acks.ready) {
     const token = acks.first;
     const type = acks.typeOf(token);
     if (type === SUBACK) writeSubackOf(connection, token);
-    else writeOne(connection, type, acks.packetIdOf(token), acks.reasonOf(token));
+    else writeAckOf(connection, type, token, refusedBy);
     acks.shift();
   }
   connection.onAcksFlushed();
+}
+
+function writeAckOf(connection: Connection, type: number, token: number, refusedBy: string): void {
+  const { acks } = connection;
+  const packetId = acks.packetIdOf(token);
+  const reason = acks.reasonOf(token);
+  if (reason < UNSPECIFIED_ERROR) writeOne(connection, type, packetId, reason);
+  else writeRefusal(connection, type, packetId, reason, token === acks.next - 1 ? refusedBy : "");
+}
+
+/** A negative acknowledgement, in 5.0 with words where the peer wants and takes them [MQTT5-3.4.2-2]. */
+function writeRefusal(
+  connection: Connection,
+  type: number,
+  packetId: number,
+  reasonCode: number,
+  refusedBy: string,
+): void {
+  const { server, version, link } = connection;
+  if (version === MQTT_5 && connection.wantsReasons) {
+    const properties = reasonString(server, ackWords(reasonCode, server.limits, refusedBy));
+    const bytes = ackBytes(properties);
+    if (bytes <= connection.peerPacketBytesMax) {
+      const at = link.output.reserve(bytes);
+      link.output.commit(writeAckWithProperties(link.output.buffer, at, type, packetId, reasonCode, properties));
+      return;
+    }
+  }
+  writeOne(connection, type, packetId, reasonCode);
 }
 
 function writeOne(connection: Connection, type: number, packetId: number, reasonCode: number): void {
@@ -247,8 +281,23 @@ function writeSubackOf(connection: Connection, token: number): void {
   if (failure !== SUCCESS) codes.fill(failure);
   connection.subackCodes?.delete(token);
   connection.subackBytes -= codes.length;
-  const output = connection.link.output;
-  const at = output.reserve(frameBytes(subackLength(connection.version, codes.length)));
+  const { version } = connection;
+  const { output } = connection.link;
   const packetId = connection.acks.packetIdOf(token);
-  output.commit(writeSuback(output.buffer, at, connection.version, packetId, codes, codes.length));
+  const properties = subackProperties(connection, codes);
+  const at = output.reserve(frameBytes(subackLength(version, codes.length, properties)));
+  output.commit(writeSuback(output.buffer, at, version, packetId, codes, codes.length, properties));
+}
+
+/** [MQTT5-3.9.2-1]: null when nothing was refused, or the peer does not want or take words. */
+function subackProperties(connection: Connection, codes: Uint8Array): PropertiesWriter | null {
+  const { server, version } = connection;
+  if (version !== MQTT_5 || !connection.wantsReasons || !codes.some(isRefusal)) return null;
+  const properties = reasonString(server, subackWords(server.limits, codes));
+  const bytes = frameBytes(subackLength(version, codes.length, properties));
+  return bytes > connection.peerPacketBytesMax ? null : properties;
+}
+
+function isRefusal(code: number): boolean {
+  return code >= UNSPECIFIED_ERROR;
 }

@@ -32,6 +32,12 @@ export interface MqttLimits {
   readonly pauseMaxMs: number;
   readonly refusalHoldMs: number;
   readonly keepAliveMaxMs: number;
+  readonly maxSessions: number;
+  readonly sessionQueueMessages: number;
+  readonly sessionQueueBytes: number;
+  readonly retainedMessages: number;
+  readonly retainedBytes: number;
+  readonly subscriptionsPerClient: number;
   readonly topicLevels: number;
   readonly topicBytes: number;
   readonly sessionExpiryMaxMs: number;
@@ -91,6 +97,9 @@ export class MqttServer {
   readonly unsubscribeView = new UnsubscribeView();
   readonly disconnectView = new DisconnectView();
   readonly properties = new PropertiesWriter();
+  readonly reasonProperties = new PropertiesWriter(REASON_BYTES_MAX);
+  /** Why the packet under way ends its conversation, see reason-words.ts. */
+  words = "";
   readonly publication = new Publication();
   readonly aliasFrame = new AliasFrame();
 
@@ -149,6 +158,8 @@ export class MqttServer {
   }
 }
 
+/** Of a Reason String with its property. */
+const REASON_BYTES_MAX = 256;
 /** Bytes of a Connection with its smallest ring, timers and input, 870 measured. */
 const CONNECTION_BYTES = 896;
 /** Share of `memory_limit`: the longer rings of acknowledgements owed. Who finds no room is read more slowly. */

@@ -18,9 +18,16 @@ import {
   TOPIC_NAME_INVALID,
   UNSPECIFIED_ERROR,
 } from "./codes.ts";
-import { areFlagsValid } from "./frame.ts";
+import { areFlagsValid, frameBytes, writeFrameHeader } from "./frame.ts";
 import { readU16, varintBytes, writeU16 } from "./primitives.ts";
-import { decodeProperties, PropertiesView, readPropertiesLength } from "./properties.ts";
+import {
+  decodeProperties,
+  PropertiesView,
+  type PropertiesWriter,
+  propertiesBlockBytes,
+  readPropertiesLength,
+  writePropertiesBlock,
+} from "./properties.ts";
 
 /** The most that `writeAck` writes. */
 export const ACK_BYTES_MAX = 5;
@@ -37,7 +44,7 @@ export class AckView {
   reasonStringLength = 0;
 }
 
-const properties = new PropertiesView();
+const blockView = new PropertiesView();
 
 /**
  * Decodes the acknowledgement whose body is `frame[from..end)` into `view`.
@@ -78,9 +85,9 @@ function decodeAckProperties(frame: Uint8Array, type: number, at: number, end: n
   view.propertiesAt = blockAt;
   view.propertiesLength = length;
   if (length === 0) return OK;
-  const code = decodeProperties(frame, blockAt, end, type, properties);
-  view.reasonStringAt = properties.reasonStringAt;
-  view.reasonStringLength = properties.reasonStringLength;
+  const code = decodeProperties(frame, blockAt, end, type, blockView);
+  view.reasonStringAt = blockView.reasonStringAt;
+  view.reasonStringLength = blockView.reasonStringLength;
   return code;
 }
 
@@ -119,4 +126,29 @@ export function writeAck(
   if (!withReason) return next;
   out[next] = reasonCode;
   return next + 1;
+}
+
+/** Bytes of an acknowledgement of 5.0 with these properties. */
+export function ackBytes(properties: PropertiesWriter): number {
+  return frameBytes(3 + propertiesBlockBytes(properties));
+}
+
+/**
+ * Writes an acknowledgement of 5.0 with properties.
+ * @param out  has room for ackBytes(properties) bytes at `at`
+ * @returns the index after it
+ */
+export function writeAckWithProperties(
+  out: Buffer,
+  at: number,
+  type: number,
+  packetId: number,
+  reasonCode: number,
+  properties: PropertiesWriter,
+): number {
+  const firstByte = (type << 4) | (type === PUBREL ? 2 : 0);
+  let next = writeFrameHeader(out, at, firstByte, 3 + propertiesBlockBytes(properties));
+  next = writeU16(out, next, packetId);
+  out[next] = reasonCode;
+  return writePropertiesBlock(out, next + 1, properties);
 }

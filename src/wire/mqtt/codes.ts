@@ -32,6 +32,30 @@ export const PINGRESP = 13;
 export const DISCONNECT = 14;
 export const AUTH = 15;
 
+const PACKET_NAMES = [
+  "packet of type 0",
+  "CONNECT",
+  "CONNACK",
+  "PUBLISH",
+  "PUBACK",
+  "PUBREC",
+  "PUBREL",
+  "PUBCOMP",
+  "SUBSCRIBE",
+  "SUBACK",
+  "UNSUBSCRIBE",
+  "UNSUBACK",
+  "PINGREQ",
+  "PINGRESP",
+  "DISCONNECT",
+  "AUTH",
+] as const;
+
+/** What people call a packet type, 0 to 15. */
+export function packetName(type: number): string {
+  return PACKET_NAMES[type] ?? "packet";
+}
+
 // MQTT 5.0 section 2.4
 export const SUCCESS = 0x00;
 export const NORMAL_DISCONNECTION = 0x00;

@@ -2,7 +2,14 @@
 import { GRANTED_QOS_2, MALFORMED_PACKET, MQTT_5, OK, PROTOCOL_ERROR, SUBACK, UNSPECIFIED_ERROR } from "./codes.ts";
 import { writeFrameHeader } from "./frame.ts";
 import { readU16, varintBytes, writeU16 } from "./primitives.ts";
-import { decodeProperties, PropertiesView, readPropertiesLength } from "./properties.ts";
+import {
+  decodeProperties,
+  PropertiesView,
+  type PropertiesWriter,
+  propertiesBlockBytes,
+  readPropertiesLength,
+  writePropertiesBlock,
+} from "./properties.ts";
 
 /** Decoded SUBACK. Reused for every packet. */
 export class SubackView {
@@ -18,7 +25,7 @@ export class SubackView {
   reasonStringLength = 0;
 }
 
-const properties = new PropertiesView();
+const blockView = new PropertiesView();
 
 /**
  * Decodes the SUBACK whose body is `frame[from..end)` into `view`. Any code of 0x80 and above passes as a refusal.
@@ -39,10 +46,10 @@ export function decodeSuback(frame: Uint8Array, from: number, end: number, versi
     at += varintBytes(length);
     view.propertiesAt = at;
     view.propertiesLength = length;
-    const code = decodeProperties(frame, at, at + length, SUBACK, properties);
+    const code = decodeProperties(frame, at, at + length, SUBACK, blockView);
     if (code !== OK) return code;
-    view.reasonStringAt = properties.reasonStringAt;
-    view.reasonStringLength = properties.reasonStringLength;
+    view.reasonStringAt = blockView.reasonStringAt;
+    view.reasonStringLength = blockView.reasonStringLength;
     at += length;
   }
   view.codesAt = at;
@@ -54,28 +61,30 @@ export function decodeSuback(frame: Uint8Array, from: number, end: number, versi
   return at === end ? MALFORMED_PACKET : OK;
 }
 
-/** Remaining Length of a SUBACK without properties. */
-export function subackLength(version: number, count: number): number {
-  return version === MQTT_5 ? 3 + count : 2 + count;
+/** Remaining Length of a SUBACK; null = no properties. */
+export function subackLength(version: number, count: number, properties: PropertiesWriter | null = null): number {
+  return version === MQTT_5 ? 2 + propertiesBlockBytes(properties) + count : 2 + count;
 }
 
 /**
- * Writes a SUBACK without properties.
+ * Writes a SUBACK.
  * @param codes  the first `count` are MQTT 5 reason codes; before 5.0 every refusal becomes 0x80
- * @param out  has room for `frameBytes(subackLength(version, count))` bytes at `at`
+ * @param properties  null for none; left out before 5.0
+ * @param out  has room for `frameBytes(subackLength(version, count, properties))` bytes at `at`
  * @returns the index after it
  */
 export function writeSuback(
-  out: Uint8Array,
+  out: Buffer,
   at: number,
   version: number,
   packetId: number,
   codes: Uint8Array,
   count: number,
+  properties: PropertiesWriter | null = null,
 ): number {
-  let next = writeFrameHeader(out, at, SUBACK << 4, subackLength(version, count));
+  let next = writeFrameHeader(out, at, SUBACK << 4, subackLength(version, count, properties));
   next = writeU16(out, next, packetId);
-  if (version === MQTT_5) out[next++] = 0;
+  if (version === MQTT_5) next = writePropertiesBlock(out, next, properties);
   for (let i = 0; i < count; i++) {
     const code = codes[i]!;
     out[next++] = version !== MQTT_5 && code > UNSPECIFIED_ERROR ? UNSPECIFIED_ERROR : code;

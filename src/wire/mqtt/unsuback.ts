@@ -11,7 +11,14 @@ import {
 } from "./codes.ts";
 import { writeFrameHeader } from "./frame.ts";
 import { readU16, varintBytes, writeU16 } from "./primitives.ts";
-import { decodeProperties, PropertiesView, readPropertiesLength } from "./properties.ts";
+import {
+  decodeProperties,
+  PropertiesView,
+  type PropertiesWriter,
+  propertiesBlockBytes,
+  readPropertiesLength,
+  writePropertiesBlock,
+} from "./properties.ts";
 
 /** Decoded UNSUBACK. Reused for every packet. */
 export class UnsubackView {
@@ -27,7 +34,7 @@ export class UnsubackView {
   reasonStringLength = 0;
 }
 
-const properties = new PropertiesView();
+const blockView = new PropertiesView();
 
 /**
  * Decodes the UNSUBACK whose body is `frame[from..end)` into `view`. Any code of 0x80 and above passes as a refusal.
@@ -55,10 +62,10 @@ export function decodeUnsuback(
   const blockAt = from + 2 + varintBytes(length);
   view.propertiesAt = blockAt;
   view.propertiesLength = length;
-  const code = decodeProperties(frame, blockAt, blockAt + length, UNSUBACK, properties);
+  const code = decodeProperties(frame, blockAt, blockAt + length, UNSUBACK, blockView);
   if (code !== OK) return code;
-  view.reasonStringAt = properties.reasonStringAt;
-  view.reasonStringLength = properties.reasonStringLength;
+  view.reasonStringAt = blockView.reasonStringAt;
+  view.reasonStringLength = blockView.reasonStringLength;
   view.codesAt = blockAt + length;
   view.codesCount = end - view.codesAt;
   for (let i = view.codesAt; i < end; i++) {
@@ -68,29 +75,31 @@ export function decodeUnsuback(
   return view.codesCount === 0 ? MALFORMED_PACKET : OK;
 }
 
-/** Remaining Length of an UNSUBACK without properties. */
-export function unsubackLength(version: number, count: number): number {
-  return version === MQTT_5 ? 3 + count : 2;
+/** Remaining Length of an UNSUBACK; null = no properties. */
+export function unsubackLength(version: number, count: number, properties: PropertiesWriter | null = null): number {
+  return version === MQTT_5 ? 2 + propertiesBlockBytes(properties) + count : 2;
 }
 
 /**
- * Writes an UNSUBACK without properties.
+ * Writes an UNSUBACK.
  * @param codes  the first `count` are reason codes; left out before 5.0
- * @param out  has room for `frameBytes(unsubackLength(version, count))` bytes at `at`
+ * @param properties  null for none; left out before 5.0
+ * @param out  has room for `frameBytes(unsubackLength(version, count, properties))` bytes at `at`
  * @returns the index after it
  */
 export function writeUnsuback(
-  out: Uint8Array,
+  out: Buffer,
   at: number,
   version: number,
   packetId: number,
   codes: Uint8Array,
   count: number,
+  properties: PropertiesWriter | null = null,
 ): number {
-  let next = writeFrameHeader(out, at, UNSUBACK << 4, unsubackLength(version, count));
+  let next = writeFrameHeader(out, at, UNSUBACK << 4, unsubackLength(version, count, properties));
   next = writeU16(out, next, packetId);
   if (version !== MQTT_5) return next;
-  out[next++] = 0;
+  next = writePropertiesBlock(out, next, properties);
   for (let i = 0; i < count; i++) out[next++] = codes[i]!;
   return next;
 }
