@@ -48,6 +48,7 @@ export function isAboveDropGoal(limits: QueueLimits, online: boolean, count: num
 export function staleCause(limits: QueueLimits, message: Message, time: TimeSource): DropCause | null {
   if (message.expiresMs === 0 && limits.maxAgeMs === Number.POSITIVE_INFINITY) return null;
   const wallMs = time.wallMs();
-  if (message.expiresMs !== 0 && wallMs >= message.expiresMs) return "expired";
+  // An interval of 0 lets it go to who is there: some time must have passed.
+  if (message.expiresMs !== 0 && wallMs >= message.expiresMs && wallMs > message.acceptedMs) return "expired";
   return wallMs - message.acceptedMs > limits.maxAgeMs ? "too-old" : null;
 }

@@ -1,7 +1,7 @@
 /** A PUBLISH on its way out: bytes of a publication or message under another topic, as the server takes it. */
 import { MQTT_5 } from "../wire/mqtt/codes.ts";
 import { frameBytes } from "../wire/mqtt/frame.ts";
-import { writeU32 } from "../wire/mqtt/primitives.ts";
+import { readU32, writeU32 } from "../wire/mqtt/primitives.ts";
 import { MESSAGE_EXPIRY_INTERVAL, propertyEnd } from "../wire/mqtt/property-table.ts";
 import { publishLength, writePublish } from "../wire/mqtt/publish.ts";
 import type { MqttClient } from "./client.ts";
@@ -72,7 +72,8 @@ function setExpiry(buffer: Buffer, from: number, end: number, seconds: number): 
   let at = from;
   while (at >= 0 && at < end) {
     if (buffer[at] === MESSAGE_EXPIRY_INTERVAL) {
-      writeU32(buffer, at + 1, seconds);
+      // Never more than it was: the clock may have been set back.
+      writeU32(buffer, at + 1, Math.min(readU32(buffer, at + 1), seconds));
       return;
     }
     at = propertyEnd(buffer, at, end);

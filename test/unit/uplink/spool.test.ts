@@ -295,3 +295,53 @@ test("QoS 2 over a crash at any step reaches the server once", async () => {
     assert.equal(world.uplink.status().spool.messages, 0);
   }
 });
+
+test("[MQTT5-3.3.2-6] the time in the spool is taken off the Message Expiry Interval, to the second", async () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  for (const seconds of [200, 101, 100]) world.publish("a", `${seconds}`, 1, false, seconds);
+  world.publish("a", "for ever");
+  world.persist();
+  // The dial's own way takes no time here.
+  world.server.advance(99_999);
+  const packets = await world.serve(world.connect());
+  assert.deepEqual(
+    packets.map(({ payload, expirySeconds }) => [payload, expirySeconds]),
+    [
+      ["200", 101],
+      ["101", 2],
+      ["100", 1],
+      ["for ever", -1],
+    ],
+  );
+});
+
+test("[MQTT5-3.3.2-5] what expired in the spool is dropped and listed; a server of 3.1.1 gets the rest without the property", async () => {
+  for (const protocol of [4, 5] as const) {
+    const world = new UplinkWorld({ protocol, forward: [forward("#")] });
+    for (const seconds of [100, 101]) world.publish("a", `${seconds}`, 1, false, seconds);
+    world.persist();
+    world.server.advance(100_000);
+    const packets = await world.serve(world.connect());
+    assert.deepEqual(
+      packets.map(({ payload, expirySeconds }) => [payload, expirySeconds]),
+      [["101", protocol === 5 ? 1 : -1]],
+    );
+    assert.deepEqual(
+      world.ledger.entries().map(({ receiver, cause }) => [receiver, cause]),
+      [["uplink:cloud", "expired"]],
+    );
+    assert.equal(world.uplink.status().spool.messages, 0);
+  }
+});
+
+test("a live message goes up with the interval as it came, and a clock that was set back does not lengthen it", async () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  world.publish("a", "live", 1, false, 100);
+  assert.equal(connection.takeOne(codes.PUBLISH).expirySeconds, 100);
+  const offline = new UplinkWorld({ forward: [forward("#")] });
+  offline.publish("a", "kept", 1, false, 100);
+  offline.persist();
+  offline.server.clock.setWall(offline.server.clock.wallMs() - 50_000);
+  assert.equal((await offline.serve(offline.connect()))[0]?.expirySeconds, 100);
+});

@@ -120,9 +120,11 @@ export class UplinkWorld {
   }
 
   /** @returns the token under which `told` will have it, -1 if nobody will be told */
-  publish(topic: string, payload: string, qos = 1, retain = false): number {
+  publish(topic: string, payload: string, qos = 1, retain = false, expirySeconds = -1): number {
     const p = new Publication();
-    p.setParts(topic, Buffer.from(payload), qos, retain);
+    const expiry = Buffer.from([0x02, 0, 0, expirySeconds >> 8, expirySeconds & 0xff]);
+    p.setParts(topic, Buffer.from(payload), qos, retain, expirySeconds < 0 ? undefined : expiry);
+    p.expirySeconds = expirySeconds;
     const waiter = { onStored: (token: number, reason: number): void => void this.told.push([token, reason]) };
     const token = ++this.#token;
     return this.router.publish(p, waiter, token) === STORED_LATER ? token : -1;
