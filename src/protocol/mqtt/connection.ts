@@ -110,7 +110,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     if (this.state === CLOSED) return;
     this.#receivedMs = this.server.parts.time.nowMs();
     // [MQTT311-3.1.0-1] A browser's GET, for one, reads like the begin of a packet that would be waited for in vain.
-    if (this.state === WAITING_FOR_CONNECT && this.#input.waiting === 0 && chunk[0] !== CONNECT << 4)
+    if (this.state === WAITING_FOR_CONNECT && this.#input.waiting === 0 && (chunk[0] as number) >> 4 !== CONNECT)
       close(this, PROTOCOL_ERROR);
     else this.#input.read(chunk);
   }
@@ -129,7 +129,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     if (this.state !== CONNECTED) {
       // [MQTT311-3.1.0-1] the first packet is CONNECT; what follows it waits for the login.
       if (this.state === LOGGING_IN) return HOLD;
-      return type === CONNECT && flags === 0 ? onConnect(this, bytes, at, end) : MALFORMED_PACKET;
+      return type === CONNECT ? onConnect(this, bytes, flags, at, end) : PROTOCOL_ERROR;
     }
     switch (type) {
       case PUBLISH:

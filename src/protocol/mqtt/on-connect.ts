@@ -11,6 +11,7 @@ import {
   BAD_AUTHENTICATION_METHOD,
   CLIENT_IDENTIFIER_NOT_VALID,
   CONNECT,
+  MALFORMED_PACKET,
   MQTT_5,
   NOT_AUTHORIZED,
   OK,
@@ -20,6 +21,7 @@ import {
   UNSUPPORTED_PROTOCOL_VERSION,
 } from "../../wire/mqtt/codes.ts";
 import { type ConnectView, decodeConnect } from "../../wire/mqtt/connect.ts";
+import { areFlagsValid } from "../../wire/mqtt/frame.ts";
 import { AliasesOut } from "./aliases-out.ts";
 import { closeSilently, refuseConnect } from "./close.ts";
 import { keepAliveOf, prepareConnack, sendConnack } from "./connack.ts";
@@ -43,10 +45,12 @@ export interface ConnectRequest {
 }
 
 /** @returns OK, or the reason to close without CONNACK */
-export function onConnect(connection: Connection, bytes: Buffer, at: number, end: number): number {
+export function onConnect(connection: Connection, bytes: Buffer, flags: number, at: number, end: number): number {
   const { server, link } = connection;
   const view = server.connectView;
-  const code = decodeConnect(bytes, at, end, view);
+  let code = decodeConnect(bytes, at, end, view);
+  // [MQTT311-2.2.2-2] [MQTT5-2.1.3-1]; 3.1 gives the bits no meaning, and its clients set them.
+  if (code === OK && !areFlagsValid(view.version, CONNECT, flags)) code = MALFORMED_PACKET;
   if (view.version !== 0) connection.version = view.version;
   connection.frameVersion = view.version === MQTT_5 ? MQTT_5 : 4;
   const { maximumPacketSize } = view.properties;
