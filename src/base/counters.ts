@@ -26,6 +26,16 @@ export class Counters {
     this.#gauges.set(name, read);
   }
 
+  has(name: string): boolean {
+    return this.#counters.has(name) || this.#gauges.has(name);
+  }
+
+  /** In the order of `entries`. */
+  *names(): Iterable<string> {
+    yield* this.#counters.keys();
+    yield* this.#gauges.keys();
+  }
+
   /** Counters, then gauges, each in order of first use. */
   *entries(): Iterable<[string, number]> {
     for (const [name, counter] of this.#counters) yield [name, counter.value];

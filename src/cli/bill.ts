@@ -8,6 +8,7 @@ import { parsePasswordFile } from "../core/password-file.ts";
 import * as retained from "../core/retained.ts";
 import * as routes from "../core/route-cache.ts";
 import * as sessions from "../core/session-registry.ts";
+import * as sys from "../core/sys-topics.ts";
 import * as waiting from "../core/waiting.ts";
 import * as mqtt from "../protocol/mqtt/server.ts";
 import * as store from "../store/options.ts";
@@ -23,6 +24,7 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     ...retained.budget(limits),
     ...waiting.budget(memoryLimitBytes),
     ...routes.budget(),
+    ...(config.sysIntervalMs === "off" ? [] : sys.budget(uplinks.length)),
     ...authority.budget(usersOf(config), rulesOf(config)),
     ...store.budget(serial.length + uplinks.length, store.pendingBytesOf(memoryLimitBytes)),
   ];

@@ -8,7 +8,7 @@ export interface Status {
   readonly uptimeSeconds: number;
   readonly memory: { readonly rssBytes: number };
   readonly listeners: readonly { readonly type: string; readonly address: string }[];
-  readonly sessions: { readonly count: number; readonly connected: number };
+  readonly sessions: { readonly count: number; readonly connected: number; readonly connectedMax: number };
   readonly subscriptions: number;
   readonly retained: { readonly messages: number; readonly bytes: number };
   readonly store: StoreStatus | null;
@@ -57,8 +57,9 @@ export function statusText(status: Status): string {
     ...status.listeners.map(({ type, address }): [string, string] => ["listener", `${type} ${address}`]),
     [
       "sessions",
-      `${status.sessions.connected} connected of ${status.sessions.count}, ${status.subscriptions} subscriptions`,
+      `${status.sessions.connected} connected of ${status.sessions.count}, at most ${status.sessions.connectedMax}, ${status.subscriptions} subscriptions`,
     ],
+    ["traffic", trafficText(status.counters)],
     ["retained", `${status.retained.messages} messages, ${bytesText(status.retained.bytes)}`],
   ];
   if (status.store !== null) rows.push(["store", storeText(status.store)]);
@@ -82,6 +83,13 @@ function uplinkText(uplink: UplinkStatus): string {
   const retry = retryInMs === null ? "" : `, next try in ${Math.ceil(retryInMs / 1000)}s`;
   const waiting = `${spool.messages} messages of ${bytesText(spool.bytes)} wait, ${inFlight} under way`;
   return `${name} ${url} ${state}${why}${retry}, ${waiting}, ${forwarded} forwarded, ${received} received`;
+}
+
+function trafficText(counters: Readonly<Record<string, number>>): string {
+  const count = (name: string): number => counters[name] ?? 0;
+  const bytes = (name: string): string => bytesText(count(`transport.bytes_${name}`));
+  const packets = `${count("mqtt.packets_received")} MQTT packets received, ${count("mqtt.packets_sent")} sent`;
+  return `${bytes("received")} received, ${bytes("sent")} sent, ${packets}`;
 }
 
 function dropsText(counters: Readonly<Record<string, number>>): string {

@@ -1,9 +1,5 @@
+import { version } from "../base/version.ts";
 import { OK, say } from "./arguments.ts";
-
-/** The build writes it in; from the sources there is none. */
-export function version(): string {
-  return process.env.SLUICE_VERSION ?? "0.0.0-source";
-}
 
 export function printVersion(args: string[]): number {
   say(

@@ -33,11 +33,16 @@ export interface Config {
   readonly limits: Limits;
   /** What a 5.0 client that asks for Response Information gets, `{client}` replaced by its id; null = nothing. */
   readonly responseInformation: string | null;
+  /** How often `$SYS` values that changed are sent to their subscribers; "off" = there is no `$SYS`. */
+  readonly sysIntervalMs: number | "off";
   readonly log: LogConfig;
 }
 
 const MIB = 2 ** 20;
 const MEMORY_LIMIT_BYTES = 16 * MIB;
+const SYS_INTERVAL_MS = 10_000;
+const SYS_INTERVAL_MS_MIN = 1000;
+const SYS_INTERVAL_MS_MAX = 3_600_000;
 
 /** What holds without a configuration file. */
 export function defaultConfig(): Config {
@@ -60,6 +65,7 @@ export function readConfig(reading: Reading): Config {
     auth: readAuth(root),
     limits: readLimits(root),
     responseInformation: readResponseInformation(root),
+    sysIntervalMs: root.duration("sys_interval", SYS_INTERVAL_MS, SYS_INTERVAL_MS_MIN, SYS_INTERVAL_MS_MAX, "off"),
     log: readLog(root),
   };
   root.finish();

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from "node:path";
 /** The key of the configuration file that a key of Config comes from: "dataDir" is "data_dir". */
 export function keyName(key: string): string {
   if (key === "memoryLimitBytes") return "memory_limit";
+  if (key === "sysIntervalMs") return "sys_interval";
   return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 

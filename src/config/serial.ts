@@ -1,7 +1,7 @@
 /** `serial`: lines in, lines out. */
 import { basename } from "node:path";
 import type { Section } from "./section.ts";
-import { topicProblem } from "./topics.ts";
+import { isOwnTopic, topicProblem } from "./topics.ts";
 
 export interface SerialConfig {
   readonly name: string;
@@ -69,6 +69,8 @@ function readTopic(section: Section, key: string, topic: string, on: boolean): S
   const result: SerialTopic = { topic: inner.text("topic", topic), qos: inner.oneOf("qos", [0, 1, 2], 1) };
   const problem = topicProblem(result.topic);
   if (problem !== null) inner.complain("topic", `${JSON.stringify(result.topic)} ${problem}`, "give one topic");
+  if (key === "publish" && isOwnTopic(result.topic))
+    inner.complain("topic", `${JSON.stringify(result.topic)} is under $SYS`, "only the gateway itself publishes there");
   inner.finish();
   return result;
 }

@@ -27,6 +27,11 @@ export function topicProblem(topic: string): string | null {
   return lengthProblem(topic);
 }
 
+/** Whether nobody but the gateway itself may publish to `topic`. */
+export function isOwnTopic(topic: string): boolean {
+  return topic.startsWith("$SYS");
+}
+
 function lengthProblem(text: string): string | null {
   if (text === "") return "is empty";
   if (text.includes("\0") || !text.isWellFormed()) return "has a character that MQTT forbids";

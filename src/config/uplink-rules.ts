@@ -1,6 +1,6 @@
 /** `uplinks[].forward` and `uplinks[].receive`: which topics go out, which come in, and under what name. */
 import type { Section } from "./section.ts";
-import { filterProblem, templateProblem } from "./topics.ts";
+import { filterProblem, isOwnTopic, templateProblem } from "./topics.ts";
 
 export interface ForwardRule {
   readonly match: string;
@@ -37,6 +37,9 @@ export function readReceive(uplink: Section): ReceiveRule[] {
   return (uplink.sections("receive") ?? []).map((section) => {
     const match = readMatch(section);
     const rule: ReceiveRule = { match, qos: section.oneOf("qos", [0, 1, 2], 1), to: readTo(section, match) };
+    // What variables make of it is seen when a message comes (uplink/topic-map.ts).
+    if (isOwnTopic(rule.to.replace(/^\{topic\}/, match)))
+      section.complain("to", "leads under $SYS", "only the gateway itself publishes there");
     section.finish();
     return rule;
   });

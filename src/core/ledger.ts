@@ -5,17 +5,19 @@
 import type { Counter, Counters } from "../base/counters.ts";
 
 /** Stable strings: they appear in status, log and counters. */
-export type DropCause =
-  | "queue-full"
-  | "expired"
-  | "too-old"
-  | "too-large"
-  | "disk-full"
-  | "output-full"
-  | "session-ended"
-  | "offline"
-  | "refused"
-  | "invalid";
+const CAUSES = [
+  "queue-full",
+  "expired",
+  "too-old",
+  "too-large",
+  "disk-full",
+  "output-full",
+  "session-ended",
+  "offline",
+  "refused",
+  "invalid",
+] as const;
+export type DropCause = (typeof CAUSES)[number];
 
 export interface Drop {
   readonly wallMs: number;
@@ -31,23 +33,17 @@ export interface Drop {
 export const LEDGER_ENTRIES_MAX = 64;
 
 export class Ledger {
-  readonly #counters: Counters;
   readonly #byCause = new Map<DropCause, Counter>();
   readonly #watched = new Map<string, Map<DropCause, number>>();
   readonly #entries: Drop[] = [];
 
   constructor(counters: Counters) {
-    this.#counters = counters;
+    for (const cause of CAUSES) this.#byCause.set(cause, counters.counter(`drops.${cause}`));
   }
 
   /** @param topic read only when the drop opens a new entry, so that a flood of drops costs no strings */
   record(receiver: string, topic: () => string, cause: DropCause, wallMs: number, count = 1): void {
-    let counter = this.#byCause.get(cause);
-    if (counter === undefined) {
-      counter = this.#counters.counter(`drops.${cause}`);
-      this.#byCause.set(cause, counter);
-    }
-    counter.value += count;
+    (this.#byCause.get(cause) as Counter).value += count;
     const watched = this.#watched.get(receiver);
     if (watched !== undefined) watched.set(cause, (watched.get(cause) ?? 0) + count);
     const last = this.#entries.at(-1);

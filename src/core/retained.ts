@@ -7,6 +7,7 @@
  */
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Line } from "../config/budget.ts";
+import { isOwnTopic } from "../config/topics.ts";
 import { Message } from "./message.ts";
 import type { Store, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
@@ -15,6 +16,12 @@ import { levelCount } from "./topic.ts";
 export interface RetainedLimits {
   readonly retainedMessages: number;
   readonly retainedBytes: number;
+}
+
+/** Values that are not kept but computed when they are asked for: `$SYS`. */
+export interface ComputedValues {
+  match(filter: string): Generator<string>;
+  get(topic: string): Message | undefined;
 }
 
 interface Node {
@@ -47,6 +54,8 @@ export class Retained {
   /** Levels in the index. */
   nodes = 0;
   #nextSweepMs = 0;
+  /** What is under `$SYS`, where nobody publishes; null = nothing is. */
+  computed: ComputedValues | null = null;
 
   constructor(store: Store, time: TimeSource, limits: RetainedLimits, counters: Counters) {
     this.#store = store;
@@ -101,6 +110,7 @@ export class Retained {
 
   /** The value of `topic`; undefined when there is none, or it has expired. */
   get(topic: string): Message | undefined {
+    if (isOwnTopic(topic)) return this.computed?.get(topic);
     const node = this.#find(topic);
     if (node === null || node.bytes === 0 || this.#expired(node)) return undefined;
     return this.#store.getRetained(topic) ?? undefined;
@@ -108,6 +118,7 @@ export class Retained {
 
   /** The topics that have a value and match `filter`, one by one: values may come and go between two of them. */
   match(filter: string): Generator<string> {
+    if (this.computed !== null && isOwnTopic(filter)) return this.computed.match(filter);
     return this.#match(this.#root, filter.split("/"), 0, "");
   }
 

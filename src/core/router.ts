@@ -12,7 +12,7 @@ import type { Publication } from "./publication.ts";
 import { DROPS, REFUSES, TAKES } from "./queue-limits.ts";
 import { deliveryOptions, type Receiver } from "./receiver.ts";
 import type { Retained } from "./retained.ts";
-import { GRANT_NO_LOCAL, GRANT_QOS, GRANT_RETAIN_AS_PUBLISHED, type Route, RouteCache } from "./route-cache.ts";
+import { GRANT_NO_LOCAL, GRANT_QOS, GRANT_RETAIN_AS_PUBLISHED, Route, RouteCache } from "./route-cache.ts";
 import { hasWildcard } from "./topic.ts";
 import { type Subscription, TopicTree } from "./topic-tree.ts";
 
@@ -59,6 +59,8 @@ export class Router {
   /** Scratch of `#build`: index + 1 in the route under construction, by slot. */
   readonly #indexOfSlot: number[] = [];
   #building: Route | null = null;
+  /** Of `publishLive` and `awayFrom`. */
+  readonly #passing = new Route();
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -101,6 +103,11 @@ export class Router {
     return found;
   }
 
+  /** Whether anybody may get topics under `level`, which begins with a $. */
+  hasSubscriptionsUnder(level: string): boolean {
+    return this.#tree.hasUnder(level);
+  }
+
   #changed(filter: string): void {
     if (hasWildcard(filter)) this.#cache.generation++;
     else this.#cache.forget(Buffer.from(filter));
@@ -124,6 +131,39 @@ export class Router {
       return slots.length === 0 ? NO_SUBSCRIBERS : ROUTED;
     }
     return this.#publishKept(p, route, waiter, token);
+  }
+
+  /**
+   * Copies a publication of QoS 0 to those whose connection is there, and keeps it for nobody, whatever they were
+   * granted. The route is not remembered: rarely used, it would take the place of others.
+   * @returns whom it missed, as `awayFrom` would answer
+   */
+  publishLive(p: Publication): string {
+    const route = this.#passingRoute(p.topic);
+    p.kept = null;
+    for (let i = 0; i < route.slots.length; i++) if (!this.#isAway(route, i)) this.#deliverLive(p, route, i, 0);
+    return this.#away(route);
+  }
+
+  /** Who gets `topic` and is not there, in a text to be compared: "" = nobody. */
+  awayFrom(topic: string): string {
+    return this.#away(this.#passingRoute(topic));
+  }
+
+  #passingRoute(topic: string): Route {
+    this.#passing.clear();
+    this.#build(this.#passing, topic);
+    return this.#passing;
+  }
+
+  #away(route: Route): string {
+    let away = "";
+    for (let i = 0; i < route.slots.length; i++) if (this.#isAway(route, i)) away += ` ${route.slots[i]}`;
+    return away;
+  }
+
+  #isAway(route: Route, i: number): boolean {
+    return (this.#receivers[route.slots[i] as number] as Receiver).queue?.online === false;
   }
 
   /** The way of everything that may have to be stored. */

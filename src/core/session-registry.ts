@@ -88,6 +88,9 @@ export class SessionRegistry implements SessionHost {
   readonly #subscriptionsRefused: Counter;
   /** Sessions kept by the store whose client is away: their messages have to be written. */
   durableAway = 0;
+  /** Sessions whose client is there; and the most that ever were. */
+  connectedCount = 0;
+  connectedMax = 0;
   readonly #takenOver: Counter;
   readonly #expired: Counter;
 
@@ -116,6 +119,8 @@ export class SessionRegistry implements SessionHost {
     parts.counters.gauge("session.subscription_bytes", () => this.#subscriptionMemory.used);
     parts.counters.gauge("session.count", () => this.#sessions.size);
     parts.counters.gauge("session.connected", () => this.connectedCount);
+    parts.counters.gauge("session.connected_max", () => this.connectedMax);
+    parts.counters.gauge("session.in_flight", () => this.inFlight);
     this.store.loadSessions((record) => this.#restore(record));
   }
 
@@ -123,10 +128,11 @@ export class SessionRegistry implements SessionHost {
     return this.#sessions.size;
   }
 
-  get connectedCount(): number {
-    let connected = 0;
-    for (const session of this.#sessions.values()) if (session.connected) connected++;
-    return connected;
+  /** Messages of QoS 1 and 2 that clients have not acknowledged. */
+  get inFlight(): number {
+    let messages = 0;
+    for (const { queue } of this.#sessions.values()) messages += queue.inFlight;
+    return messages;
   }
 
   /** All sessions, for status. */
@@ -198,6 +204,8 @@ export class SessionRegistry implements SessionHost {
   /** The connection is ready: what waited and what was in flight goes out. Call after CONNACK is written. */
   attach(session: Session, outlet: SessionOutlet, windowMax: number, will: Will | null, present: boolean): void {
     session.outlet = outlet;
+    this.connectedCount++;
+    this.connectedMax = Math.max(this.connectedMax, this.connectedCount);
     session.will = will;
     session.queue.attach(outlet, Math.min(windowMax, this.inflightMax), present);
   }
@@ -209,6 +217,7 @@ export class SessionRegistry implements SessionHost {
   detach(session: Session, outlet: SessionOutlet, sendWill: boolean): void {
     if (session.outlet !== outlet) return;
     session.outlet = null;
+    this.connectedCount--;
     session.feed.clear();
     session.queue.detach();
     session.disconnectedMs = this.time.wallMs();

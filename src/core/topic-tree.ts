@@ -70,6 +70,11 @@ export class TopicTree {
     return this.#removeAt(this.#root, levels, 0, many, slot);
   }
 
+  /** Whether any filter's first level is `level` itself, which is the only way to topics under a level with a $. */
+  hasUnder(level: string): boolean {
+    return this.#root.children?.has(level) === true;
+  }
+
   /** Visits each subscription that matches `topic`; a receiver with overlapping ones is visited once for each. */
   match(topic: string, visit: VisitSubscription): void {
     this.#matchAt(this.#root, topic, 0, visit);

@@ -13,6 +13,7 @@ import { autoCommitDelayMs } from "./commit-delay.ts";
 import { startSerial, startUplinks } from "./lines.ts";
 import { openListener } from "./listeners.ts";
 import { buildRooms, ComplaintsError, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
+import { addUplinkValues } from "./sys-values.ts";
 
 export interface BoundListener {
   readonly type: string;
@@ -39,6 +40,7 @@ const RESTART_KEYS = [
   "durability",
   "limits",
   "responseInformation",
+  "sysIntervalMs",
 ] as const satisfies readonly (keyof Config)[];
 
 export class Gateway {
@@ -83,6 +85,7 @@ export class Gateway {
       }
       await startSerial(ground, rooms);
       this.#uplinks = await startUplinks(ground, rooms);
+      if (rooms.sys !== null) addUplinkValues(rooms.sys, this.#uplinks);
     } catch (error) {
       await this.stop();
       throw error;
@@ -137,7 +140,11 @@ export class Gateway {
       uptimeSeconds: Math.floor((this.#clock.nowMs() - this.#startedMs) / 1000),
       memory: { rssBytes: memory.rss, heapUsedBytes: memory.heapUsed },
       listeners: this.#listeners.map(({ listener: { type, address } }) => ({ type, address })),
-      sessions: { count: rooms?.registry.count ?? 0, connected: rooms?.registry.connectedCount ?? 0 },
+      sessions: {
+        count: rooms?.registry.count ?? 0,
+        connected: rooms?.registry.connectedCount ?? 0,
+        connectedMax: rooms?.registry.connectedMax ?? 0,
+      },
       subscriptions: rooms?.router.subscriptionCount ?? 0,
       retained: { messages: rooms?.retained.count ?? 0, bytes: rooms?.retained.bytes ?? 0 },
       store: rooms?.store.status() ?? null,

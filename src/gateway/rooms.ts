@@ -17,6 +17,7 @@ import type { QueueLimits } from "../core/queue-limits.ts";
 import { Retained } from "../core/retained.ts";
 import { Router } from "../core/router.ts";
 import { SessionRegistry } from "../core/session-registry.ts";
+import { SysTopics, toldMax } from "../core/sys-topics.ts";
 import { filterMatches } from "../core/topic.ts";
 import { Turns } from "../core/turns.ts";
 import { waitingBytesOf } from "../core/waiting.ts";
@@ -24,6 +25,7 @@ import { MqttServer } from "../protocol/mqtt/server.ts";
 import { pendingBytesOf } from "../store/options.ts";
 import { openStore, type SqliteStore } from "../store/store.ts";
 import { Transport } from "../transport/transport.ts";
+import { addSysValues } from "./sys-values.ts";
 
 /** What a gateway's parts share, and the order in which they end. */
 export interface Ground {
@@ -46,6 +48,8 @@ export interface Rooms {
   readonly registry: SessionRegistry;
   readonly transport: Transport;
   readonly mqtt: MqttServer;
+  /** null = `sys_interval: off`. */
+  readonly sys: SysTopics | null;
 }
 
 /** Something that the configuration names is wrong: a line of a password or access list. */
@@ -121,7 +125,21 @@ export async function buildRooms(
   const shared = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
   const mqtt = new MqttServer({ ...shared, loginWaitMs, responseInformation: config.responseInformation });
   stops.push(() => mqtt.stop());
-  return { store, wheel, authority, ledger, queueHost, retained, router, registry, transport, mqtt };
+  const rooms = { store, wheel, authority, ledger, queueHost, retained, router, registry, transport, mqtt };
+  return { ...rooms, sys: startSys(ground, rooms) };
+}
+
+/** `$SYS`, which the retained values then have beside their own. */
+function startSys(ground: Ground, rooms: Omit<Rooms, "sys">): SysTopics | null {
+  const { config, clock: time, counters } = ground;
+  const { sysIntervalMs: intervalMs, uplinks } = config;
+  if (intervalMs === "off") return null;
+  const { router, wheel, retained } = rooms;
+  const sys = new SysTopics({ router, counters, time, wheel, intervalMs, toldMax: toldMax(uplinks.length) });
+  addSysValues(sys, ground, rooms);
+  retained.computed = sys;
+  sys.start();
+  return sys;
 }
 
 /** What may wait for a receiver, there or not: `limits.session_queue_*`. */

@@ -37,6 +37,7 @@ export class Flusher {
     this.bytesSent = counters.counter("transport.bytes_sent");
     this.overflows = counters.counter("transport.output_overflow");
     this.#evictions = counters.counter("transport.output_evicted");
+    counters.gauge("transport.unsent_bytes", () => this.#unsentBytes());
   }
 
   mark(output: Output): void {
@@ -83,6 +84,13 @@ export class Flusher {
   wasteland(bytes: number): Buffer {
     if (this.#wasteland.length < bytes) this.#wasteland = Buffer.allocUnsafeSlow(Math.max(bytes, LARGE_BYTES));
     return this.#wasteland;
+  }
+
+  /** What sockets have not taken. */
+  #unsentBytes(): number {
+    let bytes = 0;
+    for (const output of this.busy) bytes += output.pendingBytes;
+    return bytes;
   }
 
   #relieve(): void {

@@ -111,7 +111,7 @@ export class Receive implements StoreWaiter, Expirable {
     this.#client = client;
     this.#parts = parts;
     this.#store = parts.host.store;
-    this.#map = new TopicMap(options.receive, options.node);
+    this.#map = new TopicMap(options.receive, options.node, true);
     this.received = parts.counters.counter(`uplink.${options.name}.received`);
     this.unmatched = parts.counters.counter(`uplink.${options.name}.unmatched`);
     for (const id of parts.host.store.loadInbound(options.receiverId)) this.#ids.add(id);

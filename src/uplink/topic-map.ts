@@ -9,6 +9,7 @@
  * string; a topic that meets another one in its slot replaces it.
  */
 import { assert } from "../base/assert.ts";
+import { isOwnTopic } from "../config/topics.ts";
 import { filterMatches, isTopicName } from "../core/topic.ts";
 
 /** What the map needs of a rule: `ForwardRule` and `ReceiveRule` of the configuration both are one. */
@@ -60,12 +61,18 @@ export class TopicMap {
   readonly #rules: readonly CompiledRule[];
   readonly #keys: Buffer[] = new Array<Buffer>(TABLE_SLOTS).fill(EMPTY);
   readonly #targets: (readonly Target[])[] = new Array<readonly Target[]>(TABLE_SLOTS).fill(NONE);
-  /** Topics that rules made and that nobody can publish to (empty, too long): left out. */
+  readonly #local: boolean;
+  /** Topics that rules made and that nobody can publish to (empty, too long, under this gateway's $SYS): left out. */
   invalid = 0;
 
-  /** @param node replaces {node}. The rules are valid: the configuration was checked. */
-  constructor(rules: readonly MapRule[], node: string) {
+  /**
+   * The rules are valid: the configuration was checked.
+   * @param node  replaces {node}
+   * @param local the topics they lead to are this gateway's
+   */
+  constructor(rules: readonly MapRule[], node: string, local = false) {
     this.#rules = rules.map((rule) => compile(rule, node));
+    this.#local = local;
   }
 
   /** The targets of the topic in `bytes[from..end)`, in the order of the rules; none when no rule matches. */
@@ -88,7 +95,7 @@ export class TopicMap {
     for (const rule of this.#rules) {
       if (!filterMatches(rule.filter, topic)) continue;
       const name = expand(rule, topic);
-      if (!isTopicName(name)) {
+      if (!isTopicName(name) || (this.#local && isOwnTopic(name))) {
         this.invalid++;
         continue;
       }

@@ -1,7 +1,7 @@
 /**
  * The one place that ends a conversation: turns the reason into a DISCONNECT (5.0), or just closes, and counts it.
  */
-import { MQTT_5, reasonName, SUCCESS } from "../../wire/mqtt/codes.ts";
+import { CONNACK, DISCONNECT, MQTT_5, reasonName, SUCCESS } from "../../wire/mqtt/codes.ts";
 import { writeConnack } from "../../wire/mqtt/connack.ts";
 import { writeDisconnect } from "../../wire/mqtt/disconnect.ts";
 import { frameBytes } from "../../wire/mqtt/frame.ts";
@@ -21,7 +21,8 @@ export function close(connection: Connection, reasonCode: number): void {
   if (state === CONNECTED && version === MQTT_5) {
     const properties = reasonFor(connection, words, 1);
     const at = link.output.reserve(GOODBYE_BYTES + propertiesBlockBytes(properties));
-    commitIfTaken(connection, at, writeDisconnect(link.output.buffer, at, version, reasonCode, properties));
+    const end = writeDisconnect(link.output.buffer, at, version, reasonCode, properties);
+    commitIfTaken(connection, DISCONNECT, at, end);
   }
   note(connection, reasonName(reasonCode), words);
   connection.dispose();
@@ -35,15 +36,17 @@ export function refuseConnect(connection: Connection, reasonCode: number): void 
   if (state === CLOSED) return;
   const properties = version === MQTT_5 && reasonCode !== SUCCESS ? reasonFor(connection, words, 2) : null;
   const at = link.output.reserve(GOODBYE_BYTES + propertiesBlockBytes(properties));
-  commitIfTaken(connection, at, writeConnack(link.output.buffer, at, version, false, reasonCode, properties));
+  commitIfTaken(connection, CONNACK, at, writeConnack(link.output.buffer, at, version, false, reasonCode, properties));
   note(connection, reasonName(reasonCode), words);
   connection.dispose();
   link.end();
 }
 
 /** [MQTT5-3.1.2-24]: a peer that does not even take a goodbye gets none. */
-function commitIfTaken(connection: Connection, at: number, end: number): void {
-  if (end - at <= connection.peerPacketBytesMax) connection.link.output.commit(end);
+function commitIfTaken(connection: Connection, type: number, at: number, end: number): void {
+  if (end === at || end - at > connection.peerPacketBytesMax) return;
+  connection.link.output.commit(end);
+  connection.server.traffic.onSent(type);
 }
 
 /** Ends it without a word: the link is gone already, or the peer said goodbye, or never said hello. */

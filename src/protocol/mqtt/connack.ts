@@ -4,7 +4,7 @@
  *
  * @see MQTT 3.1.1 section 3.2, MQTT 5.0 section 3.2
  */
-import { MQTT_5, SUCCESS } from "../../wire/mqtt/codes.ts";
+import { CONNACK, MQTT_5, SUCCESS } from "../../wire/mqtt/codes.ts";
 import { writeConnack } from "../../wire/mqtt/connack.ts";
 import { frameBytes } from "../../wire/mqtt/frame.ts";
 import { type PropertiesWriter, propertiesBlockBytes } from "../../wire/mqtt/properties.ts";
@@ -60,6 +60,7 @@ export function sendConnack(connection: Connection, properties: PropertiesWriter
   const { output } = connection.link;
   const at = output.reserve(bytesOf(properties));
   output.commit(writeConnack(output.buffer, at, connection.version, present, SUCCESS, properties));
+  connection.server.traffic.onSent(CONNACK);
 }
 
 /**

@@ -18,6 +18,7 @@ import {
   MQTT_5,
   OK,
   PINGREQ,
+  PINGRESP,
   PROTOCOL_ERROR,
   PUBACK,
   PUBCOMP,
@@ -158,6 +159,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     const output = this.link.output;
     const at = output.reserve(PING_BYTES);
     output.commit(writePingresp(output.buffer, at));
+    this.server.traffic.onSent(PINGRESP);
     return OK;
   }
 

@@ -6,6 +6,7 @@
  *     chunk | ...end of a packet | packet | packet | begin of a pac... |
  *             └─ behind #rest      in place           └─ copied to #rest
  */
+import type { Counter } from "../../base/counters.ts";
 import { NEED_MORE, OK, PACKET_TOO_LARGE, QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import { type FrameHeader, readFrameHeader } from "../../wire/mqtt/frame.ts";
 import { because } from "./reason-words.ts";
@@ -85,7 +86,9 @@ export class FrameInput {
         this.#keep(bytes, at, end);
         return end;
       }
-      if (answer !== OK) this.#handler.onUnreadable(answer, (bytes[at] as number) >> 4);
+      const type = (bytes[at] as number) >> 4;
+      (this.#server.traffic.received[type] as Counter).value++;
+      if (answer !== OK) this.#handler.onUnreadable(answer, type);
       if (this.#handler.closed) return end;
       at = next;
     }

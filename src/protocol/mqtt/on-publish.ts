@@ -63,7 +63,7 @@ export function onPublish(
     }
     if (!acks.hasRoom()) return connection.waitForAcks();
   }
-  server.publishesIn.value++;
+  server.traffic.payloadBytesReceived.value += view.payloadLength;
 
   const p = server.publication;
   p.bytes = bytes;
@@ -114,6 +114,7 @@ function publishAcknowledged(connection: Connection, view: PublishView): number 
   const taken = result === ROUTED || result === NO_SUBSCRIBERS || result === STORED_LATER;
   if (!taken && connection.version !== MQTT_5) {
     acks.pop();
+    server.traffic.payloadBytesReceived.value -= view.payloadLength; // it comes again
     return connection.hold();
   }
   connection.release();

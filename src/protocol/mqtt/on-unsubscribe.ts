@@ -4,7 +4,7 @@
  * @see MQTT 3.1.1 section 3.10, MQTT 5.0 section 3.10
  */
 import type { Session } from "../../core/session.ts";
-import { NEED_MORE, NO_SUBSCRIPTION_EXISTED, OK, PACKET_TOO_LARGE, SUCCESS } from "../../wire/mqtt/codes.ts";
+import { NEED_MORE, NO_SUBSCRIPTION_EXISTED, OK, PACKET_TOO_LARGE, SUCCESS, UNSUBACK } from "../../wire/mqtt/codes.ts";
 import { frameBytes } from "../../wire/mqtt/frame.ts";
 import { unsubackLength, writeUnsuback } from "../../wire/mqtt/unsuback.ts";
 import { decodeUnsubscribeHead, nextUnsubscription } from "../../wire/mqtt/unsubscribe.ts";
@@ -29,5 +29,6 @@ export function onUnsubscribe(connection: Connection, bytes: Buffer, at: number,
   const output = connection.link.output;
   const start = output.reserve(size);
   output.commit(writeUnsuback(output.buffer, start, version, view.packetId, Uint8Array.from(codes), codes.length));
+  connection.server.traffic.onSent(UNSUBACK);
   return OK;
 }

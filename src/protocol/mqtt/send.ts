@@ -80,7 +80,9 @@ export function sendLive(
     buffer[idAt + 1] = packetId & 0xff;
   }
   output.commit(at + bytes);
-  connection.server.publishesOut.value++;
+  const { traffic } = connection.server;
+  traffic.publishesSent.value++;
+  traffic.payloadBytesSent.value += p.payloadEnd - p.payloadFrom;
 }
 
 /** Writes a PUBLISH from a message that was kept. */
@@ -178,7 +180,9 @@ function writeWhole(
   }
   output.commit(copyBytes(bytes, payloadAt, payloadLength, buffer, next));
   if (alias < 0) aliasesOut?.assign(-alias, bytes, topicAt, topicLength);
-  connection.server.publishesOut.value++;
+  const { traffic } = connection.server;
+  traffic.publishesSent.value++;
+  traffic.payloadBytesSent.value += payloadLength;
 }
 
 /** [MQTT5-3.3.2-6]: what is left of the Message Expiry Interval takes its place in `block[from..end)`. */
@@ -262,6 +266,7 @@ function writeRefusal(
     if (bytes <= connection.peerPacketBytesMax) {
       const at = link.output.reserve(bytes);
       link.output.commit(writeAckWithProperties(link.output.buffer, at, type, packetId, reasonCode, properties));
+      server.traffic.onSent(type);
       return;
     }
   }
@@ -272,6 +277,7 @@ function writeOne(connection: Connection, type: number, packetId: number, reason
   const output = connection.link.output;
   const at = output.reserve(ACK_BYTES_MAX);
   output.commit(writeAck(output.buffer, at, connection.version, type, packetId, reasonCode));
+  connection.server.traffic.onSent(type);
 }
 
 function writeSubackOf(connection: Connection, token: number): void {
@@ -287,6 +293,7 @@ function writeSubackOf(connection: Connection, token: number): void {
   const properties = subackProperties(connection, codes);
   const at = output.reserve(frameBytes(subackLength(version, codes.length, properties)));
   output.commit(writeSuback(output.buffer, at, version, packetId, codes, codes.length, properties));
+  connection.server.traffic.onSent(SUBACK);
 }
 
 /** [MQTT5-3.9.2-1]: null when nothing was refused, or the peer does not want or take words. */

@@ -25,6 +25,7 @@ import { AliasFrame, SCRATCH_BYTES } from "./aliases-in.ts";
 import { Connection } from "./connection.ts";
 import { PausedReaders } from "./paused-readers.ts";
 import { INPUT_BYTES_MAX } from "./states.ts";
+import { Traffic } from "./traffic.ts";
 
 export interface MqttLimits {
   readonly maxPacketBytes: number;
@@ -103,9 +104,7 @@ export class MqttServer {
   readonly publication = new Publication();
   readonly aliasFrame = new AliasFrame();
 
-  readonly publishesIn: Counter;
-  readonly publishesOut: Counter;
-  readonly bytesOut: Counter;
+  readonly traffic: Traffic;
   readonly tooLarge: Counter;
   readonly held: Counter;
   readonly acksFull: Counter;
@@ -119,9 +118,7 @@ export class MqttServer {
     this.ackMemory = new Allowance(Math.floor(parts.memoryLimitBytes / ACKS_SHARE));
     this.aliasMemory = new Allowance(Math.floor(parts.memoryLimitBytes / ALIASES_SHARE));
     this.paused = new PausedReaders(parts.counters);
-    this.publishesIn = parts.counters.counter("mqtt.publish.received");
-    this.publishesOut = parts.counters.counter("mqtt.publish.sent");
-    this.bytesOut = parts.counters.counter("mqtt.publish.bytes_sent");
+    this.traffic = new Traffic(parts.counters);
     this.tooLarge = parts.counters.counter("mqtt.publish.too_large");
     this.held = parts.counters.counter("mqtt.publish.held");
     this.acksFull = parts.counters.counter("mqtt.acks_full");

@@ -9,7 +9,7 @@ export const CLOSED = 3;
 export const HOLD = -100;
 
 /** Bytes of incomplete or held packets of all connections together; who goes beyond is closed. */
-export const INPUT_BYTES_MAX = 384 * 1024;
+export const INPUT_BYTES_MAX = 336 * 1024;
 /** Reason codes of SUBACKs that wait for the store, per connection; then the next SUBSCRIBE waits. */
 export const SUBACK_BYTES_MAX = 4096;
 /** Time a connection may take to send its CONNECT. */

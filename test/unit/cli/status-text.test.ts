@@ -8,7 +8,7 @@ const STATUS: Status = {
   uptimeSeconds: 7200,
   memory: { rssBytes: 64 * 2 ** 20 },
   listeners: [{ type: "mqtt", address: "127.0.0.1:1883" }],
-  sessions: { count: 3, connected: 2 },
+  sessions: { count: 3, connected: 2, connectedMax: 9 },
   subscriptions: 5,
   retained: { messages: 1, bytes: 2048 },
   store: {
@@ -34,7 +34,14 @@ const STATUS: Status = {
       received: 1,
     },
   ],
-  counters: { "drops.queue-full": 3, "drops.expired": 0, "drops.offline": 1, "mqtt.x": 9 },
+  counters: {
+    "drops.queue-full": 3,
+    "drops.expired": 0,
+    "drops.offline": 1,
+    "mqtt.x": 9,
+    "transport.bytes_received": 2048,
+    "mqtt.packets_received": 30,
+  },
   drops: [{ wallMs: 0, receiver: "session:a\nb", topic: "t", cause: "queue-full", count: 3 }],
 };
 
@@ -43,7 +50,8 @@ test("status for people: what counts, in a line each, nothing that steers the te
     statusText(STATUS),
     `gateway   gw-17, pid 42, up 2h, 64 MiB resident
 listener  mqtt 127.0.0.1:1883
-sessions  2 connected of 3, 5 subscriptions
+sessions  2 connected of 3, at most 9, 5 subscriptions
+traffic   2 KiB received, 0 B sent, 30 MQTT packets received, 0 sent
 retained  1 messages, 2 KiB
 store     full (no space left), sync full, 10 messages of 4 KiB wait, 2 MiB of 512 MiB on disk
 uplink    cloud mqtts://broker:8883 waiting (refused?[31m), next try in 2s, 7 messages of 1 KiB wait, 0 under way, 100 forwarded, 1 received

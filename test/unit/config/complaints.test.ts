@@ -64,6 +64,10 @@ const SINGLE: [string, string][] = [
   ["limits: {max_packet_bytes: 2MiB}", "1: limits.output_bytes: is less than max_packet_bytes"],
   ["store: {commit_delay: 6s}", "1: store.commit_delay: 6s is out of range; from 0ms to 5s"],
   ["store: {commit_delay: quickly}", "or auto"],
+  ["sys_interval: 999ms", "1: sys_interval: 999ms is out of range; from 1s to 1h"],
+  ["sys_interval: 61m", "1: sys_interval: 61m is out of range; from 1s to 1h"],
+  ["sys_interval: 0", "1: sys_interval: 0ms is out of range (0 does not mean unlimited)"],
+  ["sys_interval: never", "or off"],
   // listeners
   ['listeners: [{bind: "1883"}]', '"1883" has no port'],
   ["listeners: [{bind: 1883}]", "1883 is a number, not a text"],
@@ -97,6 +101,7 @@ const SINGLE: [string, string][] = [
   ["serial: [{}]", "serial[0].port: is missing"],
   ["serial: [{port: /dev/a, framing: slip}]", "serial[0].framing: slip is not built yet; use line"],
   ['serial: [{port: /dev/a, publish: {topic: "a/+"}}]', "serial[0].publish.topic"],
+  ["serial: [{port: /dev/a, publish: {topic: $SYS/a}}]", 'serial[0].publish.topic: "$SYS/a" is under $SYS'],
   ["serial: [{port: /dev/a}, {port: /dev/a, name: b}]", "serial[1].port: /dev/a is opened by another entry"],
   ["serial: [{port: /dev/a}, {port: /b/a}]", "serial[1].name: a is the name of another port"],
   // uplinks
@@ -124,6 +129,8 @@ const SINGLE: [string, string][] = [
   ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/{0}'}]}]", "{0} is no placeholder"],
   ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/{topic'}]}]", "has a brace without its partner"],
   ["uplinks: [{url: 'mqtt://a', forward: [{to: 'b/#'}]}]", "has a wildcard"],
+  ["uplinks: [{url: 'mqtt://a', receive: [{match: 'a', to: '$SYS/a'}]}]", "uplinks[0].receive[0].to: leads under $SYS"],
+  ["uplinks: [{url: 'mqtt://a', receive: [{match: '$SYS/#'}]}]", "uplinks[0].receive[0].to: leads under $SYS"],
   // durability
   ["durability: [{match: a}]", "durability[0]: changes nothing"],
   ["durability: [{match: a, commit_delay: 0ms, sync: off}]", "durability[0].sync: not built yet"],

@@ -66,6 +66,7 @@ test("every default is the one of the contract", () => {
       validateUtf8Payload: false,
     },
     responseInformation: null,
+    sysIntervalMs: 10_000,
     log: { level: "info", format: "text" },
   });
 });
@@ -126,6 +127,11 @@ test("each type of listener has its port, on loopback", () => {
       ["http", "127.0.0.1", 8080],
     ],
   );
+});
+
+test("sys_interval is a duration, or off", () => {
+  const of = (value: string) => loaded(`sys_interval: ${value}`).sysIntervalMs;
+  assert.deepEqual([of("1s"), of("90s"), of("1h"), of("off")], [1000, 90_000, 3_600_000, "off"]);
 });
 
 test("an empty list of listeners means none", () => {

@@ -36,6 +36,20 @@ for (const [match, to, topic, expected] of TABLE) {
   });
 }
 
+test("what comes in leads nowhere under $SYS, whatever rule and topic make of it; what goes out is the server's", () => {
+  const rules = [rule("#", "{topic}"), rule("in/#", "{rest}"), rule("+/+", "{1}/x"), rule("$SYS/#", "{topic}")];
+  for (const topic of ["$SYS/broker/uptime", "in/$SYS/a", "$SYS"]) {
+    assert.deepEqual(
+      mapped(new TopicMap(rules, "", true), topic).filter((name) => name.startsWith("$SYS")),
+      [],
+      topic,
+    );
+  }
+  assert.deepEqual(mapped(new TopicMap(rules, "", true), "in/$SYS/a"), ["in/$SYS/a"]);
+  assert.deepEqual(mapped(new TopicMap(rules, "", true), "in/$other"), ["in/$other", "$other", "in/x"]);
+  assert.deepEqual(mapped(new TopicMap(rules, ""), "$SYS/a"), ["$SYS/a"]);
+});
+
 test("every rule that matches applies, in order", () => {
   const map = new TopicMap([rule("a/#", "one/{topic}"), rule("b", "two"), rule("a/+", "three/{1}")], "");
   assert.deepEqual(mapped(map, "a/x"), ["one/a/x", "three/x"]);
