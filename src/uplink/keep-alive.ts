@@ -9,6 +9,9 @@ import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 /** From a PINGREQ to any sign of life, at most; shorter with a shorter keep alive. */
 export const PING_DEADLINE_MS = 10_000;
 
+/** How much earlier it looks than it needs to: timers are late, and the keep alive is not to be exceeded. */
+const EARLY_MS = 200;
+
 const HALF_TIMER = 0;
 const PING_TIMER = 1;
 
@@ -47,7 +50,7 @@ export class KeepAlive implements Expirable {
     this.#silentHalves = 0;
     this.sent = true;
     this.received = true;
-    if (seconds > 0) this.#wheel.schedule(this.#halfTimer, this.#keepAliveMs / 2);
+    if (seconds > 0) this.#wheel.schedule(this.#halfTimer, this.#halfMs);
   }
 
   stop(): void {
@@ -60,12 +63,18 @@ export class KeepAlive implements Expirable {
     else this.#onPingDeadline();
   }
 
+  get #halfMs(): number {
+    return (this.#keepAliveMs - EARLY_MS) / 2;
+  }
+
   #onHalf(): void {
+    // With a short keep alive a half may end within the deadline of a PINGREQ that was answered.
+    if (this.received) this.#wheel.cancel(this.#pingTimer);
     this.#silentHalves = this.received ? 0 : this.#silentHalves + 1;
     const due = !this.sent || this.#silentHalves >= 2;
     this.sent = false;
     this.received = false;
-    this.#wheel.schedule(this.#halfTimer, this.#keepAliveMs / 2);
+    this.#wheel.schedule(this.#halfTimer, this.#halfMs);
     if (!due || this.#pingTimer.armed) return;
     this.#silentHalves = 0;
     this.#await();

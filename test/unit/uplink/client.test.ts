@@ -485,7 +485,48 @@ test("a slow path is not dead: while our own bytes get fewer the deadline moves"
   assert(connection.ended);
 });
 
-test("the server's keep alive replaces ours; 0 switches it off", () => {
+for (const keepAliveSeconds of [1, 2, 5, 10, 19, 20, 21, 60]) {
+  test(`a keep alive of ${keepAliveSeconds} s: a server that answers each PINGREQ, and sends nothing else, is alive`, () => {
+    const { server, client } = setUp();
+    client.open({ ...OPTIONS, keepAliveSeconds }, TARGET);
+    const connection = server.accept();
+    connection.take();
+    connection.connack();
+    let lastMs = 0;
+    for (let ms = 0; ms < 5 * keepAliveSeconds * 1000; ms += 50) {
+      server.advance(50);
+      for (const { type } of connection.take()) {
+        assert.equal(type, codes.PINGREQ);
+        assert(ms - lastMs <= keepAliveSeconds * 1000, `${ms - lastMs} ms between two packets`);
+        lastMs = ms;
+        connection.send(Buffer.from([0xd0, 0]));
+      }
+    }
+    assert(lastMs > 3 * keepAliveSeconds * 1000);
+    assert.equal(client.state, CONNECTED);
+  });
+}
+
+test("[MQTT5-3.1.2-21] [MQTT5-3.2.2-21] the server's keep alive replaces ours, shorter and longer; 0 switches it off", () => {
+  for (const [seconds, pings] of [
+    [10, 6],
+    [200, 0],
+  ] as const) {
+    const { server, client } = setUp();
+    client.open(OPTIONS, TARGET);
+    const connection = server.accept();
+    connection.take();
+    connection.connack({ properties: properties((p) => p.two(table.SERVER_KEEP_ALIVE, seconds)) });
+    let seen = 0;
+    for (let ms = 0; ms < 62_000; ms += 100) {
+      server.advance(100);
+      for (const _ of connection.take()) {
+        seen++;
+        connection.send(Buffer.from([0xd0, 0]));
+      }
+    }
+    assert.equal(seen, pings);
+  }
   const { server, client } = setUp();
   client.open(OPTIONS, TARGET);
   const connection = server.accept();
