@@ -7,6 +7,11 @@ export const SECTION_2: readonly Statement[] = [
     id: "MQTT311-2.3.1-1",
     words: "SUBSCRIBE, UNSUBSCRIBE and a PUBLISH with QoS above 0 carry a packet identifier, and it is not 0.",
   },
+  { id: "MQTT311-2.3.1-2", words: "A client gives each new packet of these types an identifier that is not in use." },
+  {
+    id: "MQTT311-2.3.1-3",
+    words: "A client sends a packet again under its first identifier, which is free after the last acknowledgement.",
+  },
   { id: "MQTT311-2.3.1-4", words: "A server's own PUBLISH packets with QoS above 0 follow the same rules." },
   { id: "MQTT311-2.3.1-5", words: "A PUBLISH with QoS 0 has no packet identifier." },
   { id: "MQTT311-2.3.1-6", words: "PUBACK, PUBREC and PUBREL repeat the identifier of their PUBLISH." },

@@ -33,6 +33,7 @@ export const SECTION_3_1_V5: readonly Statement[] = [
   { id: "MQTT5-3.1.2-18", words: "Without the Password Flag the payload has no password." },
   { id: "MQTT5-3.1.2-19", words: "With the Password Flag the payload has a password." },
   { id: "MQTT5-3.1.2-20", words: "A client that has nothing else to send sends PINGREQ within its keep alive." },
+  { id: "MQTT5-3.1.2-21", words: "A client uses the Server Keep Alive of the CONNACK in the place of its own." },
   {
     id: "MQTT5-3.1.2-22",
     words:

@@ -48,6 +48,7 @@ const V311: readonly Statement[] = [
   { id: "MQTT311-3.1.2-20", words: "Without the Password Flag the payload has no password." },
   { id: "MQTT311-3.1.2-21", words: "With the Password Flag the payload has a password." },
   { id: "MQTT311-3.1.2-22", words: "Without the User Name Flag there is no Password Flag." },
+  { id: "MQTT311-3.1.2-23", words: "A client that has nothing else to send sends PINGREQ within its keep alive." },
   {
     id: "MQTT311-3.1.2-24",
     words:
@@ -66,6 +67,7 @@ const V311: readonly Statement[] = [
     words:
       "A client with an empty client id, if it is taken at all, gets one of its own and goes on as if it had sent it.",
   },
+  { id: "MQTT311-3.1.3-7", words: "A client that sends an empty client id sets Clean Session." },
   { id: "MQTT311-3.1.3-8", words: "An empty client id without Clean Session gets return code 2 and is closed." },
   { id: "MQTT311-3.1.3-9", words: "A client id that the server does not take gets return code 2 and is closed." },
   { id: "MQTT311-3.1.3-10", words: "The will topic is a UTF-8 string." },

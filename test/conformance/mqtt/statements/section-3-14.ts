@@ -3,6 +3,7 @@ import type { Statement } from "../statement.ts";
 export const SECTION_3_14: readonly Statement[] = [
   { id: "MQTT311-3.14.1-1", words: "A DISCONNECT whose reserved bits are not 0 makes the server disconnect." },
   { id: "MQTT311-3.14.4-1", words: "A client that sent DISCONNECT closes the connection." },
+  { id: "MQTT311-3.14.4-2", words: "A client that sent DISCONNECT sends nothing more." },
   { id: "MQTT311-3.14.4-3", words: "A server that receives DISCONNECT throws the will away." },
   { id: "MQTT5-3.14.0-1", words: "A server sends DISCONNECT only after a CONNACK with a reason below 0x80." },
   { id: "MQTT5-3.14.1-1", words: "Reserved bits of DISCONNECT that are not 0 are answered with 0x81." },

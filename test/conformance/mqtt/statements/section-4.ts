@@ -34,6 +34,14 @@ export const SECTION_4: readonly Statement[] = [
     id: "MQTT311-4.5.0-1",
     words: "A message that the server took is in the session of each client with a matching subscription.",
   },
+  {
+    id: "MQTT311-4.5.0-2",
+    words: "A client acknowledges every PUBLISH by its QoS, whether it wants the message or not.",
+  },
+  { id: "MQTT311-4.6.0-1", words: "What a client sends again goes in the order of the first time." },
+  { id: "MQTT311-4.6.0-2", words: "A client's PUBACKs leave in the order in which the PUBLISHes came." },
+  { id: "MQTT311-4.6.0-3", words: "A client's PUBRECs leave in the order in which the PUBLISHes came." },
+  { id: "MQTT311-4.6.0-4", words: "A client's PUBRELs leave in the order in which the PUBRECs came." },
   { id: "MQTT311-4.6.0-5", words: "Every topic is an ordered one unless it was configured otherwise." },
   {
     id: "MQTT311-4.6.0-6",
@@ -73,7 +81,14 @@ export const SECTION_4: readonly Statement[] = [
     id: "MQTT5-4.5.0-1",
     words: "A message that the server took is in the session of each client with a matching subscription.",
   },
+  {
+    id: "MQTT5-4.5.0-2",
+    words: "A client acknowledges every PUBLISH by its QoS, whether it wants the message or not.",
+  },
+  { id: "MQTT5-4.6.0-1", words: "What a client sends again goes in the order of the first time." },
   { id: "MQTT5-4.6.0-2", words: "A client's PUBACKs leave in the order in which the PUBLISHes came." },
+  { id: "MQTT5-4.6.0-3", words: "A client's PUBRECs leave in the order in which the PUBLISHes came." },
+  { id: "MQTT5-4.6.0-4", words: "A client's PUBRELs leave in the order in which the PUBRECs came." },
   { id: "MQTT5-4.6.0-5", words: "A server keeps the order in which each client published on a topic and QoS." },
   {
     id: "MQTT5-4.6.0-6",

@@ -1,3 +1,6 @@
 import type { Statement } from "../statement.ts";
 
-export const SECTION_7: readonly Statement[] = [];
+export const SECTION_7: readonly Statement[] = [
+  { id: "MQTT311-7.0.0-1", words: "A server that also connects to other servers conforms as a client too." },
+  { id: "MQTT311-7.0.0-2", words: "Nobody needs an extension to work with another conforming implementation." },
+];
