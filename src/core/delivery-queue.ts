@@ -19,7 +19,8 @@ import type { DropCause } from "./ledger.ts";
 import { LogPlace } from "./log-place.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
 import type { Outlet, QueueHost } from "./outlet.ts";
-import { type BacklogSink, type ReceiverRecord, type StoredReceiver, type StoreWaiter, topicAt } from "./ports.ts";
+import { type BacklogSink, type ReceiverRecord, type StoredReceiver, topicAt } from "./ports.ts";
+import { PubrelReleases } from "./pubrel-releases.ts";
 import { admission, fits, isAboveDropGoal, type QueueLimits, staleCause } from "./queue-limits.ts";
 import { DELIVERY_QOS } from "./receiver.ts";
 import { Waiting, type WaitingEntry } from "./waiting.ts";
@@ -27,7 +28,7 @@ import { Waiting, type WaitingEntry } from "./waiting.ts";
 /** Bytes of backlog read in one slice. */
 const READ_SLICE_BYTES = 64 * 1024;
 
-export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
+export class DeliveryQueue implements StoredReceiver, BacklogSink {
   readonly id: number;
   /** "session:meter-7": for ledger and status. */
   readonly label: string;
@@ -37,18 +38,18 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   /** Their bytes (Message.size). */
   bytes = 0;
 
+  /** What is in flight to the peer. */
+  readonly inflight: Inflight;
+
   readonly #host: QueueHost;
   readonly #record: ReceiverRecord | null;
   readonly #place: LogPlace;
-  readonly #inflight: Inflight;
   readonly #waiting: Waiting;
   #behind = false;
   /** Next sequence number to read while behind. */
   #cursor = 0;
   #outlet: Outlet | null = null;
-  #windowMax = 0;
-  /** Counts attachments, so that an answer of the store that comes after a reconnect is not sent to the wrong peer. */
-  #epoch = 0;
+  readonly #releases: PubrelReleases;
   #pumping = false;
   #scheduled = false;
   /** `Store.read` gives messages to drop, not to send. */
@@ -62,8 +63,9 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     this.#record = record;
     this.id = record === null ? 0 : record.id;
     this.#place = new LogPlace(record, host.store.lastSeq);
-    this.#inflight = this.#place.inflight;
+    this.inflight = this.#place.inflight;
     this.#waiting = new Waiting(limits, record !== null, host.waitingMemory);
+    this.#releases = new PubrelReleases(record === null ? null : host.store);
     if (record === null) return;
     this.count = record.count;
     this.bytes = record.bytes;
@@ -80,12 +82,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   }
 
   get inFlight(): number {
-    return this.#inflight.outstanding;
-  }
-
-  /** A packet id that no message has or will have soon: for SUBSCRIBE. */
-  get sparePacketId(): number {
-    return Inflight.packetIdOf(this.#inflight.head + 32_768);
+    return this.inflight.outstanding;
   }
 
   /** Whether its publishers should slow down. */
@@ -101,16 +98,16 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   attach(outlet: Outlet, windowMax: number, resumed: boolean): void {
     this.detach();
     this.#outlet = outlet;
-    this.#windowMax = windowMax;
-    this.#epoch++;
+    this.inflight.windowMax = windowMax;
+    this.#releases.attach(outlet);
     if (this.count > 0 && this.#record !== null) {
       this.#cursor = this.headSeq;
       this.#behind = true;
     }
     this.#place.begin(resumed);
     if (!resumed && this.#record !== null) this.#host.store.touch(this);
-    for (let ordinal = this.#inflight.head; ordinal < this.#inflight.next; ordinal++) {
-      if (this.#inflight.stateAt(ordinal) === RECEIVED) this.#releaseWhenStored(Inflight.packetIdOf(ordinal));
+    for (let ordinal = this.inflight.head; ordinal < this.inflight.next; ordinal++) {
+      if (this.inflight.stateAt(ordinal) === RECEIVED) this.#releases.send(Inflight.packetIdOf(ordinal));
     }
     this.pump();
   }
@@ -120,16 +117,17 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     if (this.#outlet === null) return;
     if (this.#record === null) {
       if (this.count > 0) this.#drop(() => "", "session-ended", this.count);
-      this.#inflight.reset();
+      this.inflight.reset();
       this.count = 0;
       this.bytes = 0;
     } else {
       this.#cursor = this.count > 0 ? this.headSeq : this.#cursor;
       this.#behind = this.count > 0;
-      this.#inflight.suspend();
+      this.inflight.suspend();
     }
     this.#waiting.clear();
     this.#outlet = null;
+    this.#releases.detach();
   }
 
   /** @returns TAKES, DROPS (counted by `refuse`) or REFUSES for a message of `bytes` (Message.size) */
@@ -144,14 +142,14 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   /** Whether a message could be sent this moment, so that the caller may write it without making a Message. Memory-only queues. */
   get clear(): boolean {
-    return this.#waiting.length === 0 && this.#inflight.hasRoom(this.#windowMax) && this.#outlet?.writable() === true;
+    return this.#waiting.length === 0 && this.inflight.hasRoom && this.#outlet?.writable() === true;
   }
 
   /** Takes a packet id for a message the caller writes itself (`clear` was true). */
   takePacketId(qos: number, size: number): number {
     this.count++;
     this.bytes += size;
-    return Inflight.packetIdOf(this.#inflight.push(0, qos, size, null));
+    return Inflight.packetIdOf(this.inflight.push(0, qos, size, null));
   }
 
   /**
@@ -248,7 +246,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
 
   /** Store.read gives one row of the log. */
   onBacklog(message: Message, options: number, subscriptionIds: readonly number[] | null): boolean {
-    if (!this.needs(message.seq)) return true;
+    if (!this.needs(message.seq) || this.#place.isOut(message.seq)) return true;
     if (this.#dropping) {
       if (!this.#place.isInFlight(message.seq)) this.#dropOldest(message);
       return this.#isAboveGoal();
@@ -264,9 +262,9 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
     const parts = outlet.parts(message);
     if (parts > 1) this.#place.multipart = true;
     const cause = staleCause(this.limits, message, this.#host.time);
-    let awaited = entry.partsSent > 0 && this.#inflight.awaits(message.seq);
+    let awaited = entry.partsSent > 0 && this.inflight.awaits(message.seq);
     for (; entry.partsSent < parts; entry.partsSent++) {
-      if (!outlet.writable()) return false;
+      if (!outlet.writable(message, entry.options)) return false;
       const options = outlet.partOptions(message, entry.partsSent, entry.options);
       const qos = options & DELIVERY_QOS;
       if (qos === 0) {
@@ -274,7 +272,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
         continue;
       }
       if (qos === 2 && this.#record !== null && message.state !== DURABLE) return false;
-      if (!this.#inflight.hasRoom(this.#windowMax)) return false;
+      if (!this.#place.hasRoomFor(message)) return false;
       const ordinal = this.#place.ordinalFor(message, qos);
       const dup = this.#place.wasSent(ordinal, message.seq);
       if (cause !== null) {
@@ -295,17 +293,17 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   /** Takes a message that is not worth sending out of the window; an id that a QoS 2 peer may know is released by PUBREL. */
   #giveUp(ordinal: number, qos: number, sentBefore: boolean, outlet: Outlet): void {
     if (qos === 2 && sentBefore) {
-      this.#inflight.release(ordinal);
+      this.inflight.release(ordinal);
       outlet.sendPubrel(Inflight.packetIdOf(ordinal));
     } else {
-      this.#inflight.discard(ordinal);
+      this.inflight.discard(ordinal);
     }
   }
 
   /** PUBACK. @param reasonCode 0x80 and above: the peer refused it  @returns false when the id is not in flight */
   onPuback(packetId: number, reasonCode = 0): boolean {
-    if (!this.#inflight.finish(packetId)) return false;
-    if (reasonCode >= 0x80) this.#drop(() => topicAt(this.#host.store, this.id, this.#inflight.answeredSeq), "refused");
+    if (!this.inflight.finish(packetId)) return false;
+    if (reasonCode >= 0x80) this.#drop(() => topicAt(this.#host.store, this.id, this.inflight.answeredSeq), "refused");
     this.#answered();
     this.pump();
     return true;
@@ -318,36 +316,37 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
    */
   onPubrec(packetId: number, reasonCode: number): boolean {
     if (reasonCode >= 0x80) return this.onPuback(packetId, reasonCode);
-    if (!this.#inflight.received(packetId)) return false;
-    if (this.#inflight.answeredSize > 0) this.#answered();
-    this.#releaseWhenStored(packetId);
+    if (!this.inflight.received(packetId)) return false;
+    if (this.inflight.answeredSize > 0) this.#answered();
+    this.#releases.send(packetId);
     return true;
-  }
-
-  /** PUBREL only once the PUBREC is stored: after it the peer forgets the id, and the message must never be sent again. */
-  #releaseWhenStored(packetId: number): void {
-    if (this.#record === null) this.#outlet?.sendPubrel(packetId);
-    else this.#host.store.barrier(this, this.#epoch * 65_536 + packetId);
   }
 
   /** PUBCOMP. @returns false when no PUBREL of that id is due */
   onPubcomp(packetId: number): boolean {
-    if (!this.#inflight.complete(packetId)) return false;
+    if (!this.inflight.complete(packetId)) return false;
     if (this.#record !== null) this.#host.store.touch(this);
     this.pump();
     return true;
   }
 
-  /** The store has the PUBREC. After a failure it has not, and PUBREL stays away: the peer keeps the id. */
-  onStored(token: number, reason: number): void {
-    if (reason !== 0 || Math.floor(token / 65_536) !== this.#epoch) return;
-    this.#outlet?.sendPubrel(token % 65_536);
+  /** Messages in flight are to be sent again, to whoever the outlet chooses now: who had them is gone. The log has them. */
+  takeBack(packetIds: readonly number[]): void {
+    if (this.#outlet === null) return;
+    let from = this.#waiting.peek()?.message.seq ?? (this.#behind ? this.#cursor : Number.POSITIVE_INFINITY);
+    for (const packetId of packetIds) from = Math.min(from, this.inflight.takeBack(packetId));
+    if (from === Number.POSITIVE_INFINITY) return;
+    this.#waiting.clear();
+    this.#behind = true;
+    this.#cursor = from;
+    this.#place.rewind();
+    this.pump();
   }
 
   #answered(): void {
-    const seq = this.#inflight.answeredSeq;
-    if (this.#place.multipart && this.#inflight.awaits(seq)) return;
-    this.#finished(seq, this.#inflight.answeredSize, this.#inflight.answeredMessage);
+    const seq = this.inflight.answeredSeq;
+    if (this.#place.multipart && this.inflight.awaits(seq)) return;
+    this.#finished(seq, this.inflight.answeredSize, this.inflight.answeredMessage);
   }
 
   #finished(seq: number, size: number, message: Message | null): void {
@@ -389,7 +388,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, StoreWaiter {
   }
 
   onDurable(): void {
-    this.#inflight.forgetStored();
+    this.inflight.forgetStored();
     this.pump();
   }
 

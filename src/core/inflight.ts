@@ -29,7 +29,9 @@ export const UNSENT = 4;
 
 /** Most ordinals between the oldest unacknowledged message and the newest: bounds the ring (about 30 bytes an entry). */
 export const SPAN_MAX = 4096;
-const PACKET_IDS = 65535;
+export const PACKET_IDS = 65535;
+/** Ordinals from here on, counted from the head, have packet ids that no message will have soon. */
+export const FAR = 32_768;
 const RING_MIN = 8;
 const NONE = new Uint8Array(0);
 
@@ -38,8 +40,12 @@ export class Inflight {
   head = 0;
   /** Ordinal the next message takes. */
   next = 0;
-  /** SENT and RECEIVED entries of this connection: what Receive Maximum counts. */
+  /** SENT and RECEIVED entries of this connection, and loans (loans.ts): what Receive Maximum counts. */
   outstanding = 0;
+  /** Most that may be outstanding: the smaller of our limit and the peer's Receive Maximum. */
+  windowMax = 0;
+  /** The next ordinal stays below it: its packet id is that of a loan. */
+  barredOrdinal = Number.POSITIVE_INFINITY;
   /** First ordinal never sent on any connection: those below are sent with DUP. */
   #sentBefore = 0;
   /** Highest sequence number of the entries that left at the head. */
@@ -62,13 +68,18 @@ export class Inflight {
     return 1 + (ordinal % PACKET_IDS);
   }
 
+  /** A packet id that no message has or will have soon: for SUBSCRIBE. */
+  get sparePacketId(): number {
+    return Inflight.packetIdOf(this.head + FAR);
+  }
+
   get empty(): boolean {
     return this.head === this.next;
   }
 
-  /** Whether one more may be sent. `windowMax` is the smaller of our limit and the peer's Receive Maximum. */
-  hasRoom(windowMax: number): boolean {
-    return this.outstanding < windowMax && this.next - this.head < SPAN_MAX;
+  /** Whether one more may be sent. */
+  get hasRoom(): boolean {
+    return this.outstanding < this.windowMax && this.next - this.head < SPAN_MAX && this.next < this.barredOrdinal;
   }
 
   /** Takes the next ordinal for a message about to be sent; the message is kept only while the log does not have it. */
@@ -194,6 +205,16 @@ export class Inflight {
       this.#message[i] = null;
       this.outstanding--;
     }
+  }
+
+  /** A SENT entry is due again. @returns its sequence number, Infinity when none with this packet id is SENT */
+  takeBack(packetId: number): number {
+    const ordinal = this.#find(packetId);
+    if (ordinal < 0 || this.stateAt(ordinal) !== SENT) return Number.POSITIVE_INFINITY;
+    this.#state[ordinal & this.#mask] = UNSENT;
+    this.#message[ordinal & this.#mask] = null;
+    this.outstanding--;
+    return this.seqAt(ordinal);
   }
 
   /** The log has what is in flight: the messages need not stay in memory until they are answered. */

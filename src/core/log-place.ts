@@ -20,6 +20,8 @@ export class LogPlace {
   multipart = false;
   /** Ordinal whose message is looked for in the log after a reconnect; equal to inflight.next when none is. */
   #replay = 0;
+  /** The message that got an ordinal last. */
+  #placedSeq = 0;
   /** Highest sequence number that was ever in flight. */
   #sentThrough = 0;
   /** Where in the log the entries begin whose message a restart made unknown. */
@@ -52,17 +54,15 @@ export class LogPlace {
 
   /** The ordinal of a message about to be sent: what it had on an earlier connection, or the next one. */
   ordinalFor(message: Message, qos: number): number {
-    this.skipReplay(message.seq);
-    if (this.#replay < this.inflight.next) {
-      const seq = this.inflight.seqAt(this.#replay);
-      if (seq === 0 || seq === message.seq) {
-        if (seq === 0) this.#unknownFrom = message.seq + 1;
-        this.inflight.refill(this.#replay, qos, message);
-        return this.#replay++;
-      }
+    if (this.#replays(message)) {
+      if (this.inflight.seqAt(this.#replay) === 0) this.#unknownFrom = message.seq + 1;
+      this.inflight.refill(this.#replay, qos, message);
+      this.#placedSeq = message.seq;
+      return this.#replay++;
     }
     const ordinal = this.inflight.push(message.seq, qos, message.size, message);
     this.#sentThrough = message.seq;
+    this.#placedSeq = message.seq;
     if (this.#replay === ordinal) this.#replay++;
     return ordinal;
   }
@@ -81,6 +81,25 @@ export class LogPlace {
     }
   }
 
+  /** Some entries are due again, and the log is read again from the lowest of them on. */
+  rewind(): void {
+    this.#replay = this.inflight.head;
+  }
+
+  /** Whether `message`, the next to be sent, may be: one that has an ordinal from before needs no new one. */
+  hasRoomFor(message: Message): boolean {
+    const { inflight } = this;
+    return inflight.hasRoom || (inflight.outstanding < inflight.windowMax && this.#replays(message));
+  }
+
+  /** Whether `message` is that of the next UNSENT entry. */
+  #replays(message: Message): boolean {
+    this.skipReplay(message.seq);
+    if (this.#replay >= this.inflight.next) return false;
+    const seq = this.inflight.seqAt(this.#replay);
+    return seq === 0 || seq === message.seq;
+  }
+
   /** Whether DUP is due ([MQTT311-3.3.1-1], [MQTT5-3.3.1-1]). */
   wasSent(ordinal: number, seq: number): boolean {
     if (this.inflight.wasSentBefore(ordinal)) return true;
@@ -90,6 +109,11 @@ export class LogPlace {
   /** A message is done without an answer: a mark among those in flight keeps a reconnect from sending it again. */
   passBy(message: Message): void {
     this.#sentThrough = Math.max(this.#sentThrough, message.seq);
+    if (this.#placedSeq !== message.seq && this.#replays(message)) {
+      if (this.inflight.seqAt(this.#replay) === 0) this.#unknownFrom = message.seq + 1;
+      this.inflight.discard(this.#replay++);
+      return;
+    }
     if (!this.inflight.empty) this.inflight.discard(this.inflight.push(message.seq, 0, message.size, null));
   }
 
@@ -120,6 +144,15 @@ export class LogPlace {
     }
     if (seq > this.#sentThrough) return seq >= this.floor;
     return unknown && seq >= this.#unknownFrom && seq > inflight.passedSeq;
+  }
+
+  /** Whether row `seq` is with the peer now, unanswered. */
+  isOut(seq: number): boolean {
+    const { inflight } = this;
+    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      if (inflight.seqAt(ordinal) === seq && inflight.stateAt(ordinal) === SENT) return true;
+    }
+    return false;
   }
 
   isInFlight(seq: number): boolean {

@@ -21,8 +21,11 @@ export interface Outlet {
     dup: boolean,
   ): void;
   sendPubrel(packetId: number): void;
-  /** False while the peer's output is too full to take more; the outlet calls `pump` when it is not. */
-  writable(): boolean;
+  /**
+   * False while the peer's output is too full to take more; the outlet calls `pump` when it is not. With a message,
+   * whether it takes that one, with these options: an outlet that stands for several peers chooses one now.
+   */
+  writable(message?: Message, options?: number): boolean;
 }
 
 /** What all queues share. */

@@ -11,9 +11,10 @@ import type { QueueHost } from "./outlet.ts";
 import type { Authority, Principal, SessionRecord, Store, SubscriptionRecord, TimeSource } from "./ports.ts";
 import type { QueueLimits } from "./queue-limits.ts";
 import type { Retained } from "./retained.ts";
-import { NO_WAITER, type Router } from "./router.ts";
+import type { Router } from "./router.ts";
 import { Session, type SessionOutlet, WILL_TIMER, type Will } from "./session.ts";
 import { levelCount } from "./topic.ts";
+import { Wills } from "./wills.ts";
 
 /** What a session needs around it. */
 export interface SessionHost extends QueueHost {
@@ -62,8 +63,6 @@ const LEVELS_INCLUDED = 4;
 /** Shares of `memory_limit`: all sessions with their wills, all subscriptions. Who goes beyond is refused (0x97). */
 const SESSIONS_SHARE = 8;
 const SUBSCRIPTIONS_SHARE = 48;
-/** Estimated bytes of a will besides its own. */
-const WILL_BYTES = 256;
 
 export class SessionRegistry implements SessionHost {
   readonly store: Store;
@@ -82,8 +81,7 @@ export class SessionRegistry implements SessionHost {
   readonly #sessions = new Map<string, Session>();
   readonly #sessionMemory: Allowance;
   readonly #subscriptionMemory: Allowance;
-  #willBytes = 0;
-  readonly #willsRefused: Counter;
+  readonly #wills: Wills;
   readonly #sessionsRefused: Counter;
   readonly #subscriptionsRefused: Counter;
   /** Sessions kept by the store whose client is away: their messages have to be written. */
@@ -112,8 +110,7 @@ export class SessionRegistry implements SessionHost {
     this.#expired = parts.counters.counter("session.expired");
     this.#sessionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SESSIONS_SHARE));
     this.#subscriptionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SUBSCRIPTIONS_SHARE));
-    this.#willsRefused = parts.counters.counter("session.wills_refused");
-    parts.counters.gauge("session.will_bytes", () => this.#willBytes);
+    this.#wills = new Wills(parts, this.#sessionMemory);
     this.#sessionsRefused = parts.counters.counter("session.refused");
     this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");
     parts.counters.gauge("session.subscription_bytes", () => this.#subscriptionMemory.used);
@@ -164,7 +161,7 @@ export class SessionRegistry implements SessionHost {
     if (kept?.durable) this.durableAway--;
     if (kept !== undefined && !cleanStart) {
       this.#wheel.cancel(kept.expiryTimer);
-      this.#cancelWill(kept);
+      this.#wills.cancel(kept);
       kept.principal = principal;
       kept.expirySeconds = expiry;
       kept.disconnectedMs = 0;
@@ -184,21 +181,12 @@ export class SessionRegistry implements SessionHost {
 
   /** Makes room for the will of a CONNECT; `attach` takes it over. @returns false when sessions and wills together take too much (counted) */
   admitWill(will: Will | null): boolean {
-    if (will === null) return true;
-    const bytes = bytesOfWill(will);
-    if (!this.#sessionMemory.take(bytes)) {
-      this.#willsRefused.value++;
-      return false;
-    }
-    this.#willBytes += bytes;
-    return true;
+    return this.#wills.admit(will);
   }
 
   /** The will is no more. */
   releaseWill(will: Will | null): void {
-    if (will === null) return;
-    this.#sessionMemory.give(bytesOfWill(will));
-    this.#willBytes -= bytesOfWill(will);
+    this.#wills.release(will);
   }
 
   /** The connection is ready: what waited and what was in flight goes out. Call after CONNACK is written. */
@@ -221,16 +209,16 @@ export class SessionRegistry implements SessionHost {
     session.feed.clear();
     session.queue.detach();
     session.disconnectedMs = this.time.wallMs();
-    if (!sendWill) this.#cancelWill(session);
+    if (!sendWill) this.#wills.cancel(session);
     const will = session.will;
     if (session.expirySeconds === 0) {
-      this.#publishWill(session);
+      this.#wills.publish(session);
       this.#end(session);
       return;
     }
     if (session.durable) this.durableAway++;
     if (will !== null && will.delaySeconds > 0) this.#wheel.schedule(session.willTimer, will.delaySeconds * 1000);
-    else this.#publishWill(session);
+    else this.#wills.publish(session);
     this.#wheel.schedule(session.expiryTimer, session.expirySeconds * 1000);
     this.#save(session);
   }
@@ -265,12 +253,12 @@ export class SessionRegistry implements SessionHost {
   onSessionTimer(session: Session, kind: number): void {
     if (session.connected) return;
     if (kind === WILL_TIMER) {
-      this.#publishWill(session);
+      this.#wills.publish(session);
       return;
     }
     this.#expired.value++;
     if (session.durable) this.durableAway--;
-    this.#publishWill(session);
+    this.#wills.publish(session);
     this.#end(session);
   }
 
@@ -289,23 +277,9 @@ export class SessionRegistry implements SessionHost {
     this.detach(session, outlet, true);
   }
 
-  #cancelWill(session: Session): void {
-    this.#wheel.cancel(session.willTimer);
-    this.releaseWill(session.will);
-    session.will = null;
-  }
-
-  #publishWill(session: Session): void {
-    const will = session.will;
-    if (will === null) return;
-    this.#cancelWill(session);
-    if (!this.authority.mayPublish(session.principal, will.publication.topic)) return;
-    this.#router.publish(will.publication, NO_WAITER, 0);
-  }
-
   #end(session: Session): void {
     this.#wheel.cancel(session.expiryTimer);
-    this.#publishWill(session);
+    this.#wills.publish(session);
     for (const filter of session.subscriptions.keys()) {
       this.#router.unsubscribe(session, filter);
       this.#subscriptionMemory.give(bytesOf(filter));
@@ -349,10 +323,6 @@ export class SessionRegistry implements SessionHost {
     const restMs = session.disconnectedMs + record.expirySeconds * 1000 - now;
     this.#wheel.schedule(session.expiryTimer, Math.max(0, Math.min(restMs, record.expirySeconds * 1000)));
   }
-}
-
-function bytesOfWill(will: Will): number {
-  return WILL_BYTES + will.publication.bytes.length;
 }
 
 function bytesOf(filter: string): number {

@@ -59,7 +59,8 @@ export class PublishWindow {
     const { server } = this.#client;
     if (server === null) return;
     for (let next = this.#waiting.peek(); next !== undefined && this.#client.writable; next = this.#waiting.peek()) {
-      if (next.qos > 0 && !this.#inflight.hasRoom(server.receiveMaximum)) return;
+      this.#inflight.windowMax = server.receiveMaximum;
+      if (next.qos > 0 && !this.#inflight.hasRoom) return;
       this.#waiting.shift();
       this.#send(next);
     }

@@ -264,7 +264,7 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
     wheel.schedule(this.#stallTimer, STALL_MS);
     this.#seenAnswers = -1;
     this.receive.begin(server.sessionPresent);
-    this.#subscriptions.begin(server.sessionPresent, queue.sparePacketId);
+    this.#subscriptions.begin(server.sessionPresent, queue.inflight.sparePacketId);
     this.spool.attach(this.#window, server.sessionPresent);
   }
 

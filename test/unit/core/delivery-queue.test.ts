@@ -4,6 +4,7 @@ import { Allowance } from "../../../src/base/allowance.ts";
 import { Counters } from "../../../src/base/counters.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { DeliveryQueue } from "../../../src/core/delivery-queue.ts";
+import { SPAN_MAX } from "../../../src/core/inflight.ts";
 import { Ledger } from "../../../src/core/ledger.ts";
 import { Message } from "../../../src/core/message.ts";
 import type { Outlet } from "../../../src/core/outlet.ts";
@@ -235,6 +236,24 @@ describe("a queue whose peer is away", () => {
     w.settle();
     assert.equal(w.queue.count, 0);
     assert.deepEqual(new Set(w.peer.delivered).size, 6);
+  });
+
+  test("the oldest message, passed by as many as may be, is sent again all the same", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 8, false);
+    for (let i = 0; i < SPAN_MAX; i++) {
+      w.publish(1);
+      if (i > 0) w.peer.answer(w.queue, 1);
+    }
+    w.publish(1);
+    w.store.commit();
+    assert.equal(w.peer.delivered.length, SPAN_MAX, "the next one waits for it");
+    w.queue.detach();
+    w.peer.owed = [];
+    w.queue.attach(w.peer, 8, true);
+    w.settle();
+    assert.deepEqual(w.peer.delivered.slice(SPAN_MAX), ["m0", `m${SPAN_MAX}`]);
+    assert.equal(w.queue.count, 0);
   });
 
   test("a peer without its session gets what it did not take, and not what it acknowledged with PUBREC", () => {

@@ -1,0 +1,72 @@
+/**
+ * The wills of sessions: admitted at CONNECT, published when the session's connection or its delay is over. They share
+ * the memory of sessions.
+ */
+import type { Allowance } from "../base/allowance.ts";
+import type { Counter, Counters } from "../base/counters.ts";
+import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { Authority } from "./ports.ts";
+import { NO_WAITER, type Router } from "./router.ts";
+import type { Session, Will } from "./session.ts";
+
+export interface WillParts {
+  readonly router: Router;
+  readonly authority: Authority;
+  readonly wheel: TimerWheel;
+  readonly counters: Counters;
+}
+
+/** Estimated bytes of a will besides its own. */
+const WILL_BYTES = 256;
+
+export class Wills {
+  readonly #parts: WillParts;
+  readonly #memory: Allowance;
+  #bytes = 0;
+  readonly #refused: Counter;
+
+  constructor(parts: WillParts, memory: Allowance) {
+    this.#parts = parts;
+    this.#memory = memory;
+    this.#refused = parts.counters.counter("session.wills_refused");
+    parts.counters.gauge("session.will_bytes", () => this.#bytes);
+  }
+
+  /** Makes room for the will of a CONNECT. @returns false when sessions and wills together take too much (counted) */
+  admit(will: Will | null): boolean {
+    if (will === null) return true;
+    const bytes = bytesOf(will);
+    if (!this.#memory.take(bytes)) {
+      this.#refused.value++;
+      return false;
+    }
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** The will is no more. */
+  release(will: Will | null): void {
+    if (will === null) return;
+    this.#memory.give(bytesOf(will));
+    this.#bytes -= bytesOf(will);
+  }
+
+  cancel(session: Session): void {
+    this.#parts.wheel.cancel(session.willTimer);
+    this.release(session.will);
+    session.will = null;
+  }
+
+  publish(session: Session): void {
+    const will = session.will;
+    if (will === null) return;
+    this.cancel(session);
+    const { authority, router } = this.#parts;
+    if (!authority.mayPublish(session.principal, will.publication.topic)) return;
+    router.publish(will.publication, NO_WAITER, 0);
+  }
+}
+
+function bytesOf(will: Will): number {
+  return WILL_BYTES + will.publication.bytes.length;
+}
