@@ -223,6 +223,11 @@ export class SessionRegistry implements SessionHost {
     this.#save(session);
   }
 
+  /** The gateway stops: wills whose delay is not over go out now, as nobody would send them later. */
+  publishWills(): void {
+    for (const session of this.#sessions.values()) if (!session.connected) this.#wills.publish(session);
+  }
+
   /** @returns null when the client has too many, or all clients together have (counted) */
   subscribe(session: Session, subscription: SubscriptionRecord): { isNew: boolean } | null {
     const { filter, options, subscriptionId } = subscription;

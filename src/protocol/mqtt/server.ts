@@ -147,10 +147,12 @@ export class MqttServer {
     this.connections.add(new Connection(this, link, options));
   }
 
-  /** Says goodbye to all (0x8B in 5.0). */
+  /** Says goodbye to all (0x8B in 5.0); the wills of all go out, delayed ones too [MQTT5-3.1.2-8]. */
   stop(): void {
     this.stopping = true;
+    this.parts.registry.publishWills();
     for (const connection of [...this.connections]) connection.stop();
+    this.parts.registry.publishWills();
     this.paused.stop();
   }
 }
