@@ -317,9 +317,9 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     } else if (type === PUBREC && session.inbound.delete(packetId)) {
       if (session.durable) this.server.parts.store.deleteInbound(session.queue.id, packetId);
       const successor = session.outlet;
-      if (successor === this || !(successor instanceof Connection)) return;
-      // It counted on the copy that is lost.
-      if (!successor.acks.refuse(PUBREC, packetId, reason)) return;
+      if (!(successor instanceof Connection)) return;
+      // Who was told, or is about to be, that the copy is taken: it is lost.
+      if (!successor.acks.refuse(PUBREC, packetId, reason) || successor === this) return;
       if (successor.version === MQTT_5) flushAcks(successor);
       else close(successor, reason);
     }

@@ -26,7 +26,7 @@ export function onAck(
   if (type === PUBACK) {
     queue.onPuback(packetId, reasonCode);
   } else if (type === PUBREC) {
-    // [MQTT5-4.3.3-13]: an id we do not know is released all the same, so that the peer can forget it.
+    // Section 3.6.2.1: an id we do not know is released all the same, so that the peer can forget it.
     if (!queue.onPubrec(packetId, reasonCode) && reasonCode < 0x80)
       sendPubrelUnknown(connection, packetId, PACKET_IDENTIFIER_NOT_FOUND);
   } else {

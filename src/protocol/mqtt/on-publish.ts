@@ -62,6 +62,9 @@ export function onPublish(
       if (answer !== OK) return answer;
     }
     if (!acks.hasRoom()) return connection.waitForAcks();
+    // Before anything is asked again: a refusal now would end an exchange whose message was delivered.
+    const session = connection.session as Session;
+    if (view.qos === 2 && session.inbound.has(view.packetId)) return acknowledgeAgain(connection, session, view);
   }
   server.traffic.payloadBytesReceived.value += view.payloadLength;
 
@@ -108,7 +111,6 @@ function overReceiveMaximum(connection: Connection, view: PublishView): number {
 function publishAcknowledged(connection: Connection, view: PublishView): number {
   const { server, acks } = connection;
   const session = connection.session as Session;
-  if (view.qos === 2 && session.inbound.has(view.packetId)) return acknowledgeAgain(connection, session, view.packetId);
   const token = acks.pushPublish(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
   const result = server.router.publish(server.publication, connection, token);
   const taken = result === ROUTED || result === NO_SUBSCRIBERS || result === STORED_LATER;
@@ -146,8 +148,10 @@ function rememberInbound(
 }
 
 /** [MQTT311-4.3.3-2]: a repeated PUBLISH whose id was not released is acknowledged and goes no further. */
-function acknowledgeAgain(connection: Connection, session: Session, packetId: number): number {
-  const token = connection.acks.pushRepeated(packetId);
+function acknowledgeAgain(connection: Connection, session: Session, view: PublishView): number {
+  connection.server.traffic.payloadBytesReceived.value += view.payloadLength;
+  connection.release();
+  const token = connection.acks.pushRepeated(view.packetId);
   if (session.durable) connection.server.parts.store.barrier(connection, token);
   else connection.acks.resolve(token, SUCCESS);
   flushAcks(connection);

@@ -138,13 +138,13 @@ export class PendingAcks {
     return token >= this.first && token < this.next;
   }
 
-  /** Whether an answer of `type` for `packetId` still waits; then it gets `reason`. */
+  /** Whether an answer of `type` for `packetId` has not left; then it becomes `reason`, whatever it was to be. */
   refuse(type: number, packetId: number, reason: number): boolean {
     let found = false;
     for (let token = this.first; token < this.next; token++) {
-      const entry = this.#entries[token & this.#mask] as number;
-      if ((entry & WAITS) === 0 || this.typeOf(token) !== type || this.packetIdOf(token) !== packetId) continue;
-      this.resolve(token, reason);
+      if (this.typeOf(token) !== type || this.packetIdOf(token) !== packetId) continue;
+      const i = token & this.#mask;
+      this.#entries[i] = ((this.#entries[i] as number) & ~(WAITS | (0xff << 16))) | (reason << 16);
       found = true;
     }
     return found;
