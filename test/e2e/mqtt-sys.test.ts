@@ -192,7 +192,9 @@ test("GET over HTTP and CoAP gives the present value; PUT is refused", COAP, asy
     ]);
     return stdout + stderr;
   };
-  assert.match(await coap(), /\d+ seconds/);
+  const said = await coap();
+  assert.match(said, /\d+ seconds/);
+  assert.match(said, /Max-Age:10/);
   assert.match(await coap("-m", "put", "-e", "x"), /4\.00/);
   assert.match(await coap("-m", "delete"), /4\.00/);
 });

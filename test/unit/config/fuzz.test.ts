@@ -37,6 +37,7 @@ store: {sync: full, commit_delay: auto, commit_bytes: 256KiB, max_bytes: 512MiB}
 durability: [{match: "alarms/#", commit_delay: 0ms}]
 auth: {anonymous: loopback, password_file: passwd, acl_file: acl}
 limits: {max_connections: 1024, session_queue_bytes: 64KiB, pause_max: 2s, inflight: 64}
+sys_interval: 10s
 log: {level: info, format: text}
 `;
 const options = { directory: "/etc/sluice", checkFiles: false };

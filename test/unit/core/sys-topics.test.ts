@@ -138,16 +138,14 @@ describe("values", () => {
     assert.deepEqual(world.interval(), []);
   });
 
-  test("are messages of QoS 0 with RETAIN that never expire, for those who ask", () => {
+  test("are messages of QoS 0 with RETAIN, good for an interval, for those who ask", () => {
     const world = new World();
     world.sys.add("broker/uptime", () => "3 seconds");
     const message = world.sys.get("$SYS/broker/uptime");
     assert.ok(message !== undefined);
-    const { topic, payload, qos, retain, expiresMs } = message;
-    assert.deepEqual(
-      [topic, payload.toString(), qos, retain, expiresMs],
-      ["$SYS/broker/uptime", "3 seconds", 0, true, 0],
-    );
+    const { topic, payload, qos, retain, acceptedMs, expiresMs } = message;
+    assert.deepEqual([topic, payload.toString(), qos, retain], ["$SYS/broker/uptime", "3 seconds", 0, true]);
+    assert.equal(expiresMs - acceptedMs, INTERVAL_MS);
     assert.equal(world.sys.get("$SYS/broker"), undefined);
   });
 

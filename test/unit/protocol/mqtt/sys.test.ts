@@ -184,6 +184,23 @@ describe("$SYS", () => {
     assert.deepEqual(ask(1), ["version v r"]);
   });
 
+  test("has no say in topics of another $: they go to those who subscribe below it, not to wildcards", () => {
+    const world = new World();
+    const all = world.connect(5, "all");
+    all.send(subscribe(5, 1, ["#", 0], ["+/x", 0]));
+    const named = world.connect(5, "named");
+    named.send(subscribe(5, 1, ["$other/+", 0]));
+    const writer = world.connect(5, "writer");
+    writer.send(publish(5, { topic: "$other/x", payload: "y", retain: true }));
+    assert.deepEqual(publishes(all, 5), []);
+    assert.deepEqual(
+      publishes(named, 5).map(({ topic, payload }) => `${topic} ${payload}`),
+      ["$other/x y"],
+    );
+    all.send(subscribe(5, 2, ["#", 0]), subscribe(5, 3, ["$other/#", 0]));
+    assert.equal(publishes(all, 5).length, 1);
+  });
+
   test("is not there with sys_interval: off", () => {
     const world = new World();
     world.hub.retained.computed = null;
