@@ -262,6 +262,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
     const parts = outlet.parts(message);
     if (parts > 1) this.#place.multipart = true;
     const cause = staleCause(this.limits, message, this.#host.time);
+    let dropped = false;
     let awaited = entry.partsSent > 0 && this.inflight.awaits(message.seq);
     for (; entry.partsSent < parts; entry.partsSent++) {
       if (!outlet.writable(message, entry.options)) return false;
@@ -269,35 +270,28 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
       const qos = options & DELIVERY_QOS;
       if (qos === 0) {
         if (cause === null) outlet.sendPublish(message, entry.partsSent, options, entry.subscriptionIds, 0, false);
+        else dropped = true;
         continue;
       }
       if (qos === 2 && this.#record !== null && message.state !== DURABLE) return false;
       if (!this.#place.hasRoomFor(message)) return false;
       const ordinal = this.#place.ordinalFor(message, qos);
       const dup = this.#place.wasSent(ordinal, message.seq);
-      if (cause !== null) {
-        this.#giveUp(ordinal, qos, dup, outlet);
+      // [MQTT5-4.3.3-7], [MQTT5-4.4.0-1]: what the peer may have is sent until it says so.
+      if (cause !== null && !dup) {
+        this.inflight.discard(ordinal);
+        dropped = true;
       } else {
         outlet.sendPublish(message, entry.partsSent, options, entry.subscriptionIds, Inflight.packetIdOf(ordinal), dup);
         awaited = true;
       }
     }
-    if (cause !== null) this.#drop(() => message.topic, cause);
+    if (dropped && cause !== null) this.#drop(() => message.topic, cause);
     if (!awaited) {
       if (this.#record !== null) this.#place.passBy(message);
       this.#finished(message.seq, message.size, message);
     }
     return true;
-  }
-
-  /** Takes a message that is not worth sending out of the window; an id that a QoS 2 peer may know is released by PUBREL. */
-  #giveUp(ordinal: number, qos: number, sentBefore: boolean, outlet: Outlet): void {
-    if (qos === 2 && sentBefore) {
-      this.inflight.release(ordinal);
-      outlet.sendPubrel(Inflight.packetIdOf(ordinal));
-    } else {
-      this.inflight.discard(ordinal);
-    }
   }
 
   /** PUBACK. @param reasonCode 0x80 and above: the peer refused it  @returns false when the id is not in flight */

@@ -247,13 +247,6 @@ export class Inflight {
     this.#advance();
   }
 
-  /** Marks RECEIVED without a PUBREC: the peer may know the id, so PUBREL has to free it (expired QoS 2 after a restart). */
-  release(ordinal: number): void {
-    const i = ordinal & this.#mask;
-    this.#message[i] = null;
-    this.#state[i] = RECEIVED;
-  }
-
   /** Forgets everything; ordinals go on. */
   reset(): void {
     for (let ordinal = this.head; ordinal < this.next; ordinal++) this.#clear(ordinal & this.#mask);
