@@ -9,6 +9,7 @@ import {
   disconnect,
   field,
   type Packet,
+  PUBACK,
   PUBLISH,
   packet,
   pingreq,
@@ -32,7 +33,10 @@ const DISCONNECT_REASONS = [
 ];
 const SESSION_EXPIRY_INTERVAL = 0x11;
 
-const sluice = product();
+/** A message that one session cannot take is refused, and tried again for as little as may be configured. */
+const sluice = product({
+  limits: { session_queue_messages: 1, session_when_full: "refuse", refusal_hold: "100ms" },
+});
 
 /** Breaks of the protocol, each with the reason that 5.0 is told. */
 function breaks(version: Version): (readonly [what: string, bytes: Buffer, reason: number])[] {
@@ -94,6 +98,26 @@ forVersions({ 4: ["4.8.0-1"], 5: ["4.13.1-1"] }, "another connection notices not
   other.send(publish(version, { topic, payload: "still here" }));
   assert.equal((await untilNow(other)).length, 1);
 });
+
+forVersions(
+  { 4: ["4.8.0-2"] },
+  "a message that cannot be taken now closes its connection without PUBACK, and nobody else's",
+  async (version, t) => {
+    const topic = unique("full");
+    const sleeper = await sluice.connected(t, version, { clean: false });
+    await sleeper.subscribe(version, topic, 1);
+    sleeper.send(disconnect());
+    await sleeper.end();
+    const other = await sluice.connected(t, version);
+    const publisher = await sluice.connected(t, version);
+    publisher.send(publish(version, { topic, qos: 1, packetId: 1 }));
+    assert.equal((await publisher.next()).type, PUBACK);
+    publisher.send(publish(version, { topic, qos: 1, packetId: 2 }));
+    await publisher.end();
+    assert.deepEqual(publisher.packets, []);
+    assert.deepEqual(await untilNow(other), []);
+  },
+);
 
 forVersions({ 5: ["3.14.0-1"] }, "before an accepting CONNACK there is no DISCONNECT", async (version, t) => {
   for (const wrong of [

@@ -7,6 +7,7 @@ import {
   DISCONNECT,
   disconnect,
   field,
+  type Packet,
   PINGRESP,
   PUBLISH,
   packet,
@@ -38,13 +39,13 @@ function setUp(version: Version): Setting {
 }
 
 /** Connects and takes the CONNACK. */
-function connected(hub: Hub, fields: ConnectFields): { peer: HubPeer; sessionPresent: boolean } {
+function connected(hub: Hub, fields: ConnectFields): { peer: HubPeer; sessionPresent: boolean; came: Packet[] } {
   const peer = hub.connect(fields);
-  const [answer] = peer.take();
+  const [answer, ...came] = peer.take();
   assert.ok(answer);
   const { reason, sessionPresent } = readConnack(answer);
   assert.equal(reason, 0);
-  return { peer, sessionPresent };
+  return { peer, sessionPresent, came };
 }
 
 function payloads(version: Version, peer: HubPeer): string[] {
@@ -205,3 +206,29 @@ forVersions({ 5: ["3.1.2-9"] }, "a will's Message Expiry Interval is its own", a
   reader.send(subscribe(version, 2, ["will", 0]));
   assert.deepEqual(payloads(version, reader), []);
 });
+
+forVersions(
+  { 5: ["4.3.3-7"] },
+  "a QoS 2 message that was sent does not expire: it comes again until PUBREC",
+  async (version) => {
+    const { hub, watcher } = setUp(version);
+    const fields: ConnectFields = { version, clientId: "slow", clean: false, expirySeconds: 600, keepAliveSeconds: 0 };
+    const { peer } = connected(hub, fields);
+    peer.send(subscribe(version, 1, ["t", 2]));
+    hub.settle();
+    peer.take();
+    watcher.send(publish(version, { topic: "t", payload: "sent", qos: 2, packetId: 1 }, bytes(0x02, u32(5))));
+    hub.settle();
+    assert.deepEqual(payloads(version, peer), ["sent"]);
+    peer.drop();
+    advance(hub, 20);
+    const back = connected(hub, fields);
+    assert.equal(back.sessionPresent, true);
+    hub.settle();
+    const again = [...back.came, ...back.peer.take()].map((packet) => readPublish(version, packet));
+    assert.deepEqual(
+      again.map(({ payload, dup }) => [payload, dup]),
+      [["sent", true]],
+    );
+  },
+);

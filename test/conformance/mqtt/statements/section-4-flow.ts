@@ -14,6 +14,7 @@ export const SECTION_4_FLOW: readonly Statement[] = [
     words: "Matching changes nothing in topics and filters: no normal forms, no other characters.",
   },
   { id: "MQTT311-4.8.0-1", words: "Who breaks the protocol has the connection closed on which it happened." },
+  { id: "MQTT311-4.8.0-2", words: "A passing error while a packet is processed closes the connection it came on." },
   { id: "MQTT5-4.7.0-1", words: "Wildcards stand in filters, never in topic names." },
   { id: "MQTT5-4.7.1-1", words: "# stands alone or after a separator, and is the last character." },
   { id: "MQTT5-4.7.1-2", words: "+ fills a whole level, whichever it is." },
@@ -30,7 +31,9 @@ export const SECTION_4_FLOW: readonly Statement[] = [
     words: "The filter of a shared subscription is $share/, a share name of at least one character, and more.",
   },
   { id: "MQTT5-4.8.2-2", words: "A share name has no /, + or #, and is followed by / and a filter." },
+  { id: "MQTT5-4.9.0-1", words: "The first send quota is above 0 and at most the peer's Receive Maximum." },
   { id: "MQTT5-4.9.0-2", words: "Each PUBLISH with QoS above 0 takes one of the quota; at 0 no more of them leave." },
+  { id: "MQTT5-4.9.0-3", words: "With the quota at 0 all other packets go on." },
   {
     id: "MQTT5-4.12.0-1",
     words: "An Authentication Method that the server does not support closes, maybe after CONNACK with 0x8C or 0x87.",

@@ -50,6 +50,10 @@ export const SECTION_4: readonly Statement[] = [
   },
   { id: "MQTT5-4.1.0-1", words: "Neither side throws the session's state away while the connection is open." },
   { id: "MQTT5-4.1.0-2", words: "The server throws it away once the connection is closed and the expiry has passed." },
+  {
+    id: "MQTT5-4.2.0-1",
+    words: "Client and server speak over a transport that gives an ordered stream of bytes without losses.",
+  },
   { id: "MQTT5-4.3.1-1", words: "A QoS 0 PUBLISH leaves with QoS 0 and DUP 0." },
   { id: "MQTT5-4.3.2-1", words: "A QoS 1 sender takes an unused identifier for each new message." },
   { id: "MQTT5-4.3.2-2", words: "It sends the PUBLISH with that identifier, QoS 1 and DUP 0." },
@@ -62,6 +66,7 @@ export const SECTION_4: readonly Statement[] = [
   { id: "MQTT5-4.3.3-4", words: "It answers a PUBREC below 0x80 with a PUBREL of the same identifier." },
   { id: "MQTT5-4.3.3-5", words: "It counts the PUBREL as unacknowledged until the PUBCOMP." },
   { id: "MQTT5-4.3.3-6", words: "It does not send the PUBLISH again once it has sent the PUBREL." },
+  { id: "MQTT5-4.3.3-7", words: "It does not let a message expire once the PUBLISH was sent." },
   { id: "MQTT5-4.3.3-8", words: "A QoS 2 receiver that took the message answers PUBREC with its identifier." },
   { id: "MQTT5-4.3.3-9", words: "After a PUBREC from 0x80 the same identifier is a new message." },
   {
