@@ -22,9 +22,13 @@ export interface Limits {
   readonly handshakesPerSecond: number;
   readonly retainedMessages: number;
   readonly retainedBytes: number;
+  /** The largest payload that is retained. */
+  readonly retainedPayloadBytes: number;
   readonly subscriptionsPerClient: number;
   readonly topicLevels: number;
   readonly topicBytes: number;
+  /** Client id, user name, and each string among the properties of CONNECT and PUBLISH. */
+  readonly stringBytes: number;
   /** Outstanding QoS 1 and 2 messages per client. */
   readonly inflight: number;
   /** QoS 1 and 2 messages that a client may send before the first is answered. */
@@ -64,9 +68,11 @@ export function readLimits(root: Section): Limits {
     handshakesPerSecond: section.count("handshakes_per_second", 50, 1, 100_000),
     retainedMessages: section.count("retained_messages", 10_000, 1, 10_000_000),
     retainedBytes: section.bytes("retained_bytes", 8 * MIB, 4 * KIB, 2 ** 40),
+    retainedPayloadBytes: section.bytes("retained_payload_bytes", 256 * KIB, 1, PACKET_BYTES_MAX),
     subscriptionsPerClient: section.count("subscriptions_per_client", 100, 1, 100_000),
     topicLevels: section.count("topic_levels", 200, 1, 32_768),
     topicBytes: section.bytes("topic_bytes", 1024, 16, 65_535),
+    stringBytes: section.bytes("string_bytes", 1024, 64, 65_535),
     inflight: section.count("inflight", 64, 1, INFLIGHT_MAX),
     receiveMaximum: section.count("receive_maximum", 1024, 1, 65_535),
     topicAliases: section.count("topic_aliases", 16, 0, 65_535),

@@ -16,6 +16,7 @@ import { levelCount } from "./topic.ts";
 export interface RetainedLimits {
   readonly retainedMessages: number;
   readonly retainedBytes: number;
+  readonly retainedPayloadBytes: number;
 }
 
 /** Values that are not kept but computed when they are asked for: `$SYS`. */
@@ -69,10 +70,15 @@ export class Retained {
 
   /** Whether the publication's value may be kept: room, or it replaces or deletes one. Counts the refusal. */
   takes(p: Publication): boolean {
-    if (p.payloadFrom === p.payloadEnd || this.#hasRoom(p)) return true;
-    if (this.#dropExpired() && this.#hasRoom(p)) return true;
+    if (p.payloadFrom === p.payloadEnd) return true;
+    if (this.takesPayload(p) && (this.#hasRoom(p) || (this.#dropExpired() && this.#hasRoom(p)))) return true;
     this.#refused.value++;
     return false;
+  }
+
+  /** Whether the payload is small enough to be retained at all. */
+  takesPayload(p: Publication): boolean {
+    return p.payloadEnd - p.payloadFrom <= this.#limits.retainedPayloadBytes;
   }
 
   #hasRoom(p: Publication): boolean {

@@ -27,6 +27,8 @@ export const QUOTA_EXCEEDED = 0x97;
 
 /** Who may refuse besides queues, see `Router.refusedBy`. */
 export const RETAINED = "retained";
+/** For ever: the payload is too large for a retained value. */
+export const RETAINED_PAYLOAD = "retained-payload";
 export const STORE = "store";
 
 /** For publications that nobody waits for. */
@@ -243,7 +245,7 @@ export class Router {
     }
     if (p.retain && p.qos > 0) {
       if (!this.#parts.retained.takes(p)) {
-        this.refusedBy = RETAINED;
+        this.refusedBy = this.#parts.retained.takesPayload(p) ? RETAINED : RETAINED_PAYLOAD;
         return QUOTA_EXCEEDED;
       }
       takes++;

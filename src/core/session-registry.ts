@@ -57,6 +57,7 @@ export const SESSION_FOREIGN = "foreign";
 /** Measured bytes of a session without subscriptions (its place in the log included), and of a subscription without its filter. */
 const SESSION_BYTES = 2048;
 const SUBSCRIPTION_BYTES = 160;
+const CLIENT_ID_INCLUDED = 64;
 /** Measured bytes of a level of its own in the topic tree; the first few are mostly shared with other filters. */
 const LEVEL_BYTES = 240;
 const LEVELS_INCLUDED = 4;
@@ -172,7 +173,7 @@ export class SessionRegistry implements SessionHost {
     const record = expiry > 0 ? this.store.createReceiver("session", clientId) : null;
     const session = new Session(this, clientId, principal, record, expiry);
     if (record !== null) this.store.register(session.queue);
-    this.#sessionMemory.takeAnyway(SESSION_BYTES);
+    this.#sessionMemory.takeAnyway(bytesOfSession(clientId));
     this.#router.join(session);
     this.#sessions.set(clientId, session);
     this.#save(session);
@@ -291,7 +292,7 @@ export class SessionRegistry implements SessionHost {
     }
     this.#router.leave(session);
     this.#sessions.delete(session.clientId);
-    this.#sessionMemory.give(SESSION_BYTES);
+    this.#sessionMemory.give(bytesOfSession(session.clientId));
     if (session.durable) this.store.deleteSession(session.clientId, session.queue);
   }
 
@@ -314,7 +315,7 @@ export class SessionRegistry implements SessionHost {
     for (const id of record.inboundIds) session.inbound.add(id);
     this.store.register(session.queue);
     this.durableAway++;
-    this.#sessionMemory.takeAnyway(SESSION_BYTES);
+    this.#sessionMemory.takeAnyway(bytesOfSession(record.clientId));
     this.#router.join(session);
     this.#sessions.set(record.clientId, session);
     for (const subscription of record.subscriptions) {
@@ -328,6 +329,11 @@ export class SessionRegistry implements SessionHost {
     const restMs = session.disconnectedMs + record.expirySeconds * 1000 - now;
     this.#wheel.schedule(session.expiryTimer, Math.max(0, Math.min(restMs, record.expirySeconds * 1000)));
   }
+}
+
+/** A long client id stands in the session and in the label of its queue. */
+function bytesOfSession(clientId: string): number {
+  return SESSION_BYTES + 2 * Math.max(0, clientId.length - CLIENT_ID_INCLUDED);
 }
 
 function bytesOf(filter: string): number {

@@ -10,6 +10,7 @@ import { TimerWheel } from "../../src/base/timer-wheel.ts";
 import type { DeliveryQueue } from "../../src/core/delivery-queue.ts";
 import { Ledger } from "../../src/core/ledger.ts";
 import type { Authority, LoginRequest, LoginWaiter } from "../../src/core/ports.ts";
+import type { QueueLimits } from "../../src/core/queue-limits.ts";
 import { Retained } from "../../src/core/retained.ts";
 import { Router } from "../../src/core/router.ts";
 import { SessionRegistry } from "../../src/core/session-registry.ts";
@@ -27,6 +28,7 @@ export const LIMITS = {
   keepAliveMaxMs: 65_535_000,
   topicLevels: 20,
   topicBytes: 1024,
+  stringBytes: 1024,
   sessionExpiryMaxMs: 3_600_000,
   inflight: 64,
   receiveMaximum: 1024,
@@ -35,9 +37,11 @@ export const LIMITS = {
   maxSessions: 100,
   subscriptionsPerClient: 100,
   sessionQueueMessages: 1000,
+  sessionWhenFull: "drop-newest" as QueueLimits["whenFull"],
   sessionQueueBytes: 1 << 20,
   retainedMessages: 10_000,
   retainedBytes: 1 << 20,
+  retainedPayloadBytes: 256 * 1024,
 };
 
 const OPEN_TO_ALL: Authority = {
@@ -93,7 +97,7 @@ export class Hub {
         onlineMessages: 1000,
         onlineBytes: 1 << 20,
         maxAgeMs: Number.POSITIVE_INFINITY,
-        whenFull: "drop-newest",
+        whenFull: limits.sessionWhenFull,
         windowBytes: 1 << 16,
       },
       schedule: (queue: DeliveryQueue) => queue.runScheduled(),

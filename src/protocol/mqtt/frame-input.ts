@@ -9,6 +9,7 @@
 import type { Counter } from "../../base/counters.ts";
 import { NEED_MORE, OK, PACKET_TOO_LARGE, QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import { type FrameHeader, readFrameHeader } from "../../wire/mqtt/frame.ts";
+import { overLimit } from "./over-limit.ts";
 import { because } from "./reason-words.ts";
 import type { MqttServer } from "./server.ts";
 import { HOLD, INPUT_BYTES_MAX } from "./states.ts";
@@ -133,7 +134,7 @@ export class FrameInput {
 
   #refuseLarge({ type }: FrameHeader, bytes: number): void {
     const words = `packet of ${bytes} bytes: limits.max_packet_bytes is ${this.#server.limits.maxPacketBytes}`;
-    this.#handler.onUnreadable(because(this.#server, PACKET_TOO_LARGE, words), type);
+    this.#handler.onUnreadable(overLimit(this.#server, PACKET_TOO_LARGE, "max_packet_bytes", words), type);
   }
 
   /** Copies `bytes[from..end)` for later. */

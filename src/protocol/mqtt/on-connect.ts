@@ -9,6 +9,7 @@ import type { Will } from "../../core/session.ts";
 import { SESSION_FOREIGN, SESSIONS_FULL } from "../../core/session-registry.ts";
 import {
   BAD_AUTHENTICATION_METHOD,
+  BAD_USER_NAME_OR_PASSWORD,
   CLIENT_IDENTIFIER_NOT_VALID,
   CONNECT,
   MALFORMED_PACKET,
@@ -26,6 +27,7 @@ import { AliasesOut } from "./aliases-out.ts";
 import { closeSilently, refuseConnect } from "./close.ts";
 import { keepAliveOf, prepareConnack, sendConnack } from "./connack.ts";
 import type { Connection } from "./connection.ts";
+import { checkClientId, checkProperties, checkString } from "./over-limit.ts";
 import { because, becauseOf } from "./reason-words.ts";
 import { CONNECTED, LOGGING_IN } from "./states.ts";
 import { willOf, willRefusal } from "./will.ts";
@@ -170,11 +172,11 @@ function refusalOf(connection: Connection, bytes: Buffer, view: ConnectView): nu
   const { server } = connection;
   if (server.stopping) return SERVER_SHUTTING_DOWN;
   if (view.properties.authMethodLength > 0) return BAD_AUTHENTICATION_METHOD;
-  const { topicBytes } = server.limits;
-  if (view.clientIdLength > topicBytes) {
-    const words = `client id of ${view.clientIdLength} bytes: limits.topic_bytes is ${topicBytes}`;
-    return because(server, CLIENT_IDENTIFIER_NOT_VALID, words);
-  }
+  const tooLong =
+    checkClientId(server, view.clientIdLength) ||
+    checkString(server, "user name", view.userNameLength, BAD_USER_NAME_OR_PASSWORD) ||
+    checkProperties(server, bytes, view.propertiesAt, view.propertiesLength);
+  if (tooLong !== SUCCESS) return tooLong;
   return view.hasWill ? willRefusal(connection, bytes, view) : SUCCESS;
 }
 

@@ -3,7 +3,7 @@
  *
  * @see MQTT 3.1.1 section 3.3, MQTT 5.0 section 3.3
  */
-import { NO_SUBSCRIBERS, NO_WAITER, ROUTED, STORED_LATER } from "../../core/router.ts";
+import { NO_SUBSCRIBERS, NO_WAITER, RETAINED_PAYLOAD, ROUTED, STORED_LATER } from "../../core/router.ts";
 import type { Session } from "../../core/session.ts";
 import {
   MQTT_5,
@@ -13,15 +13,16 @@ import {
   PROTOCOL_ERROR,
   PUBACK,
   PUBREC,
+  QUOTA_EXCEEDED,
   RECEIVE_MAXIMUM_EXCEEDED,
   RETAIN_NOT_SUPPORTED,
   SUCCESS,
-  TOPIC_NAME_INVALID,
 } from "../../wire/mqtt/codes.ts";
 import { decodePublish, type PublishView } from "../../wire/mqtt/publish.ts";
 import { resolveAlias } from "./aliases-in.ts";
 import type { Connection } from "./connection.ts";
-import { because, tooHighQos, topicWords } from "./reason-words.ts";
+import { checkProperties, topicOverLimit } from "./over-limit.ts";
+import { tooHighQos } from "./reason-words.ts";
 import { flushAcks } from "./send.ts";
 
 const SLASH = 0x2f;
@@ -44,7 +45,8 @@ export function onPublish(
   if (view.retain && !connection.options.retainAvailable) return RETAIN_NOT_SUPPORTED; // [MQTT5-3.2.2-14]
   if (view.subscriptionIdentifiers) return PROTOCOL_ERROR; // [MQTT5-3.3.4-6]
   if (view.topicLength > server.limits.topicBytes || tooDeep(input, view, server.limits.topicLevels))
-    return because(server, TOPIC_NAME_INVALID, topicWords(server.limits, view.topicLength, levelsOf(input, view)));
+    return topicOverLimit(server, view.topicLength, levelsOf(input, view));
+  if (checkProperties(server, input, view.propertiesAt, view.propertiesLength) !== SUCCESS) return QUOTA_EXCEEDED;
   let bytes = input;
   let frameAt = inputFrameAt;
   let end = inputEnd;
@@ -117,7 +119,8 @@ function publishAcknowledged(connection: Connection, view: PublishView): number 
   if (!taken && connection.version !== MQTT_5) {
     acks.pop();
     server.traffic.payloadBytesReceived.value -= view.payloadLength; // it comes again
-    return connection.hold();
+    // Trying again would not help.
+    return server.router.refusedBy === RETAINED_PAYLOAD ? QUOTA_EXCEEDED : connection.hold();
   }
   connection.release();
   if (server.router.slowReceiver !== null) {

@@ -21,6 +21,7 @@ import { frameBytes } from "../../wire/mqtt/frame.ts";
 import { subackLength } from "../../wire/mqtt/suback.ts";
 import { decodeSubscribeHead, nextSubscription, type SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import type { Connection } from "./connection.ts";
+import { countOver } from "./over-limit.ts";
 import { flushAcks } from "./send.ts";
 import { SUBACK_BYTES_MAX } from "./states.ts";
 
@@ -63,8 +64,14 @@ function subscribe(connection: Connection, session: Session, bytes: Buffer, view
   const { registry, authority } = server.parts;
   const filter = bytes.toString("utf8", view.filterAt, view.filterAt + view.filterLength);
   if (view.shared) return SHARED_SUBSCRIPTIONS_NOT_SUPPORTED;
-  if (view.filterLength > server.limits.topicBytes || levelCount(filter) > server.limits.topicLevels)
+  if (view.filterLength > server.limits.topicBytes) {
+    countOver(server, "topic_bytes");
     return TOPIC_FILTER_INVALID;
+  }
+  if (levelCount(filter) > server.limits.topicLevels) {
+    countOver(server, "topic_levels");
+    return TOPIC_FILTER_INVALID;
+  }
   if (!authority.maySubscribe(session.principal, filter)) return NOT_AUTHORIZED;
   const granted = Math.min(view.qos, connection.options.maxQos);
   const options =

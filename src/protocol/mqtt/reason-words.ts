@@ -5,7 +5,7 @@
  * Nothing keeps them: they are made when the packet is written, from its code and the limits, or, where only the place
  * that found the fault knows more, left by it in `server.words` with `because` for the `close` that follows at once.
  */
-import { RETAINED, STORE } from "../../core/router.ts";
+import { RETAINED, RETAINED_PAYLOAD, STORE } from "../../core/router.ts";
 import {
   BAD_AUTHENTICATION_METHOD,
   BAD_USER_NAME_OR_PASSWORD,
@@ -92,13 +92,6 @@ export function tooHighQos(server: MqttServer, qos: number, maxQos: number): num
   return because(server, QOS_NOT_SUPPORTED, `QoS ${qos}: max_qos is ${maxQos} here`);
 }
 
-/** Why a topic of `bytes` and `levels` is refused. */
-export function topicWords(limits: MqttLimits, bytes: number, levels: number): string {
-  return bytes > limits.topicBytes
-    ? `topic of ${bytes} bytes: limits.topic_bytes is ${limits.topicBytes}`
-    : `topic has ${levels} levels: limits.topic_levels is ${limits.topicLevels}`;
-}
-
 /**
  * Why a PUBACK, PUBREC, PUBREL or PUBCOMP is negative.
  * @param refusedBy  `Router.refusedBy`, as long as it is known; "" later
@@ -119,6 +112,7 @@ export function ackWords(code: number, limits: MqttLimits, refusedBy: string): s
 function fullWords(limits: MqttLimits, refusedBy: string): string {
   if (refusedBy === "") return "a queue, the retained values or the disk is full";
   if (refusedBy === STORE) return "the disk, or the memory on the way to it, is full: store.max_bytes";
+  if (refusedBy === RETAINED_PAYLOAD) return `limits.retained_payload_bytes is ${limits.retainedPayloadBytes}`;
   if (refusedBy === RETAINED) {
     const { retainedMessages, retainedBytes } = limits;
     return `the retained values are full: limits.retained_messages is ${retainedMessages}, limits.retained_bytes ${retainedBytes}`;

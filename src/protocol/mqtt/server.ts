@@ -38,9 +38,11 @@ export interface MqttLimits {
   readonly sessionQueueBytes: number;
   readonly retainedMessages: number;
   readonly retainedBytes: number;
+  readonly retainedPayloadBytes: number;
   readonly subscriptionsPerClient: number;
   readonly topicLevels: number;
   readonly topicBytes: number;
+  readonly stringBytes: number;
   readonly sessionExpiryMaxMs: number;
   readonly inflight: number;
   /** QoS 1 and 2 PUBLISHes of a client that are not answered yet. */

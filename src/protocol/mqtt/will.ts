@@ -6,11 +6,18 @@
 import { Publication } from "../../core/publication.ts";
 import type { Will } from "../../core/session.ts";
 import { levelCount } from "../../core/topic.ts";
-import { PAYLOAD_FORMAT_INVALID, RETAIN_NOT_SUPPORTED, SUCCESS, TOPIC_NAME_INVALID } from "../../wire/mqtt/codes.ts";
+import {
+  PAYLOAD_FORMAT_INVALID,
+  QUOTA_EXCEEDED,
+  RETAIN_NOT_SUPPORTED,
+  SUCCESS,
+  TOPIC_NAME_INVALID,
+} from "../../wire/mqtt/codes.ts";
 import type { ConnectView } from "../../wire/mqtt/connect.ts";
 import { WILL_DELAY_INTERVAL } from "../../wire/mqtt/property-table.ts";
 import type { Connection } from "./connection.ts";
-import { because, tooHighQos, topicWords } from "./reason-words.ts";
+import { checkProperties, overLimit, topicOverLimit } from "./over-limit.ts";
+import { because, tooHighQos } from "./reason-words.ts";
 
 /** @returns SUCCESS, or why the CONNECT with this will is refused; it has one */
 export function willRefusal({ server, options }: Connection, bytes: Buffer, view: ConnectView): number {
@@ -20,7 +27,13 @@ export function willRefusal({ server, options }: Connection, bytes: Buffer, view
   const topic = topicOf(bytes, view);
   const levels = levelCount(topic);
   if (view.willTopicLength > limits.topicBytes || levels > limits.topicLevels)
-    return because(server, TOPIC_NAME_INVALID, topicWords(limits, view.willTopicLength, levels));
+    return topicOverLimit(server, view.willTopicLength, levels);
+  const tooLong = checkProperties(server, bytes, view.willPropertiesAt, view.willPropertiesLength);
+  if (tooLong !== SUCCESS) return tooLong;
+  if (view.willRetain && view.willPayloadLength > limits.retainedPayloadBytes) {
+    const words = `will of ${view.willPayloadLength} bytes: limits.retained_payload_bytes is ${limits.retainedPayloadBytes}`;
+    return overLimit(server, QUOTA_EXCEEDED, "retained_payload_bytes", words);
+  }
   if (topic.startsWith("$SYS")) return because(server, TOPIC_NAME_INVALID, "$SYS is the gateway's own");
   if (view.willProperties.payloadFormat === 0) return SUCCESS;
   const { willPayloadAt: at, willPayloadLength } = view;

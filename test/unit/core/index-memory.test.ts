@@ -11,7 +11,12 @@ import { SUBACK, subscribe } from "../../support/mqtt-packets.ts";
 test("topics of many levels fill the retained index with a few levels per value", () => {
   const store = new MemoryStore();
   const time = { nowMs: () => 0, wallMs: () => 0 };
-  const retained = new Retained(store, time, { retainedMessages: 100, retainedBytes: 1e9 }, new Counters());
+  const retained = new Retained(
+    store,
+    time,
+    { retainedMessages: 100, retainedBytes: 1e9, retainedPayloadBytes: 1e9 },
+    new Counters(),
+  );
   const p = new Publication();
   let taken = 0;
   for (let i = 0; i < 100; i++) {

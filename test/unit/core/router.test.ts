@@ -27,7 +27,12 @@ class World {
     maySubscribe: (): boolean => true,
   } satisfies Authority & { forbidden: string };
   time = { nowMs: (): number => 0, wallMs: (): number => 1000 };
-  retained = new Retained(this.store, this.time, { retainedMessages: 2, retainedBytes: 1000 }, this.counters);
+  retained = new Retained(
+    this.store,
+    this.time,
+    { retainedMessages: 2, retainedBytes: 1000, retainedPayloadBytes: 1000 },
+    this.counters,
+  );
   router = new Router({
     store: this.store,
     retained: this.retained,

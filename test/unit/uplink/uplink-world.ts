@@ -76,7 +76,7 @@ export class UplinkWorld {
     this.server = server;
     const { clock, wheel, dial } = server;
     const { counters, ledger } = this;
-    const limits = { retainedMessages: 10, retainedBytes: 1_000_000 };
+    const limits = { retainedMessages: 10, retainedBytes: 1_000_000, retainedPayloadBytes: 1_000_000 };
     this.router = new Router({
       store,
       retained: new Retained(store, clock, limits, counters),
