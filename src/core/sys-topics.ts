@@ -100,6 +100,11 @@ export class SysTopics implements ComputedValues, Expirable {
     this.#parts.wheel.schedule(this.#timer, this.#parts.intervalMs);
   }
 
+  /** Rights have changed: who may read now was told nothing. */
+  forget(): void {
+    this.#told.clear();
+  }
+
   // ---- asked for ---------------------------------------------------------------------------------------------
 
   *match(filter: string): Generator<string> {

@@ -123,6 +123,7 @@ export class Gateway {
     }
     const complaints = rooms.authority.reload(readAuthorityFiles(next.auth));
     if (complaints.length > 0) throw new ComplaintsError(complaints);
+    rooms.sys?.forget();
     applied.push("auth: passwords and access list");
     if (this.#log.level !== next.log.level) applied.push(`log.level: ${next.log.level}`);
     this.#log.level = next.log.level;

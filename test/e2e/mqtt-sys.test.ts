@@ -218,6 +218,11 @@ test("the access list decides who reads which of it; sys_interval: off takes it 
   assert.equal((await fetch(`${url}uptime`)).status, 403);
   assert.equal((await fetch(`${url}version`)).status, 200);
 
+  writeFileSync(acl, "topic read $SYS/#\n");
+  gateway.signal("SIGHUP");
+  await eventually("what may be read now", () => watcher.get("heap/current") !== undefined);
+  assert.match(watcher.get("packet/out/bytes") ?? "", /^\d+$/); // which did not change
+
   await gateway.end();
   gateway.configure({ listeners, sys_interval: "off" });
   await gateway.start();

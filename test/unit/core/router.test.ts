@@ -175,6 +175,30 @@ describe("live delivery", () => {
   });
 });
 
+describe("what is published live only", () => {
+  test("goes at QoS 0 to whoever is there and may read it, whatever was granted, and is kept for nobody", () => {
+    const w = new World();
+    const here = w.receiver("here");
+    const uplink = w.receiver("uplink", "refuse");
+    const forbidden = w.receiver("forbidden");
+    w.authority.forbidden = "forbidden";
+    uplink.raise = 1;
+    for (const receiver of [here, uplink, forbidden]) w.router.subscribe(receiver, "$SYS/#", 2, 3);
+    const p = new Publication();
+    p.setParts("$SYS/a", Buffer.from("1"), 0, false);
+    const misses = w.counters.get("router.cache_misses");
+    assert.equal(w.router.publishLive(p), ` ${uplink.slot}`); // away: its queue has no outlet
+    assert.equal(w.router.awayFrom("$SYS/a"), ` ${uplink.slot}`);
+    assert.deepEqual([here.got, uplink.got, forbidden.got], [["$SYS/a 1 0 0 3"], [], []]);
+    assert.deepEqual([w.store.rows, w.ledger.entries(), uplink.queue?.count], [[], [], 0]);
+    // A thousand such topics must not push the devices' out of the route cache.
+    assert.equal(w.counters.get("router.cache_misses"), misses);
+    for (const receiver of [here, uplink, forbidden]) w.router.unsubscribe(receiver, "$SYS/#");
+    assert.equal(w.router.publishLive(p), "");
+    assert.equal(here.got.length, 1);
+  });
+});
+
 describe("durable receivers", () => {
   test("the publisher is answered when the store has it", () => {
     const w = new World();

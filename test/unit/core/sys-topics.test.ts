@@ -122,6 +122,14 @@ describe("values", () => {
     assert.deepEqual(world.interval(), []);
   });
 
+  test("go out to all when rights have changed", () => {
+    const world = new World();
+    world.sys.add("broker/version", () => "v");
+    world.interval();
+    world.sys.forget();
+    assert.deepEqual(world.interval(), ["$SYS/broker/version v"]);
+  });
+
   test("that somebody missed go out again when he is back, and once only", () => {
     const world = new World();
     let clients = 1;

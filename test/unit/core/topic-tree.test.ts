@@ -48,6 +48,19 @@ test("[MQTT5-4.7.1-1] [MQTT5-4.7.1-2] wildcards stand alone in their level, # in
   for (const topic of ["", "a/+", "#", "a\0", "\ud800"]) assert.equal(isTopicName(topic), false, topic);
 });
 
+test("the tree knows whether any filter leads below a first level", () => {
+  const tree = new TopicTree();
+  const subscription = { slot: 1, options: 0, subscriptionId: 0 };
+  for (const filter of ["#", "+/#", "a/$SYS/#", "$SYSTEM/#"]) tree.add(filter, subscription);
+  assert.equal(tree.hasUnder("$SYS"), false);
+  for (const filter of ["$SYS/#", "$SYS", "$SYS/+/a"]) {
+    tree.add(filter, subscription);
+    assert.equal(tree.hasUnder("$SYS"), true, filter);
+    tree.remove(filter, 1);
+    assert.equal(tree.hasUnder("$SYS"), false, filter);
+  }
+});
+
 test("the tree agrees with the plain comparison over random filters and topics, and is empty after all are removed", () => {
   const random = seededRandom(7);
   const pick = (from: readonly string[]): string => from[Math.floor(random() * from.length)] as string;
