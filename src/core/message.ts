@@ -108,6 +108,11 @@ export class Message {
 /** Estimated bytes of the Message object and of its row's fixed part. */
 export const MESSAGE_OVERHEAD_BYTES = 128;
 
+/** Shares the bytes; sequence number and receivers are its own. */
+export function copyOf(m: Message): Message {
+  return new Message(m.bytes, m.topicEnd, m.propertiesEnd, m.qos, m.retain, m.acceptedMs, m.expiresMs, -1);
+}
+
 /** Copies what `publication` points at into a message of its own, so that it can be kept past the turn. */
 export function messageOf(publication: Publication, acceptedMs: number): Message {
   const p = publication;

@@ -20,9 +20,9 @@ export type StoreHealth = "ok" | "full" | "failed";
 export interface ReceiverRecord {
   /** Positive, never reused while its row exists. */
   readonly id: number;
-  /** "session" | "uplink" | "serial". */
+  /** "session" | "share" | "uplink" | "serial". */
   readonly kind: string;
-  /** Client id, uplink name or serial port name: unique within its kind. */
+  /** Client id, `{ShareName}/{filter}`, uplink name or serial port name: unique within its kind. */
   readonly name: string;
   /** Lowest sequence number it may still need. */
   headSeq: number;
@@ -116,6 +116,8 @@ export interface Store {
   touch(receiver: StoredReceiver): void;
   /** Removes the receiver and its row. */
   deleteReceiver(receiver: StoredReceiver): void;
+  /** Removes the receivers of `kind` for which `keep` says no. @returns their names */
+  deleteOthers(kind: string, keep: (name: string) => boolean): string[];
   /**
    * Reads messages for receiver `id` from sequence number `from` upwards, the open group included, until the sink
    * returns false, `maxBytes` are read or the slice of rows looked at is spent (bounded time).

@@ -4,7 +4,7 @@
  * at most one entry per subscription of the session.
  */
 
-import { Message } from "./message.ts";
+import { copyOf } from "./message.ts";
 import type { Outlet } from "./outlet.ts";
 import { TAKES } from "./queue-limits.ts";
 import { deliveryOptions } from "./receiver.ts";
@@ -80,16 +80,6 @@ export class RetainedFeed {
       queue.dropNewest(() => topic);
       return;
     }
-    if (queue.persistent) {
-      if (ids !== null) copy.subscriptionIds = new Map([[0, ids]]);
-      copy.addReceiver(queue.id, options);
-      this.#host.store.append(copy, false);
-    }
-    queue.enqueue(copy, options, ids);
+    this.#session.keep(copy, options, ids);
   }
-}
-
-/** Shares the bytes; sequence number and receivers are its own. */
-function copyOf(m: Message): Message {
-  return new Message(m.bytes, m.topicEnd, m.propertiesEnd, m.qos, m.retain, m.acceptedMs, m.expiresMs, -1);
 }

@@ -13,6 +13,7 @@ import type { QueueLimits } from "./queue-limits.ts";
 import type { Retained } from "./retained.ts";
 import type { Router } from "./router.ts";
 import { Session, type SessionOutlet, WILL_TIMER, type Will } from "./session.ts";
+import { isShared, MEMBER_BYTES, SharedGroups } from "./shared-groups.ts";
 import { levelCount } from "./topic.ts";
 import { Wills } from "./wills.ts";
 
@@ -83,6 +84,7 @@ export class SessionRegistry implements SessionHost {
   readonly #sessionMemory: Allowance;
   readonly #subscriptionMemory: Allowance;
   readonly #wills: Wills;
+  readonly #groups: SharedGroups;
   readonly #sessionsRefused: Counter;
   readonly #subscriptionsRefused: Counter;
   /** Sessions kept by the store whose client is away: their messages have to be written. */
@@ -112,6 +114,7 @@ export class SessionRegistry implements SessionHost {
     this.#sessionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SESSIONS_SHARE));
     this.#subscriptionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SUBSCRIPTIONS_SHARE));
     this.#wills = new Wills(parts, this.#sessionMemory);
+    this.#groups = new SharedGroups(this, parts.router, parts.counters, this.#subscriptionMemory);
     this.#sessionsRefused = parts.counters.counter("session.refused");
     this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");
     parts.counters.gauge("session.subscription_bytes", () => this.#subscriptionMemory.used);
@@ -120,6 +123,7 @@ export class SessionRegistry implements SessionHost {
     parts.counters.gauge("session.connected_max", () => this.connectedMax);
     parts.counters.gauge("session.in_flight", () => this.inFlight);
     this.store.loadSessions((record) => this.#restore(record));
+    this.#groups.restored();
   }
 
   get count(): number {
@@ -197,6 +201,7 @@ export class SessionRegistry implements SessionHost {
     this.connectedMax = Math.max(this.connectedMax, this.connectedCount);
     session.will = will;
     session.queue.attach(outlet, Math.min(windowMax, this.inflightMax), present);
+    session.shares?.pump();
   }
 
   /**
@@ -208,6 +213,7 @@ export class SessionRegistry implements SessionHost {
     session.outlet = null;
     this.connectedCount--;
     session.feed.clear();
+    session.shares?.onGone();
     session.queue.detach();
     session.disconnectedMs = this.time.wallMs();
     if (!sendWill) this.#wills.cancel(session);
@@ -231,16 +237,15 @@ export class SessionRegistry implements SessionHost {
 
   /** @returns null when the client has too many, or all clients together have (counted) */
   subscribe(session: Session, subscription: SubscriptionRecord): { isNew: boolean } | null {
-    const { filter, options, subscriptionId } = subscription;
-    if (!session.subscriptions.has(filter)) {
-      const allowed = session.subscriptions.size < this.#limits.subscriptionsPerClient;
-      if (!allowed || !this.#subscriptionMemory.take(bytesOf(filter))) {
-        this.#subscriptionsRefused.value++;
-        return null;
-      }
+    const { filter } = subscription;
+    const isNew = !session.subscriptions.has(filter);
+    if (isNew && !this.#admit(session, filter)) {
+      this.#subscriptionsRefused.value++;
+      return null;
     }
     session.subscriptions.set(filter, subscription);
-    const isNew = this.#router.subscribe(session, filter, options, subscriptionId);
+    if (isShared(filter)) this.#groups.join(session, subscription);
+    else this.#route(session, subscription);
     if (session.durable) this.store.putSubscription(session.queue.id, subscription);
     return { isNew };
   }
@@ -248,8 +253,7 @@ export class SessionRegistry implements SessionHost {
   unsubscribe(session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false;
     session.feed.remove(filter);
-    this.#subscriptionMemory.give(bytesOf(filter));
-    this.#router.unsubscribe(session, filter);
+    this.#leave(session, filter);
     if (session.durable) this.store.deleteSubscription(session.queue.id, filter);
     return true;
   }
@@ -270,6 +274,26 @@ export class SessionRegistry implements SessionHost {
 
   // ------------------------------------------------------------------------------------------------------------
 
+  /** Makes room for a subscription that is new. */
+  #admit(session: Session, filter: string): boolean {
+    if (session.subscriptions.size >= this.#limits.subscriptionsPerClient) return false;
+    if (!this.#subscriptionMemory.take(bytesOf(filter))) return false;
+    if (!isShared(filter) || this.#groups.admit(filter)) return true;
+    this.#subscriptionMemory.give(bytesOf(filter));
+    return false;
+  }
+
+  #route(session: Session, { filter, options, subscriptionId }: SubscriptionRecord): void {
+    this.#router.subscribe(session, filter, options, subscriptionId);
+  }
+
+  /** The end of a subscription, but for the session's list and the store's. */
+  #leave(session: Session, filter: string): void {
+    this.#subscriptionMemory.give(bytesOf(filter));
+    if (isShared(filter)) this.#groups.leave(session, filter);
+    else this.#router.unsubscribe(session, filter);
+  }
+
   #hasRoom(): boolean {
     const { bytesMax, used } = this.#sessionMemory;
     return this.#sessions.size < this.#limits.maxSessions && used + SESSION_BYTES <= bytesMax;
@@ -286,10 +310,7 @@ export class SessionRegistry implements SessionHost {
   #end(session: Session): void {
     this.#wheel.cancel(session.expiryTimer);
     this.#wills.publish(session);
-    for (const filter of session.subscriptions.keys()) {
-      this.#router.unsubscribe(session, filter);
-      this.#subscriptionMemory.give(bytesOf(filter));
-    }
+    for (const filter of session.subscriptions.keys()) this.#leave(session, filter);
     this.#router.leave(session);
     this.#sessions.delete(session.clientId);
     this.#sessionMemory.give(bytesOfSession(session.clientId));
@@ -321,7 +342,8 @@ export class SessionRegistry implements SessionHost {
     for (const subscription of record.subscriptions) {
       session.subscriptions.set(subscription.filter, subscription);
       this.#subscriptionMemory.takeAnyway(bytesOf(subscription.filter));
-      this.#router.subscribe(session, subscription.filter, subscription.options, subscription.subscriptionId);
+      if (isShared(subscription.filter)) this.#groups.restore(session, subscription);
+      else this.#route(session, subscription);
     }
     // Connected when the gateway stopped: it counts as gone from now on.
     const now = this.time.wallMs();
@@ -337,7 +359,8 @@ function bytesOfSession(clientId: string): number {
 }
 
 function bytesOf(filter: string): number {
-  return SUBSCRIPTION_BYTES + filter.length + LEVEL_BYTES * Math.max(0, levelCount(filter) - LEVELS_INCLUDED);
+  const shared = isShared(filter) ? MEMBER_BYTES : 0;
+  return SUBSCRIPTION_BYTES + shared + filter.length + LEVEL_BYTES * Math.max(0, levelCount(filter) - LEVELS_INCLUDED);
 }
 
 /** Worst case of all sessions and subscriptions. */
@@ -353,7 +376,7 @@ export function budget(limits: { readonly maxSessions: number }, memoryLimitByte
     {
       owner: "subscriptions",
       bytes: Math.floor(memoryLimitBytes / SUBSCRIPTIONS_SHARE),
-      how: `1/${SUBSCRIPTIONS_SHARE} of memory_limit for all clients together`,
+      how: `1/${SUBSCRIPTIONS_SHARE} of memory_limit for all clients together, and their shared groups`,
     },
   ];
 }

@@ -9,7 +9,7 @@ import type { Counter } from "../base/counters.ts";
 import { IdSet } from "../base/id-set.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import { DeliveryQueue } from "./delivery-queue.ts";
-import { MESSAGE_OVERHEAD_BYTES, messageOf } from "./message.ts";
+import { MESSAGE_OVERHEAD_BYTES, type Message, messageOf } from "./message.ts";
 import type { Outlet } from "./outlet.ts";
 import type { Principal, ReceiverRecord, SubscriptionRecord } from "./ports.ts";
 import type { Publication } from "./publication.ts";
@@ -17,6 +17,7 @@ import { TAKES } from "./queue-limits.ts";
 import { DELIVERY_QOS, type Receiver } from "./receiver.ts";
 import { RetainedFeed } from "./retained-feed.ts";
 import type { SessionHost } from "./session-registry.ts";
+import { Shares } from "./shares.ts";
 
 /** The connection of a session's client. */
 export interface SessionOutlet extends Outlet {
@@ -57,6 +58,8 @@ export class Session implements Receiver, Expirable {
   will: Will | null = null;
   outlet: SessionOutlet | null = null;
   readonly feed: RetainedFeed;
+  /** Its part in shared subscriptions; null until it has one. */
+  shares: Shares | null = null;
   readonly expiryTimer = new Timer(this, EXPIRY_TIMER);
   readonly willTimer = new Timer(this, WILL_TIMER);
   readonly #host: SessionHost;
@@ -82,6 +85,11 @@ export class Session implements Receiver, Expirable {
   /** Whether the log keeps messages for it: it outlives its connection. */
   get durable(): boolean {
     return this.queue.persistent;
+  }
+
+  get sharesOf(): Shares {
+    this.shares ??= new Shares(this, this.#host.waitingMemory);
+    return this.shares;
   }
 
   get connected(): boolean {
@@ -110,6 +118,34 @@ export class Session implements Receiver, Expirable {
     } else {
       this.queue.dropNewest(() => p.topic);
     }
+  }
+
+  /** Puts a message of its own making in the queue, which has admitted it, and in the log if it has one. */
+  keep(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
+    if (this.queue.persistent) {
+      if (subscriptionIds !== null) message.subscriptionIds = new Map([[0, subscriptionIds]]);
+      message.addReceiver(this.queue.id, options);
+      this.#host.store.append(message, false);
+    }
+    this.queue.enqueue(message, options, subscriptionIds);
+  }
+
+  /** PUBACK of what its own queue sent, or of what a group has lent it. */
+  onPuback(packetId: number, reasonCode = 0): void {
+    if (this.shares?.onPuback(packetId, reasonCode)) this.queue.pump();
+    else this.queue.onPuback(packetId, reasonCode);
+  }
+
+  /** The connection takes more: what waits goes on. */
+  pump(): void {
+    this.queue.pump();
+    this.pumpOthers();
+  }
+
+  /** As `pump`, for what does not wait in its own queue. */
+  pumpOthers(): void {
+    if (!this.feed.empty) this.feed.pump();
+    if (this.shares !== null) this.shares.pump();
   }
 
   onTimer(kind: number): void {

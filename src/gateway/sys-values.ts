@@ -27,7 +27,7 @@ export function addSysValues(sys: SysTopics, { config, clock, counters }: Ground
   for (const name of ["messages/stored", "store/messages/count"]) sys.add(`broker/${name}`, stored);
   sys.add("broker/retained messages/count", () => retained.count);
   sys.add("broker/subscriptions/count", () => router.subscriptionCount);
-  sys.add("broker/shared_subscriptions/count", () => 0);
+  sys.add("broker/shared_subscriptions/count", count("share.subscriptions"));
   sys.add("broker/messages/inflight", () => registry.inFlight);
   sys.add("broker/packet/out/bytes", count("transport.unsent_bytes"));
   sys.addWithPeak("broker/heap/current", "broker/heap/maximum", heapBytes);

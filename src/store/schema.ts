@@ -42,7 +42,7 @@ CREATE TABLE log (
 
 CREATE TABLE receiver (
   id INTEGER PRIMARY KEY,
-  kind TEXT NOT NULL,              -- session, uplink, serial
+  kind TEXT NOT NULL,              -- session, share, uplink, serial
   name TEXT NOT NULL,
   head_seq INTEGER NOT NULL,       -- lowest message it may still need
   head_ordinal INTEGER NOT NULL,

@@ -40,6 +40,8 @@ export class MemoryStore implements Store {
   #touched = new Set<StoredReceiver>();
   /** By receiver and filter; committed at once. */
   #subscriptions = new Map<number, Map<string, SubscriptionRecord>>();
+  /** By receiver; committed at once. */
+  #sessions = new Map<number, SessionRecord>();
   #inbound = new Map<number, Set<number>>();
   #inboundOpen: { receiverId: number; packetId: number; message: Message | null; known: boolean }[] = [];
   retained = new Map<string, Message>();
@@ -147,6 +149,7 @@ export class MemoryStore implements Store {
     next.#records = next.#committed;
     next.#inbound = new Map([...this.#inbound].map(([id, ids]) => [id, new Set(ids)]));
     next.#subscriptions = new Map([...this.#subscriptions].map(([id, entries]) => [id, new Map(entries)]));
+    next.#sessions = new Map(this.#sessions);
     next.#nextId = this.#nextId;
     return next;
   }
@@ -184,6 +187,16 @@ export class MemoryStore implements Store {
     this.#touched.delete(receiver);
   }
 
+  deleteOthers(kind: string, keep: (name: string) => boolean): string[] {
+    const gone = [...this.#records.values()].filter((record) => record.kind === kind && !keep(record.name));
+    for (const { id } of gone) {
+      this.#receivers.delete(id);
+      this.#records.delete(id);
+      this.#committed.delete(id);
+    }
+    return gone.map(({ name }) => name);
+  }
+
   /** Rows looked at in one call: small, so that tests meet the end of a slice. */
   sliceRows = 5;
 
@@ -219,9 +232,12 @@ export class MemoryStore implements Store {
     return message === undefined || message.bytes.length === message.propertiesEnd ? null : message;
   }
 
-  putSession(): void {}
+  putSession(record: SessionRecord): void {
+    this.#sessions.set(record.receiver.id, { ...record });
+  }
 
   deleteSession(_clientId: string, receiver: StoredReceiver): void {
+    this.#sessions.delete(receiver.id);
     this.deleteReceiver(receiver);
   }
 
@@ -247,7 +263,13 @@ export class MemoryStore implements Store {
     this.#inboundOpen.push({ receiverId, packetId, message: null, known: false });
   }
 
-  loadSessions(_visit: (record: SessionRecord) => void): void {}
+  loadSessions(visit: (record: SessionRecord) => void): void {
+    for (const [id, record] of this.#sessions) {
+      const receiver = this.#records.get(id);
+      if (receiver === undefined) continue;
+      visit({ ...record, receiver, subscriptions: this.loadSubscriptions(id), inboundIds: this.loadInbound(id) });
+    }
+  }
 
   loadReceiver(kind: string, name: string): ReceiverRecord | null {
     return [...this.#records.values()].find((record) => record.kind === kind && record.name === name) ?? null;

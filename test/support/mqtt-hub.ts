@@ -59,7 +59,7 @@ export class Hub {
   nowMs = 1_000_000;
   /** How the listener is configured that takes the next peer. */
   listener: MqttListenerOptions = { maxQos: 2, retainAvailable: true, anonymous: null };
-  readonly store = new MemoryStore();
+  readonly store: MemoryStore;
   readonly counters = new Counters();
   readonly ledger = new Ledger(this.counters);
   readonly retained: Retained;
@@ -68,13 +68,21 @@ export class Hub {
   readonly server: MqttServer;
   readonly wheel: TimerWheel;
 
-  constructor(memoryLimitBytes = 16 << 20, changes: Partial<typeof LIMITS> = {}) {
+  #due: DeliveryQueue[] = [];
+
+  /** @param store as an earlier hub left it (`MemoryStore.crash`) */
+  constructor(
+    memoryLimitBytes = 16 << 20,
+    changes: Partial<typeof LIMITS> = {},
+    store = new MemoryStore(),
+    authority = OPEN_TO_ALL,
+  ) {
     const limits = { ...LIMITS, ...changes };
-    const { store, counters, ledger } = this;
+    this.store = store;
+    const { counters, ledger } = this;
     const time = { nowMs: (): number => this.nowMs, wallMs: (): number => this.nowMs };
     this.wheel = new TimerWheel(time);
     const { wheel } = this;
-    const authority = OPEN_TO_ALL;
     this.retained = new Retained(store, time, limits, counters);
     const { retained } = this;
     this.router = new Router({ store, retained, authority, time, ledger, counters, urgent: () => false });
@@ -100,7 +108,7 @@ export class Hub {
         whenFull: limits.sessionWhenFull,
         windowBytes: 1 << 16,
       },
-      schedule: (queue: DeliveryQueue) => queue.runScheduled(),
+      schedule: (queue: DeliveryQueue) => this.#due.push(queue),
     });
     const log = new Log({ level: "error", format: "text", write: () => {} });
     const { registry } = this;
@@ -109,10 +117,11 @@ export class Hub {
     this.server = new MqttServer({ ...parts, loginWaitMs, responseInformation: "reply/{client}" });
   }
 
-  /** Commits and syncs what is open. */
+  /** Commits and syncs what is open; queues that asked for a turn get one. */
   settle(): void {
     this.store.commit();
     this.store.sync();
+    for (const queue of this.#due.splice(0)) queue.runScheduled();
   }
 
   advance(ms: number): void {

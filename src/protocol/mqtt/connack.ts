@@ -17,7 +17,6 @@ import {
   RETAIN_AVAILABLE,
   SERVER_KEEP_ALIVE,
   SESSION_EXPIRY_INTERVAL,
-  SHARED_SUBSCRIPTION_AVAILABLE,
   TOPIC_ALIAS_MAXIMUM,
 } from "../../wire/mqtt/property-table.ts";
 import type { Connection } from "./connection.ts";
@@ -49,7 +48,6 @@ export function prepareConnack(connection: Connection, request: ConnectRequest):
   if (!options.retainAvailable) properties.byte(RETAIN_AVAILABLE, 0);
   properties.four(MAXIMUM_PACKET_SIZE, limits.maxPacketBytes);
   if (request.clientIdAssigned) properties.string(ASSIGNED_CLIENT_IDENTIFIER, request.clientId);
-  properties.byte(SHARED_SUBSCRIPTION_AVAILABLE, 0);
   const keepAliveSeconds = keepAliveOf(connection, request);
   if (keepAliveSeconds !== request.keepAliveSeconds) properties.two(SERVER_KEEP_ALIVE, keepAliveSeconds);
   addResponseInformation(connection, request, properties);

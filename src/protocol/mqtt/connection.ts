@@ -227,8 +227,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
 
   onDrain(): void {
     if (this.session === null || this.state === CLOSED) return;
-    this.session.queue.pump();
-    if (!this.session.feed.empty) this.session.feed.pump();
+    this.session.pump();
   }
 
   onClose(error: string | null): void {

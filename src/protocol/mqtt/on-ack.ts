@@ -24,7 +24,7 @@ export function onAck(
   const session = connection.session as Session;
   const { queue } = session;
   if (type === PUBACK) {
-    queue.onPuback(packetId, reasonCode);
+    session.onPuback(packetId, reasonCode);
   } else if (type === PUBREC) {
     // Section 3.6.2.1: an id we do not know is released all the same, so that the peer can forget it.
     if (!queue.onPubrec(packetId, reasonCode) && reasonCode < 0x80)
@@ -32,6 +32,6 @@ export function onAck(
   } else {
     queue.onPubcomp(packetId);
   }
-  if (!session.feed.empty) session.feed.pump();
+  session.pumpOthers();
   return OK;
 }

@@ -5,6 +5,7 @@
  * @see MQTT 3.1.1 section 3.8, MQTT 5.0 section 3.8
  */
 import type { Session } from "../../core/session.ts";
+import { plainFilterOf } from "../../core/shared-groups.ts";
 import { levelCount } from "../../core/topic.ts";
 import {
   NEED_MORE,
@@ -12,7 +13,6 @@ import {
   OK,
   PACKET_TOO_LARGE,
   QUOTA_EXCEEDED,
-  SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
   SUBACK,
   SUCCESS,
   TOPIC_FILTER_INVALID,
@@ -54,7 +54,7 @@ export function onSubscribe(connection: Connection, bytes: Buffer, at: number, e
   if (session.durable) connection.server.parts.store.barrier(connection, token);
   else connection.acks.resolve(token, SUCCESS);
   flushAcks(connection);
-  session.feed.pump();
+  session.pumpOthers();
   return OK;
 }
 
@@ -63,16 +63,16 @@ function subscribe(connection: Connection, session: Session, bytes: Buffer, view
   const { server } = connection;
   const { registry, authority } = server.parts;
   const filter = bytes.toString("utf8", view.filterAt, view.filterAt + view.filterLength);
-  if (view.shared) return SHARED_SUBSCRIPTIONS_NOT_SUPPORTED;
+  const plainFilter = view.shared ? plainFilterOf(filter) : filter;
   if (view.filterLength > server.limits.topicBytes) {
     countOver(server, "topic_bytes");
     return TOPIC_FILTER_INVALID;
   }
-  if (levelCount(filter) > server.limits.topicLevels) {
+  if (levelCount(plainFilter) > server.limits.topicLevels) {
     countOver(server, "topic_levels");
     return TOPIC_FILTER_INVALID;
   }
-  if (!authority.maySubscribe(session.principal, filter)) return NOT_AUTHORIZED;
+  if (!authority.maySubscribe(session.principal, plainFilter)) return NOT_AUTHORIZED;
   const granted = Math.min(view.qos, connection.options.maxQos);
   const options =
     granted | (view.noLocal ? 0x04 : 0) | (view.retainAsPublished ? 0x08 : 0) | (view.retainHandling << 4);
@@ -80,6 +80,7 @@ function subscribe(connection: Connection, session: Session, bytes: Buffer, view
   if (entered === null) return QUOTA_EXCEEDED;
   const sendsRetained =
     view.retainHandling === RETAIN_SEND_IF_NEW ? entered.isNew : view.retainHandling !== RETAIN_DO_NOT_SEND;
-  if (sendsRetained) session.feed.add(filter, granted, view.subscriptionIdentifier);
+  // Section 3.8.3.1: no retained messages for a shared subscription.
+  if (sendsRetained && !view.shared) session.feed.add(filter, granted, view.subscriptionIdentifier);
   return granted;
 }

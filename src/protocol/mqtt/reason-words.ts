@@ -23,7 +23,6 @@ import {
   reasonName,
   SERVER_SHUTTING_DOWN,
   SESSION_TAKEN_OVER,
-  SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
   TOPIC_ALIAS_INVALID,
   TOPIC_FILTER_INVALID,
   TOPIC_NAME_INVALID,
@@ -136,8 +135,6 @@ function filterWords(code: number, limits: MqttLimits): string {
       return `limits.topic_bytes is ${limits.topicBytes}, limits.topic_levels ${limits.topicLevels}`;
     case QUOTA_EXCEEDED:
       return `limits.subscriptions_per_client is ${limits.subscriptionsPerClient}, or no room for subscriptions is left`;
-    case SHARED_SUBSCRIPTIONS_NOT_SUPPORTED:
-      return "shared subscriptions are not available";
     default:
       return generalWords(code, limits);
   }

@@ -215,7 +215,7 @@ function dropTooLarge(
   if (session === null) return;
   const topic = (): string => bytes.toString("utf8", topicAt, topicAt + topicLength);
   server.parts.registry.ledger.record(session.queue.label, topic, "too-large", server.parts.time.wallMs());
-  if (packetId !== 0) session.queue.onPuback(packetId);
+  if (packetId !== 0) session.onPuback(packetId);
 }
 
 export function sendPubrel(connection: Connection, packetId: number): void {

@@ -31,6 +31,16 @@ export const SECTION_4_FLOW: readonly Statement[] = [
     words: "The filter of a shared subscription is $share/, a share name of at least one character, and more.",
   },
   { id: "MQTT5-4.8.2-2", words: "A share name has no /, + or #, and is followed by / and a filter." },
+  { id: "MQTT5-4.8.2-3", words: "Each member of a shared subscription gets its messages with the QoS granted to it." },
+  {
+    id: "MQTT5-4.8.2-4",
+    words: "A QoS 2 message whose delivery to a member was interrupted is completed when that member is back.",
+  },
+  { id: "MQTT5-4.8.2-5", words: "If its session ends before that, nobody else gets the message." },
+  {
+    id: "MQTT5-4.8.2-6",
+    words: "A message that a member refuses with 0x80 or above is discarded, not sent to another.",
+  },
   { id: "MQTT5-4.9.0-1", words: "The first send quota is above 0 and at most the peer's Receive Maximum." },
   { id: "MQTT5-4.9.0-2", words: "Each PUBLISH with QoS above 0 takes one of the quota; at 0 no more of them leave." },
   { id: "MQTT5-4.9.0-3", words: "With the quota at 0 all other packets go on." },

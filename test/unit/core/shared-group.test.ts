@@ -1,0 +1,758 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Authority, LoginRequest, LoginWaiter } from "../../../src/core/ports.ts";
+import { Hub, type HubPeer } from "../../support/mqtt-hub.ts";
+import {
+  ack,
+  bytes,
+  field,
+  type Packet,
+  PUBACK,
+  PUBCOMP,
+  PUBLISH,
+  PUBREC,
+  PUBREL,
+  type Publish,
+  packet,
+  properties,
+  publish,
+  readPublish,
+  readSuback,
+  SUBACK,
+  subscribe,
+  UNSUBSCRIBE,
+  u16,
+} from "../../support/mqtt-packets.ts";
+
+const KEPT = { version: 5, clean: false, expirySeconds: 600 } as const;
+const SHARE = "$share/g/t";
+
+interface ShareFields {
+  readonly clientId: string;
+  readonly qos?: number;
+  readonly filter?: string;
+  readonly options?: number;
+  readonly receiveMaximum?: number;
+  /** Its session outlives its connection. */
+  readonly kept?: boolean;
+}
+
+/** A client of a hub and what it owes. */
+class Worker {
+  readonly peer: HubPeer;
+  readonly got: Publish[] = [];
+  /** Packet ids of PUBLISHes at QoS 1 and 2 not answered. */
+  readonly owed: Publish[] = [];
+  readonly releases: number[] = [];
+  readonly #known = new Set<number>();
+
+  constructor(hub: Hub, fields: ShareFields, known?: Worker) {
+    const { clientId, kept = false, receiveMaximum = 0 } = fields;
+    if (known !== undefined) this.#known = known.#known;
+    this.peer = hub.connect({
+      version: 5,
+      clientId,
+      clean: !kept,
+      expirySeconds: kept ? 600 : 0,
+      properties: receiveMaximum > 0 ? [0x21, ...u16(receiveMaximum)] : [],
+    });
+  }
+
+  static sharing(hub: Hub, fields: ShareFields): Worker {
+    const worker = new Worker(hub, fields);
+    worker.subscribe(fields.filter ?? SHARE, fields.options ?? fields.qos ?? 2);
+    hub.settle();
+    worker.read();
+    return worker;
+  }
+
+  subscribe(filter: string, options: number, block: Buffer = properties(5)): void {
+    this.peer.send(packet(8, 2, u16(1), block, field(filter), options));
+  }
+
+  unsubscribe(filter: string): void {
+    this.peer.send(packet(UNSUBSCRIBE, 2, u16(1), properties(5), field(filter)));
+  }
+
+  /** @returns the payloads that came since the last call, of QoS 2 only new ones */
+  read(): string[] {
+    const payloads: string[] = [];
+    for (const found of this.peer.take()) {
+      if (found.type === PUBREL) this.releases.push(found.body.readUInt16BE(0));
+      if (found.type !== PUBLISH) continue;
+      const message = readPublish(5, found);
+      if (message.qos > 0) this.owed.push(message);
+      if (message.qos === 2 && this.#known.has(message.packetId)) continue;
+      if (message.qos === 2) this.#known.add(message.packetId);
+      this.got.push(message);
+      payloads.push(message.payload);
+    }
+    return payloads;
+  }
+
+  /** Answers one of the PUBLISHes it owes. */
+  answer(n = 0): void {
+    const [message] = this.owed.splice(n, 1);
+    if (message !== undefined) this.peer.send(ack(message.qos === 1 ? PUBACK : PUBREC, message.packetId));
+  }
+
+  complete(): void {
+    for (const packetId of this.releases.splice(0)) {
+      this.#known.delete(packetId);
+      this.peer.send(ack(PUBCOMP, packetId));
+    }
+  }
+
+  /** Reads and answers until nothing more comes. */
+  drain(hub: Hub): void {
+    for (let idle = 0; idle < 4; ) {
+      hub.settle();
+      this.read();
+      const busy = this.owed.length > 0 || this.releases.length > 0;
+      idle = busy ? 0 : idle + 1;
+      while (this.owed.length > 0) this.answer();
+      this.complete();
+    }
+  }
+}
+
+class Source {
+  readonly peer: HubPeer;
+  #next = 0;
+  #id = 0;
+
+  constructor(hub: Hub) {
+    this.peer = hub.connect({ version: 5, clientId: "source", clean: true });
+  }
+
+  send(qos: number, topic = "t", retain = false): string {
+    const payload = `m${this.#next++}`;
+    this.#id = (this.#id % 65_535) + 1;
+    this.peer.send(publish(5, { topic, qos, packetId: this.#id, payload, retain }));
+    return payload;
+  }
+
+  /** Packet ids acknowledged since the last call, and releases what has to be released. */
+  acknowledged(): number[] {
+    const ids: number[] = [];
+    for (const { type, body } of this.peer.take()) {
+      if (type !== PUBACK && type !== PUBREC) continue;
+      if ((body[2] ?? 0) < 0x80) ids.push(body.readUInt16BE(0));
+      if (type === PUBREC) this.peer.send(ack(PUBREL, body.readUInt16BE(0)));
+    }
+    return ids;
+  }
+}
+
+function gotBy(workers: readonly Worker[]): string[] {
+  return workers.flatMap((worker) => worker.got.map(({ payload }) => payload)).sort(byNumber);
+}
+
+function byNumber(a: string, b: string): number {
+  return Number(a.slice(1)) - Number(b.slice(1));
+}
+
+function payloads(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `m${i}`);
+}
+
+describe("the choice of a member", () => {
+  for (const qos of [0, 1, 2]) {
+    test(`QoS ${qos}: members that keep up get equal shares, each message once`, () => {
+      const hub = new Hub();
+      const workers = ["a", "b", "c"].map((clientId) => Worker.sharing(hub, { clientId, kept: true }));
+      const source = new Source(hub);
+      for (let i = 0; i < 30; i++) {
+        source.send(qos);
+        for (const worker of workers) worker.drain(hub);
+      }
+      assert.deepEqual(
+        workers.map(({ got }) => got.length),
+        [10, 10, 10],
+      );
+      assert.deepEqual(gotBy(workers), payloads(30));
+      assert.ok(workers.every(({ got }) => got.every((message) => message.qos === qos && !message.dup)));
+    });
+  }
+
+  test("a member that is slower gets fewer, and holds nobody up", () => {
+    const hub = new Hub();
+    const fast = Worker.sharing(hub, { clientId: "fast" });
+    const slow = Worker.sharing(hub, { clientId: "slow", receiveMaximum: 3 });
+    const source = new Source(hub);
+    for (let i = 0; i < 200; i++) {
+      source.send(1);
+      fast.drain(hub);
+    }
+    slow.read();
+    assert.equal(slow.got.length, 3, "its Receive Maximum");
+    assert.equal(fast.got.length, 197);
+  });
+
+  test("a member's own messages and those of the group share its Receive Maximum", () => {
+    const hub = new Hub();
+    const worker = Worker.sharing(hub, { clientId: "a", receiveMaximum: 4, kept: true });
+    worker.subscribe("own", 1);
+    hub.settle();
+    const source = new Source(hub);
+    for (let i = 0; i < 5; i++) {
+      source.send(1, "own");
+      source.send(1);
+    }
+    hub.settle();
+    worker.read();
+    assert.equal(worker.owed.length, 4);
+    const ids = new Set(worker.owed.map(({ packetId }) => packetId));
+    assert.equal(ids.size, 4, "all under packet ids of their own");
+    for (let open = 10; open > 0; open--) {
+      worker.answer();
+      hub.settle();
+      worker.read();
+      assert.ok(worker.owed.length <= 4);
+    }
+    assert.equal(worker.got.length, 10);
+  });
+
+  test("with nobody free the messages wait, and go to whoever is free first", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", receiveMaximum: 1 });
+    const b = Worker.sharing(hub, { clientId: "b", receiveMaximum: 1 });
+    const source = new Source(hub);
+    for (let i = 0; i < 5; i++) source.send(1);
+    hub.settle();
+    assert.deepEqual([a.read(), b.read()], [["m0"], ["m1"]]);
+    b.answer();
+    assert.deepEqual([a.read(), b.read()], [[], ["m2"]]);
+    b.drain(hub);
+    assert.deepEqual(b.got.length, 4);
+    assert.deepEqual(a.got.length, 1);
+  });
+
+  test("a member whose output is full is passed over", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a" });
+    const b = Worker.sharing(hub, { clientId: "b" });
+    const source = new Source(hub);
+    a.peer.blocked = true;
+    for (const qos of [0, 1, 0, 1]) source.send(qos);
+    hub.settle();
+    assert.deepEqual([a.read(), b.read()], [[], payloads(4)]);
+    b.peer.blocked = true;
+    source.send(0);
+    assert.equal(hub.counters.counter("session.output_full").value, 1, "QoS 0 with everybody full is a drop");
+    source.send(1);
+    a.peer.blocked = false;
+    a.peer.handler.onDrain();
+    assert.deepEqual(a.read(), ["m5"]);
+  });
+
+  test("QoS 0 with no member connected is not delivered, and not kept", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", kept: true });
+    a.peer.drop();
+    new Source(hub).send(0);
+    hub.settle();
+    assert.equal(hub.store.rows.length, 0);
+    assert.deepEqual(new Worker(hub, { clientId: "a", kept: true }).read(), []);
+  });
+});
+
+describe("what each member gets", () => {
+  test("[MQTT5-4.8.2-3] its own QoS, Retain As Published and Subscription Identifier", () => {
+    const hub = new Hub();
+    const a = new Worker(hub, { clientId: "a" });
+    a.subscribe(SHARE, 0x08 | 1, properties(5, 0x0b, 7));
+    const b = new Worker(hub, { clientId: "b" });
+    b.subscribe(SHARE, 0);
+    hub.settle();
+    a.read();
+    b.read();
+    const source = new Source(hub);
+    source.send(2, "t", true);
+    source.send(2, "t", true);
+    hub.settle();
+    const [toA] = a.peer.take().filter(({ type }) => type === PUBLISH) as [Packet];
+    const [toB] = b.peer.take().filter(({ type }) => type === PUBLISH) as [Packet];
+    assert.deepEqual(
+      [readPublish(5, toA), readPublish(5, toB)].map(({ qos, retain }) => [qos, retain]),
+      [
+        [1, true],
+        [0, false],
+      ],
+    );
+    assert.deepEqual([...toA.body.subarray(5, 8)], [2, 0x0b, 7]);
+    assert.equal(toB.body[3], 0, "no properties");
+  });
+
+  test("the same filter in two groups: each group gets a copy; share names are case-sensitive", () => {
+    const hub = new Hub();
+    const workers = ["$share/g/t", "$share/G/t", "$share/h/t", "t"].map((filter, i) =>
+      Worker.sharing(hub, { clientId: `${i}`, filter }),
+    );
+    new Source(hub).send(1);
+    assert.deepEqual(
+      workers.map((worker) => worker.read()),
+      [["m0"], ["m0"], ["m0"], ["m0"]],
+    );
+  });
+
+  test("a client with a shared and an ordinary subscription gets both copies, under different packet ids", () => {
+    const hub = new Hub();
+    const worker = Worker.sharing(hub, { clientId: "a" });
+    worker.subscribe("t", 1);
+    worker.read();
+    new Source(hub).send(1);
+    assert.deepEqual(worker.read(), ["m0", "m0"]);
+    assert.notEqual(worker.owed[0]?.packetId, worker.owed[1]?.packetId);
+    worker.drain(hub);
+    assert.equal(hub.registry.inFlight, 0);
+  });
+
+  test("a subscription that is changed holds from then on", () => {
+    const hub = new Hub();
+    const worker = Worker.sharing(hub, { clientId: "a", qos: 0 });
+    const source = new Source(hub);
+    source.send(1);
+    worker.subscribe(SHARE, 1);
+    source.send(1);
+    worker.read();
+    assert.deepEqual(
+      worker.got.map(({ qos }) => qos),
+      [0, 1],
+    );
+    assert.equal(hub.counters.get("share.groups"), 1);
+  });
+
+  test("a shared subscription brings no retained messages", () => {
+    const hub = new Hub();
+    new Source(hub).send(1, "t", true);
+    hub.settle();
+    const worker = new Worker(hub, { clientId: "a" });
+    worker.subscribe(SHARE, 1);
+    hub.settle();
+    assert.deepEqual(worker.read(), []);
+  });
+
+  test("wildcards match behind the share name", () => {
+    const hub = new Hub();
+    const worker = Worker.sharing(hub, { clientId: "a", filter: "$share/g/a/+/#" });
+    const source = new Source(hub);
+    source.send(1, "a/b/c");
+    source.send(1, "b");
+    assert.deepEqual(worker.read(), ["m0"]);
+  });
+
+  test("clients of MQTT 3.1.1 take part", () => {
+    const hub = new Hub();
+    const peer = hub.connect({ version: 4, clientId: "a" });
+    peer.send(subscribe(4, 1, [SHARE, 1]));
+    assert.deepEqual(
+      peer
+        .take()
+        .filter(({ type }) => type === SUBACK)
+        .map((found) => readSuback(4, found)),
+      [[1]],
+    );
+    new Source(hub).send(1);
+    assert.equal(peer.take().filter(({ type }) => type === PUBLISH).length, 1);
+  });
+});
+
+describe("rights", () => {
+  /** `secret` is for a alone, `nobody` for none. */
+  const GUARDED: Authority = {
+    generation: 0,
+    open: false,
+    authenticate({ clientId }: LoginRequest, waiter: LoginWaiter): void {
+      waiter.onLogin({ name: "", clientId }, 0);
+    },
+    mayPublish: () => true,
+    mayRead: ({ clientId }, topic) => topic !== "nobody" && (topic !== "secret" || clientId === "a"),
+    maySubscribe: (_principal, filter) => filter !== "forbidden",
+  };
+
+  function guarded(): Hub {
+    return new Hub(undefined, undefined, undefined, GUARDED);
+  }
+
+  for (const qos of [0, 1, 2]) {
+    test(`QoS ${qos}: only a member that may read the topic gets the message`, () => {
+      const hub = guarded();
+      const a = Worker.sharing(hub, { clientId: "a", filter: "$share/g/#" });
+      const b = Worker.sharing(hub, { clientId: "b", filter: "$share/g/#" });
+      const source = new Source(hub);
+      for (let i = 0; i < 4; i++) source.send(qos, "secret");
+      for (let n = 0; n < 4; n++) {
+        a.drain(hub);
+        b.drain(hub);
+      }
+      assert.deepEqual(gotBy([a]), payloads(4));
+      assert.deepEqual(gotBy([b]), []);
+    });
+  }
+
+  test("what no member may read is done, and holds nothing up", () => {
+    const hub = guarded();
+    const b = Worker.sharing(hub, { clientId: "b", filter: "$share/g/#" });
+    const source = new Source(hub);
+    source.send(1, "nobody");
+    source.send(1, "t");
+    assert.deepEqual(b.read(), ["m1"]);
+    b.drain(hub);
+    assert.equal(hub.counters.get("share.waiting"), 0);
+    assert.deepEqual(source.acknowledged(), [1, 2]);
+  });
+
+  test("what only a member that is away may read waits for it", () => {
+    const hub = guarded();
+    const a = Worker.sharing(hub, { clientId: "a", filter: "$share/g/#", kept: true });
+    const b = Worker.sharing(hub, { clientId: "b", filter: "$share/g/#" });
+    a.peer.drop();
+    new Source(hub).send(1, "secret");
+    hub.settle();
+    assert.deepEqual(b.read(), []);
+    assert.deepEqual(new Worker(hub, { clientId: "a", kept: true }).read(), ["m0"]);
+  });
+
+  test("the filter behind the share name is what the rights are asked for", () => {
+    const hub = guarded();
+    const worker = new Worker(hub, { clientId: "b" });
+    worker.subscribe("$share/g/forbidden", 1);
+    const [suback] = worker.peer.take().filter(({ type }) => type === SUBACK) as [Packet];
+    assert.deepEqual(readSuback(5, suback), [0x87]);
+    assert.equal(hub.counters.get("share.groups"), 0);
+  });
+});
+
+describe("a member that leaves", () => {
+  type Way = (hub: Hub, worker: Worker) => void;
+  const ways: [string, Way][] = [
+    ["whose socket breaks", (_hub, { peer }) => peer.drop()],
+    ["that disconnects in order", (_hub, { peer }) => peer.send(packet(14, 0))],
+    ["that is taken over by a client that starts anew", (hub) => void hub.connect({ version: 5, clientId: "a" })],
+    ["that is taken over by itself", (hub) => void hub.connect({ ...KEPT, clientId: "a" })],
+  ];
+  for (const [title, leave] of ways)
+    for (const kept of [true, false]) {
+      test(`QoS 1: ${title}: another gets what it did not answer (${kept ? "kept" : "clean"} session)`, () => {
+        const hub = new Hub();
+        const a = Worker.sharing(hub, { clientId: "a", kept });
+        const b = Worker.sharing(hub, { clientId: "b" });
+        const source = new Source(hub);
+        for (let i = 0; i < 6; i++) source.send(1);
+        assert.deepEqual(
+          [a.read(), b.read()],
+          [
+            ["m0", "m2", "m4"],
+            ["m1", "m3", "m5"],
+          ],
+        );
+        a.answer(1);
+        b.answer(2);
+        // Half of them are in the log, half in the open group.
+        hub.settle();
+        for (let i = 6; i < 9; i++) source.send(1);
+        a.read();
+        b.read();
+        b.peer.blocked = true;
+        leave(hub, a);
+        b.peer.blocked = false;
+        b.peer.handler.onDrain();
+        b.read();
+        for (let n = 0; n < 4; n++) b.drain(hub);
+        const seen = new Set(gotBy([b]));
+        for (const { payload } of a.owed)
+          if (!title.includes("itself")) assert.ok(seen.has(payload), `${payload} goes to the other`);
+        assert.ok(!seen.has("m2"), "what was answered does not come again");
+        assert.ok(
+          b.got.every(({ dup }) => !dup),
+          "DUP is 0: it is the first time for this member",
+        );
+      });
+    }
+
+  test("QoS 1: what nobody else is there for waits, and comes when a member is back", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", kept: true });
+    const source = new Source(hub);
+    for (let i = 0; i < 3; i++) source.send(1);
+    hub.settle();
+    a.read();
+    a.answer(1);
+    a.peer.drop();
+    source.send(1);
+    hub.settle();
+    const again = new Worker(hub, { clientId: "a", kept: true });
+    assert.deepEqual(again.read(), ["m0", "m2", "m3"]);
+    again.drain(hub);
+    assert.equal(hub.counters.get("share.waiting"), 0);
+  });
+
+  test("[MQTT5-3.10.4-3] UNSUBSCRIBE: what was sent may still be answered, and comes to nobody else then", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a" });
+    const b = Worker.sharing(hub, { clientId: "b" });
+    const source = new Source(hub);
+    for (let i = 0; i < 4; i++) source.send(1);
+    a.read();
+    a.unsubscribe(SHARE);
+    source.send(1);
+    assert.deepEqual(a.read(), []);
+    a.answer();
+    b.read();
+    assert.deepEqual(
+      b.got.map(({ payload }) => payload),
+      ["m1", "m3", "m4"],
+    );
+    a.peer.drop();
+    assert.deepEqual(b.read(), ["m2"], "what it did not answer before it left goes to the other");
+  });
+
+  test("the last member's UNSUBSCRIBE ends the group: record and messages go, counted", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", receiveMaximum: 2, kept: true });
+    const source = new Source(hub);
+    for (let i = 0; i < 5; i++) source.send(1);
+    hub.settle();
+    a.read();
+    const memory = hub.counters.get("session.subscription_bytes");
+    a.unsubscribe(SHARE);
+    assert.equal(hub.counters.get("share.groups"), 0);
+    assert.equal(hub.store.loadReceiver("share", "g/t"), null);
+    assert.ok(hub.counters.get("session.subscription_bytes") < memory);
+    assert.equal(hub.counters.get("session.subscription_bytes"), 0);
+    assert.deepEqual(
+      hub.ledger.entries().map(({ receiver, cause, count }) => [receiver, cause, count]),
+      [["share:g/t", "session-ended", 5]],
+    );
+    a.answer();
+    a.answer();
+    assert.equal(hub.registry.inFlight, 0);
+    assert.equal(a.peer.closed, false);
+  });
+
+  test("[MQTT5-4.8.2-6] a message that a member refuses goes to nobody else", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a" });
+    const b = Worker.sharing(hub, { clientId: "b" });
+    new Source(hub).send(1);
+    a.read();
+    const packetId = a.owed[0]?.packetId ?? 0;
+    a.peer.send(packet(PUBACK, 0, u16(packetId), 0x83));
+    hub.settle();
+    a.peer.drop();
+    assert.deepEqual(b.read(), []);
+    assert.deepEqual(
+      hub.ledger.entries().map(({ receiver, cause, topic }) => [receiver, cause, topic]),
+      [["share:g/t", "refused", "t"]],
+    );
+  });
+
+  test("[MQTT5-4.8.2-4] QoS 2: delivery is completed to the same member when it is back", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", kept: true });
+    const b = Worker.sharing(hub, { clientId: "b", kept: true });
+    new Source(hub).send(2);
+    for (let i = 0; i < 4; i++) hub.settle();
+    assert.deepEqual([a.read(), b.read()], [["m0"], []]);
+    const sent = a.owed[0];
+    a.peer.drop();
+    hub.settle();
+    assert.deepEqual(b.read(), []);
+    const again = new Worker(hub, { clientId: "a", kept: true });
+    again.read();
+    assert.deepEqual(
+      again.owed.map(({ packetId, dup }) => [packetId, dup]),
+      [[sent?.packetId, true]],
+    );
+    again.drain(hub);
+    assert.equal(hub.registry.inFlight, 0);
+  });
+
+  test("[MQTT5-4.8.2-5] QoS 2: with the member's session the message ends too", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a" });
+    const b = Worker.sharing(hub, { clientId: "b" });
+    new Source(hub).send(2);
+    for (let i = 0; i < 4; i++) hub.settle();
+    assert.deepEqual([a.read(), b.read()], [["m0"], []]);
+    a.peer.drop();
+    for (let i = 0; i < 4; i++) hub.settle();
+    assert.deepEqual(b.read(), []);
+    assert.equal(hub.counters.get("share.waiting"), 0);
+  });
+
+  test("QoS 2: no more is handed over than the member's window takes", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", kept: true, receiveMaximum: 3 });
+    const source = new Source(hub);
+    for (let i = 0; i < 10; i++) source.send(2);
+    for (let i = 0; i < 4; i++) hub.settle();
+    assert.equal(a.read().length, 3);
+    assert.equal(hub.counters.get("share.waiting"), 7);
+    a.peer.drop();
+    const b = Worker.sharing(hub, { clientId: "b", kept: true });
+    for (let n = 0; n < 5; n++) b.drain(hub);
+    assert.equal(b.got.length, 7);
+  });
+});
+
+describe("limits", () => {
+  test("a group counts as one receiver: a message waits once, and goes with the acknowledgement before the commit", () => {
+    const hub = new Hub();
+    const workers = ["a", "b"].map((clientId) => Worker.sharing(hub, { clientId, kept: true }));
+    const source = new Source(hub);
+    source.send(1);
+    assert.deepEqual(source.acknowledged(), []);
+    workers[0]?.read();
+    workers[0]?.answer();
+    assert.equal(hub.store.elided, 1);
+    assert.deepEqual(source.acknowledged(), [1]);
+    for (const worker of workers) worker.peer.drop();
+    source.send(1);
+    hub.settle();
+    assert.equal(hub.store.rows.at(-1)?.receivers.length, 1);
+    assert.deepEqual(source.acknowledged(), [2]);
+  });
+
+  test("the queue limit of a session is the group's: 3 wait, the 4th is refused", () => {
+    const hub = new Hub(undefined, { sessionQueueMessages: 3 });
+    const a = Worker.sharing(hub, { clientId: "a", kept: true });
+    a.peer.drop();
+    const source = new Source(hub);
+    for (let i = 0; i < 4; i++) source.send(1);
+    hub.settle();
+    assert.deepEqual(source.acknowledged(), [1, 2, 3]);
+    assert.equal(hub.counters.get("share.waiting"), 3);
+  });
+
+  test("a group for which there is no memory is refused with 0x97, and costs nothing", () => {
+    const hub = new Hub(200 * 1024);
+    const worker = new Worker(hub, { clientId: "a" });
+    worker.peer.take();
+    const answers: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      worker.subscribe(`$share/g${i}/t`, 1);
+      const [suback] = worker.peer.take().filter(({ type }) => type === SUBACK) as [Packet];
+      answers.push(...readSuback(5, suback));
+    }
+    assert.equal(answers[0], 1);
+    assert.equal(answers.at(-1), 0x97);
+    const granted = answers.filter((code) => code === 1).length;
+    assert.equal(hub.counters.get("share.groups"), granted);
+    assert.equal(hub.counters.get("session.subscriptions_refused"), 10 - granted);
+    worker.peer.drop();
+    assert.equal(hub.counters.get("session.subscription_bytes"), 0);
+  });
+
+  test("with the memory of what waits used up, a group lends one message at a time", () => {
+    const hub = new Hub();
+    const memory = hub.registry.waitingMemory;
+    const a = Worker.sharing(hub, { clientId: "a" });
+    memory.takeAnyway(memory.bytesMax);
+    const source = new Source(hub);
+    for (let i = 0; i < 5; i++) source.send(1);
+    assert.equal(a.read().length, 1);
+    a.drain(hub);
+    assert.deepEqual(gotBy([a]), payloads(5));
+    memory.give(memory.bytesMax);
+    assert.equal(memory.used, 0);
+  });
+
+  test("loans are in the window's memory account, and leave it", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a" });
+    const source = new Source(hub);
+    for (let i = 0; i < 3; i++) source.send(1);
+    const lent = hub.registry.waitingMemory.used;
+    assert.ok(lent > 0 && lent % 3 === 0);
+    a.read();
+    a.answer();
+    assert.equal(hub.registry.waitingMemory.used, (lent / 3) * 2);
+    a.peer.drop();
+    assert.equal(hub.registry.waitingMemory.used, 0);
+  });
+
+  test("an ordinary message never takes the packet id of a loan: the queue waits for its answer", () => {
+    const hub = new Hub();
+    const worker = Worker.sharing(hub, { clientId: "a" });
+    worker.subscribe("own", 1);
+    worker.read();
+    const source = new Source(hub);
+    source.send(1);
+    hub.settle();
+    worker.read();
+    const lent = worker.owed[0]?.packetId;
+    let own = 0;
+    for (; own < 70_000; own++) {
+      source.send(1, "own");
+      source.peer.take();
+      worker.read();
+      if (worker.owed.length === 1) break;
+      assert.notEqual(worker.owed[1]?.packetId, lent);
+      worker.answer(1);
+    }
+    assert.equal(own, 32_768, "half a turn away");
+    source.send(1);
+    hub.settle();
+    assert.equal(worker.read().length, 1, "the group goes on");
+    worker.answer(0);
+    assert.equal(worker.read().length, 1, "the queue goes on");
+    worker.drain(hub);
+    assert.equal(hub.registry.inFlight, 0);
+  });
+
+  test("an expired message of a group is dropped, counted, and makes way", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", kept: true });
+    a.peer.drop();
+    const source = hub.connect({ version: 5, clientId: "s" });
+    for (const [qos, id] of [
+      [1, 1],
+      [2, 2],
+    ] as const)
+      source.send(packet(PUBLISH, qos << 1, field("t"), u16(id), properties(5, bytes(2, 0, 0, 0, 10)), "old"));
+    hub.settle();
+    hub.advance(20_000);
+    const again = new Worker(hub, { clientId: "a", kept: true });
+    new Source(hub).send(1);
+    again.drain(hub);
+    assert.deepEqual(gotBy([again]), ["m0"]);
+    assert.equal(hub.counters.counter("drops.expired").value, 2);
+    assert.equal(hub.counters.get("share.waiting"), 0);
+  });
+});
+
+describe("a restart", () => {
+  test("members come back with their sessions, and the group's messages with it", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", kept: true, qos: 1 });
+    Worker.sharing(hub, { clientId: "b", kept: true, qos: 1 }).peer.drop();
+    const source = new Source(hub);
+    for (let i = 0; i < 4; i++) source.send(1);
+    hub.settle();
+    a.read();
+    a.answer(2);
+    hub.settle();
+    const next = new Hub(undefined, undefined, hub.store.crash());
+    assert.equal(next.counters.get("share.groups"), 1);
+    const b = new Worker(next, { clientId: "b", kept: true });
+    assert.deepEqual(b.read(), ["m0", "m1", "m3"]);
+    b.drain(next);
+    assert.equal(next.counters.get("share.waiting"), 0);
+  });
+
+  test("a group of members whose sessions ended with the gateway is gone, and the ledger says what it had", () => {
+    const hub = new Hub();
+    Worker.sharing(hub, { clientId: "a", receiveMaximum: 1 });
+    const source = new Source(hub);
+    for (let i = 0; i < 4; i++) source.send(1);
+    hub.settle();
+    const next = new Hub(undefined, undefined, hub.store.crash());
+    assert.equal(next.store.loadReceiver("share", "g/t"), null);
+    assert.deepEqual(
+      next.ledger.entries().map(({ receiver, cause, count }) => [receiver, cause, count]),
+      [["share:g/t", "session-ended", 4]],
+    );
+  });
+});
