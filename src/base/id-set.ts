@@ -6,6 +6,7 @@ import { assert } from "./assert.ts";
 
 const LIST_MAX = 32;
 const ID_MAX = 0xffff;
+const BITMAP_BYTES = (ID_MAX + 1) / 8;
 
 export class IdSet {
   #list: number[] = [];
@@ -18,7 +19,12 @@ export class IdSet {
 
   /** Bytes beyond those of a small set. */
   get bytes(): number {
-    return this.#bits === null ? 0 : this.#bits.byteLength;
+    return this.#bits === null ? 0 : BITMAP_BYTES;
+  }
+
+  /** `bytes` when one more id is in it. */
+  get bytesWithOneMore(): number {
+    return this.#bits === null && this.#size < LIST_MAX ? 0 : BITMAP_BYTES;
   }
 
   /** False when it was there. @param id 0 to 65535 */

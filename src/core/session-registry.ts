@@ -24,6 +24,8 @@ export interface SessionHost extends QueueHost {
   readonly queueLimits: QueueLimits;
   readonly inflightMax: number;
   readonly outputDrops: Counter;
+  /** Of QoS 2 ids that clients have not released, when they are many. */
+  readonly inboundMemory: Allowance;
   onSessionTimer(session: Session, kind: number): void;
 }
 
@@ -258,6 +260,10 @@ export class SessionRegistry implements SessionHost {
     return true;
   }
 
+  get inboundMemory(): Allowance {
+    return this.#sessionMemory;
+  }
+
   // ---- SessionHost -------------------------------------------------------------------------------------------
 
   onSessionTimer(session: Session, kind: number): void {
@@ -313,6 +319,7 @@ export class SessionRegistry implements SessionHost {
     for (const filter of session.subscriptions.keys()) this.#leave(session, filter);
     this.#router.leave(session);
     this.#sessions.delete(session.clientId);
+    session.inbound.end();
     this.#sessionMemory.give(bytesOfSession(session.clientId));
     if (session.durable) this.store.deleteSession(session.clientId, session.queue);
   }
@@ -371,7 +378,7 @@ export function budget(limits: { readonly maxSessions: number }, memoryLimitByte
     {
       owner: "sessions",
       bytes,
-      how: `1/${SESSIONS_SHARE} of memory_limit: up to ${sessions} sessions x ${SESSION_BYTES} B, and their wills`,
+      how: `1/${SESSIONS_SHARE} of memory_limit: up to ${sessions} sessions x ${SESSION_BYTES} B, their wills and QoS 2 ids`,
     },
     {
       owner: "subscriptions",

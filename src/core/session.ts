@@ -6,9 +6,9 @@
  */
 
 import type { Counter } from "../base/counters.ts";
-import { IdSet } from "../base/id-set.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import { DeliveryQueue } from "./delivery-queue.ts";
+import { InboundIds } from "./inbound-ids.ts";
 import { MESSAGE_OVERHEAD_BYTES, type Message, messageOf } from "./message.ts";
 import type { Outlet } from "./outlet.ts";
 import type { Principal, ReceiverRecord, SubscriptionRecord } from "./ports.ts";
@@ -54,7 +54,7 @@ export class Session implements Receiver, Expirable {
   /** By filter. */
   readonly subscriptions = new Map<string, SubscriptionRecord>();
   /** QoS 2 packet ids received and not released. */
-  readonly inbound = new IdSet();
+  readonly inbound: InboundIds;
   will: Will | null = null;
   outlet: SessionOutlet | null = null;
   readonly feed: RetainedFeed;
@@ -77,6 +77,7 @@ export class Session implements Receiver, Expirable {
     this.clientId = clientId;
     this.principal = principal;
     this.expirySeconds = expirySeconds;
+    this.inbound = new InboundIds(host.inboundMemory);
     this.queue = new DeliveryQueue(host, `session:${clientId}`, record, host.queueLimits);
     this.feed = new RetainedFeed(this, host);
     this.#outputDrops = host.outputDrops;

@@ -27,6 +27,8 @@ import { flushAcks } from "./send.ts";
 
 const SLASH = 0x2f;
 const DOLLAR = 0x24;
+/** Neither OK nor HOLD nor a reason: go on. */
+const ADMITTED = -200;
 
 /** @returns OK, HOLD, or the reason to close with */
 export function onPublish(
@@ -58,15 +60,8 @@ export function onPublish(
     end = server.aliasFrame.length;
   }
   if (view.qos !== 0) {
-    const { acks } = connection;
-    if (acks.unanswered >= server.limits.receiveMaximum) {
-      const answer = overReceiveMaximum(connection, view);
-      if (answer !== OK) return answer;
-    }
-    if (!acks.hasRoom()) return connection.waitForAcks();
-    // Before anything is asked again: a refusal now would end an exchange whose message was delivered.
-    const session = connection.session as Session;
-    if (view.qos === 2 && session.inbound.has(view.packetId)) return acknowledgeAgain(connection, session, view);
+    const answer = admitAcknowledged(connection, view);
+    if (answer !== ADMITTED) return answer;
   }
   server.traffic.payloadBytesReceived.value += view.payloadLength;
 
@@ -96,6 +91,21 @@ export function onPublish(
   }
   if (!allowed) return answer(connection, view, NOT_AUTHORIZED);
   return readable ? publishAcknowledged(connection, view) : answer(connection, view, PAYLOAD_FORMAT_INVALID);
+}
+
+/** What a QoS 1 or 2 PUBLISH needs before anybody looks at its message. @returns ADMITTED, or the answer of `onPublish` */
+function admitAcknowledged(connection: Connection, view: PublishView): number {
+  const { acks, server } = connection;
+  if (acks.unanswered >= server.limits.receiveMaximum) {
+    const answer = overReceiveMaximum(connection, view);
+    if (answer !== OK) return answer;
+  }
+  if (!acks.hasRoom()) return connection.waitForAcks();
+  if (view.qos !== 2) return ADMITTED;
+  const session = connection.session as Session;
+  // Before rights are asked again: a refusal now would end an exchange whose message was delivered.
+  if (session.inbound.has(view.packetId)) return acknowledgeAgain(connection, session, view);
+  return session.inbound.hasRoom() ? ADMITTED : tooManyInbound(connection, view);
 }
 
 /**
@@ -159,6 +169,12 @@ function acknowledgeAgain(connection: Connection, session: Session, view: Publis
   else connection.acks.resolve(token, SUCCESS);
   flushAcks(connection);
   return OK;
+}
+
+/** So many QoS 2 ids were not released, by all clients together, that there is no memory for another. */
+function tooManyInbound(connection: Connection, view: PublishView): number {
+  connection.server.inboundFull.value++;
+  return connection.version === MQTT_5 ? answer(connection, view, QUOTA_EXCEEDED) : connection.hold();
 }
 
 /** A refusal that the peer is told in 5.0; before it there is no word for it and the message counts as taken. */

@@ -13,6 +13,7 @@
  */
 import type { Allowance } from "../../base/allowance.ts";
 import { IdSet } from "../../base/id-set.ts";
+import type { InboundIds } from "../../core/inbound-ids.ts";
 import { PUBACK, PUBREC } from "../../wire/mqtt/codes.ts";
 
 /** Nobody has said yet what the answer is. */
@@ -69,7 +70,7 @@ export class PendingAcks {
   }
 
   /** A session is there: what its `inbound` holds now was sent on an earlier connection. */
-  begin(inbound: IdSet): void {
+  begin(inbound: InboundIds): void {
     if (inbound.size === 0) return;
     this.#older = new IdSet();
     for (const id of inbound) this.#older.add(id);

@@ -111,6 +111,7 @@ export class MqttServer {
   readonly held: Counter;
   readonly acksFull: Counter;
   readonly aliasesFull: Counter;
+  readonly inboundFull: Counter;
 
   constructor(parts: MqttParts) {
     this.parts = parts;
@@ -124,6 +125,7 @@ export class MqttServer {
     this.tooLarge = parts.counters.counter("mqtt.publish.too_large");
     this.held = parts.counters.counter("mqtt.publish.held");
     this.acksFull = parts.counters.counter("mqtt.acks_full");
+    this.inboundFull = parts.counters.counter("mqtt.inbound_full");
     this.aliasesFull = parts.counters.counter("mqtt.aliases_full");
     parts.counters.gauge("mqtt.alias_bytes", () => this.aliasMemory.used);
     parts.counters.gauge("mqtt.ack_bytes", () => this.ackMemory.used);

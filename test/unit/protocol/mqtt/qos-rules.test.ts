@@ -417,3 +417,39 @@ test("a held packet of 3.1.1 is counted once, when it is taken", () => {
   hub.advance(200);
   assert.equal(hub.counters.counter("mqtt.publish.received").value, 1);
 });
+
+describe("QoS 2 ids that are not released, when there is no memory for more", () => {
+  function fullHub(): Hub {
+    const hub = new Hub();
+    const { inboundMemory } = hub.registry;
+    inboundMemory.takeAnyway(inboundMemory.bytesMax - inboundMemory.used - 4096);
+    return hub;
+  }
+
+  test("the 33rd is refused with 0x97 on PUBREC; released ones make room", () => {
+    const hub = fullHub();
+    const peer = hub.connect({ version: 5, clientId: "p" });
+    for (let packetId = 1; packetId <= 33; packetId++) send(peer, 5, 2, packetId);
+    const got = answers(peer, PUBREC);
+    assert.deepEqual(
+      got.filter(([, reason]) => reason !== 0x10),
+      [[33, 0x97]],
+    );
+    assert.equal(hub.counters.counter("mqtt.inbound_full").value, 1);
+    peer.send(ack(PUBREL, 1));
+    send(peer, 5, 2, 33);
+    assert.deepEqual(answers(peer, PUBREC), [[33, 0x10]]);
+  });
+
+  test("before 5.0 it is held, and taken when there is memory", () => {
+    const hub = fullHub();
+    const peer = hub.connect({ version: 4, clientId: "p" });
+    for (let packetId = 1; packetId <= 33; packetId++) send(peer, 4, 2, packetId);
+    assert.equal(answers(peer, PUBREC).length, 32);
+    assert.equal(peer.paused, true);
+    hub.registry.inboundMemory.give(1 << 20);
+    hub.advance(200);
+    assert.deepEqual(answers(peer, PUBREC), [[33, 0]]);
+    assert.equal(peer.paused, false);
+  });
+});
