@@ -3,6 +3,10 @@ import type { Section } from "./section.ts";
 
 export interface Limits {
   readonly maxConnections: number;
+  /** Of one IP address; loopback and unix sockets are not counted. */
+  readonly connectionsPerAddress: number;
+  /** For each step of a newcomer: TLS handshake, WebSocket upgrade, CONNECT. */
+  readonly connectTimeoutMs: number;
   readonly maxSessions: number;
   /** 0 = sessions end with their connection. */
   readonly sessionExpiryMaxMs: number;
@@ -41,6 +45,7 @@ export interface Limits {
 
 const KIB = 1024;
 const MIB = 2 ** 20;
+const CONNECTIONS_MAX = 100_000;
 const DAY_MS = 86_400_000;
 /** Largest Remaining Length of an MQTT packet. */
 const PACKET_BYTES_MAX = 268_435_455;
@@ -53,8 +58,11 @@ const INFLIGHT_MAX = 4096;
 
 export function readLimits(root: Section): Limits {
   const section = root.sectionOrEmpty("limits");
+  const maxConnections = section.count("max_connections", 1024, 1, CONNECTIONS_MAX);
   const limits: Limits = {
-    maxConnections: section.count("max_connections", 1024, 1, 100_000),
+    maxConnections,
+    connectionsPerAddress: section.count("connections_per_address", maxConnections, 1, CONNECTIONS_MAX),
+    connectTimeoutMs: section.duration("connect_timeout", 10_000, 1000, 300_000),
     maxSessions: section.count("max_sessions", 4096, 1, 1_000_000),
     sessionExpiryMaxMs: section.duration("session_expiry_max", 14 * DAY_MS, 0, SESSION_EXPIRY_MAX_MS),
     sessionQueueMessages: section.count("session_queue_messages", 1000, 1, 10_000_000),

@@ -1,9 +1,9 @@
 /**
- * The one place that says no, or "wait": to sockets beyond `max_connections`, to TLS handshakes and logins beyond
+ * The one place that says no, or "wait": to sockets beyond `max_connections` and `connections_per_address`, to TLS handshakes and logins beyond
  * `handshakes_per_second`, and to everybody new while the event loop lags (after a power cut a thousand devices come
  * back at once, and those that are in must not time out because of those that want in).
  *
- *     socket ── arrive ──> full? closed
+ *     socket ── arrive ──> full, or too many of its address? closed
  *                      ──> lagging, no token, or others wait already? kept unread in `#waiting`  ──sample──> gate.enter
  *                      ──> gate.enter
  */
@@ -13,6 +13,7 @@ import type { Counter, Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import { RingBuffer } from "../base/ring-buffer.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
+import { PerAddress } from "./per-address.ts";
 
 /** Lag of the event loop beyond which new sockets wait. */
 export const LAG_MS_MAX = 100;
@@ -27,6 +28,8 @@ const BURST_SHARE = 0.25;
 
 export interface AdmissionLimits {
   readonly maxConnections: number;
+  /** `maxConnections` or more: addresses are not counted. */
+  readonly connectionsPerAddress: number;
   readonly handshakesPerSecond: number;
 }
 
@@ -50,12 +53,17 @@ interface Waiting {
 }
 
 const ADMISSION = Symbol("admission");
+const ADDRESS = Symbol("address");
 interface CountedSocket extends Socket {
   [ADMISSION]: Admission;
+  /** As counted by `PerAddress`; null = it is not. */
+  [ADDRESS]: string | null;
 }
 
 export class Admission {
   readonly #maxConnections: number;
+  /** null = off. */
+  readonly #perAddress: PerAddress | null;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #handshakes: TokenBucket;
@@ -64,6 +72,7 @@ export class Admission {
   readonly #waitingForHandshake: RingBuffer<Waiting>;
   readonly #accepted: Counter;
   readonly #refused: Counter;
+  readonly #crowded: Counter;
   readonly #deferred: Counter;
   readonly #loginsDeferred: Counter;
   #connections = 0;
@@ -78,6 +87,8 @@ export class Admission {
     const rate = limits.handshakesPerSecond;
     const burst = Math.max(1, Math.ceil(rate * BURST_SHARE));
     this.#maxConnections = limits.maxConnections;
+    const { connectionsPerAddress } = limits;
+    this.#perAddress = connectionsPerAddress < limits.maxConnections ? new PerAddress(connectionsPerAddress) : null;
     this.#clock = clock;
     this.#log = parts.log;
     this.#handshakes = new TokenBucket(rate, burst, clock);
@@ -86,6 +97,7 @@ export class Admission {
     this.#waitingForHandshake = new RingBuffer(limits.maxConnections);
     this.#accepted = counters.counter("transport.accepted");
     this.#refused = counters.counter("transport.refused.max_connections");
+    this.#crowded = counters.counter("transport.refused.connections_per_address");
     this.#deferred = counters.counter("transport.deferred");
     this.#loginsDeferred = counters.counter("transport.logins_deferred");
     counters.gauge("transport.connections", () => this.#connections);
@@ -109,9 +121,17 @@ export class Admission {
       this.#refuse(socket);
       return;
     }
+    const address = this.#perAddress?.addressOf(socket.remoteAddress) ?? null;
+    if (address !== null && this.#perAddress?.enter(address) === false) {
+      this.#crowded.value++;
+      this.#log.debug("address-at-limit", { address });
+      socket.destroy();
+      return;
+    }
     this.#accepted.value++;
     this.#connections++;
     (socket as CountedSocket)[ADMISSION] = this;
+    (socket as CountedSocket)[ADDRESS] = address;
     socket.on("close", onClose);
     this.#idleSamples = 0;
     if (this.#sampling === null) this.#sampleLater();
@@ -158,9 +178,10 @@ export class Admission {
     else this.#lagMs = 0;
   }
 
-  /** The socket is closed. */
-  leave(): void {
+  /** The socket is closed. @param address as counted */
+  leave(address: string | null): void {
     this.#connections--;
+    if (address !== null) this.#perAddress?.leave(address);
     if (this.#full && this.#connections < this.#maxConnections) {
       this.#full = false;
       this.#log.info("connections-below-limit", { max: this.#maxConnections });
@@ -202,7 +223,8 @@ function sample(admission: Admission): void {
 }
 
 function onClose(this: Socket): void {
-  (this as CountedSocket)[ADMISSION].leave();
+  const socket = this as CountedSocket;
+  socket[ADMISSION].leave(socket[ADDRESS]);
 }
 
 function ignore(): void {}

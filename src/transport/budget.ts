@@ -5,19 +5,24 @@ import { LARGE_BYTES, outputMemory, SMALL_BYTES } from "./output-buffers.ts";
 /** Estimated bytes of a link with its output. Node's own socket, about 5 KiB, is the runtime's and comes on top. */
 const LINK_BYTES = 1024;
 
+/** Estimated bytes of an address in `PerAddress`. */
+const ADDRESS_BYTES = 128;
+
 export interface BudgetLimits {
   readonly maxConnections: number;
+  readonly connectionsPerAddress: number;
   readonly maxPacketBytes: number;
 }
 
 export function budget(limits: BudgetLimits): Line[] {
   const { maxConnections, maxPacketBytes } = limits;
+  const addresses = limits.connectionsPerAddress < maxConnections ? maxConnections : 0;
   const { smallMax, largeMax, oneOffBytesMax } = outputMemory(maxConnections);
   return [
     {
       owner: "transport: connections",
-      bytes: maxConnections * LINK_BYTES,
-      how: `${maxConnections} of ${LINK_BYTES} bytes`,
+      bytes: maxConnections * LINK_BYTES + addresses * ADDRESS_BYTES,
+      how: `${maxConnections} of ${LINK_BYTES} bytes${addresses > 0 ? ` and ${ADDRESS_BYTES} for the address` : ""}`,
     },
     {
       owner: "transport: output",

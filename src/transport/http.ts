@@ -22,13 +22,16 @@ export interface HttpDeadlines {
 export interface HttpListenOptions extends ListenOptions {
   readonly tls: TlsServerConfig | null;
   readonly deadlines?: HttpDeadlines;
+  /** The headers did not come in time; the connection is closed. */
+  readonly onTimeout?: () => void;
 }
 
 export type OnRequest = (request: IncomingMessage, response: ServerResponse) => void;
 /** The socket's to the callee, headers read; `head` is what came behind them. */
 export type OnUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-export const HTTP_DEADLINES: HttpDeadlines = { headersMs: 10_000, requestMs: 30_000, keepAliveMs: 15_000 };
+const REQUEST_MS = 30_000;
+const KEEP_ALIVE_MS = 15_000;
 const HEADER_BYTES_MAX = 8 * 1024;
 const HEADERS_MAX = 64;
 /** Requests under way when the listener closes have this long. */
@@ -41,7 +44,7 @@ export async function listenHttp(
   onUpgrade?: OnUpgrade,
 ): Promise<Listener> {
   const { transport, type, index, host, port, tls } = options;
-  const deadlines = options.deadlines ?? HTTP_DEADLINES;
+  const deadlines = options.deadlines ?? deadlinesOf(transport.connectTimeoutMs);
   const serverOptions: ServerOptions = {
     headersTimeout: deadlines.headersMs,
     requestTimeout: deadlines.requestMs,
@@ -51,13 +54,34 @@ export async function listenHttp(
   };
   if (tls === null) {
     const server = createServer(serverOptions);
+    if (options.onTimeout !== undefined) watchTimeouts(server, options.onTimeout);
     return open(transport, type, tcpName(options), host, port, server, false, onRequest, onUpgrade);
   }
   const [https, ours] = await Promise.all([import("node:https"), import("./tls.ts")]);
-  const server = https.createServer({ ...serverOptions, ...ours.tlsServerOptions(`listener ${index}`, tls) });
+  const server = https.createServer({
+    ...serverOptions,
+    ...ours.tlsServerOptions(`listener ${index}`, tls, transport),
+  });
+  if (options.onTimeout !== undefined) watchTimeouts(server, options.onTimeout);
   ours.reportHandshakeErrors(server, transport, tcpName(options));
   const listener = await open(transport, type, tcpName(options), host, port, server, true, onRequest, onUpgrade);
   return new ours.TlsListener(listener, server, `listener ${index}`, tls.clientCa !== null);
+}
+
+/** The whole request has at least as long as its headers. */
+function deadlinesOf(headersMs: number): HttpDeadlines {
+  return { headersMs, requestMs: Math.max(REQUEST_MS, headersMs), keepAliveMs: KEEP_ALIVE_MS };
+}
+
+/** Answers as node does, and tells of deadlines. For servers whose connections have one request. */
+function watchTimeouts(server: Server, onTimeout: () => void): void {
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const late = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+    if (late) onTimeout();
+    const status = late ? "408 Request Timeout" : "400 Bad Request";
+    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
+    else socket.destroy();
+  });
 }
 
 async function open(

@@ -15,14 +15,11 @@ export interface TlsListenOptions extends ListenOptions {
   readonly tls: TlsServerConfig;
 }
 
-/** Ms a client has for its handshake. */
-export const HANDSHAKE_MS_MAX = 20_000;
-
 /** @throws ListenerError */
 export async function listenTls(options: TlsListenOptions, accept: Accept): Promise<Listener> {
   const { transport, index, type, host, port, tls } = options;
   const owner = `listener ${index}`;
-  const server = createServer(tlsServerOptions(owner, tls));
+  const server = createServer(tlsServerOptions(owner, tls, transport));
   server.on("secureConnection", (socket) => accept(new SocketLink(socket, transport, certificateName(socket))));
   reportHandshakeErrors(server, transport, tcpName(options));
   const listener = new SocketListener(transport, type, tcpName(options), true, (socket: Socket) => {
@@ -68,19 +65,20 @@ export class TlsListener implements Listener {
 }
 
 /** @throws ListenerError about a file */
-export function tlsServerOptions(owner: string, tls: TlsServerConfig): TlsOptions {
+export function tlsServerOptions(owner: string, tls: TlsServerConfig, transport: Transport): TlsOptions {
   return {
     ...readTlsFiles(owner, tls),
     requestCert: tls.clientCa !== null,
     rejectUnauthorized: tls.clientCa !== null,
-    handshakeTimeout: HANDSHAKE_MS_MAX,
+    handshakeTimeout: transport.connectTimeoutMs,
   };
 }
 
 /** Clients without a certificate, port scanners, old TLS versions: counted, told only to who debugs. */
 export function reportHandshakeErrors(server: Server, transport: Transport, name: string): void {
   server.on("tlsClientError", (error, socket) => {
-    transport.refused("tls_handshake");
+    const late = (error as NodeJS.ErrnoException).code === "ERR_TLS_HANDSHAKE_TIMEOUT";
+    transport.refused(late ? "tls_timeout" : "tls_handshake");
     transport.log.debug("tls-handshake-failed", {
       listener: name,
       remote: socket.remoteAddress ?? "",

@@ -10,6 +10,8 @@ import { type OutputMemory, outputMemory } from "./output-buffers.ts";
 /** The part of the configuration's limits that the transport applies. */
 export interface TransportLimits {
   readonly maxConnections: number;
+  readonly connectionsPerAddress: number;
+  readonly connectTimeoutMs: number;
   readonly handshakesPerSecond: number;
   readonly outputBytes: number;
 }
@@ -28,6 +30,8 @@ export class Transport {
   readonly log: Log;
   readonly flusher: Flusher;
   readonly admission: Admission;
+  /** For a TLS handshake, and for the headers of a request. */
+  readonly connectTimeoutMs: number;
   readonly bytesReceived: Counter;
 
   constructor(
@@ -40,6 +44,7 @@ export class Transport {
     this.counters = parts.counters;
     this.log = parts.log;
     this.flusher = new Flusher(limits.outputBytes, memory, parts.counters);
+    this.connectTimeoutMs = limits.connectTimeoutMs;
     this.admission = new Admission(limits, parts);
     this.bytesReceived = parts.counters.counter("transport.bytes_received");
   }

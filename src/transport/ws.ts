@@ -37,7 +37,7 @@ export function listenWs(options: WsListenOptions, accept: Accept): Promise<List
     handleProtocols: () => SUBPROTOCOL,
   });
   return listenHttp(
-    options,
+    { ...options, onTimeout: () => transport.refused("ws_timeout") },
     (_request, response) => {
       response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" });
       response.end("MQTT over WebSocket only\n");

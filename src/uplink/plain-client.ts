@@ -293,6 +293,8 @@ function ownWheel(): TimerWheel {
 
 function ownDial(wheel: TimerWheel): Dial {
   const log = new Log({ level: "error", format: "text" });
-  const limits = { maxConnections: 1, handshakesPerSecond: 1, outputBytes: OUTPUT_BYTES };
+  // It accepts nobody: these are the least there can be.
+  const admission = { maxConnections: 1, connectionsPerAddress: 1, connectTimeoutMs: 1000, handshakesPerSecond: 1 };
+  const limits = { ...admission, outputBytes: OUTPUT_BYTES };
   return createDial(new Transport(limits, { clock: new SystemClock(), wheel, counters: new Counters(), log }));
 }

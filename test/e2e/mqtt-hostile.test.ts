@@ -204,7 +204,7 @@ describe("a gateway among hostile peers", () => {
   const folder = temporaryFolder();
   const gateway = new GatewayProcess(folder.path, {
     listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
-    limits: { max_connections: 3000 },
+    limits: { max_connections: 3000, connect_timeout: "4s" },
     memory_limit: "64MiB",
   });
   let witness: MqttCollector;
@@ -229,6 +229,20 @@ describe("a gateway among hostile peers", () => {
       (await witness.take(1)).map((message) => message.payload),
       [payload],
     );
+  }
+
+  async function status() {
+    const { stdout } = await sluice(["status", "--json", "--data-dir", `${folder.path}/data`]);
+    const { memory, counters } = JSON.parse(stdout) as {
+      memory: { rssBytes: number };
+      counters: Record<string, number>;
+    };
+    return {
+      rssBytes: memory.rssBytes,
+      connections: counters["transport.connections"] ?? 0,
+      refused: counters["transport.refused.max_connections"] ?? 0,
+      late: counters["mqtt.closed.no-CONNECT-in-time"] ?? 0,
+    };
   }
 
   for (const { what, versions, bytes: make, reason } of AFTER_CONNECT) {
@@ -305,13 +319,25 @@ describe("a gateway among hostile peers", () => {
     await othersNoticeNothing();
   });
 
-  test("2,000 connections that never say CONNECT: others are served, and a new one is let in", async () => {
+  test("10,000 connections without CONNECT: memory stays bounded, others are served, and a new one is let in", async () => {
+    const before = await status();
     const silent: RawMqtt[] = [];
     try {
-      for (let i = 0; i < 20; i++) {
-        silent.push(...(await Promise.all(Array.from({ length: 100 }, () => RawMqtt.open(gateway.port())))));
-        await othersNoticeNothing();
+      for (let i = 0; i < 50; i++) {
+        // Beyond max_connections they are closed at the door; those that are in stay until connect_timeout.
+        silent.push(...(await Promise.all(Array.from({ length: 200 }, () => RawMqtt.open(gateway.port())))));
+        if (i % 10 === 9) await othersNoticeNothing();
       }
+      const full = await status();
+      assert.ok(full.connections <= 3000, `${full.connections} connections`);
+      const refused = full.refused - before.refused;
+      assert.ok(refused > 0, "they were more than max_connections at once");
+      const perConnection = (full.rssBytes - before.rssBytes) / 3000;
+      assert.ok(perConnection < 16 * 1024, `${perConnection} bytes each`);
+      await eventually("the silent are closed", () => silent.every(({ closed }) => closed), 20_000);
+      assert.ok(silent.every(({ packets }) => packets.length === 0));
+      const after = await status();
+      assert.equal(after.late - before.late + (after.refused - before.refused), silent.length);
       using late = await RawMqtt.connected(gateway.port(), { version: 5, clientId: "late" });
       late.send(pingreq());
       assert.equal((await late.next()).type, PINGRESP);

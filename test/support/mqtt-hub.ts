@@ -25,6 +25,7 @@ export const LIMITS = {
   outputBytes: 1 << 20,
   pauseMaxMs: 2000,
   refusalHoldMs: 10_000,
+  connectTimeoutMs: 10_000,
   keepAliveMaxMs: 65_535_000,
   topicLevels: 20,
   topicBytes: 1024,

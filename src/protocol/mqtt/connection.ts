@@ -47,7 +47,7 @@ import { PendingAcks } from "./pending-acks.ts";
 import { because, becauseOf } from "./reason-words.ts";
 import { flushAcks, sendLive, sendMessage, sendPubrel } from "./send.ts";
 import type { MqttListenerOptions, MqttServer } from "./server.ts";
-import { CLOSED, CONNECT_DEADLINE_MS, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_CONNECT } from "./states.ts";
+import { CLOSED, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_CONNECT } from "./states.ts";
 
 /** Kinds of the connection's timers. */
 const DEADLINE = 0;
@@ -102,7 +102,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.acks = new PendingAcks(server.limits.receiveMaximum, server.ackMemory);
     this.#input = new FrameInput(server, this);
     link.handler = this;
-    server.parts.wheel.schedule(this.#timer, CONNECT_DEADLINE_MS);
+    server.parts.wheel.schedule(this.#timer, server.limits.connectTimeoutMs);
   }
 
   // ---- bytes in ----------------------------------------------------------------------------------------------

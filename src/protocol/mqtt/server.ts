@@ -32,6 +32,7 @@ export interface MqttLimits {
   readonly outputBytes: number;
   readonly pauseMaxMs: number;
   readonly refusalHoldMs: number;
+  readonly connectTimeoutMs: number;
   readonly keepAliveMaxMs: number;
   readonly maxSessions: number;
   readonly sessionQueueMessages: number;

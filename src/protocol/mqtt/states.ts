@@ -12,5 +12,3 @@ export const HOLD = -100;
 export const INPUT_BYTES_MAX = 336 * 1024;
 /** Reason codes of SUBACKs that wait for the store, per connection; then the next SUBSCRIBE waits. */
 export const SUBACK_BYTES_MAX = 4096;
-/** Time a connection may take to send its CONNECT. */
-export const CONNECT_DEADLINE_MS = 10_000;

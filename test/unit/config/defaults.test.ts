@@ -44,6 +44,8 @@ test("every default is the one of the contract", () => {
     auth: { anonymous: "loopback", passwordFile: null, aclFile: null },
     limits: {
       maxConnections: 1024,
+      connectionsPerAddress: 1024,
+      connectTimeoutMs: 10_000,
       maxSessions: 4096,
       sessionExpiryMaxMs: 14 * DAY_MS,
       sessionQueueMessages: 1000,

@@ -5,6 +5,7 @@ import { type TestContext, test } from "node:test";
 import { ManualClock } from "../../../src/base/clock.ts";
 import type { Gate } from "../../../src/transport/admission.ts";
 import { listenTcp } from "../../../src/transport/tcp.ts";
+import type { TransportLimits } from "../../../src/transport/transport.ts";
 import { bench, client, Door, portOf } from "./fixture.ts";
 
 /** Sockets that are connected to nothing: admission only holds, hands on and destroys them. */
@@ -21,7 +22,12 @@ class FakeGate implements Gate {
   }
 }
 
-function manual(t: TestContext, limits: { maxConnections?: number; handshakesPerSecond?: number }) {
+/** A socket that says it comes from there. */
+function socketFrom(remoteAddress: string | undefined): Socket {
+  return Object.defineProperty(new Socket(), "remoteAddress", { value: remoteAddress });
+}
+
+function manual(t: TestContext, limits: Partial<TransportLimits>) {
   const clock = new ManualClock();
   const made = bench(t, limits, clock);
   const { admission } = made.transport;
@@ -29,8 +35,8 @@ function manual(t: TestContext, limits: { maxConnections?: number; handshakesPer
   t.after(() => {
     for (const socket of sockets) socket.destroy();
   });
-  const arrive = (gate: Gate) => {
-    const socket = new Socket();
+  const arrive = (gate: Gate, from?: string) => {
+    const socket = socketFrom(from);
     sockets.push(socket);
     admission.arrive(socket, gate);
     return socket;
@@ -146,4 +152,35 @@ test("logins have the same rate, and are told when to come again", (t) => {
   assert.equal(counters.get("transport.logins_deferred"), 1);
   clock.advance(100);
   assert.equal(admission.login(), true);
+});
+
+test("one address has connections_per_address at most; others, loopback and unix sockets do not care", async (t) => {
+  const { admission, arrive, counters } = manual(t, { connectionsPerAddress: 2 });
+  const gate = new FakeGate(false);
+  const first = arrive(gate, "10.0.0.7");
+  // The same in the form that a dual-stack socket gives it.
+  arrive(gate, "::ffff:10.0.0.7");
+  const refused = ["10.0.0.7", "::ffff:10.0.0.7"].map((from) => arrive(gate, from));
+  assert.ok(refused.every(({ destroyed }) => destroyed));
+  assert.equal(counters.get("transport.refused.connections_per_address"), 2);
+  assert.equal(admission.connections, 2);
+  for (const from of ["10.0.0.8", "fe80::1", "127.0.0.1", "::1", undefined]) {
+    for (let i = 0; i < 2; i++) assert.equal(arrive(gate, from).destroyed, false, `${from}`);
+  }
+  for (const from of ["127.0.0.1", "::1", undefined]) assert.equal(arrive(gate, from).destroyed, false, `${from}`);
+  assert.equal(arrive(gate, "fe80::1").destroyed, true);
+  // Whoever leaves makes room for one.
+  first.destroy();
+  await once(first, "close");
+  assert.equal(arrive(gate, "10.0.0.7").destroyed, false);
+  assert.equal(arrive(gate, "10.0.0.7").destroyed, true);
+});
+
+test("who was refused for its address leaves no trace", async (t) => {
+  const { admission, arrive } = manual(t, { maxConnections: 5, connectionsPerAddress: 1 });
+  const gate = new FakeGate(false);
+  for (let i = 0; i < 100; i++) arrive(gate, "10.0.0.7");
+  assert.equal(admission.connections, 1);
+  const others = [1, 2, 3, 4].map((i) => arrive(gate, `10.0.1.${i}`));
+  assert.ok(others.every(({ destroyed }) => !destroyed));
 });

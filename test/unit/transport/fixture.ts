@@ -29,7 +29,14 @@ export function bench(t: TestContext, limits: Partial<TransportLimits> = {}, clo
   const logged: string[] = [];
   const log = new Log({ level: "debug", format: "text", write: (line) => logged.push(line) });
   const transport = new Transport(
-    { maxConnections: 100, handshakesPerSecond: 1000, outputBytes: 1024 * 1024, ...limits },
+    {
+      maxConnections: 100,
+      connectionsPerAddress: 100,
+      connectTimeoutMs: 10_000,
+      handshakesPerSecond: 1000,
+      outputBytes: 1024 * 1024,
+      ...limits,
+    },
     { clock, wheel, counters, log },
     // Enough for one slow reader of some megabytes: what a small pool does when it is empty is a test of its own.
     { smallMax: 100, largeMax: 32, oneOffBytesMax: 1024 * 1024 },
@@ -173,4 +180,19 @@ function newKey(path: string): string[] {
 
 function openssl(...args: string[]): void {
   execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"] });
+}
+
+/** Sends `begin`, then a byte every 20 ms, until the other side has closed. @returns how many bytes after `begin` */
+export async function drip(socket: Socket, begin: string | Buffer): Promise<number> {
+  let sent = 0;
+  socket.on("error", () => {});
+  socket.resume();
+  socket.write(begin);
+  const timer = setInterval(() => {
+    sent++;
+    socket.write("x");
+  }, 20);
+  await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  clearInterval(timer);
+  return sent;
 }

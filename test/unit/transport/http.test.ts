@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { Agent, get, request } from "node:http";
 import { get as getTls } from "node:https";
 import { type TestContext, test } from "node:test";
-import { HTTP_DEADLINES, type HttpListenOptions, listenHttp, type OnRequest } from "../../../src/transport/http.ts";
+import { type HttpListenOptions, listenHttp, type OnRequest } from "../../../src/transport/http.ts";
 import { certificateName } from "../../../src/transport/peer-certificate.ts";
 import { Authority, bench, client, portOf, readToEnd } from "./fixture.ts";
 
@@ -41,7 +41,7 @@ test("requests and their bodies reach the callback, several on one connection", 
 });
 
 test("a connection that sends no headers, or half of them, is closed at the deadline", async (t) => {
-  const deadlines = { ...HTTP_DEADLINES, headersMs: 200, requestMs: 400 };
+  const deadlines = { headersMs: 200, requestMs: 400, keepAliveMs: 15_000 };
   const { listener, counters } = await listening(t, { deadlines });
   const silent = await client(t, listener);
   const half = await client(t, listener);

@@ -291,7 +291,7 @@ async function shareBuffers(random: Random, seed: number): Promise<void> {
 }
 
 test("the memory bill has a line per owner", () => {
-  const lines = budget({ maxConnections: 1024, maxPacketBytes: 256 * 1024 });
+  const lines = budget({ maxConnections: 1024, connectionsPerAddress: 1024, maxPacketBytes: 256 * 1024 });
   assert.deepEqual(
     lines.map(({ owner, bytes }) => [owner, bytes / 1024]),
     [

@@ -6,7 +6,8 @@ import { type TestContext, test } from "node:test";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { Listener } from "../../../src/transport/listener.ts";
 import { listenTls } from "../../../src/transport/tls.ts";
-import { Authority, bench, Door, portOf, readToEnd } from "./fixture.ts";
+import { eventually } from "../../support/eventually.ts";
+import { Authority, bench, client, Door, drip, portOf, readToEnd } from "./fixture.ts";
 
 interface Files {
   cert: string;
@@ -107,6 +108,18 @@ test("plain bytes at a TLS listener are counted and closed", async (t) => {
   await once(socket, "close");
   assert.equal(counters.get("transport.refused.tls_handshake"), 1);
   assert.equal(counters.get("transport.connections"), 0);
+});
+
+test("a handshake that comes byte by byte is closed after connect_timeout, and counted", async (t) => {
+  const authority = new Authority(t);
+  const limits = { connectTimeoutMs: 300 };
+  const { listener, counters } = await listening(t, { ...authority.issue("gw"), clientCa: null }, limits);
+  // A record of 512 bytes that has a ClientHello of 508.
+  const begin = Buffer.from("16030102000100" + "01fc0303", "hex");
+  const sent = await drip(await client(t, listener), begin);
+  assert.ok(sent < 500, `${sent} bytes`);
+  assert.equal(counters.get("transport.refused.tls_timeout"), 1);
+  await eventually("it is gone", () => counters.get("transport.connections") === 0);
 });
 
 test("handshakes beyond their rate wait and then succeed", async (t) => {

@@ -7,10 +7,11 @@ import { type TestContext, test } from "node:test";
 import { type ClientOptions, WebSocket } from "ws";
 import type { Listener } from "../../../src/transport/listener.ts";
 import { listenWs, type WsListenOptions } from "../../../src/transport/ws.ts";
-import { Authority, bench, Door, portOf } from "./fixture.ts";
+import { eventually } from "../../support/eventually.ts";
+import { Authority, bench, client, Door, drip, portOf } from "./fixture.ts";
 
-async function listening(t: TestContext, options: Partial<WsListenOptions> = {}) {
-  const made = bench(t, { outputBytes: 64 * 1024 * 1024 });
+async function listening(t: TestContext, options: Partial<WsListenOptions> = {}, limits = {}) {
+  const made = bench(t, { outputBytes: 64 * 1024 * 1024, ...limits });
   const door = new Door();
   const listener = await listenWs(
     {
@@ -224,4 +225,12 @@ test("a request that asks for no upgrade is told what this is", async (t) => {
   const [response] = await once(get({ port: portOf(listener), host: "127.0.0.1", path: "/mqtt" }), "response");
   response.resume();
   assert.equal(response.statusCode, 426);
+});
+
+test("an upgrade that comes byte by byte is closed after connect_timeout, and counted", async (t) => {
+  const { listener, counters } = await listening(t, {}, { connectTimeoutMs: 300 });
+  const sent = await drip(await client(t, listener), "GET /mqtt HTTP/1.1\r\nHost: gateway\r\nX-Slow: ");
+  assert.ok(sent < 500, `${sent} bytes`);
+  assert.equal(counters.get("transport.refused.ws_timeout"), 1);
+  await eventually("it is gone", () => counters.get("transport.connections") === 0);
 });

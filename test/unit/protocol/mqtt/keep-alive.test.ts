@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
-import { DISCONNECT, type Packet, pingreq, readConnack } from "../../../support/mqtt-packets.ts";
+import { connect, DISCONNECT, type Packet, pingreq, readConnack } from "../../../support/mqtt-packets.ts";
 
 /** What the timer wheel may be late by. */
 const RESOLUTION_MS = 50;
@@ -83,4 +83,21 @@ test("a connection that the gateway paused is not late: its time counts from whe
   assert.equal(peer.closed, false);
   connection?.resumeReading();
   closesAfter(hub, peer, 3000);
+});
+
+test("connect_timeout: a CONNECT that comes byte by byte is closed when it is over, counted, without a word", () => {
+  for (const version of [4, 5] as const) {
+    const hub = new Hub(undefined, { connectTimeoutMs: 5000 });
+    const peer = hub.open();
+    const hello = connect({ version, clientId: "x".repeat(200) });
+    for (let at = 0; at < 49; at++) {
+      peer.send(hello.subarray(at, at + 1));
+      hub.advance(100);
+    }
+    peer.send(hello.subarray(49, 50));
+    closesAfter(hub, peer, 100);
+    assert.deepEqual(peer.take(), []);
+    assert.equal(hub.counters.get("mqtt.closed.no-CONNECT-in-time"), 1);
+    assert.equal(hub.counters.get("mqtt.input_bytes"), 0);
+  }
 });
