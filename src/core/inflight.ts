@@ -145,10 +145,12 @@ export class Inflight {
     return true;
   }
 
-  /** QoS of the entry with this packet id, 0 when none is in flight. */
+  /** QoS of what was sent on this connection under this id and is not answered to its end; 0 when nothing was. */
   qosOf(packetId: number): number {
     const ordinal = this.#find(packetId);
-    return ordinal < 0 ? 0 : (this.#qos[ordinal & this.#mask] as number);
+    if (ordinal < 0) return 0;
+    const i = ordinal & this.#mask;
+    return this.#state[i] === SENT || this.#state[i] === RECEIVED ? (this.#qos[i] as number) : 0;
   }
 
   stateAt(ordinal: number): number {

@@ -10,6 +10,7 @@ import { frameBytes, writeFrameHeader } from "../../wire/mqtt/frame.ts";
 import { copyBytes, writeU16, writeVarint } from "../../wire/mqtt/primitives.ts";
 import { copyForwardable, type PublishView, publishLength } from "../../wire/mqtt/publish.ts";
 import type { Connection } from "./connection.ts";
+import { because } from "./reason-words.ts";
 import { INPUT_BYTES_MAX } from "./states.ts";
 
 /** Bytes of an entry besides its topic, measured. */
@@ -116,16 +117,20 @@ function sizeOf(view: PublishView, topicLength: number): number {
  */
 export function resolveAlias(connection: Connection, frame: Buffer, view: PublishView): number {
   const { server } = connection;
-  if (view.topicAlias > connection.aliasesAnnounced) return TOPIC_ALIAS_INVALID; // [MQTT5-3.3.2-9]
+  const { aliasesAnnounced } = connection;
+  if (view.topicAlias > aliasesAnnounced) {
+    const words = `topic alias ${view.topicAlias}, the maximum announced is ${aliasesAnnounced}`;
+    return because(server, TOPIC_ALIAS_INVALID, words); // [MQTT5-3.3.2-9]
+  }
   connection.aliasesIn ??= new AliasesIn(server.aliasMemory);
   const aliases = connection.aliasesIn;
   let topic: string | null = null;
   if (view.topicLength === 0) {
     topic = aliases.get(view.topicAlias) ?? null;
-    if (topic === null) return PROTOCOL_ERROR;
+    if (topic === null) return because(server, PROTOCOL_ERROR, `topic alias ${view.topicAlias} was not set`);
   } else if (!aliases.set(view.topicAlias, frame, view.topicAt, view.topicAt + view.topicLength)) {
     server.aliasesFull.value++;
-    return QUOTA_EXCEEDED;
+    return because(server, QUOTA_EXCEEDED, "no memory is left for topic aliases");
   }
   const bytes = ownBytes(view, topic === null ? view.topicLength : topic.length);
   if (bytes > 0 && server.inputBytes + bytes > INPUT_BYTES_MAX) {

@@ -5,8 +5,9 @@
  */
 import type { Session } from "../../core/session.ts";
 import { decodeAck } from "../../wire/mqtt/ack.ts";
-import { OK, PACKET_IDENTIFIER_NOT_FOUND, PUBACK, PUBREC } from "../../wire/mqtt/codes.ts";
+import { OK, PACKET_IDENTIFIER_NOT_FOUND, PROTOCOL_ERROR, PUBACK, PUBREC, packetName } from "../../wire/mqtt/codes.ts";
 import type { Connection } from "./connection.ts";
+import { because } from "./reason-words.ts";
 import { sendPubrelUnknown } from "./send.ts";
 
 export function onAck(
@@ -23,6 +24,10 @@ export function onAck(
   const { packetId, reasonCode } = view;
   const session = connection.session as Session;
   const { queue } = session;
+  const qos = queue.inflight.qosOf(packetId);
+  // The answers of one QoS to a message of the other: the peer has mixed them up, and no outcome would be true.
+  if (qos !== 0 && (qos === 1) !== (type === PUBACK))
+    return because(connection.server, PROTOCOL_ERROR, `${packetName(type)} for a message of QoS ${qos}`);
   if (type === PUBACK) {
     session.onPuback(packetId, reasonCode);
   } else if (type === PUBREC) {

@@ -207,6 +207,20 @@ describe("topic aliases of a client", () => {
     }
   });
 
+  test("a frame that is put together takes room as a held one does: without any left it closes with 0x97", () => {
+    const hub = new Hub();
+    const receiver = subscriber(hub, 5);
+    const peer = hub.connect({ version: 5, clientId: "p" });
+    peer.send(publish(5, { topic: "a/b" }, ...alias(1)));
+    receiver.take();
+    hub.server.inputBytes += 300 * 1024;
+    peer.send(publish(5, { topic: "", payload: "x".repeat(4000) }, ...alias(1)));
+    assert.equal(of(PUBLISH, receiver.take()).length, 1);
+    peer.send(publish(5, { topic: "", payload: "x".repeat(100_000) }, ...alias(1)));
+    assert.equal(goodbye(peer), 0x97);
+    assert.equal(hub.counters.counter("mqtt.input_full").value, 1);
+  });
+
   test("when the memory of all aliases is used up, who sets one is disconnected with 0x97, and newcomers get none", () => {
     const hub = new Hub();
     const { aliasMemory, aliasesFull } = hub.server;

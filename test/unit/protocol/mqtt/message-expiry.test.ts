@@ -176,6 +176,26 @@ describe("[MQTT5-3.3.2-6] Message Expiry Interval", () => {
     assert.deepEqual(got(hub.connect({ ...KEPT, version: 5, clientId: "s" }), 5), [["100", 100]]);
   });
 
+  test("a message that waits for a member of a shared subscription ages, and is dropped and listed when nothing is left", () => {
+    for (const [waitedMs, left] of [
+      [40_000, 60],
+      [99_999, 1],
+      [100_000, null],
+    ] as const) {
+      const hub = new Hub();
+      const member = hub.connect({ ...KEPT, version: 5, clientId: "s" });
+      member.send(subscribe(5, 1, ["$share/g/t", 1]));
+      hub.settle();
+      member.drop();
+      send(hub, 100);
+      hub.advance(waitedMs);
+      const peer = hub.connect({ ...KEPT, version: 5, clientId: "s" });
+      hub.settle();
+      assert.deepEqual(got(peer, 5), left === null ? [] : [["100", left]]);
+      assert.equal(expired(hub), left === null ? 1 : 0);
+    }
+  });
+
   test("a will's interval begins when the will is published", () => {
     const hub = new Hub();
     const peer = subscriber(hub, 5);

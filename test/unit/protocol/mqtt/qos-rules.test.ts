@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
 import {
   ack,
+  DISCONNECT,
   type Packet,
   PINGRESP,
   PUBACK,
@@ -288,6 +289,25 @@ for (const version of [4, 5] as const) {
         [ids[0], 0],
         [999, version === 5 ? 0x92 : 0],
       ]);
+    });
+
+    test("an answer of the other QoS closes the connection, in 5.0 with 0x82, and the message is sent again", () => {
+      for (const [qos, type] of [
+        [2, PUBACK],
+        [1, PUBREC],
+        [1, PUBCOMP],
+      ] as const) {
+        const hub = new Hub();
+        const { peer, ids } = sent(hub, qos);
+        peer.send(ack(type, ids[0] as number));
+        assert.equal(peer.closed, true);
+        const [goodbye] = of(DISCONNECT, peer.take());
+        assert.equal(goodbye?.body[0], version === 5 ? 0x82 : undefined);
+        peer.drop();
+        const again = hub.connect({ ...KEPT, version, clientId: "s" });
+        hub.settle();
+        assert.equal(of(PUBLISH, again.take()).length, 3);
+      }
     });
 
     test("PUBACK and PUBCOMP for unknown ids are nothing", () => {

@@ -109,6 +109,24 @@ describe("[MQTT5-3.1.2-24] the peer's Maximum Packet Size", () => {
     assert.equal(got(large).length, 1);
   });
 
+  test("what a member of a shared subscription does not take counts as delivered, and its place is free again", () => {
+    for (const qos of [1, 2]) {
+      const hub = new Hub();
+      const peer = hub.connect({ ...KEPT, version: 5, clientId: "s", properties: [0x27, u32(60), 0x21, 0, 1] });
+      peer.send(subscribe(5, 1, ["$share/g/topic/#", qos]));
+      hub.settle();
+      const publisher = hub.connect({ version: 5, clientId: "p" });
+      for (const [i, size] of [61, 100, 60].entries()) {
+        const payload = payloadFor(size, qos, 0);
+        publisher.send(publish(5, { topic: "topic/x", qos, packetId: i + 1, payload }));
+        hub.settle();
+      }
+      hub.settle();
+      assert.deepEqual(got(peer).map(wireBytes), [60]);
+      assert.equal(hub.counters.counter("drops.too-large").value, 2);
+    }
+  });
+
   test("the bytes of a Subscription Identifier count", () => {
     for (const [size, comes] of [
       [60, true],
