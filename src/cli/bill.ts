@@ -39,7 +39,11 @@ export async function memoryBill(config: Config): Promise<Line[]> {
 }
 
 function usersOf({ auth: { passwordFile } }: Config): number | null {
-  return passwordFile === null ? null : parsePasswordFile(readSmallFile(passwordFile), passwordFile, []).size;
+  if (passwordFile === null) return null;
+  let records = 0;
+  for (const { password, scram } of parsePasswordFile(readSmallFile(passwordFile), passwordFile, []).values())
+    records += (password === null ? 0 : 1) + (scram === null ? 0 : 1);
+  return records;
 }
 
 function rulesOf({ auth: { aclFile } }: Config): number | null {

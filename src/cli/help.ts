@@ -8,7 +8,7 @@ const VERBS: Record<string, string> = {
   check: `sluice check --config FILE [--json]
   Says everything that is wrong with a configuration, or what memory it may take, a line per owner.`,
   passwd: `sluice passwd FILE USER [-D] [--stdin] [--iterations N] [--json]
-  Sets a user's password in FILE; asks for it without echo. --stdin takes it from the first line of stdin.
+  Sets a user's password in FILE, for logins with it and by SCRAM-SHA-256; asks for it without echo. --stdin takes it from the first line of stdin.
   -D deletes the user. A running gateway takes the file over at SIGHUP.`,
   status: `sluice status [--config FILE | --data-dir DIR] [--drops] [--json]
   Asks the running gateway how it is; with --drops, which messages were lost last, and why.`,

@@ -1,7 +1,7 @@
-/** `sluice passwd FILE USER`: sets or deletes one user's line and leaves the others as they are. */
+/** `sluice passwd FILE USER`: sets or deletes one user's lines and leaves the others as they are. */
 import { type BigIntStats, readFileSync, realpathSync, statSync } from "node:fs";
 import { PASSWORD_BYTES_MAX } from "../core/authority.ts";
-import { ITERATIONS_DEFAULT, ITERATIONS_MAX, passwordLine } from "../core/password-file.ts";
+import { ITERATIONS_DEFAULT, ITERATIONS_MAX, passwordLine, scramLine } from "../core/password-file.ts";
 import { FAILED, OK, parse, say, sayError, UsageError, wholeNumber } from "./arguments.ts";
 import { promptPassword, readFirstLine } from "./password-prompt.ts";
 import { replaceFile } from "./replace-file.ts";
@@ -28,11 +28,11 @@ export async function passwd(args: string[]): Promise<number> {
   const iterations = wholeNumber("--iterations", values.iterations, 1, ITERATIONS_MAX);
   try {
     const existing = readExisting(file);
-    const line = values.delete ? null : await passwordLine(user, await askPassword(user, values.stdin), iterations);
-    const { text, found } = withUser(existing.text, user, line);
-    if (line === null && !found) throw new Error(`${file} has no user ${user}`);
+    const lines = values.delete ? [] : await linesOf(user, await askPassword(user, values.stdin), iterations);
+    const { text, found } = withUser(existing.text, user, lines);
+    if (values.delete && !found) throw new Error(`${file} has no user ${user}`);
     replaceFile(existing.path, text, existing.stat === null ? { mode: NEW_MODE } : ownerAndMode(existing.stat));
-    const done = line === null ? "deleted" : found ? "changed" : "added";
+    const done = values.delete ? "deleted" : found ? "changed" : "added";
     say(values.json ? JSON.stringify({ event: done, file, user }) : `${user} ${done}`);
     return OK;
   } catch (error) {
@@ -51,13 +51,19 @@ function userProblem(user: string): string | null {
   return Buffer.byteLength(user) > USER_BYTES_MAX ? `is longer than ${USER_BYTES_MAX} bytes` : null;
 }
 
-async function askPassword(user: string, fromStdin: boolean): Promise<Buffer> {
+/** For a login with user name and password, and for one by SCRAM. Mosquitto reads the first and passes over the second. */
+async function linesOf(user: string, password: string, iterations: number): Promise<string[]> {
+  return [await passwordLine(user, Buffer.from(password), iterations), scramLine(user, password, iterations)];
+}
+
+async function askPassword(user: string, fromStdin: boolean): Promise<string> {
   const password = fromStdin ? await readFirstLine(process.stdin) : await promptTwice(user);
   if (password === "") throw new UsageError("the password is empty");
-  const bytes = Buffer.from(password);
-  if (bytes.length > PASSWORD_BYTES_MAX)
+  if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX)
     throw new UsageError(`the password is longer than ${PASSWORD_BYTES_MAX} bytes`);
-  return bytes;
+  // RFC 4013, which SCRAM follows, has none of them.
+  if (/[\0-\x1f\x7f]/.test(password)) throw new UsageError("the password has a control character");
+  return password;
 }
 
 async function promptTwice(user: string): Promise<string> {
@@ -90,11 +96,11 @@ function ownerAndMode(stat: BigIntStats): { mode: number; uid: number; gid: numb
   return { mode: Number(stat.mode) & 0o660, uid: Number(stat.uid), gid: Number(stat.gid) };
 }
 
-/** @param line the user's new line; null deletes it */
-function withUser(text: string, user: string, line: string | null): { text: string; found: boolean } {
+/** @param entries the user's new lines; none delete it */
+function withUser(text: string, user: string, entries: readonly string[]): { text: string; found: boolean } {
   const lines = text === "" ? [] : text.replace(/\n$/, "").split("\n");
   const at = lines.findIndex((candidate) => candidate.startsWith(`${user}:`));
   const kept = lines.filter((candidate) => !candidate.startsWith(`${user}:`));
-  if (line !== null) kept.splice(at === -1 ? kept.length : at, 0, line);
+  kept.splice(at === -1 ? kept.length : at, 0, ...entries);
   return { text: kept.map((each) => `${each}\n`).join(""), found: at !== -1 };
 }

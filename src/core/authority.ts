@@ -17,8 +17,9 @@ import type { Complaint } from "../config/complaint.ts";
 import type { AnonymousPolicy } from "../config/listeners.ts";
 import { BAD_USER_NAME_OR_PASSWORD, NOT_AUTHORIZED, SERVER_BUSY, SUCCESS } from "../wire/mqtt/codes.ts";
 import { type Acl, parseAclFile, READ, WRITE } from "./acl-file.ts";
-import { hashLike, type PasswordRecord, parsePasswordFile } from "./password-file.ts";
+import { hashLike, type PasswordRecord, parsePasswordFile, type UserRecord } from "./password-file.ts";
 import type { Authority, LoginRequest, LoginWaiter, Principal } from "./ports.ts";
+import type { ScramRecord } from "./scram.ts";
 import { hasWildcard } from "./topic.ts";
 
 /** The files as they were read; null = not configured. Names are for complaints. */
@@ -54,7 +55,7 @@ interface Decision {
 export class FileAuthority implements Authority {
   generation = 0;
   #anonymous: AnonymousPolicy = "never";
-  #users: Map<string, PasswordRecord> | null = null;
+  #users: Map<string, UserRecord> | null = null;
   #acl: Acl | null = null;
   /** Stands in for users that do not exist, and tells how many iterations every login takes. */
   #decoy: PasswordRecord = decoyFor(new Map());
@@ -121,6 +122,10 @@ export class FileAuthority implements Authority {
     }
   }
 
+  scramRecord(userName: string): ScramRecord | null {
+    return this.#users?.get(userName)?.scram ?? null;
+  }
+
   mayPublish(principal: Principal, topic: string): boolean {
     return this.#may(principal, topic, WRITE);
   }
@@ -161,13 +166,13 @@ export class FileAuthority implements Authority {
     this.#hashes.value++;
     const users = this.#users;
     const decoy = this.#decoy;
-    const known = users?.get(userName);
+    const known = users?.get(userName)?.password ?? null;
     const record = known ?? decoy;
     const hash = await hashLike(record, password);
     const missing = decoy.iterations - record.iterations;
     if (missing > 0) await hashLike({ ...decoy, iterations: missing }, password);
     if (this.#users !== users) return this.#isRight(userName, password);
-    if (!timingSafeEqual(hash, record.hash) || known === undefined) return false;
+    if (!timingSafeEqual(hash, record.hash) || known === null) return false;
     this.#remember(userName, password);
     return true;
   }
@@ -233,9 +238,9 @@ function setOf(name: string, clientId: string, topic: string): number {
   return (hash ^ (hash >>> 15)) & (DECISIONS - WAYS);
 }
 
-function decoyFor(users: ReadonlyMap<string, PasswordRecord>): PasswordRecord {
+function decoyFor(users: ReadonlyMap<string, UserRecord>): PasswordRecord {
   let iterations = 0;
-  for (const record of users.values()) iterations = Math.max(iterations, record.iterations);
+  for (const { password } of users.values()) iterations = Math.max(iterations, password?.iterations ?? 0);
   return { iterations, salt: randomBytes(16), hash: randomBytes(64) };
 }
 

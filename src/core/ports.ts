@@ -3,6 +3,7 @@
  * composition root implement. The core never imports them.
  */
 import type { Message } from "./message.ts";
+import type { ScramRecord } from "./scram.ts";
 
 /** `onStored`'s word for "every durable receiver has it safely, or has already acknowledged it". */
 export const SETTLED = 0;
@@ -198,6 +199,8 @@ export interface Authority {
   /** True when no ACL restricts anybody: the packet path skips the checks. */
   readonly open: boolean;
   authenticate(request: LoginRequest, waiter: LoginWaiter): void;
+  /** What there is to check a SCRAM proof of this user with; null = nothing, or no such user. */
+  scramRecord(userName: string): ScramRecord | null;
   mayPublish(principal: Principal, topic: string): boolean;
   /** Whether messages of `topic` may be delivered to the principal. */
   mayRead(principal: Principal, topic: string): boolean;

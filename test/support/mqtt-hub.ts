@@ -13,6 +13,7 @@ import type { Authority, LoginRequest, LoginWaiter } from "../../src/core/ports.
 import type { QueueLimits } from "../../src/core/queue-limits.ts";
 import { Retained } from "../../src/core/retained.ts";
 import { Router } from "../../src/core/router.ts";
+import type { ScramRecord } from "../../src/core/scram.ts";
 import { SessionRegistry } from "../../src/core/session-registry.ts";
 import { type MqttListenerOptions, MqttServer } from "../../src/protocol/mqtt/server.ts";
 import { type Link, type LinkHandler, NO_HANDLER } from "../../src/transport/link.ts";
@@ -51,6 +52,7 @@ const OPEN_TO_ALL: Authority = {
   authenticate({ userName, clientId }: LoginRequest, waiter: LoginWaiter): void {
     waiter.onLogin({ name: userName ?? "", clientId }, 0);
   },
+  scramRecord: () => null,
   mayPublish: () => true,
   mayRead: () => true,
   maySubscribe: () => true,
@@ -61,6 +63,8 @@ export class Hub {
   /** How the listener is configured that takes the next peer. */
   listener: MqttListenerOptions = { maxQos: 2, retainAvailable: true, anonymous: null };
   readonly store: MemoryStore;
+  /** Who may log in by SCRAM. */
+  readonly scramUsers = new Map<string, ScramRecord>();
   readonly counters = new Counters();
   readonly ledger = new Ledger(this.counters);
   readonly retained: Retained;
@@ -76,7 +80,7 @@ export class Hub {
     memoryLimitBytes = 16 << 20,
     changes: Partial<typeof LIMITS> = {},
     store = new MemoryStore(),
-    authority = OPEN_TO_ALL,
+    rights = OPEN_TO_ALL,
   ) {
     const limits = { ...LIMITS, ...changes };
     this.store = store;
@@ -84,6 +88,9 @@ export class Hub {
     const time = { nowMs: (): number => this.nowMs, wallMs: (): number => this.nowMs };
     this.wheel = new TimerWheel(time);
     const { wheel } = this;
+    const scramRecord = (user: string): ScramRecord | null => this.scramUsers.get(user) ?? null;
+    // Not a copy: its rights may change.
+    const authority: Authority = Object.assign(Object.create(rights), { scramRecord });
     this.retained = new Retained(store, time, limits, counters);
     const { retained } = this;
     this.router = new Router({ store, retained, authority, time, ledger, counters, urgent: () => false });

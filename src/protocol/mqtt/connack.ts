@@ -19,6 +19,7 @@ import {
   SESSION_EXPIRY_INTERVAL,
   TOPIC_ALIAS_MAXIMUM,
 } from "../../wire/mqtt/property-table.ts";
+import { addAuthentication } from "./auth-exchanges.ts";
 import type { Connection } from "./connection.ts";
 import type { ConnectRequest } from "./on-connect.ts";
 
@@ -50,6 +51,8 @@ export function prepareConnack(connection: Connection, request: ConnectRequest):
   if (request.clientIdAssigned) properties.string(ASSIGNED_CLIENT_IDENTIFIER, request.clientId);
   const keepAliveSeconds = keepAliveOf(connection, request);
   if (keepAliveSeconds !== request.keepAliveSeconds) properties.two(SERVER_KEEP_ALIVE, keepAliveSeconds);
+  const exchange = server.exchanges.of(connection);
+  if (exchange !== undefined) addAuthentication(properties, exchange);
   addResponseInformation(connection, request, properties);
   return bytesOf(properties) > connection.peerPacketBytesMax ? null : properties;
 }

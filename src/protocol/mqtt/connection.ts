@@ -11,6 +11,7 @@ import type { Publication } from "../../core/publication.ts";
 import type { Session, SessionOutlet } from "../../core/session.ts";
 import type { Link, LinkHandler } from "../../transport/link.ts";
 import {
+  AUTH,
   CONNECT,
   DISCONNECT,
   KEEP_ALIVE_TIMEOUT,
@@ -37,6 +38,7 @@ import type { AliasesOut } from "./aliases-out.ts";
 import { close, closeSilently } from "./close.ts";
 import { FrameInput, type PacketHandler } from "./frame-input.ts";
 import { onAck } from "./on-ack.ts";
+import { onAuth, refuseExchange } from "./on-auth.ts";
 import { type ConnectRequest, finishConnect, onConnect } from "./on-connect.ts";
 import { onDisconnect } from "./on-disconnect.ts";
 import { onPublish } from "./on-publish.ts";
@@ -47,7 +49,7 @@ import { PendingAcks } from "./pending-acks.ts";
 import { because, becauseOf } from "./reason-words.ts";
 import { flushAcks, sendLive, sendMessage, sendPubrel } from "./send.ts";
 import type { MqttListenerOptions, MqttServer } from "./server.ts";
-import { CLOSED, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_CONNECT } from "./states.ts";
+import { AUTHENTICATING, CLOSED, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_CONNECT } from "./states.ts";
 
 /** Kinds of the connection's timers. */
 const DEADLINE = 0;
@@ -75,6 +77,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   /** Whether acknowledgements may say more than a code [MQTT5-3.1.2-29]. */
   wantsReasons = true;
   keepAliveMs = 0;
+  /** CONNECT named an authentication method. */
+  authenticates = false;
   readonly acks: PendingAcks;
   /** Our Topic Alias Maximum. */
   aliasesAnnounced = 0;
@@ -102,7 +106,12 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.acks = new PendingAcks(server.limits.receiveMaximum, server.ackMemory);
     this.#input = new FrameInput(server, this);
     link.handler = this;
-    server.parts.wheel.schedule(this.#timer, server.limits.connectTimeoutMs);
+    this.startDeadline();
+  }
+
+  /** What is under way (CONNECT, an exchange) has so long. */
+  startDeadline(): void {
+    this.server.parts.wheel.schedule(this.#timer, this.server.limits.connectTimeoutMs);
   }
 
   // ---- bytes in ----------------------------------------------------------------------------------------------
@@ -130,6 +139,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     if (this.state !== CONNECTED) {
       // [MQTT311-3.1.0-1] the first packet is CONNECT; what follows it waits for the login.
       if (this.state === LOGGING_IN) return HOLD;
+      if (this.state === AUTHENTICATING) return this.#onExchange(bytes, type, flags, at, end);
       return type === CONNECT ? onConnect(this, bytes, flags, at, end) : PROTOCOL_ERROR;
     }
     switch (type) {
@@ -149,10 +159,20 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
         return flags === 0 && at === end ? this.#onPingreq() : MALFORMED_PACKET;
       case DISCONNECT:
         return flags === 0 ? onDisconnect(this, bytes, at, end) : MALFORMED_PACKET;
+      case AUTH:
+        return this.version === MQTT_5 ? onAuth(this, bytes, flags, at, end) : MALFORMED_PACKET;
       default:
-        // [MQTT311-3.1.0-2] a second CONNECT, AUTH without a method, and what only a server sends.
+        // [MQTT311-3.1.0-2] a second CONNECT, and what only a server sends.
         return type === 0 ? MALFORMED_PACKET : PROTOCOL_ERROR;
     }
+  }
+
+  /** [MQTT5-3.1.2-30] until CONNACK the client may send AUTH and DISCONNECT, nothing else. */
+  #onExchange(bytes: Buffer, type: number, flags: number, at: number, end: number): number {
+    if (type === DISCONNECT) closeSilently(this, "disconnect");
+    const code = type === AUTH ? onAuth(this, bytes, flags, at, end) : PROTOCOL_ERROR;
+    if (code !== OK) refuseExchange(this, code, type);
+    return OK;
   }
 
   #onPingreq(): number {
@@ -239,6 +259,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.state = CLOSED;
     this.#input.forget();
     this.acks.end();
+    this.server.exchanges.end(this);
     this.aliasesIn?.end();
     this.aliasesOut?.end();
     this.server.parts.wheel.cancel(this.#timer);
@@ -286,7 +307,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   // ---- answers that come later -------------------------------------------------------------------------------
 
   onLogin(principal: Principal | null, reason: number): void {
-    if (this.state === LOGGING_IN) finishConnect(this, principal, reason);
+    if (this.state === LOGGING_IN || this.state === AUTHENTICATING) finishConnect(this, principal, reason);
   }
 
   /** The store's word on the publish, release or subscription that owes the acknowledgement `token`. */

@@ -27,6 +27,7 @@ import { AliasesOut } from "./aliases-out.ts";
 import { closeSilently, refuseConnect } from "./close.ts";
 import { keepAliveOf, prepareConnack, sendConnack } from "./connack.ts";
 import type { Connection } from "./connection.ts";
+import { beginAuthentication, isMethodKnown } from "./on-auth.ts";
 import { checkClientId, checkProperties, checkString } from "./over-limit.ts";
 import { because, becauseOf } from "./reason-words.ts";
 import { CONNECTED, LOGGING_IN } from "./states.ts";
@@ -64,7 +65,8 @@ export function onConnect(connection: Connection, bytes: Buffer, flags: number, 
     refuseConnect(connection, refusal);
     return OK;
   }
-  const waitMs = view.hasPassword ? server.parts.loginWaitMs() : 0;
+  const enhanced = view.properties.authMethodAt !== 0;
+  const waitMs = view.hasPassword || enhanced ? server.parts.loginWaitMs() : 0;
   if (waitMs > 0) return connection.waitForLogin(waitMs);
   const will = willOf(bytes, view);
   if (!server.parts.registry.admitWill(will)) {
@@ -88,13 +90,19 @@ export function onConnect(connection: Connection, bytes: Buffer, flags: number, 
   const aliases = Math.min(view.properties.topicAliasMaximum, server.limits.topicAliases);
   if (aliases > 0) connection.aliasesOut = new AliasesOut(aliases, server.aliasMemory);
   connection.request = request;
+  const userName = view.hasUserName ? text(bytes, view.userNameAt, view.userNameLength) : null;
+  if (enhanced) {
+    connection.startDeadline();
+    beginAuthentication(connection, bytes, view.properties, userName);
+    return OK;
+  }
   connection.state = LOGGING_IN;
   // Packets that follow at once wait: until the login is decided nothing of this peer is looked at.
   connection.pauseReading();
   server.authority.authenticate(
     {
       clientId,
-      userName: view.hasUserName ? text(bytes, view.userNameAt, view.userNameLength) : null,
+      userName,
       password: view.hasPassword
         ? Buffer.from(bytes.subarray(view.passwordAt, view.passwordAt + view.passwordLength))
         : null,
@@ -171,7 +179,11 @@ function refuseMalformed(connection: Connection, view: ConnectView, code: number
 function refusalOf(connection: Connection, bytes: Buffer, view: ConnectView): number {
   const { server } = connection;
   if (server.stopping) return SERVER_SHUTTING_DOWN;
-  if (view.properties.authMethodLength > 0) return BAD_AUTHENTICATION_METHOD;
+  if (view.properties.authMethodAt !== 0) {
+    if (!isMethodKnown(bytes, view.properties)) return BAD_AUTHENTICATION_METHOD; // [MQTT5-4.12.0-1]
+    if (connection.link.certificateName !== null)
+      return because(server, BAD_AUTHENTICATION_METHOD, "the certificate says who this is");
+  }
   const tooLong =
     checkClientId(server, view.clientIdLength) ||
     checkString(server, "user name", view.userNameLength, BAD_USER_NAME_OR_PASSWORD) ||

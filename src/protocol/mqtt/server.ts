@@ -3,6 +3,7 @@
  * (one packet is handled to its end before the next, so one of each is enough).
  */
 import { isUtf8 } from "node:buffer";
+import { randomBytes } from "node:crypto";
 import { Allowance } from "../../base/allowance.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
@@ -14,6 +15,7 @@ import type { Router } from "../../core/router.ts";
 import type { SessionRegistry } from "../../core/session-registry.ts";
 import type { Link } from "../../transport/link.ts";
 import { AckView } from "../../wire/mqtt/ack.ts";
+import { AuthView } from "../../wire/mqtt/auth.ts";
 import { ConnectView } from "../../wire/mqtt/connect.ts";
 import { DisconnectView } from "../../wire/mqtt/disconnect.ts";
 import { FrameHeader } from "../../wire/mqtt/frame.ts";
@@ -22,6 +24,7 @@ import { PublishView } from "../../wire/mqtt/publish.ts";
 import { SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import { UnsubscribeView } from "../../wire/mqtt/unsubscribe.ts";
 import { AliasFrame, SCRATCH_BYTES } from "./aliases-in.ts";
+import { EXCHANGE_BYTES, EXCHANGES_MAX, Exchanges } from "./auth-exchanges.ts";
 import { Connection } from "./connection.ts";
 import { PausedReaders } from "./paused-readers.ts";
 import { INPUT_BYTES_MAX } from "./states.ts";
@@ -100,12 +103,18 @@ export class MqttServer {
   readonly subscribeView = new SubscribeView();
   readonly unsubscribeView = new UnsubscribeView();
   readonly disconnectView = new DisconnectView();
+  readonly authView = new AuthView();
   readonly properties = new PropertiesWriter();
   readonly reasonProperties = new PropertiesWriter(REASON_BYTES_MAX);
   /** Why the packet under way ends its conversation, see reason-words.ts. */
   words = "";
   readonly publication = new Publication();
   readonly aliasFrame = new AliasFrame();
+
+  /** Of enhanced authentication. */
+  readonly exchanges: Exchanges;
+  /** A new one for each exchange. */
+  nonce = (): string => randomBytes(NONCE_BYTES).toString("base64");
 
   readonly traffic: Traffic;
   readonly tooLarge: Counter;
@@ -122,6 +131,7 @@ export class MqttServer {
     this.ackMemory = new Allowance(Math.floor(parts.memoryLimitBytes / ACKS_SHARE));
     this.aliasMemory = new Allowance(Math.floor(parts.memoryLimitBytes / ALIASES_SHARE));
     this.paused = new PausedReaders(parts.counters);
+    this.exchanges = new Exchanges(parts.counters);
     this.traffic = new Traffic(parts.counters);
     this.tooLarge = parts.counters.counter("mqtt.publish.too_large");
     this.held = parts.counters.counter("mqtt.publish.held");
@@ -162,6 +172,8 @@ export class MqttServer {
   }
 }
 
+/** Of our part of a SCRAM nonce. */
+const NONCE_BYTES = 18;
 /** Of a Reason String with its property. */
 const REASON_BYTES_MAX = 256;
 /** Bytes of a Connection with its smallest ring, timers and input, 870 measured. */
@@ -188,6 +200,11 @@ export function budget(limits: { readonly maxConnections: number }, memoryLimitB
       owner: "mqtt topic aliases",
       bytes: Math.floor(memoryLimitBytes / ALIASES_SHARE) + SCRATCH_BYTES,
       how: `1/${ALIASES_SHARE} of memory_limit for all connections together, ${SCRATCH_BYTES} B for a frame`,
+    },
+    {
+      owner: "mqtt authentication",
+      bytes: EXCHANGES_MAX * EXCHANGE_BYTES,
+      how: `${EXCHANGES_MAX} exchanges x ${EXCHANGE_BYTES} B`,
     },
     { owner: "mqtt input", bytes: INPUT_BYTES_MAX, how: "incomplete and held packets of all connections" },
   ];

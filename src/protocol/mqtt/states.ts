@@ -4,6 +4,8 @@ export const WAITING_FOR_CONNECT = 0;
 export const LOGGING_IN = 1;
 export const CONNECTED = 2;
 export const CLOSED = 3;
+/** The exchange of enhanced authentication that CONNECT began is under way. */
+export const AUTHENTICATING = 4;
 
 /** A handler's answer: the packet stays, and is looked at again after `resumeReading`. */
 export const HOLD = -100;

@@ -5,13 +5,17 @@ import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync,
 import { join } from "node:path";
 import test from "node:test";
 import { hashLike, parsePasswordFile } from "../../../src/core/password-file.ts";
+import { SCRAM_OK, ScramClient, ScramServer } from "../../../src/core/scram.ts";
 import { temporaryFolder } from "../../support/gateway-process.ts";
+import { Mosquitto } from "../../support/mosquitto.ts";
+import { connect } from "../../support/mqtt-packets.ts";
 import { peerPath, requirePeer } from "../../support/peers.ts";
+import { RawMqtt } from "../../support/raw-mqtt.ts";
 import { sluice } from "./sluice.ts";
 
 async function verifies(file: string, user: string, password: string): Promise<boolean> {
-  const record = parsePasswordFile(readFileSync(file, "utf8"), file, []).get(user);
-  return record !== undefined && (await hashLike(record, Buffer.from(password))).equals(record.hash);
+  const record = parsePasswordFile(readFileSync(file, "utf8"), file, []).get(user)?.password;
+  return record != null && (await hashLike(record, Buffer.from(password))).equals(record.hash);
 }
 
 test("adds, changes and deletes a user and leaves the rest of the file as it is", async () => {
@@ -32,13 +36,45 @@ test("adds, changes and deletes a user and leaves the rest of the file as it is"
   );
   assert.deepEqual(JSON.parse(changed.stdout), { event: "changed", file, user: "anna" });
   assert.ok(await verifies(file, "anna", "pass: wörd"));
-  assert.match(readFileSync(file, "utf8"), /^# ours\nzoe:odd line\nanna:\$7\$7\$[^\n]+\n\nannabel:x\n$/);
+  assert.match(
+    readFileSync(file, "utf8"),
+    /^# ours\nzoe:odd line\nanna:\$7\$7\$[^\n]+\nanna:\$scram-sha-256\$4096\$[^\n]+\n\nannabel:x\n$/,
+  );
 
   assert.equal((await sluice(["passwd", file, "anna", "-D"])).stdout, "anna deleted\n");
   assert.equal(readFileSync(file, "utf8"), "# ours\nzoe:odd line\n\nannabel:x\n");
   const gone = await sluice(["passwd", file, "anna", "-D"]);
   assert.deepEqual([gone.code, gone.stderr], [1, `sluice: ${file} has no user anna\n`]);
   assert.deepEqual(readdirSync(folder.path), ["passwd"], "nothing temporary stays");
+});
+
+test("what it writes proves a login by SCRAM, and mosquitto still reads the file", {
+  skip: requirePeer("mosquitto"),
+}, async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "passwd");
+  for (const user of ["anna", "zoe"]) await sluice(["passwd", file, user, "--stdin", "--iterations", "5000"], "wörd\n");
+  const users = parsePasswordFile(readFileSync(file, "utf8"), file, []);
+  const client = new ScramClient("anna", "wörd", "n0nce");
+  const server = new ScramServer();
+  assert.equal(
+    server.first(Buffer.from(client.first), "ours", (user) => users.get(user)?.scram ?? null),
+    SCRAM_OK,
+  );
+  assert.match(server.answer, /,i=5000$/);
+  assert.equal(server.final(Buffer.from(client.final(server.answer, 5000) as string)), SCRAM_OK);
+  assert.ok(client.verifies(server.answer));
+
+  await using broker = await Mosquitto.start(folder.path, [`password_file ${file}`, "allow_anonymous false"]);
+  for (const [user, password, refused] of [
+    ["anna", "wörd", false],
+    ["zoe", "wörd", false],
+    ["zoe", "word", true],
+  ] as const) {
+    using raw = await RawMqtt.open(broker.port);
+    raw.send(connect({ version: 4, clientId: user, user, password }));
+    assert.equal((await raw.next()).body[1] !== 0, refused, `${user} with ${password}`);
+  }
 });
 
 test("keeps mode and links, but never lets the world read", async () => {
@@ -57,7 +93,7 @@ test("keeps mode and links, but never lets the world read", async () => {
 test("refuses an empty password, a huge one, and a folder that is not there", async () => {
   using folder = temporaryFolder();
   const file = join(folder.path, "passwd");
-  for (const input of ["", "\n", "x".repeat(1025)]) {
+  for (const input of ["", "\n", "x".repeat(1025), "a\tb"]) {
     assert.equal((await sluice(["passwd", file, "anna", "--stdin"], input)).code, 2);
   }
   assert.deepEqual(readdirSync(folder.path), []);

@@ -2,13 +2,20 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { Complaint } from "../../../src/config/complaint.ts";
 import { parseAclFile, READ, WRITE } from "../../../src/core/acl-file.ts";
-import { hashLike, ITERATIONS_MAX, parsePasswordFile, passwordLine } from "../../../src/core/password-file.ts";
+import {
+  hashLike,
+  ITERATIONS_MAX,
+  parsePasswordFile,
+  passwordLine,
+  scramLine,
+} from "../../../src/core/password-file.ts";
 
 // Written by mosquitto_passwd 2.0.11, both for the password "secret".
 const ALICE =
   "alice:$7$101$DxoP8JYqywFFK8md$CkLwNxWvk+/K/Nbx8szaprsJeJzJrEoaRWRf8ixHu8qCQ/qLE5sxX7l8QDBceHw6Tfz0h+d2FRJQK73c3V3k7g==";
 const BOB =
   "bob:$6$5PUhnkT05OgOD3mT$YPk0e3OgA+vWWmJBTkvVDYFjaCqco9Z8msOpEexHLQq06KVI0OjA0o23gSkJG9ZI2RSI63PlsNt9F67i6JqEBg==";
+const KEY = Buffer.alloc(32, 7).toString("base64");
 const HASH = BOB.slice(BOB.lastIndexOf("$") + 1);
 
 test("both forms of Mosquitto's hashes are verified", async () => {
@@ -16,7 +23,8 @@ test("both forms of Mosquitto's hashes are verified", async () => {
   const users = parsePasswordFile(`# users\n\n${ALICE}\r\n${BOB}\n`, "passwd", complaints);
   assert.deepEqual(complaints, []);
   assert.deepEqual([...users.keys()], ["alice", "bob"]);
-  for (const record of users.values()) {
+  for (const { password: record } of users.values()) {
+    assert.ok(record !== null);
     assert.deepEqual(await hashLike(record, Buffer.from("secret")), record.hash);
     assert.notDeepEqual(await hashLike(record, Buffer.from("Secret")), record.hash);
   }
@@ -24,10 +32,41 @@ test("both forms of Mosquitto's hashes are verified", async () => {
 
 test("a line that we write is one that we read", async () => {
   const complaints: Complaint[] = [];
-  const record = parsePasswordFile(await passwordLine("x y", Buffer.from("p")), "f", complaints).get("x y");
-  assert.ok(record !== undefined && complaints.length === 0);
+  const record = parsePasswordFile(await passwordLine("x y", Buffer.from("p")), "f", complaints).get("x y")?.password;
+  assert.ok(record != null && complaints.length === 0);
   assert.equal(record.iterations, 1000);
   assert.deepEqual(await hashLike(record, Buffer.from("p")), record.hash);
+});
+
+test("a user has a line for the password, one for SCRAM, or one of each in either order; never two of a kind", () => {
+  const scram = scramLine("alice", "secret");
+  const bothKinds = (lines: string[]): [boolean, boolean][] => {
+    const complaints: Complaint[] = [];
+    const users = parsePasswordFile(lines.join("\n"), "passwd", complaints);
+    assert.deepEqual(complaints, []);
+    return [...users.values()].map((user) => [user.password !== null, user.scram !== null]);
+  };
+  assert.deepEqual(bothKinds([ALICE, scram, BOB]), [
+    [true, true],
+    [true, false],
+  ]);
+  assert.deepEqual(bothKinds([scram, BOB, ALICE]), [
+    [true, true],
+    [true, false],
+  ]);
+  assert.deepEqual(bothKinds([scram]), [[false, true]]);
+  for (const [lines, line] of [
+    [[ALICE, scram, scram], 3],
+    [[scram, ALICE, ALICE], 3],
+    [[scram, scram], 2],
+  ] as const) {
+    const complaints: Complaint[] = [];
+    parsePasswordFile(lines.join("\n"), "passwd", complaints);
+    assert.deepEqual(
+      complaints.map((complaint) => [complaint.line, complaint.problem]),
+      [[line, "alice is given twice"]],
+    );
+  }
 });
 
 const BAD_PASSWORD_LINES: [string, RegExp][] = [
@@ -46,6 +85,11 @@ const BAD_PASSWORD_LINES: [string, RegExp][] = [
   [`alice:$6$A*A=$${HASH}`, /salt/],
   ["alice:$6$AAAA$AAAA", /64 bytes/],
   [`alice:$6$AAAA$${HASH.slice(0, -1)}`, /64 bytes/],
+  [`alice:$scram-sha-256$4096$AAAA$${KEY}`, /no complete \$scram-sha-256\$ entry/],
+  [`alice:$scram-sha-256$4095$AAAA$${KEY}$${KEY}`, /iterations that are no number from 4096/],
+  [`alice:$scram-sha-256$4096$$${KEY}$${KEY}`, /salt/],
+  [`alice:$scram-sha-256$4096$AAAA$AAAA$${KEY}`, /32 bytes/],
+  [`alice:$scram-sha-256$4096$AAAA$${KEY}$${KEY.slice(0, -1)}`, /32 bytes/],
 ];
 
 test("lines that are no user are complained about, each with its number; the others are read", () => {

@@ -19,6 +19,7 @@ class World {
     generation: 0,
     open: true,
     forbidden: "",
+    scramRecord: () => null,
     authenticate(): void {},
     mayPublish: (): boolean => true,
     mayRead(principal: Principal): boolean {

@@ -363,6 +363,7 @@ describe("rights", () => {
   const GUARDED: Authority = {
     generation: 0,
     open: false,
+    scramRecord: () => null,
     authenticate({ clientId }: LoginRequest, waiter: LoginWaiter): void {
       waiter.onLogin({ name: "", clientId }, 0);
     },

@@ -38,6 +38,7 @@ const CONFIG: UplinkConfig = {
 const AUTHORITY: Authority = {
   generation: 0,
   open: true,
+  scramRecord: () => null,
   authenticate(): void {},
   mayPublish: () => true,
   mayRead: () => true,
