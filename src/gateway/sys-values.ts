@@ -26,7 +26,8 @@ export function addSysValues(sys: SysTopics, { config, clock, counters }: Ground
   const stored = (): number => counters.get("store.log_rows") + retained.count;
   for (const name of ["messages/stored", "store/messages/count"]) sys.add(`broker/${name}`, stored);
   sys.add("broker/retained messages/count", () => retained.count);
-  sys.add("broker/subscriptions/count", () => router.subscriptionCount);
+  // To the router a shared group is one more subscription.
+  sys.add("broker/subscriptions/count", () => router.subscriptionCount - counters.get("share.groups"));
   sys.add("broker/shared_subscriptions/count", count("share.subscriptions"));
   sys.add("broker/messages/inflight", () => registry.inFlight);
   sys.add("broker/packet/out/bytes", count("transport.unsent_bytes"));

@@ -55,6 +55,7 @@ class Watcher {
 async function scenario(port: number): Promise<{ watcher: Watcher; end: () => void }> {
   const subscriber = await RawMqtt.connected(port, { version: 4, clientId: "subscriber" });
   await subscriber.subscribe(4, "some/#", 1);
+  await subscriber.subscribe(4, "$share/group/other/#", 1);
   const publisher = await RawMqtt.connected(port, { version: 4, clientId: "publisher" });
   for (let i = 0; i < 7; i++) publisher.send(publish(4, { topic: "some/topic", payload: `message ${i}` }));
   for (let i = 1; i <= 3; i++)
@@ -96,6 +97,7 @@ const SAME = [
   "publish/bytes/received",
   "publish/messages/dropped",
   "subscriptions/count",
+  "shared_subscriptions/count",
 ];
 
 test("the same scenario at mosquitto: the same names, formats and counts", MOSQUITTO, async () => {
@@ -113,8 +115,10 @@ test("the same scenario at mosquitto: the same names, formats and counts", MOSQU
       });
     }
     assert.deepEqual(
-      ["publish/messages/received", "publish/bytes/received", "clients/total"].map((name) => ours.watcher.get(name)),
-      ["10", String(7 * 9 + 3 * 12), "4"],
+      ["publish/messages/received", "publish/bytes/received", "clients/total", "shared_subscriptions/count"].map(
+        (name) => ours.watcher.get(name),
+      ),
+      ["10", String(7 * 9 + 3 * 12), "4", "1"],
     );
     // This one means something else here; README.md says so.
     const names = [...theirs.watcher.values.keys()].filter((topic) => topic !== "$SYS/broker/store/messages/bytes");

@@ -210,6 +210,26 @@ describe("$SYS", () => {
     assert.equal(world.hub.retained.get("$SYS/broker/version"), undefined);
   });
 
+  test("goes to one member of a shared subscription, who gets no present values; nothing waits for the group", () => {
+    const world = new World();
+    const session = { clean: false, expirySeconds: 3600 };
+    const members = ["a", "b"].map((clientId) => world.connect(5, clientId, session));
+    for (const peer of members) peer.send(subscribe(5, 1, ["$share/g/$SYS/broker/clients/#", 2]));
+    world.hub.settle();
+    const all = (): string[] => members.flatMap((peer) => broker(peer, 5));
+    assert.deepEqual(all(), []);
+    world.interval();
+    assert.deepEqual(all(), ["clients/total 1"]);
+    for (const peer of members) peer.drop();
+    world.clients = 2;
+    world.interval();
+    world.hub.settle();
+    assert.deepEqual([world.hub.store.rows, world.hub.counters.get("share.waiting")], [[], 0]);
+    members.splice(0, 2, world.connect(5, "b", session));
+    world.interval();
+    assert.deepEqual(all(), ["clients/total 2"]);
+  });
+
   test("reaches an uplink that is connected, at QoS 0; one that is away misses it, and nothing counts as lost", () => {
     const world = new World();
     const { router, store } = world.hub;
