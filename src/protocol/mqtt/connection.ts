@@ -214,6 +214,13 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     return HOLD;
   }
 
+  /** CONNECT is here. What follows it waits until the login is decided, however long that takes: it is our work now. */
+  beginLogin(): void {
+    this.state = LOGGING_IN;
+    this.server.parts.wheel.cancel(this.#timer);
+    this.pauseReading();
+  }
+
   /** More devices log in than `limits.handshakes_per_second` allows: this CONNECT waits its turn. @returns HOLD */
   waitForLogin(waitMs: number): number {
     const { wheel } = this.server.parts;

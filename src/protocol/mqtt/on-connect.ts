@@ -30,7 +30,7 @@ import type { Connection } from "./connection.ts";
 import { beginAuthentication, isMethodKnown } from "./on-auth.ts";
 import { checkClientId, checkProperties, checkString } from "./over-limit.ts";
 import { because, becauseOf } from "./reason-words.ts";
-import { CONNECTED, LOGGING_IN } from "./states.ts";
+import { CONNECTED } from "./states.ts";
 import { willOf, willRefusal } from "./will.ts";
 
 /** What a CONNECT asked for, kept until the login is decided. */
@@ -96,9 +96,7 @@ export function onConnect(connection: Connection, bytes: Buffer, flags: number, 
     beginAuthentication(connection, bytes, view.properties, userName);
     return OK;
   }
-  connection.state = LOGGING_IN;
-  // Packets that follow at once wait: until the login is decided nothing of this peer is looked at.
-  connection.pauseReading();
+  connection.beginLogin();
   server.authority.authenticate(
     {
       clientId,

@@ -300,4 +300,6 @@ test("the memory bill has a line per owner", () => {
       ["transport: large packets on their way out", 256 + 256],
     ],
   );
+  const counted = budget({ maxConnections: 1024, connectionsPerAddress: 8, maxPacketBytes: 256 * 1024 });
+  assert.equal(counted[0]?.bytes, 1024 * (1024 + 128));
 });

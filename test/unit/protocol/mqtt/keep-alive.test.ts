@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { LoginRequest, LoginWaiter } from "../../../../src/core/ports.ts";
 import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
 import { connect, DISCONNECT, type Packet, pingreq, readConnack } from "../../../support/mqtt-packets.ts";
 
@@ -100,4 +101,17 @@ test("connect_timeout: a CONNECT that comes byte by byte is closed when it is ov
     assert.equal(hub.counters.get("mqtt.closed.no-CONNECT-in-time"), 1);
     assert.equal(hub.counters.get("mqtt.input_bytes"), 0);
   }
+});
+
+test("a login that takes longer than connect_timeout is not the peer's fault", () => {
+  const hub = new Hub(undefined, { connectTimeoutMs: 5000 });
+  const waiters: LoginWaiter[] = [];
+  const authenticate = (_request: LoginRequest, waiter: LoginWaiter) => waiters.push(waiter);
+  Object.defineProperty(hub.server, "authority", { value: { ...hub.server.authority, authenticate } });
+  const peer = hub.connect({ version: 5, clientId: "a", user: "slow", password: "hash", keepAliveSeconds: 10 });
+  hub.advance(60_000);
+  assert.equal(peer.closed, false);
+  waiters[0]?.onLogin({ name: "slow", clientId: "a" }, 0);
+  assert.equal(readConnack(peer.take()[0] as Packet).reason, 0);
+  closesAfter(hub, peer, 15_000);
 });

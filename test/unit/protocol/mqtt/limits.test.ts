@@ -185,6 +185,16 @@ describe("retained values", () => {
     }
   });
 
+  test("retained_payload_bytes: at QoS 0 a larger one is sent on and not kept, and the value before stays", () => {
+    const hub = new Hub(undefined, { retainedPayloadBytes: 10 });
+    const reader = connected(hub, { clientId: "r" });
+    reader.send(subscribe(5, 1, ["#", 0]));
+    const peer = connected(hub);
+    for (const length of [10, 11]) peer.send(publish(5, { topic: "t", payload: "x".repeat(length), retain: true }));
+    assert.equal(of(reader, PUBLISH).length, 2);
+    assert.deepEqual([hub.retained.bytes, hub.counters.get("retained.refused")], [11, 1]);
+  });
+
   test("retained_payload_bytes: a retained will beyond it is refused with 0x97, before 5.0 with return code 3", () => {
     for (const version of BOTH) {
       const hub = new Hub(undefined, { retainedPayloadBytes: 10 });
