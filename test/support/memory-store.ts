@@ -146,7 +146,7 @@ export class MemoryStore implements Store {
     });
     next.lastSeq = this.lastSeq - this.#open.length;
     next.#committed = new Map([...this.#committed].map(([id, r]) => [id, { ...r, state: Buffer.from(r.state) }]));
-    next.#records = next.#committed;
+    next.#records = new Map([...next.#committed].map(([id, r]) => [id, { ...r }]));
     next.#inbound = new Map([...this.#inbound].map(([id, ids]) => [id, new Set(ids)]));
     next.#subscriptions = new Map([...this.#subscriptions].map(([id, entries]) => [id, new Map(entries)]));
     next.#sessions = new Map(this.#sessions);
