@@ -10,6 +10,9 @@ import type { Connection } from "./connection.ts";
 import { reasonString, takeWords } from "./reason-words.ts";
 import { CLOSED, CONNECTED } from "./states.ts";
 
+/** The system's, OpenSSL's or ws's code behind the words of an error, which may be the peer's (a WebSocket's close code). */
+const CODE = /\(([A-Z][A-Z_]{2,40})\)$/;
+
 /** Room for a DISCONNECT or CONNACK around its properties. */
 const GOODBYE_BYTES = 16;
 
@@ -49,10 +52,20 @@ function commitIfTaken(connection: Connection, type: number, at: number, end: nu
   connection.server.traffic.onSent(type);
 }
 
-/** Ends it without a word: the link is gone already, or the peer said goodbye, or never said hello. */
-export function closeSilently(connection: Connection, why: string): void {
+/** The link is gone. @param error  in words; null = closed in order */
+export function onLinkClosed(connection: Connection, error: string | null): void {
+  if (error === null) closeSilently(connection, "closed by peer");
+  else closeSilently(connection, CODE.exec(error)?.[1] ?? "connection lost", error);
+}
+
+/**
+ * Ends it without a word: the link is gone already, or the peer said goodbye, or never said hello.
+ * @param why    of the program's making: it names a counter
+ * @param words  more of it, for the log
+ */
+export function closeSilently(connection: Connection, why: string, words = ""): void {
   if (connection.state === CLOSED) return;
-  note(connection, why, "");
+  note(connection, why, words);
   connection.dispose();
   connection.link.end();
 }

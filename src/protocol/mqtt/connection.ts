@@ -35,7 +35,7 @@ import {
 import { PING_BYTES, writePingresp } from "../../wire/mqtt/ping.ts";
 import type { AliasesIn } from "./aliases-in.ts";
 import type { AliasesOut } from "./aliases-out.ts";
-import { close, closeSilently } from "./close.ts";
+import { close, closeSilently, onLinkClosed } from "./close.ts";
 import { FrameInput, type PacketHandler } from "./frame-input.ts";
 import { onAck } from "./on-ack.ts";
 import { onAuth, refuseExchange } from "./on-auth.ts";
@@ -258,7 +258,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   }
 
   onClose(error: string | null): void {
-    closeSilently(this, error ?? "closed by peer");
+    onLinkClosed(this, error);
   }
 
   /** Everything that must end with the connection; called once, by close.ts. */

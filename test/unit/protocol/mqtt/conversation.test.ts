@@ -199,6 +199,24 @@ test("[MQTT5-3.3.2-5] expired retained values make room for new ones, in memory 
   assert.equal(hub.store.getRetained("r/0"), null);
 });
 
+describe("the end of a link", () => {
+  test("is counted by the system's code; what a peer can choose names no counter", () => {
+    const hub = new Hub();
+    const closed = (): string[] => [...hub.counters.names()].filter((name) => name.startsWith("mqtt.closed."));
+    for (const error of ["connection reset by peer (ECONNRESET)", "invalid frame (WS_ERR_INVALID_CLOSE_CODE)", null])
+      hub.connect({ version: 4, clientId: "a" }).handler.onClose(error);
+    for (let code = 3000; code < 3100; code++)
+      hub.connect({ version: 4, clientId: "a" }).handler.onClose(`connection lost (${code})`);
+    assert.deepEqual(closed(), [
+      "mqtt.closed.ECONNRESET",
+      "mqtt.closed.WS_ERR_INVALID_CLOSE_CODE",
+      "mqtt.closed.closed-by-peer",
+      "mqtt.closed.connection-lost",
+    ]);
+    assert.equal(hub.counters.get("mqtt.closed.connection-lost"), 100);
+  });
+});
+
 describe("wills", () => {
   test("a will may not speak for the gateway under $SYS, nor be deeper than limits.topic_levels", () => {
     const hub = new Hub();
