@@ -16,6 +16,8 @@ export interface WillParts {
   readonly counters: Counters;
 }
 
+/** Answers of `Router.publish` from here on are refusals. */
+const REFUSALS = 0x80;
 /** Estimated bytes of a will besides its own. */
 const WILL_BYTES = 256;
 
@@ -24,11 +26,15 @@ export class Wills {
   readonly #memory: Allowance;
   #bytes = 0;
   readonly #refused: Counter;
+  readonly #notAuthorized: Counter;
+  readonly #downgraded: Counter;
 
   constructor(parts: WillParts, memory: Allowance) {
     this.#parts = parts;
     this.#memory = memory;
     this.#refused = parts.counters.counter("session.wills_refused");
+    this.#notAuthorized = parts.counters.counter("session.wills_not_authorized");
+    this.#downgraded = parts.counters.counter("session.wills_at_qos_0");
     parts.counters.gauge("session.will_bytes", () => this.#bytes);
   }
 
@@ -62,8 +68,16 @@ export class Wills {
     if (will === null) return;
     this.cancel(session);
     const { authority, router } = this.#parts;
-    if (!authority.mayPublish(session.principal, will.publication.topic)) return;
-    router.publish(will.publication, NO_WAITER, 0);
+    const { publication } = will;
+    if (!authority.mayPublish(session.principal, publication.topic)) {
+      this.#notAuthorized.value++;
+      return;
+    }
+    if (router.publish(publication, NO_WAITER, 0) < REFUSALS) return;
+    // Nobody is left to be told of the refusal: who is there gets it at least.
+    this.#downgraded.value++;
+    publication.qos = 0;
+    router.publish(publication, NO_WAITER, 0);
   }
 }
 

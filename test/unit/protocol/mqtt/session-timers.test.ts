@@ -226,6 +226,21 @@ describe("wills", () => {
     );
   });
 
+  test("a will that nobody can keep goes out at QoS 0 to who is there, counted: nobody is left to be refused", () => {
+    const hub = new Hub(undefined, { sessionQueueMessages: 1, sessionWhenFull: "refuse" });
+    const away = connected(hub, { clientId: "away", expirySeconds: 1000 });
+    away.send(subscribe(5, 1, ["will", 1]));
+    hub.settle();
+    away.drop();
+    const will = { ...withDelay(0), qos: 1 };
+    lost(hub, { will });
+    hub.settle();
+    const seen = watcher(hub);
+    lost(hub, { will });
+    assert.deepEqual(published(seen), ["gone"]);
+    assert.equal(hub.counters.get("session.wills_at_qos_0"), 1);
+  });
+
   test("all properties but the delay are published as they were, User Properties in their order", () => {
     const before = bytes(0x26, field("k"), field("1"), 0x01, 1, 0x03, field("text/plain"));
     const later = bytes(0x08, field("answer/here"), 0x09, field("id-1"), 0x26, field("a"), field("2"));
