@@ -174,6 +174,37 @@ test("$SYS/sluice says what status counts; values change while someone watches, 
   assert.equal(counters["sys.repeated"], 0);
 });
 
+test("a forward rule brings $SYS to the cloud; in an outage nothing of it is spooled or lost", MOSQUITTO, async () => {
+  using folder = temporaryFolder();
+  await using cloud = await Mosquitto.start(folder.path);
+  const forward = [{ match: "$SYS/broker/clients/#", qos: 1, to: "gw-17/{rest}" }];
+  const uplinks = [{ name: "cloud", url: `mqtt://127.0.0.1:${cloud.port}`, forward }];
+  const listeners = [{ type: "mqtt", bind: "127.0.0.1:0" }];
+  await using gateway = new GatewayProcess(folder.path, { listeners, uplinks, sys_interval: "1s" });
+  await gateway.start();
+  const there = await Watcher.start(cloud.port, "gw-17/#");
+  const said = (name: string): string | undefined => {
+    there.look();
+    return there.values.get(`gw-17/${name}`);
+  };
+  await eventually("the cloud knows", () => said("maximum") === "0");
+  await cloud.stop();
+  const watcher = await Watcher.start(gateway.port(), "$SYS/#");
+  const get = (name: string): string | undefined => {
+    watcher.look();
+    return watcher.values.get(`$SYS/sluice/${name}`);
+  };
+  await eventually("it is down", () => get("uplink/cloud/connected") === "0" && watcher.get("clients/maximum") === "1");
+  await eventually("another interval", () => watcher.get("load/connections/1min") !== "0.00");
+  assert.deepEqual([get("uplink/cloud/spool_messages"), get("drops/offline"), get("store/log_rows")], ["0", "0", "0"]);
+  await cloud.restart();
+  const again = await Watcher.start(cloud.port, "gw-17/#");
+  await eventually("the cloud knows what it missed", () => {
+    again.look();
+    return again.values.get("gw-17/maximum") === "1";
+  });
+});
+
 test("GET over HTTP and CoAP gives the present value; PUT is refused", COAP, async () => {
   using folder = temporaryFolder();
   const listeners = ["mqtt", "http", "coap"].map((type) => ({ type, bind: "127.0.0.1:0" }));
