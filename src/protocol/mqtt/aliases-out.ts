@@ -32,7 +32,7 @@ export class AliasesOut {
 
   /**
    * @param max    the peer's Topic Alias Maximum or ours, whichever is lower
-   * @param memory of the aliases of all connections; when it is used up there are none
+   * @param memory of the aliases of all connections; when half of it is used there are none: clients were promised theirs
    */
   constructor(max: number, memory: Allowance) {
     this.#slots = Math.min(max, SLOTS_MAX);
@@ -75,8 +75,9 @@ export class AliasesOut {
   }
 
   #begin(): boolean {
+    const { used, bytesMax } = this.#memory;
     const bytes = this.#slots * SLOT_BYTES;
-    if (this.#memory.take(bytes)) this.#table = Buffer.alloc(bytes);
+    if (used + bytes <= bytesMax / 2 && this.#memory.take(bytes)) this.#table = Buffer.alloc(bytes);
     else this.#slots = 0;
     return this.#slots > 0;
   }

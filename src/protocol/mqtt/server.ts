@@ -154,7 +154,7 @@ export class MqttServer {
   /** What a new connection may use. None while others have taken most of the memory: 0x97 is the worse answer. */
   get topicAliasMaximum(): number {
     const { used, bytesMax } = this.aliasMemory;
-    return used * 2 > bytesMax ? 0 : this.limits.topicAliases;
+    return used > bytesMax * 0.75 ? 0 : this.limits.topicAliases;
   }
 
   /** Begins a conversation. */

@@ -182,6 +182,18 @@ describe("topic aliases of the gateway", () => {
     assert.equal(peer.closed, false);
   });
 
+  test("they take no more than half of the memory, so that clients may use what they were promised", () => {
+    const hub = new Hub();
+    const { aliasMemory } = hub.server;
+    const peers = Array.from({ length: 80 }, (_, i) => receiver(hub, 16, 0, `s${i}`));
+    const publisher = hub.connect({ version: 5, clientId: "p" });
+    for (let i = 0; i < 2; i++) publisher.send(publish(5, { topic: "room/1" }, 0x23, u16(1)));
+    assert.ok(aliasMemory.used <= aliasMemory.bytesMax / 2 + 100, `${aliasMemory.used} of ${aliasMemory.bytesMax}`);
+    const withAliases = peers.filter((peer) => aliased(peer).some(([, alias]) => alias > 0)).length;
+    assert.equal(withAliases, Math.floor(aliasMemory.bytesMax / 2 / (16 * 128)));
+    assert.equal(publisher.closed, false);
+  });
+
   test("without memory left there are none, and all else is as before; what a connection took goes back", () => {
     const hub = new Hub();
     const { aliasMemory } = hub.server;
