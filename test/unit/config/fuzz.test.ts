@@ -9,7 +9,7 @@ data_dir: /var/lib/sluice
 memory_limit: 16MiB
 listeners:
   - {type: mqtt, bind: "0.0.0.0:8883", tls: {cert: gw.pem, key: gw.key, client_ca: ca.pem}, max_qos: 2, anonymous: never}
-  - {type: mqtt, bind: "unix:/run/sluice/mqtt.sock", mode: "0660"}
+  - {type: mqtt, bind: "unix:/run/sluice/mqtt.sock", mode: "0660", retain_available: false}
   - {type: ws, bind: "0.0.0.0:8083", path: /mqtt, origins: ["https://panel.local"]}
   - {type: coap, bind: "0.0.0.0:5683"}
   - {type: http, bind: "127.0.0.1:8080"}
@@ -36,7 +36,8 @@ uplinks:
 store: {sync: full, commit_delay: auto, commit_bytes: 256KiB, max_bytes: 512MiB}
 durability: [{match: "alarms/#", commit_delay: 0ms}]
 auth: {anonymous: loopback, password_file: passwd, acl_file: acl}
-limits: {max_connections: 1024, session_queue_bytes: 64KiB, pause_max: 2s, inflight: 64}
+limits: {max_connections: 1024, session_queue_bytes: 64KiB, pause_max: 2s, inflight: 64, keep_alive_max: 1h, connect_timeout: 5s, string_bytes: 256}
+response_information: "reply/{client}"
 sys_interval: 10s
 log: {level: info, format: text}
 `;

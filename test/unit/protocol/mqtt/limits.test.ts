@@ -354,6 +354,23 @@ test("subscriptions_per_client: one more is refused with 0x97, before 5.0 with 0
   }
 });
 
+test("subscriptions_per_client: all clients together have a 48th of memory_limit", () => {
+  const hub = new Hub(1 << 20, { subscriptionsPerClient: 10_000 });
+  const granted = (peer: HubPeer): number => {
+    for (let i = 0; ; i++) {
+      peer.send(subscribe(5, 1, [`filter/${i}`, 0]));
+      if (readSuback(5, of(peer, SUBACK)[0] as Packet)[0] === 0x97) return i;
+    }
+  };
+  const first = connected(hub, { clientId: "a" });
+  const most = granted(first);
+  assert.ok(most > 50 && most * 160 <= (1 << 20) / 48, `${most}`);
+  assert.equal(granted(connected(hub, { clientId: "b" })), 0);
+  assert.equal(hub.counters.get("session.subscriptions_refused"), 2);
+  first.drop();
+  assert.equal(granted(connected(hub, { clientId: "c" })), most);
+});
+
 test("inflight: as many QoS 1 messages are under way, the next follows an acknowledgement", () => {
   const hub = new Hub(undefined, { inflight: 3 });
   const subscriber = connected(hub, { clientId: "s" });
