@@ -66,7 +66,7 @@ export function sendLive(
   }
   const bytes = p.frameEnd - p.frameFrom;
   if (bytes > connection.peerPacketBytesMax) {
-    dropTooLarge(connection, packetId, p.bytes, p.topicFrom, p.topicEnd - p.topicFrom);
+    dropTooLarge(connection, packetId, false, p.bytes, p.topicFrom, p.topicEnd - p.topicFrom);
     return;
   }
   const output = connection.link.output;
@@ -150,7 +150,7 @@ function writeWhole(
   }
   const size = frameBytes(remaining);
   if (size > peerPacketBytesMax) {
-    dropTooLarge(connection, packetId, bytes, topicAt, topicLength);
+    dropTooLarge(connection, packetId, dup && qos === 2, bytes, topicAt, topicLength);
     return;
   }
   const output = connection.link.output;
@@ -202,10 +202,14 @@ function identifierBytes(ids: readonly number[]): number {
   return bytes;
 }
 
-/** [MQTT5-3.1.2-24], [MQTT5-3.1.2-25]: what the peer does not take counts as delivered. */
+/**
+ * [MQTT5-3.1.2-24], [MQTT5-3.1.2-25]: what the peer does not take counts as delivered.
+ * @param mayBeKnown  QoS 2, and sent on an earlier connection: PUBREL has to free the id at the peer's
+ */
 function dropTooLarge(
   connection: Connection,
   packetId: number,
+  mayBeKnown: boolean,
   bytes: Buffer,
   topicAt: number,
   topicLength: number,
@@ -215,7 +219,8 @@ function dropTooLarge(
   if (session === null) return;
   const topic = (): string => bytes.toString("utf8", topicAt, topicAt + topicLength);
   server.parts.registry.ledger.record(session.queue.label, topic, "too-large", server.parts.time.wallMs());
-  if (packetId !== 0) session.onPuback(packetId);
+  if (mayBeKnown) session.queue.onPubrec(packetId, 0);
+  else if (packetId !== 0) session.onPuback(packetId);
 }
 
 export function sendPubrel(connection: Connection, packetId: number): void {

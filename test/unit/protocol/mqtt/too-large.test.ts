@@ -3,13 +3,18 @@ import { describe, test } from "node:test";
 import type { DeliveryQueue } from "../../../../src/core/delivery-queue.ts";
 import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
 import {
+  ack,
   bytes,
+  CONNACK,
   field,
   type Packet,
+  PUBCOMP,
   PUBLISH,
+  PUBREL,
   packet,
   properties,
   publish,
+  readAck,
   readPublish,
   SUBSCRIBE,
   subscribe,
@@ -96,6 +101,29 @@ describe("[MQTT5-3.1.2-24] the peer's Maximum Packet Size", () => {
           const { receiver, topic, cause } = hub.ledger.entries().at(-1) ?? {};
           assert.deepEqual([receiver, topic, cause], ["session:s", "topic/x", "too-large"]);
         });
+
+  test("one that was sent at QoS 2 before, when the peer took more, is released: the peer may know its id", () => {
+    const hub = new Hub();
+    const before = hub.connect({ ...KEPT, version: 5, clientId: "s" });
+    before.send(subscribe(5, 1, ["#", 2]));
+    hub.settle();
+    const publisher = hub.connect({ version: 5, clientId: "p" });
+    publisher.send(publish(5, { topic: "t", qos: 2, packetId: 1, payload: "x".repeat(100) }));
+    hub.settle();
+    const { packetId } = readPublish(5, got(before)[0] as Packet);
+    before.drop();
+    const peer = hub.connect({ ...KEPT, version: 5, clientId: "s", properties: [0x27, u32(50)] });
+    hub.settle();
+    const came = peer.take();
+    assert.deepEqual(
+      came.map(({ type }) => type),
+      [CONNACK, PUBREL],
+    );
+    assert.equal(readAck(came[1] as Packet).packetId, packetId);
+    assert.equal(hub.counters.counter("drops.too-large").value, 1);
+    peer.send(ack(PUBCOMP, packetId));
+    assert.deepEqual([queueOf(hub).count, queueOf(hub).inFlight], [0, 0]);
+  });
 
   test("other receivers of the same message get it", () => {
     const hub = new Hub();
