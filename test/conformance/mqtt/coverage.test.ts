@@ -50,3 +50,10 @@ test("an id twice, a malformed id, no words and an empty reason are complaints",
   assert.match(complaintsOf([{ id: B.id, words: " ", untestable: "b" }]).join(), /no words/);
   assert.match(complaintsOf([{ ...B, untestable: "" }]).join(), /empty reason/);
 });
+
+test("a statement that was lost from the table is a complaint", () => {
+  const titles = new Map([["x.test.ts", [`[${A.id}] [${B.id}] it`]]]);
+  const table = [{ name: "1", statements: [A, B] }];
+  assert.deepEqual(judge(table, titles, { MQTT5: 1, MQTT311: 1 }).complaints, []);
+  assert.match(judge(table, titles, { MQTT5: 2, MQTT311: 1 }).complaints.join(), /MQTT5 has 2 statements, the table 1/);
+});

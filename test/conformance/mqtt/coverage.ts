@@ -1,10 +1,10 @@
 // node test/conformance/mqtt/coverage.ts: prints, per section of the specifications, how many statements there are, how
 // many have a test, and how many cannot be tested from outside; exits 1 when a statement has neither.
 import { judge, type SectionCount } from "./judge.ts";
-import { TABLE } from "./table.ts";
+import { TABLE, TOTALS } from "./table.ts";
 import { loadTitles } from "./titles.ts";
 
-const { sections, complaints } = judge(TABLE, await loadTitles());
+const { sections, complaints } = judge(TABLE, await loadTitles(), TOTALS);
 const total: SectionCount = {
   name: "all",
   statements: sum((section) => section.statements),

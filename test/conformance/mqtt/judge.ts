@@ -14,8 +14,15 @@ export interface Verdict {
   readonly complaints: readonly string[];
 }
 
-/** @param titles of all tests that would run, by file */
-export function judge(table: readonly Section[], titles: ReadonlyMap<string, readonly string[]>): Verdict {
+/**
+ * @param titles of all tests that would run, by file
+ * @param totals statements that each specification has, by the first part of their ids
+ */
+export function judge(
+  table: readonly Section[],
+  titles: ReadonlyMap<string, readonly string[]>,
+  totals: Readonly<Record<string, number>> = {},
+): Verdict {
   const complaints: string[] = [];
   const named = new Map<string, string>();
   for (const [file, list] of titles) for (const title of list) for (const id of idsIn(title)) named.set(id, file);
@@ -40,7 +47,10 @@ export function judge(table: readonly Section[], titles: ReadonlyMap<string, rea
   }
   // While the table is being filled, only the tests made for it are held to it.
   for (const [id, file] of named)
-    if (!known.has(id) && !file.startsWith("unit/") && !file.startsWith("e2e/"))
-      complaints.push(`${id} is not in the table; a title in ${file} names it`);
+    if (!known.has(id)) complaints.push(`${id} is not in the table; a title in ${file} names it`);
+  for (const [prefix, count] of Object.entries(totals)) {
+    const found = [...known].filter((id) => id.startsWith(`${prefix}-`)).length;
+    if (found !== count) complaints.push(`${prefix} has ${count} statements, the table ${found}`);
+  }
   return { sections, complaints };
 }

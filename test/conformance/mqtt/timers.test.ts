@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { Hub, type HubPeer } from "../../support/mqtt-hub.ts";
 import {
+  ack,
   bytes,
   type ConnectFields,
   DISCONNECT,
@@ -9,6 +10,7 @@ import {
   field,
   type Packet,
   PINGRESP,
+  PUBACK,
   PUBLISH,
   packet,
   pingreq,
@@ -16,6 +18,7 @@ import {
   publish,
   readConnack,
   readPublish,
+  readPublishProperties,
   subscribe,
   u32,
   type Version,
@@ -23,6 +26,7 @@ import {
 import { forVersions, unique } from "./harness.ts";
 
 const KEEP_ALIVE_TIMEOUT = 0x8d;
+const MESSAGE_EXPIRY = 0x02;
 
 interface Setting {
   readonly hub: Hub;
@@ -230,5 +234,75 @@ forVersions(
       again.map(({ payload, dup }) => [payload, dup]),
       [["sent", true]],
     );
+  },
+);
+
+/** Message Expiry Interval of a PUBLISH that came; null = none. */
+function expiryOf(packet: Packet): unknown {
+  return readPublishProperties(packet).find(([id]) => id === MESSAGE_EXPIRY)?.[1] ?? null;
+}
+
+forVersions(
+  { 5: ["3.3.2-6"] },
+  "a message leaves with what is left of its expiry, from the queue and retained; at once with all of it",
+  async (version) => {
+    const { hub, watcher } = setUp(version);
+    const fields: ConnectFields = { version, clientId: "away", clean: false, expirySeconds: 600, keepAliveSeconds: 0 };
+    const { peer } = connected(hub, fields);
+    peer.send(subscribe(version, 1, ["t", 1]));
+    hub.settle();
+    peer.drop();
+    const message = { topic: "t", payload: "m", qos: 1, packetId: 1, retain: true };
+    watcher.send(publish(version, message, bytes(MESSAGE_EXPIRY, u32(60))));
+    hub.settle();
+    const [live] = watcher.take().filter(({ type }) => type === PUBLISH);
+    assert.equal(live && expiryOf(live), 60);
+    advance(hub, 20);
+    const back = connected(hub, fields);
+    hub.settle();
+    assert.deepEqual([...back.came, ...back.peer.take()].map(expiryOf), [40]);
+    const late = connected(hub, { version, clientId: "late", keepAliveSeconds: 0 }).peer;
+    advance(hub, 10);
+    late.send(subscribe(version, 1, ["t", 0]));
+    assert.deepEqual(
+      late
+        .take()
+        .filter(({ type }) => type === PUBLISH)
+        .map(expiryOf),
+      [30],
+    );
+  },
+);
+
+forVersions(
+  { 5: ["3.3.2-5"] },
+  "a message whose expiry passed before it was sent does not come: not from the queue, not retained, not past a full window",
+  async (version) => {
+    const { hub, watcher } = setUp(version);
+    const fields: ConnectFields = { version, clientId: "away", clean: false, expirySeconds: 600, keepAliveSeconds: 0 };
+    const { peer } = connected(hub, fields);
+    peer.send(subscribe(version, 1, ["t", 2]));
+    hub.settle();
+    peer.drop();
+    // The third has a window to wait for, of one message.
+    const narrow = connected(hub, { ...fields, clientId: "narrow", properties: [0x21, 0, 1] }).peer;
+    narrow.send(subscribe(version, 1, ["t", 1]));
+    for (const [i, expiry] of [300, 30, 29].entries()) {
+      const message = { topic: "t", payload: `${expiry}`, qos: 1, packetId: i + 1, retain: true };
+      watcher.send(publish(version, message, bytes(MESSAGE_EXPIRY, u32(expiry))));
+      hub.settle();
+    }
+    const [sent] = narrow.take().filter(({ type }) => type === PUBLISH);
+    advance(hub, 30);
+    const back = connected(hub, fields);
+    hub.settle();
+    const came = [...back.came, ...back.peer.take()].map((packet) => readPublish(version, packet).payload);
+    assert.deepEqual(came, ["300"]);
+    narrow.send(ack(PUBACK, sent ? readPublish(version, sent).packetId : 0));
+    hub.settle();
+    assert.deepEqual(payloads(version, narrow), []);
+    const late = connected(hub, { version, clientId: "late", keepAliveSeconds: 0 }).peer;
+    late.send(subscribe(version, 1, ["t", 0]));
+    assert.deepEqual(payloads(version, late), []);
   },
 );

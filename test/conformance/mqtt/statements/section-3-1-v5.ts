@@ -54,6 +54,10 @@ export const SECTION_3_1_V5: readonly Statement[] = [
       "With Request Problem Information 0, only PUBLISH, CONNACK and DISCONNECT may have Reason String or User Properties.",
   },
   {
+    id: "MQTT5-3.1.2-30",
+    words: "A client that named an Authentication Method sends nothing but AUTH and DISCONNECT until it has CONNACK.",
+  },
+  {
     id: "MQTT5-3.1.3-1",
     words:
       "The payload is, as far as present: client id, will properties, will topic, will payload, user name, password.",

@@ -1,3 +1,10 @@
 import type { Statement } from "../statement.ts";
 
-export const SECTION_3_7: readonly Statement[] = [];
+export const SECTION_3_7: readonly Statement[] = [
+  { id: "MQTT5-3.7.2-1", words: "The reason of a PUBCOMP is one of those listed for it." },
+  { id: "MQTT5-3.7.2-2", words: "A Reason String that would make PUBCOMP larger than the receiver takes is left out." },
+  {
+    id: "MQTT5-3.7.2-3",
+    words: "User Properties that would make PUBCOMP larger than the receiver takes are left out.",
+  },
+];
