@@ -116,13 +116,16 @@ export class Gateway {
     );
     if (this.#config.log.format !== next.log.format) restartRequired.push("log.format");
     const applied: string[] = [];
+    // All is judged before anything is put to use; the authority, which takes over all or nothing, is asked last.
+    const swaps: (() => void)[] = [];
     for (const { config, listener } of this.#listeners) {
       if (config.tls === null || listener.reload === undefined) continue;
-      listener.reload(config.tls);
+      swaps.push(listener.reload(config.tls));
       applied.push(`${listener.name}: certificates`);
     }
     const complaints = rooms.authority.reload(readAuthorityFiles(next.auth));
     if (complaints.length > 0) throw new ComplaintsError(complaints);
+    for (const swap of swaps) swap();
     rooms.sys?.forget();
     applied.push("auth: passwords and access list");
     if (this.#log.level !== next.log.level) applied.push(`log.level: ${next.log.level}`);

@@ -16,8 +16,11 @@ export interface Listener {
   readonly name: string;
   /** As bound: "127.0.0.1:1883" or "unix:/run/sluice/mqtt.sock". */
   readonly address: string;
-  /** Certificates and keys are read anew. Throws ListenerError, and then the last good ones stay in use. */
-  reload?(tls: TlsServerConfig): void;
+  /**
+   * Reads certificates and keys anew and judges them.
+   * @returns puts them to use: it cannot fail  @throws ListenerError
+   */
+  reload?(tls: TlsServerConfig): () => void;
   /** Stops accepting, and drops those who have not become links yet. Links stay. */
   close(): Promise<void>;
 }

@@ -49,11 +49,12 @@ export class TlsListener implements Listener {
     this.#asksClients = asksClients;
   }
 
-  reload(tls: TlsServerConfig): void {
+  reload(tls: TlsServerConfig): () => void {
     if ((tls.clientCa !== null) !== this.#asksClients) {
       throw new ListenerError(`${this.#owner}: client_ca: adding or removing it needs a restart`);
     }
-    this.#server.setSecureContext(readTlsFiles(this.#owner, tls));
+    const files = readTlsFiles(this.#owner, tls);
+    return () => this.#server.setSecureContext(files);
   }
 
   /** Handshakes under way lead nowhere. */

@@ -141,7 +141,7 @@ test("reload exchanges certificates for those who come, not for those who are th
   const ca = readFileSync(authority.ca);
   const before = dial(t, listener, { ca });
   assert.equal(await peerName(before), "first");
-  listener.reload?.({ ...authority.issue("second"), clientCa: null });
+  listener.reload?.({ ...authority.issue("second"), clientCa: null })();
   assert.equal(await peerName(dial(t, listener, { ca })), "second");
   before.write("still here");
   const peer = await door.link();

@@ -217,7 +217,7 @@ test("over TLS it is wss, with the client certificate's CN", async (t) => {
   peer.link.output.append(packet, 0, packet.length);
   let received = 0;
   while (received < packet.length) received += (await once(ws, "message"))[0].length;
-  listener.reload?.({ ...authority.issue("renewed"), clientCa: authority.ca });
+  listener.reload?.({ ...authority.issue("renewed"), clientCa: authority.ca })();
 });
 
 test("a request that asks for no upgrade is told what this is", async (t) => {
