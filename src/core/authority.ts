@@ -117,6 +117,9 @@ export class FileAuthority implements Authority {
       this.#refuse(waiter, BAD_USER_NAME_OR_PASSWORD);
     } else if (this.#isRemembered(userName, password)) {
       this.#grant(waiter, userName, clientId);
+    } else if (request.admit?.() === false) {
+      this.#busy.value++;
+      waiter.onLogin(null, SERVER_BUSY);
     } else {
       this.#authenticateByPassword(userName, password, clientId, waiter);
     }

@@ -185,6 +185,11 @@ export interface LoginRequest {
   loopback: boolean;
   /** `never | loopback | always` of the listener; null = `auth.anonymous`. */
   anonymous: "never" | "loopback" | "always" | null;
+  /**
+   * Asked before a key is derived: false refuses the login as busy. null = admitted already. Requests that come with a
+   * password each ask it, as what was verified before costs nothing and is not to be counted.
+   */
+  admit?: (() => boolean) | null;
 }
 
 export interface LoginWaiter {

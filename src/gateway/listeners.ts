@@ -71,7 +71,8 @@ async function openCoap(
 }
 
 /** What conversations of requests and answers need. */
-function requestParts({ config, clock, counters }: Ground, { router, retained, authority, store }: Rooms) {
+function requestParts({ config, clock, counters }: Ground, { router, retained, authority, store, transport }: Rooms) {
   const limits: Config["limits"] = config.limits;
-  return { router, retained, authority, health: () => store.health, clock, counters, limits };
+  const admitLogin = () => transport.admission.login();
+  return { router, retained, authority, health: () => store.health, clock, counters, limits, admitLogin };
 }

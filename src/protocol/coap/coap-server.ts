@@ -19,6 +19,8 @@ import { type TopicParts, TopicResource } from "./topic-resource.ts";
 export interface CoapParts extends TopicParts, EndpointParts {
   readonly authority: Pick<Authority, "authenticate" | "mayPublish" | "mayRead">;
   readonly health: () => StoreHealth;
+  /** `limits.handshakes_per_second`: whether a login that costs may begin now. */
+  readonly admitLogin: () => boolean;
 }
 
 /** What a listener sets for itself. */
@@ -43,10 +45,12 @@ export class CoapServer implements RequestHandler {
   readonly #core: Resource;
   /** The reply whose request `#view` holds; null outside of `onRequest`. */
   #current: Reply | null = null;
+  readonly #admitLogin: () => boolean;
   #loginBytes = 0;
 
   constructor(port: DatagramPort, parts: CoapParts, options: CoapListenerOptions) {
     this.#authority = parts.authority;
+    this.#admitLogin = parts.admitLogin;
     this.#anonymous = options.anonymous;
     this.#topics = new TopicResource(parts, 1, true);
     this.#publishTopics = new TopicResource(parts, 2, false);
@@ -83,7 +87,7 @@ export class CoapServer implements RequestHandler {
     reply.awaited++;
     reply.loggingIn = true;
     this.#current = reply;
-    this.#authority.authenticate(loginOf(this.#view, reply, this.#anonymous), reply);
+    this.#authority.authenticate(loginOf(this.#view, reply, this.#anonymous, this.#admitLogin), reply);
     this.#current = null;
     if (!reply.loggingIn) return;
     if (this.#loginBytes + datagram.length > LOGIN_BYTES_MAX) {
@@ -130,7 +134,12 @@ function refuseRequest(reply: Reply, code: number, option: number): void {
 }
 
 /** EMQX's and FluxMQ's query keys. */
-function loginOf(view: RequestView, reply: Reply, anonymous: CoapListenerOptions["anonymous"]): LoginRequest {
+function loginOf(
+  view: RequestView,
+  reply: Reply,
+  anonymous: CoapListenerOptions["anonymous"],
+  admit: () => boolean,
+): LoginRequest {
   const login: LoginRequest = {
     clientId: "",
     userName: null,
@@ -138,6 +147,7 @@ function loginOf(view: RequestView, reply: Reply, anonymous: CoapListenerOptions
     certificateName: reply.identity,
     loopback: isLoopback(reply.address),
     anonymous,
+    admit,
   };
   for (const argument of view.query) {
     const equals = argument.indexOf("=");

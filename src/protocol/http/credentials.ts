@@ -4,7 +4,11 @@ import type { LoginRequest } from "../../core/ports.ts";
 import { addressAndPort, isLoopback, plainAddress } from "../../transport/peer-address.ts";
 import { certificateName } from "../../transport/peer-certificate.ts";
 
-export function loginOf(request: IncomingMessage, anonymous: LoginRequest["anonymous"]): LoginRequest {
+export function loginOf(
+  request: IncomingMessage,
+  anonymous: LoginRequest["anonymous"],
+  admit: () => boolean,
+): LoginRequest {
   const { remoteAddress, remotePort } = request.socket;
   const address = plainAddress(remoteAddress ?? "");
   const login: LoginRequest = {
@@ -14,6 +18,7 @@ export function loginOf(request: IncomingMessage, anonymous: LoginRequest["anony
     certificateName: certificateName(request.socket),
     loopback: isLoopback(address),
     anonymous,
+    admit,
   };
   const authorization = request.headers.authorization;
   if (authorization !== undefined) takeAuthorization(login, authorization);

@@ -70,7 +70,8 @@ export class HttpApi {
       refuse(response, 403, "origin-not-allowed", "a page of another site may not use this gateway");
     } else {
       const exchange = new HttpExchange(request, response, rest, new URLSearchParams(query), action, this.#bodies);
-      this.#parts.authority.authenticate(loginOf(request, this.#options.anonymous), exchange);
+      const { authority, admitLogin } = this.#parts;
+      authority.authenticate(loginOf(request, this.#options.anonymous, admitLogin), exchange);
     }
   }
 

@@ -12,6 +12,8 @@ export interface HttpParts {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly limits: PlainLimits;
+  /** `limits.handshakes_per_second`: whether a login that costs may begin now. */
+  readonly admitLogin: () => boolean;
 }
 
 /** What a listener sets for itself. */

@@ -117,6 +117,26 @@ test("a login that needs no hashing is answered within the call, a remembered on
   assert.deepEqual([counters.get("auth.granted"), counters.get("auth.refused")], [3, 1]);
 });
 
+test("a login that costs is admitted first: refused as busy when it is not, and never asked for what was verified", async () => {
+  const { authority, counters } = authorityWith({ passwords: ALICE });
+  let asked = 0;
+  const turn = (admitted: boolean) => ({
+    userName: "alice",
+    password: SECRET,
+    admit: (): boolean => {
+      asked++;
+      return admitted;
+    },
+  });
+  assert.deepEqual(await login(authority, turn(false)), { principal: null, reason: SERVER_BUSY, inCall: true });
+  assert.equal(counters.get("auth.hashes"), 0);
+  assert.equal(counters.get("auth.busy"), 1);
+  assert.deepEqual((await login(authority, turn(true))).principal, granted("alice"));
+  assert.deepEqual((await login(authority, turn(false))).principal, granted("alice"), "verified before");
+  assert.equal(asked, 2);
+  assert.equal((await login(authority, { ...turn(false), password: WRONG })).reason, SERVER_BUSY);
+});
+
 test("an unknown user costs the hashes that a known one costs", async () => {
   const { authority, counters } = authorityWith({ passwords: `${ALICE}\n${BOB}` });
   for (const [i, userName] of ["alice", "bob", "eve"].entries()) {

@@ -94,6 +94,7 @@ export class Harness {
         random: seededRandom(1),
         counters: this.counters,
         limits: this.limits,
+        admitLogin: () => true,
       },
       options,
     );

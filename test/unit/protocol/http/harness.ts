@@ -59,6 +59,7 @@ export class Harness {
         clock: this.clock,
         counters: this.counters,
         limits: this.limits,
+        admitLogin: () => true,
       },
       options,
     );
