@@ -15,7 +15,7 @@ const sluice = product(async () => {
   const uplink = {
     name: "cloud",
     url: `mqtt://127.0.0.1:${server.port}`,
-    keepalive: "1s",
+    keepalive: "2s",
     forward: [{ match: "out/#", qos: 1 }],
     receive: [{ match: "in/#", qos: 1 }],
   };

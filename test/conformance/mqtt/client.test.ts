@@ -28,18 +28,22 @@ import { Cloud } from "./cloud.ts";
 import { forVersions, product } from "./harness.ts";
 import { connack, RawServer, readConnect } from "./raw-server.ts";
 
-const [MAIN, AGAIN, LOST] = ["main", "again", "lost"].map((name) => ({
-  4: new Cloud(name, 4),
-  5: new Cloud(name, 5),
-})) as [Record<Version, Cloud>, Record<Version, Cloud>, Record<Version, Cloud>];
+function pair(name: string, keepAliveSeconds?: number): Record<Version, Cloud> {
+  return { 4: new Cloud(name, 4, keepAliveSeconds), 5: new Cloud(name, 5, keepAliveSeconds) };
+}
+
+const MAIN = pair("main");
+const IDLE = pair("idle", 1);
+const AGAIN = pair("again");
+const LOST = pair("lost");
 const PLAIN = new Cloud("plain", 4);
-const CLOUDS = [...[MAIN, AGAIN, LOST].flatMap((pair) => [pair[4], pair[5]]), PLAIN];
+const CLOUDS = [...[MAIN, IDLE, AGAIN, LOST].flatMap((both) => [both[4], both[5]]), PLAIN];
 /** Where `sluice pub` goes. */
 const visited = new RawServer();
 
 const sluice = product(async () => {
   await Promise.all([...CLOUDS.map(({ server }) => server.listen()), visited.listen()]);
-  return { memory_limit: "64MiB", uplinks: CLOUDS.map(({ config }) => config) };
+  return { memory_limit: "128MiB", uplinks: CLOUDS.map(({ config }) => config) };
 });
 
 after(() => {
@@ -63,7 +67,7 @@ forVersions(
     assert.ok(first);
     assert.deepEqual([first.type, first.flags], [CONNECT, 0]);
     const { name, level, flags, keepAlive, clientId, rest } = readConnect(first);
-    assert.deepEqual([name, level, flags & 1, keepAlive, clientId], ["MQTT", v, 0, 1, `gateway-${v}`]);
+    assert.deepEqual([name, level, flags & 1, keepAlive, clientId], ["MQTT", v, 0, 60, `gateway-${v}`]);
     assert.equal(rest.length, 0);
   },
 );
@@ -72,7 +76,7 @@ forVersions(
   { 4: ["3.1.2-23"], 5: ["3.1.2-20"] },
   "an idle uplink sends PINGREQ within its keep alive",
   async (version) => {
-    const cloud = MAIN[version];
+    const cloud = IDLE[version];
     await cloud.link();
     await eventually("a PINGREQ", () => cloud.pings.length > 0);
     for (const { afterMs, packet } of cloud.pings) {
@@ -214,7 +218,7 @@ forVersions(
 );
 
 forVersions({ 5: ["4.12.0-7", "3.2.2-18"] }, "the uplink never sent AUTH nor a Topic Alias", async (version) => {
-  const seen = [MAIN, AGAIN, LOST].flatMap((pair) => pair[version].seen);
+  const seen = [MAIN, AGAIN, LOST].flatMap((both) => both[version].seen);
   assert.equal(seen.length > 20, true);
   assert.equal(
     seen.some(({ type }) => type === AUTH),

@@ -20,6 +20,7 @@ import { RawServer } from "./raw-server.ts";
 export class Cloud {
   readonly name: string;
   readonly version: Version;
+  readonly keepAliveSeconds: number;
   readonly server = new RawServer();
   /** Every packet that the uplink sent but PINGREQ. */
   readonly seen: Packet[] = [];
@@ -27,7 +28,8 @@ export class Cloud {
   readonly pings: { afterMs: number; packet: Packet }[] = [];
   #link: RawMqtt | null = null;
 
-  constructor(name: string, version: Version) {
+  constructor(name: string, version: Version, keepAliveSeconds = 60) {
+    this.keepAliveSeconds = keepAliveSeconds;
     this.name = `${name}-${version}`;
     this.version = version;
   }
@@ -38,7 +40,7 @@ export class Cloud {
       url: `mqtt://127.0.0.1:${this.server.port}`,
       protocol: this.version,
       client_id: `gateway-${this.version}`,
-      keepalive: "1s",
+      keepalive: `${this.keepAliveSeconds}s`,
       forward: [
         { match: `${this.name}/1/#`, qos: 1 },
         { match: `${this.name}/2/#`, qos: 2 },
