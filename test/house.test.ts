@@ -1,7 +1,7 @@
 // The house: floors, doors, cycles, file sizes. It reads the imports of src/**/*.ts; the drawing is in src/README.md.
 //
 //   6  main.ts cli/ · index.ts client.ts     3  store/               0  base/
-//   5  gateway/                              2  core/  transport/
+//   5  gateway/  client/                     2  core/  transport/
 //   4  protocol/*  uplink/  web/             1  config/  wire/*
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -19,6 +19,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   uplink: 4,
   web: 4,
   gateway: 5,
+  client: 5,
   command: 6,
   library: 6,
 };

@@ -2,10 +2,11 @@
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
-import type { ConnectOptions } from "../uplink/plain-client.ts";
+import type { ConnectOptions } from "../client/api.ts";
 import { UsageError, wholeNumber } from "./arguments.ts";
 
 export const CONNECTION_OPTIONS = {
+  url: { type: "string" },
   host: { type: "string", short: "h", default: "127.0.0.1" },
   port: { type: "string", short: "p" },
   id: { type: "string", short: "i" },
@@ -20,6 +21,7 @@ export const CONNECTION_OPTIONS = {
 } as const;
 
 export interface ConnectionValues {
+  readonly url?: string | undefined;
   readonly host: string;
   readonly port?: string | undefined;
   readonly id?: string | undefined;
@@ -38,11 +40,9 @@ const PACKET_BYTES_MAX = 16 * 2 ** 20;
 
 /** @throws UsageError */
 export function connectOptions(values: ConnectionValues): ConnectOptions {
-  const { host, username, pw, cafile } = values;
+  const { username, pw } = values;
   if (pw !== undefined && username === undefined) throw new UsageError("-P needs -u");
-  const port = wholeNumber("-p", values.port ?? String(cafile === undefined ? MQTT_PORT : MQTTS_PORT), 1, 65_535);
-  const url = `${cafile === undefined ? "mqtt" : "mqtts"}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
-  if (/[\s/?#@]/.test(host) || !URL.canParse(url)) throw new UsageError(`-h ${host}: no host name or address`);
+  const url = values.url ?? urlOf(values);
   return {
     url,
     protocol: protocolVersion(values["protocol-version"]),
@@ -50,9 +50,17 @@ export function connectOptions(values: ConnectionValues): ConnectOptions {
     userName: username ?? null,
     password: pw ?? null,
     tls: tlsFiles(values),
+    reconnect: false,
     maxPacketBytes: PACKET_BYTES_MAX,
     timeoutMs: CONNECT_TIMEOUT_MS,
   };
+}
+
+function urlOf({ host, port, cafile }: ConnectionValues): string {
+  const number = wholeNumber("-p", port ?? String(cafile === undefined ? MQTT_PORT : MQTTS_PORT), 1, 65_535);
+  const url = `${cafile === undefined ? "mqtt" : "mqtts"}://${isIPv6(host) ? `[${host}]` : host}:${number}`;
+  if (/[\s/?#@]/.test(host) || !URL.canParse(url)) throw new UsageError(`-h ${host}: no host name or address`);
+  return url;
 }
 
 function tlsFiles({ cafile, cert, key }: ConnectionValues): NonNullable<ConnectOptions["tls"]> {
@@ -72,10 +80,11 @@ function requireReadable(file: string): void {
   }
 }
 
-function protocolVersion(text: string): 4 | 5 {
+function protocolVersion(text: string): 3 | 4 | 5 {
   if (text === "5" || text === "mqttv5") return 5;
   if (text === "311" || text === "4" || text === "mqttv311") return 4;
-  throw new UsageError(`-V ${text}: 311 and 5 are possible`);
+  if (text === "31" || text === "3" || text === "mqttv31") return 3;
+  throw new UsageError(`-V ${text}: 31, 311 and 5 are possible`);
 }
 
 export function qosOf(text: string): 0 | 1 | 2 {

@@ -20,7 +20,8 @@ const VERBS: Record<string, string> = {
 
 const CONNECTION = `connection:
   -h HOST (127.0.0.1)  -p PORT (1883; 8883 with --cafile)  -i CLIENT_ID  -u USER  -P PASSWORD
-  --cafile FILE  --cert FILE  --key FILE  -V 311|5 (5)`;
+  --cafile FILE  --cert FILE  --key FILE  -V 31|311|5 (5)
+  --url URL instead of -h and -p: mqtt, mqtts, ws or wss ://HOST[:PORT][/PATH], or unix:PATH`;
 
 const EXIT_CODES = "Exit codes: 0 ok, 1 failed, 2 configuration or usage, 3 no gateway running.";
 

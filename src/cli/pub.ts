@@ -1,7 +1,8 @@
 /** `sluice pub`: publishes a message, or each line of stdin. */
 import { createInterface } from "node:readline";
+import type { Client, PublishOptions } from "../client/api.ts";
+import { connect } from "../client/connect.ts";
 import { topicProblem } from "../config/topics.ts";
-import { type Client, connect, type PublishOptions } from "../uplink/plain-client.ts";
 import { FAILED, OK, parse, say, sayError, UsageError } from "./arguments.ts";
 import { CONNECTION_OPTIONS, connectOptions, qosOf } from "./connection-options.ts";
 
@@ -58,6 +59,7 @@ async function publishEach(
   for await (const payload of payloads) {
     const one: Promise<void> = client
       .publish(topic, payload, options)
+      .then(() => {})
       .catch((error: Error) => {
         failure ??= error;
       })

@@ -1,14 +1,13 @@
 /** `sluice sub`: prints what is published, a line per message. */
+
+import type { Client, ReceivedMessage } from "../client/api.ts";
+import { connect } from "../client/connect.ts";
 import { filterProblem } from "../config/topics.ts";
-import { type Client, connect, type ReceivedMessage } from "../uplink/plain-client.ts";
-import { reasonWords } from "../uplink/words.ts";
 import { FAILED, OK, parse, say, sayError, UsageError, wholeNumber } from "./arguments.ts";
 import { CONNECTION_OPTIONS, connectOptions, qosOf } from "./connection-options.ts";
 
 const COUNT_MAX = 1_000_000_000;
 const SECONDS_MAX = 1_000_000;
-/** SUBACK codes from here on say no. */
-const REFUSALS = 0x80;
 
 export async function sub(args: string[]): Promise<number> {
   const { values } = parse({
@@ -38,9 +37,7 @@ export async function sub(args: string[]): Promise<number> {
     const client = await connect(connection);
     const ending = new Ending(client, seconds);
     try {
-      const granted = await client.subscribe(filters, { qos });
-      const refused = granted.findIndex((code) => code >= REFUSALS);
-      if (refused !== -1) throw new Error(`${filters[refused]} was refused: ${reasonWords(granted[refused] ?? 0)}`);
+      await client.subscribe(filters, { qos });
       let received = 0;
       for await (const message of client.messages) {
         say(text(message));

@@ -1,9 +1,9 @@
 /**
  * Connections that we open: name look-up (one at a time in the process, since a dead resolver blocks one of libuv's
- * four threads for seconds), TCP, TLS where wanted, all under one deadline.
+ * four threads for seconds), TCP or a unix socket, TLS and WebSocket where wanted, all under one deadline.
  */
 import { type LookupAddress, lookup } from "node:dns";
-import { connect, isIP, type Socket, type TcpNetConnectOpts } from "node:net";
+import { connect, type IpcNetConnectOpts, isIP, type Socket, type TcpNetConnectOpts } from "node:net";
 import { Semaphore } from "../base/semaphore.ts";
 import type { TlsClientConfig } from "../config/uplinks.ts";
 import type { Link } from "./link.ts";
@@ -17,6 +17,10 @@ export interface DialTarget {
   readonly port: number;
   /** null = plain TCP. The files are read anew for each connection. */
   readonly tls: TlsClientConfig | null;
+  /** Path of a unix socket, instead of host and port. */
+  readonly unix?: string;
+  /** Path and query of a WebSocket over the connection. */
+  readonly webSocketPath?: string;
   /** Local address to leave from. */
   readonly bindAddress?: string | null;
   /** For everything together. */
@@ -78,10 +82,11 @@ class Attempt implements Dialing {
 
   async run(): Promise<void> {
     try {
-      const addresses = await this.#resolve();
+      const { unix } = this.#target;
+      const addresses = unix === undefined ? await this.#resolve() : await Promise.resolve([]);
       if (this.#over) return;
       this.#stage = "connecting";
-      await this.#connect(addresses);
+      await this.#connect(unix === undefined ? this.#tcpOptions(addresses) : { path: unix });
     } catch (error) {
       this.#fail(describeError(error));
     }
@@ -101,8 +106,8 @@ class Attempt implements Dialing {
     return usable;
   }
 
-  async #connect(addresses: LookupAddress[]): Promise<void> {
-    const { host, port, tls, bindAddress, timeoutMs } = this.#target;
+  #tcpOptions(addresses: LookupAddress[]): TcpNetConnectOpts {
+    const { host, port, bindAddress, timeoutMs } = this.#target;
     const options: TcpNetConnectOpts = {
       host,
       port,
@@ -119,6 +124,12 @@ class Attempt implements Dialing {
       },
     };
     if (bindAddress) options.localAddress = bindAddress;
+    return options;
+  }
+
+  async #connect(options: TcpNetConnectOpts | IpcNetConnectOpts): Promise<void> {
+    const { tls, webSocketPath } = this.#target;
+    const ws = webSocketPath === undefined ? null : await import("./ws.ts");
     const secure = tls === null ? null : await import("./tls-client.ts");
     if (this.#over) return;
     let describe: (error: Error) => string = describeError;
@@ -126,7 +137,7 @@ class Attempt implements Dialing {
     if (tls === null || secure === null) {
       socket = connect(options);
     } else {
-      const tlsSocket = secure.connectTls(options, tls);
+      const tlsSocket = secure.connectTls(options as TcpNetConnectOpts, tls);
       describe = secure.handshakeErrors(tlsSocket);
       socket = tlsSocket;
     }
@@ -138,19 +149,37 @@ class Attempt implements Dialing {
     if (tls !== null) socket.once("connect", () => (this.#stage = "in the TLS handshake"));
     socket.once(tls === null ? "connect" : "secureConnect", () => {
       if (this.#over) return;
-      this.#finish();
-      const link = new SocketLink(socket, this.#transport, null);
       socket.off("error", onSocketError);
       socket.off("close", onSocketClose);
-      this.#onLink(link);
+      if (ws === null) {
+        this.#opened(new SocketLink(socket, this.#transport, null));
+        return;
+      }
+      this.#stage = "in the WebSocket handshake";
+      const { host, port } = this.#target;
+      const url = `ws://${addressAndPort(host, port)}${webSocketPath}`;
+      ws.connectWs(url, socket, this.#transport, {
+        onLink: (link) => this.#opened(link),
+        onError: (error) => this.#fail(describeError(error)),
+      });
     });
+  }
+
+  #opened(link: Link): void {
+    if (this.#over) {
+      link.destroy();
+      return;
+    }
+    this.#finish();
+    this.#onLink(link);
   }
 
   #fail(words: string): void {
     if (this.#over) return;
     this.#finish();
     this.#socket?.destroy();
-    this.#onError(new DialError(`${addressAndPort(this.#target.host, this.#target.port)}: ${words}`));
+    const { unix, host, port } = this.#target;
+    this.#onError(new DialError(`${unix === undefined ? addressAndPort(host, port) : `unix:${unix}`}: ${words}`));
   }
 
   #finish(): void {

@@ -1,13 +1,13 @@
-/** Links over WebSocket, plain or over TLS: the one door to the `ws` package. */
-
+/** Links over WebSocket, plain or over TLS, both sides: the one door to the `ws` package. */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import type { TlsServerConfig } from "../config/listeners.ts";
 import { listenHttp } from "./http.ts";
-import type { Accept } from "./link.ts";
+import type { Accept, Link } from "./link.ts";
 import type { Listener, ListenOptions } from "./listener.ts";
+import type { Transport } from "./transport.ts";
 import { WsLink } from "./ws-link.ts";
 
 /** What a link is made over. */
@@ -74,4 +74,33 @@ function refusalOf(request: IncomingMessage, options: WsListenOptions): Refusal 
 
 function refuse(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
+}
+
+/** Largest message taken from a server: one of MQTT's largest packets; a client's own limit holds for each packet. */
+const SERVER_MESSAGE_BYTES_MAX = 268_435_460;
+
+/** Exactly one is called, later. */
+export interface WsOpening {
+  onLink(link: Link): void;
+  /** The socket is gone then. */
+  onError(error: Error): void;
+}
+
+/** The client's side. @param socket connected, encrypted where wanted; the link's from here on  @param url host and path of the request */
+export function connectWs(url: string, socket: Socket, transport: Transport, opening: WsOpening): void {
+  const ws = new WebSocket(url, SUBPROTOCOL, {
+    createConnection: () => socket,
+    perMessageDeflate: false,
+    followRedirects: false,
+    maxPayload: SERVER_MESSAGE_BYTES_MAX,
+  });
+  const onError = (error: Error): void => {
+    socket.destroy();
+    opening.onError(error);
+  };
+  ws.once("error", onError);
+  ws.once("open", () => {
+    ws.off("error", onError);
+    opening.onLink(new WsLink(ws, socket, transport));
+  });
 }

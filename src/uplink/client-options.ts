@@ -1,5 +1,5 @@
 /** What a client connects with, what the server answered, and the CONNECT in between. */
-import { MQTT_3_1_1, MQTT_5 } from "../wire/mqtt/codes.ts";
+import { MQTT_3_1, MQTT_3_1_1, MQTT_5 } from "../wire/mqtt/codes.ts";
 import type { ConnackView } from "../wire/mqtt/connack.ts";
 import type { ConnectOptions, WillOptions } from "../wire/mqtt/connect.ts";
 import { PropertiesWriter } from "../wire/mqtt/properties.ts";
@@ -7,7 +7,7 @@ import { MAXIMUM_PACKET_SIZE, RECEIVE_MAXIMUM, SESSION_EXPIRY_INTERVAL } from ".
 
 export interface ClientOptions {
   /** 5 goes down to 4 when the server does not know it. */
-  readonly version: 4 | 5;
+  readonly version: 3 | 4 | 5;
   /** Before 5.0: say that we are a bridge, as Mosquitto's do, so that the server does not send us what we sent it. */
   readonly bridge: boolean;
   /** "" lets the server choose one. */
@@ -28,7 +28,7 @@ export interface ClientOptions {
 
 /** What the server allows on this connection. */
 export interface ServerLimits {
-  /** 4 or 5. */
+  /** 3, 4 or 5. */
   readonly version: number;
   /** It has our session from before. */
   readonly sessionPresent: boolean;
@@ -44,12 +44,13 @@ export interface ServerLimits {
 
 /** A way to ask for a connection. */
 export interface Rung {
-  readonly version: 4 | 5;
+  readonly version: 3 | 4 | 5;
   readonly bridge: boolean;
 }
 
 /** The ways to try one after the other while the server does not know the version or the bridge bit. */
 export function ladder(options: ClientOptions): readonly Rung[] {
+  if (options.version === MQTT_3_1) return [{ version: MQTT_3_1, bridge: options.bridge }];
   const rungs: Rung[] = [];
   if (options.version === MQTT_5) rungs.push({ version: MQTT_5, bridge: false });
   if (options.bridge) rungs.push({ version: MQTT_3_1_1, bridge: true });

@@ -38,6 +38,7 @@ import { areFlagsValid } from "../wire/mqtt/frame.ts";
 import { PING_BYTES, writePingreq } from "../wire/mqtt/ping.ts";
 import { readU16 } from "../wire/mqtt/primitives.ts";
 import type { PublishView } from "../wire/mqtt/publish.ts";
+import type { ClientHandler } from "./client-handler.ts";
 import {
   type ClientOptions,
   connectBytesMax,
@@ -50,7 +51,7 @@ import {
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
 import { KeepAlive, type KeptAlive } from "./keep-alive.ts";
 import { type Owed, OwedAcks } from "./owed.ts";
-import { ServerPackets, type ServerPacketsSink, type SessionPackets } from "./server-packets.ts";
+import { ServerPackets, type ServerPacketsSink } from "./server-packets.ts";
 import { linkWords, reasonWords, withServerText } from "./words.ts";
 
 /** States. */
@@ -68,24 +69,12 @@ export const OUTPUT_BYTES_MAX = 256 * 1024;
 /** Room for a DISCONNECT without properties. */
 const GOODBYE_BYTES = 16;
 
-/** The session behind a client. */
-export interface ClientHandler extends SessionPackets {
-  /** CONNACK came; see `client.server`. */
-  onConnected(): void;
-  /** Offsets in `view` point into `bytes`; both are valid until it returns. `owed` is for `acknowledge`, null at QoS 0. */
-  onPublish(bytes: Buffer, view: PublishView, owed: Owed | null): void;
-  /** A PUBLISH larger than `packetBytesMax` was thrown away and acknowledged: before 5.0, in 5.0 none is sent. */
-  onOversize(): void;
-  /** All that was written is on its way: `writable` may be true again. */
-  onWritable(): void;
-  /** The end of what `open` began, once. @param why in words; null after `close` */
-  onClosed(why: string | null): void;
-}
-
 export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, KeptAlive, Expirable {
   state = IDLE;
   /** What the server allows; null unless CONNECTED. */
   server: ServerLimits | null = null;
+  /** Reason code the server ended it with, by CONNACK or DISCONNECT; 0 = none. Valid from `onClosed` to `open`. */
+  endCode = 0;
   readonly #dial: Dial;
   readonly #wheel: TimerWheel;
   readonly #handler: ClientHandler;
@@ -121,12 +110,18 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     return this.#link?.remote ?? "";
   }
 
+  /** The next `open` asks for an older version than the first did, which the server closed without an answer. */
+  get asksDifferently(): boolean {
+    return this.#rung > 0 && !this.#proven;
+  }
+
   // ---- open and close ----------------------------------------------------------------------------------------
 
   /** Begins a connection; only while IDLE. */
   open(options: ClientOptions, target: DialTarget): void {
     this.#options = options;
     this.#target = target;
+    this.endCode = 0;
     this.#rungs = ladder(options);
     if (this.#rung >= this.#rungs.length) this.#rung = 0;
     this.#reader = new FrameReader(options.packetBytesMax, this);
@@ -287,6 +282,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   #onRefused(bytes: Buffer, view: ConnackView): void {
     const p = view.properties;
     const words = `refused: ${reasonWords(view.reasonCode)}`;
+    this.endCode = view.reasonCode;
     this.#end(withServerText(words, bytes, p.reasonStringAt, p.reasonStringLength));
   }
 
@@ -295,6 +291,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     this.#rung = (this.#rung + 1) % this.#rungs.length;
     this.#proven = false;
     if (this.#rung === 0) {
+      this.endCode = UNSUPPORTED_PROTOCOL_VERSION;
       this.#end(`refused: ${reasonWords(UNSUPPORTED_PROTOCOL_VERSION)}`);
       return;
     }
@@ -317,7 +314,8 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     if (owed !== null) this.#handler.onPublish(bytes, view, owed);
   }
 
-  onDisconnect(why: string): void {
+  onDisconnect(why: string, reasonCode: number): void {
+    this.endCode = reasonCode;
     this.#end(why);
   }
 

@@ -30,7 +30,7 @@ export interface ServerPacketsSink {
   /** Offsets in `view` point into `bytes`; both are valid until it returns. */
   onPublish(bytes: Buffer, view: PublishView): void;
   /** The server ends the connection. @param why in words */
-  onDisconnect(why: string): void;
+  onDisconnect(why: string, reasonCode: number): void;
 }
 
 /** What concerns the session: the client's handler. */
@@ -113,7 +113,8 @@ export class ServerPackets {
     if (code !== OK) return code;
     const words =
       view.reasonCode === 0 ? "closed by the server" : `closed by the server: ${reasonWords(view.reasonCode)}`;
-    this.#sink.onDisconnect(withServerText(words, bytes, view.reasonStringAt, view.reasonStringLength));
+    const why = withServerText(words, bytes, view.reasonStringAt, view.reasonStringLength);
+    this.#sink.onDisconnect(why, view.reasonCode);
     return OK;
   }
 }

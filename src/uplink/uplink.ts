@@ -29,7 +29,8 @@ import {
   UNSPECIFIED_ERROR,
 } from "../wire/mqtt/codes.ts";
 import type { PublishView } from "../wire/mqtt/publish.ts";
-import { type ClientHandler, IDLE, MqttClient } from "./client.ts";
+import { IDLE, MqttClient } from "./client.ts";
+import type { ClientHandler } from "./client-handler.ts";
 import type { ServerLimits } from "./client-options.ts";
 import type { Owed } from "./owed.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  type ClientHandler,
-  CONNACK_DEADLINE_MS,
-  CONNECTED,
-  IDLE,
-  MqttClient,
-  OUTPUT_BYTES_MAX,
-} from "../../../src/uplink/client.ts";
+import { CONNACK_DEADLINE_MS, CONNECTED, IDLE, MqttClient, OUTPUT_BYTES_MAX } from "../../../src/uplink/client.ts";
+import type { ClientHandler } from "../../../src/uplink/client-handler.ts";
 import type { ClientOptions, ServerLimits } from "../../../src/uplink/client-options.ts";
 import { sendSubscribe, sendUnsubscribe } from "../../../src/uplink/client-send.ts";
 import { PING_DEADLINE_MS } from "../../../src/uplink/keep-alive.ts";

@@ -3,6 +3,8 @@
  * is thrown away; the server then keeps what follows.
  */
 import { RingBuffer } from "../base/ring-buffer.ts";
+import type { ReceivedMessage } from "./api.ts";
+import type { ClientError } from "./error.ts";
 
 /** Above it reading stops; below half of it, it goes on. */
 export const INBOX_MESSAGES_MAX = 1000;
@@ -10,32 +12,20 @@ export const INBOX_BYTES_MAX = 4 * 1024 * 1024;
 /** One chunk of the socket may bring so many more. */
 const OVERSHOOT = 32_768;
 
-export interface ReceivedMessage {
-  readonly topic: string;
-  readonly payload: Buffer;
-  readonly qos: number;
-  readonly retain: boolean;
-  /** The server sends it for the second time. */
-  readonly dup: boolean;
-  /** MQTT 5 property block without its length. */
-  readonly properties: Buffer;
-  /** QoS 1 and 2: tells the server that it is done with. Asking the iterator for the next message does so, too. */
-  acknowledge(): void;
-}
-
 export interface InboxOwner {
   setReading(on: boolean): void;
 }
 
 interface Taker {
   readonly resolve: (result: IteratorResult<ReceivedMessage, undefined>) => void;
-  readonly reject: (error: Error) => void;
+  readonly reject: (error: ClientError) => void;
 }
 
 const DONE: IteratorResult<ReceivedMessage, undefined> = { value: undefined, done: true };
 
 export class Inbox implements AsyncIterableIterator<ReceivedMessage, undefined> {
   readonly #owner: InboxOwner;
+  readonly #manual: boolean;
   readonly #waiting = new RingBuffer<ReceivedMessage>(INBOX_MESSAGES_MAX + OVERSHOOT);
   #bytes = 0;
   #paused = false;
@@ -43,10 +33,12 @@ export class Inbox implements AsyncIterableIterator<ReceivedMessage, undefined> 
   /** Handed out last. */
   #taken: ReceivedMessage | null = null;
   #closed = false;
-  #error: Error | null = null;
+  #error: ClientError | null = null;
 
-  constructor(owner: InboxOwner) {
+  /** @param manual nothing is acknowledged here */
+  constructor(owner: InboxOwner, manual: boolean) {
     this.#owner = owner;
+    this.#manual = manual;
   }
 
   [Symbol.asyncIterator](): this {
@@ -63,14 +55,18 @@ export class Inbox implements AsyncIterableIterator<ReceivedMessage, undefined> 
     }
     if (!this.#waiting.push(message)) return;
     this.#bytes += message.payload.length;
-    if (this.#paused || (this.#waiting.length <= INBOX_MESSAGES_MAX && this.#bytes <= INBOX_BYTES_MAX)) return;
+    if (this.#paused || !this.#full) return;
     this.#paused = true;
     this.#owner.setReading(false);
   }
 
+  get #full(): boolean {
+    return this.#waiting.length > INBOX_MESSAGES_MAX || this.#bytes > INBOX_BYTES_MAX;
+  }
+
   /** One taker at a time. Acknowledges the message before. */
   next(): Promise<IteratorResult<ReceivedMessage, undefined>> {
-    this.#taken?.acknowledge();
+    if (!this.#manual) this.#taken?.acknowledge();
     this.#taken = null;
     const message = this.#waiting.shift();
     if (message !== undefined) {
@@ -81,6 +77,7 @@ export class Inbox implements AsyncIterableIterator<ReceivedMessage, undefined> 
     if (this.#error !== null) return Promise.reject(this.#error);
     if (this.#closed) return Promise.resolve(DONE);
     return new Promise((resolve, reject) => {
+      this.#taker?.resolve(DONE);
       this.#taker = { resolve, reject };
     });
   }
@@ -98,8 +95,23 @@ export class Inbox implements AsyncIterableIterator<ReceivedMessage, undefined> 
     return Promise.resolve(DONE);
   }
 
+  /** A new connection reads, unless as much waits as may: then it is paused, too. */
+  onConnected(): void {
+    this.#paused = this.#full;
+    if (this.#paused) this.#owner.setReading(false);
+  }
+
+  /** Takes out what `comesAgain`: the server will send it anew. */
+  dropWaiting(comesAgain: (message: ReceivedMessage) => boolean): void {
+    for (let left = this.#waiting.length; left > 0; left--) {
+      const message = this.#waiting.shift() as ReceivedMessage;
+      if (comesAgain(message)) this.#bytes -= message.payload.length;
+      else this.#waiting.push(message);
+    }
+  }
+
   /** Nothing more comes. @param error why, when it was not wanted: told after the last message */
-  close(error: Error | null): void {
+  close(error: ClientError | null): void {
     this.#closed = true;
     this.#error = error;
     const taker = this.#taker;

@@ -1,0 +1,58 @@
+/** `connect`: a client with a transport of its own. */
+import { SystemClock } from "../base/clock.ts";
+import { Counters } from "../base/counters.ts";
+import { Log } from "../base/log.ts";
+import { TimerWheel } from "../base/timer-wheel.ts";
+import { createDial, type Dial } from "../transport/dialer.ts";
+import { Transport } from "../transport/transport.ts";
+import type { Client, ConnectOptions } from "./api.ts";
+import { type ClientParts, ReconnectingClient } from "./client.ts";
+import { ClientError } from "./error.ts";
+
+/** Of the client's own transport: bytes that may wait for its socket. */
+const OUTPUT_BYTES = 1024 * 1024;
+
+/**
+ * Connects, and stays connected until `close`. Rejects with a ClientError: `invalid-argument`, `unreachable`, `refused`
+ * or `aborted`. A file that `tls` names is read with each connection; one that cannot be read is `unreachable`.
+ */
+export function connect(options: ConnectOptions): Promise<Client> {
+  const clock = new SystemClock();
+  const wheel = new TimerWheel(clock);
+  wheel.start();
+  const parts = { wheel, dial: ownDial(wheel, clock), time: clock, random: Math.random };
+  return connectWith(options, parts, () => wheel.stop());
+}
+
+/** @param onEnd called when the client has ended, or could not begin */
+export function connectWith(
+  options: ConnectOptions,
+  parts: ClientParts,
+  onEnd: () => void = () => {},
+): Promise<Client> {
+  const { signal } = options;
+  return new Promise<Client>((resolve, reject) => {
+    if (signal?.aborted === true) throw new ClientError("aborted", "aborted");
+    const onAbort = (): void => client.giveUp(new ClientError("aborted", "aborted"));
+    const client = new ReconnectingClient(options, parts, (error) => {
+      signal?.removeEventListener("abort", onAbort);
+      if (error === null) resolve(client);
+      else reject(error);
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+    // A wheel sleeps on after its last timer was cancelled, and would keep the process for as long.
+    void client.closed.then(onEnd);
+    client.open();
+  }).catch((error: unknown) => {
+    onEnd();
+    throw error;
+  });
+}
+
+function ownDial(wheel: TimerWheel, clock: SystemClock): Dial {
+  const log = new Log({ level: "error", format: "text", write: () => {} });
+  // It accepts nobody: these are the least there can be.
+  const admission = { maxConnections: 1, connectionsPerAddress: 1, connectTimeoutMs: 1000, handshakesPerSecond: 1 };
+  const limits = { ...admission, outputBytes: OUTPUT_BYTES };
+  return createDial(new Transport(limits, { clock, wheel, counters: new Counters(), log }));
+}
