@@ -19,7 +19,7 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   const count = (type: string): number => listeners.filter((listener) => listener.type === type).length;
   const lines = [
     ...transport.budget(limits),
-    ...mqtt.budget(limits, memoryLimitBytes),
+    ...mqtt.budget(limits, memoryLimitBytes, config.auth.passwordFile !== null),
     ...sessions.budget(limits, memoryLimitBytes),
     ...retained.budget(limits),
     ...waiting.budget(memoryLimitBytes),

@@ -94,6 +94,11 @@ export class ScramServer {
     this.answer = `v=${hmac(record.serverKey, covered).toString("base64")}`;
     return SCRAM_OK;
   }
+
+  /** Whether the proof was of the password of `now`, the user's record by now. */
+  isOf(now: ScramRecord | null): boolean {
+    return now !== null && this.#record !== null && now.storedKey.equals(this.#record.storedKey);
+  }
 }
 
 /** The client's side of one exchange. */
@@ -123,6 +128,8 @@ export class ScramClient {
     if (fields === null) return null;
     const [, nonce = "", salt = "", iterations = ""] = fields;
     if (!nonce.startsWith(this.#nonce) || nonce === this.#nonce || Number(iterations) > iterationsMax) return null;
+    // RFC 7677 section 4. A proof over one iteration would give the password away to whoever asked for it.
+    if (Number(iterations) < SCRAM_ITERATIONS_MIN) return null;
     const salted = saltedPassword(this.#password, Buffer.from(salt, "base64"), Number(iterations));
     const clientKey = hmac(salted, "Client Key");
     const unproven = `c=${Buffer.from("n,,").toString("base64")},r=${nonce}`;

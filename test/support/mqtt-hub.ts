@@ -60,6 +60,8 @@ const OPEN_TO_ALL: Authority = {
 
 export class Hub {
   nowMs = 1_000_000;
+  /** What a login is told to wait. */
+  loginWaitMs = 0;
   /** How the listener is configured that takes the next peer. */
   listener: MqttListenerOptions = { maxQos: 2, retainAvailable: true, anonymous: null };
   readonly store: MemoryStore;
@@ -120,7 +122,7 @@ export class Hub {
     });
     const log = new Log({ level: "error", format: "text", write: () => {} });
     const { registry } = this;
-    const loginWaitMs = (): number => 0;
+    const loginWaitMs = (): number => this.loginWaitMs;
     const parts = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
     this.server = new MqttServer({ ...parts, loginWaitMs, responseInformation: "reply/{client}" });
   }

@@ -221,10 +221,10 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.pauseReading();
   }
 
-  /** More devices log in than `limits.handshakes_per_second` allows: this CONNECT waits its turn. @returns HOLD */
+  /** More devices log in than `limits.handshakes_per_second` allows: this CONNECT or AUTH waits its turn. @returns HOLD */
   waitForLogin(waitMs: number): number {
     const { wheel } = this.server.parts;
-    wheel.cancel(this.#timer);
+    if (this.state !== CONNECTED) wheel.cancel(this.#timer);
     this.pauseReading();
     wheel.schedule(this.#heldTimer, waitMs);
     return HOLD;

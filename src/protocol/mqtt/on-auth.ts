@@ -35,11 +35,17 @@ import { addAuthentication, refuse } from "./auth-exchanges.ts";
 import { closeSilently } from "./close.ts";
 import type { Connection } from "./connection.ts";
 import { because, becauseOf } from "./reason-words.ts";
+import type { MqttServer } from "./server.ts";
 import { AUTHENTICATING, CONNECTED } from "./states.ts";
 
 /** Whether `method` is one that we speak. */
 export function isMethodKnown(bytes: Buffer, { authMethodAt, authMethodLength }: PropertiesView): boolean {
   return bytes.toString("utf8", authMethodAt, authMethodAt + authMethodLength) === SCRAM_SHA_256;
+}
+
+/** 0 = an exchange may begin; otherwise ms to wait before asking again. */
+export function exchangeWaitMs({ exchanges, parts }: MqttServer): number {
+  return exchanges.waitMs(parts.time.nowMs()) || parts.loginWaitMs();
 }
 
 /**
@@ -58,7 +64,7 @@ export function beginAuthentication(
   if (code !== OK) refuse(connection, code);
 }
 
-/** @returns OK, or the reason to close with */
+/** @returns OK, HOLD, or the reason to close with */
 export function onAuth(connection: Connection, bytes: Buffer, flags: number, at: number, end: number): number {
   const { server } = connection;
   const view = server.authView;
@@ -69,8 +75,11 @@ export function onAuth(connection: Connection, bytes: Buffer, flags: number, at:
   if (!isMethodKnown(bytes, view.properties))
     return because(server, PROTOCOL_ERROR, "AUTH with another method than CONNECT"); // [MQTT5-4.12.0-5]
   const exchange = server.exchanges.of(connection);
-  if (view.reasonCode === RE_AUTHENTICATE && exchange === undefined && connection.state === CONNECTED)
+  if (view.reasonCode === RE_AUTHENTICATE && exchange === undefined && connection.state === CONNECTED) {
+    const waitMs = exchangeWaitMs(server);
+    if (waitMs > 0) return connection.waitForLogin(waitMs);
     return first(connection, bytes, view.properties, connection.session?.principal.name ?? null);
+  }
   if (view.reasonCode !== CONTINUE_AUTHENTICATION || exchange === undefined)
     return because(server, PROTOCOL_ERROR, "AUTH out of turn");
   return last(connection, exchange, bytes, view.properties);
@@ -102,6 +111,8 @@ function last(connection: Connection, exchange: ScramServer, bytes: Buffer, view
   const { server } = connection;
   const outcome = exchange.final(dataOf(bytes, view));
   if (outcome !== SCRAM_OK) return refusal(connection, outcome);
+  // A reload in between holds.
+  if (!exchange.isOf(server.authority.scramRecord(exchange.user))) return refusal(connection, SCRAM_WRONG_PROOF);
   if (connection.state === CONNECTED) {
     const code = sendAuth(connection, SUCCESS, exchange);
     server.exchanges.granted(connection);

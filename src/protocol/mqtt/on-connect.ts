@@ -27,7 +27,7 @@ import { AliasesOut } from "./aliases-out.ts";
 import { closeSilently, refuseConnect } from "./close.ts";
 import { keepAliveOf, prepareConnack, sendConnack } from "./connack.ts";
 import type { Connection } from "./connection.ts";
-import { beginAuthentication, isMethodKnown } from "./on-auth.ts";
+import { beginAuthentication, exchangeWaitMs, isMethodKnown } from "./on-auth.ts";
 import { checkClientId, checkProperties, checkString } from "./over-limit.ts";
 import { because, becauseOf } from "./reason-words.ts";
 import { CONNECTED } from "./states.ts";
@@ -66,7 +66,7 @@ export function onConnect(connection: Connection, bytes: Buffer, flags: number, 
     return OK;
   }
   const enhanced = view.properties.authMethodAt !== 0;
-  const waitMs = view.hasPassword || enhanced ? server.parts.loginWaitMs() : 0;
+  const waitMs = enhanced ? exchangeWaitMs(server) : view.hasPassword ? server.parts.loginWaitMs() : 0;
   if (waitMs > 0) return connection.waitForLogin(waitMs);
   const will = willOf(bytes, view);
   if (!server.parts.registry.admitWill(will)) {
@@ -179,7 +179,7 @@ function refusalOf(connection: Connection, bytes: Buffer, view: ConnectView): nu
   if (server.stopping) return SERVER_SHUTTING_DOWN;
   if (view.properties.authMethodAt !== 0) {
     if (!isMethodKnown(bytes, view.properties)) return BAD_AUTHENTICATION_METHOD; // [MQTT5-4.12.0-1]
-    if (connection.link.certificateName !== null)
+    if (connection.link.certificateName)
       return because(server, BAD_AUTHENTICATION_METHOD, "the certificate says who this is");
   }
   const tooLong =

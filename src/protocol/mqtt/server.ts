@@ -183,8 +183,12 @@ const ACKS_SHARE = 128;
 /** Share of `memory_limit`: topic aliases. Who sets one when it is used up is disconnected (0x97). */
 const ALIASES_SHARE = 160;
 
-/** Worst case of all MQTT conversations, without their links. */
-export function budget(limits: { readonly maxConnections: number }, memoryLimitBytes: number): Line[] {
+/** Worst case of all MQTT conversations, without their links. @param passwords whether there is a file of them: without it no exchange begins */
+export function budget(
+  limits: { readonly maxConnections: number },
+  memoryLimitBytes: number,
+  passwords: boolean,
+): Line[] {
   return [
     {
       owner: "mqtt conversations",
@@ -203,7 +207,7 @@ export function budget(limits: { readonly maxConnections: number }, memoryLimitB
     },
     {
       owner: "mqtt authentication",
-      bytes: EXCHANGES_MAX * EXCHANGE_BYTES,
+      bytes: passwords ? EXCHANGES_MAX * EXCHANGE_BYTES : 0,
       how: `${EXCHANGES_MAX} exchanges x ${EXCHANGE_BYTES} B`,
     },
     { owner: "mqtt input", bytes: INPUT_BYTES_MAX, how: "incomplete and held packets of all connections" },

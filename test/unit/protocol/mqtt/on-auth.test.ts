@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ScramClient, scramRecordOf } from "../../../../src/core/scram.ts";
-import { EXCHANGES_MAX } from "../../../../src/protocol/mqtt/auth-exchanges.ts";
+import { EXCHANGE_GRACE_MS, EXCHANGES_MAX } from "../../../../src/protocol/mqtt/auth-exchanges.ts";
 import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
 import {
   AUTH,
@@ -171,21 +171,66 @@ test("an exchange has as long as a CONNECT, also after its CONNECT had to wait",
   assert.equal(hub.counters.get("mqtt.auth.exchanges"), 0);
 });
 
-test(`of ${EXCHANGES_MAX} exchanges under way the oldest gives way to the next: 0x89`, () => {
+test(`of ${EXCHANGES_MAX} exchanges under way nobody gives way at first: the next one waits until there is a place`, () => {
+  const hub = hubWithUsers();
+  const clients = Array.from({ length: EXCHANGES_MAX }, () => new ScramClient("anna", "secret", "n0nce"));
+  const peers = clients.map(({ first }, i) => hello(hub, first, { clientId: `c${i}` }));
+  const late = hello(hub, "n,,n=anna,r=x", { clientId: "late" });
+  hub.advance(EXCHANGE_GRACE_MS - 500);
+  assert.deepEqual(answers(late), []);
+  assert.ok(hub.counters.get("mqtt.auth.deferred") > 0);
+  const slow = peers[0] as HubPeer;
+  slow.send(auth(CONTINUE, (clients[0] as ScramClient).final(dataIn(slow.take()[0] as Packet), 4096)));
+  assert.deepEqual(answers(slow), [[CONNACK, 0]]);
+  hub.advance(400);
+  assert.deepEqual(answers(late), [[AUTH, CONTINUE]]);
+  assert.equal(hub.counters.get("mqtt.auth.evicted"), 0);
+});
+
+test("who holds a place for too long while others wait gives way: 0x89", () => {
   const hub = hubWithUsers();
   const peers = Array.from({ length: EXCHANGES_MAX }, (_, i) => hello(hub, "n,,n=anna,r=x", { clientId: `c${i}` }));
-  assert.equal(hub.counters.get("mqtt.auth.evicted"), 0);
   for (const peer of peers) peer.take();
-  const next = new ScramClient("anna", "secret", "n0nce");
-  const late = hello(hub, next.first, { clientId: "late" });
+  const late = hello(hub, "n,,n=anna,r=x", { clientId: "late" });
+  hub.advance(EXCHANGE_GRACE_MS + 300);
+  assert.deepEqual(answers(late), [[AUTH, CONTINUE]]);
   assert.deepEqual(answers(peers[0] as HubPeer), [[CONNACK, 0x89]]);
   assert.deepEqual(
     peers.map((peer) => peer.closed),
     peers.map((_, i) => i === 0),
   );
   assert.equal(hub.counters.get("mqtt.auth.exchanges"), EXCHANGES_MAX);
-  late.send(auth(CONTINUE, next.final(dataIn(late.take()[0] as Packet), 4096)));
-  assert.deepEqual(answers(late), [[CONNACK, 0]]);
+  assert.equal(hub.counters.get("mqtt.auth.evicted"), 1);
+});
+
+test("logins by SCRAM wait their turn as those by password do, at CONNECT and again", () => {
+  const hub = hubWithUsers();
+  const peer = login(hub);
+  hub.loginWaitMs = 500;
+  const other = hello(hub, "n,,n=anna,r=x", { clientId: "other" });
+  peer.send(auth(AGAIN, "n,,n=anna,r=x"));
+  assert.deepEqual([answers(peer), answers(other)], [[], []]);
+  hub.loginWaitMs = 0;
+  hub.advance(600);
+  assert.deepEqual([answers(peer), answers(other)], [[[AUTH, CONTINUE]], [[AUTH, CONTINUE]]]);
+  assert.equal(peer.closed, false);
+});
+
+test("a reload between challenge and proof holds: the password that was taken away lets nobody in", () => {
+  const hub = hubWithUsers();
+  const client = new ScramClient("anna", "secret", "n0nce");
+  const prove = (peer: HubPeer): void => {
+    peer.send(auth(CONTINUE, client.final(dataIn(peer.take()[0] as Packet), 4096)));
+  };
+  const gone = hello(hub, client.first);
+  hub.scramUsers.delete("anna");
+  prove(gone);
+  assert.deepEqual(answers(gone), [[CONNACK, 0x86]]);
+  hub.scramUsers.set("anna", RECORD);
+  const same = hello(hub, client.first);
+  hub.scramUsers.set("anna", { ...RECORD, storedKey: Buffer.from(RECORD.storedKey) });
+  prove(same);
+  assert.deepEqual(answers(same), [[CONNACK, 0]], "a reload that changed nothing disturbs nobody");
 });
 
 test("[MQTT5-4.12.1-1] a client that is in proves again who it is, and is served meanwhile", () => {
