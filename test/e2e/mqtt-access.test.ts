@@ -115,29 +115,34 @@ test("a certificate renewed on disk is taken over by SIGHUP; connections stay", 
   await assert.rejects(connectAsync({ ...options, ca: oldCa }));
 });
 
-test("a reload that is refused for its passwords leaves the certificates as they were, too", PEERS, async () => {
-  using folder = temporaryFolder();
-  const pki = join(folder.path, "pki");
-  const first = await makeCertificates(pki, [{ name: "gateway", usage: "server" }]);
-  const { cert, key } = first.issued[0] as CertificatePaths;
-  const oldCa = readFileSync(first.ca);
-  const passwords = join(folder.path, "passwd");
-  writeFileSync(passwords, "");
-  await using gateway = await startGateway(folder.path, {
-    listeners: [{ ...MQTT, tls: { cert, key } }],
-    auth: { anonymous: "always", password_file: passwords },
-  });
-  const options: IClientOptions = { protocol: "mqtts", host: "localhost", port: gateway.port(), reconnectPeriod: 0 };
-  const { ca } = await makeCertificates(pki, [{ name: "gateway", usage: "server" }]);
-  writeFileSync(passwords, "meter:plain\n");
-  gateway.signal("SIGHUP");
-  await eventually("the refusal", () => gateway.stderr.includes("reload-refused"));
-  await (await connectAsync({ ...options, ca: oldCa })).endAsync();
-  writeFileSync(passwords, "");
-  gateway.signal("SIGHUP");
-  await eventually("the reload", () => / reloaded /.test(gateway.stderr));
-  await (await connectAsync({ ...options, ca: readFileSync(ca) })).endAsync();
-});
+test(
+  "a reload that is refused for one listener's key leaves the certificates of the others as they were",
+  PEERS,
+  async () => {
+    using folder = temporaryFolder();
+    const pki = join(folder.path, "pki");
+    const names = [
+      { name: "gateway", usage: "server" },
+      { name: "other", usage: "server" },
+    ] as const;
+    const first = await makeCertificates(pki, [...names]);
+    const [one, two] = first.issued as [CertificatePaths, CertificatePaths];
+    const oldCa = readFileSync(first.ca);
+    const tls = ({ cert, key }: CertificatePaths) => ({ ...MQTT, tls: { cert, key } });
+    await using gateway = await startGateway(folder.path, { listeners: [tls(one), tls(two)] });
+    const options: IClientOptions = { protocol: "mqtts", host: "localhost", port: gateway.port(), reconnectPeriod: 0 };
+    const { ca } = await makeCertificates(pki, [...names]);
+    const key = readFileSync(two.key);
+    writeFileSync(two.key, readFileSync(one.key));
+    gateway.signal("SIGHUP");
+    await eventually("the refusal", () => gateway.stderr.includes("reload-refused"));
+    await (await connectAsync({ ...options, ca: oldCa })).endAsync();
+    writeFileSync(two.key, key);
+    gateway.signal("SIGHUP");
+    await eventually("the reload", () => / reloaded /.test(gateway.stderr));
+    await (await connectAsync({ ...options, ca: readFileSync(ca) })).endAsync();
+  },
+);
 
 test("WebSocket, plain and over TLS: MQTT.js and paho; path, subprotocol and origin are looked at", PEERS, async () => {
   using folder = temporaryFolder();
