@@ -94,7 +94,7 @@ function doorComplaints(path: string, target: string): string[] {
 function roomOf(path: string): string {
   const [first = "", second = ""] = path.split("/");
   if (first === "main.ts" || first === "cli") return "command";
-  if (first === "index.ts" || first === "client.ts") return "library";
+  if (first === "index.ts" || first === "client.ts" || first === "library") return "library";
   return first === "wire" || first === "protocol" ? `${first}/${second}` : first;
 }
 

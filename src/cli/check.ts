@@ -1,9 +1,9 @@
 /** `sluice check`: everything that is wrong with a configuration, or the memory it may take. */
 import { budgetTable, fits, totalBytes } from "../config/budget.ts";
+import { memoryBill } from "../gateway/bill.ts";
+import { readConfiguration } from "../gateway/configuration.ts";
 import { OK, parse, say, USAGE, UsageError } from "./arguments.ts";
-import { memoryBill } from "./bill.ts";
 import { complaintsText } from "./complaints-text.ts";
-import { readConfiguration } from "./configuration.ts";
 
 export async function check(args: string[]): Promise<number> {
   const { values } = parse({

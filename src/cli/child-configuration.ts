@@ -3,7 +3,7 @@
  * process stays 9 MB smaller for as long as it lives.
  */
 import { spawn } from "node:child_process";
-import type { Configuration } from "./configuration.ts";
+import type { Configuration } from "../gateway/configuration.ts";
 
 /** A Config as JSON; the text it comes from is limited to 256 KiB. */
 const ANSWER_BYTES_MAX = 4 * 2 ** 20;

@@ -1,5 +1,5 @@
+import { readConfiguration } from "../gateway/configuration.ts";
 import { OK, say } from "./arguments.ts";
-import { readConfiguration } from "./configuration.ts";
 
 /** The hidden verb: prints a Configuration as one line of JSON. */
 export function printConfig(args: string[]): number {

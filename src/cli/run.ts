@@ -3,13 +3,13 @@ import { Log } from "../base/log.ts";
 import { budgetTable, fits } from "../config/budget.ts";
 import type { Config } from "../config/config.ts";
 import { controlSocket, keyName } from "../config/names.ts";
+import { memoryBill } from "../gateway/bill.ts";
+import type { Configuration } from "../gateway/configuration.ts";
 import { type BoundListener, Gateway } from "../gateway/gateway.ts";
 import { ComplaintsError } from "../gateway/rooms.ts";
 import { FAILED, OK, parse, say, sayError, USAGE } from "./arguments.ts";
-import { memoryBill } from "./bill.ts";
 import { readInChild } from "./child-configuration.ts";
 import { complaintsText } from "./complaints-text.ts";
-import type { Configuration } from "./configuration.ts";
 import { type ControlRequest, ControlServer } from "./control.ts";
 import { Systemd } from "./systemd.ts";
 

@@ -32,6 +32,6 @@ export async function status(args: string[]): Promise<number> {
 /** Only this key of the file is looked at: the gateway may run while its file is being edited. */
 async function dataDirOf(file: string | undefined): Promise<string> {
   if (file === undefined) return defaultConfig().dataDir;
-  const { loadDataDir } = await import("./configuration.ts");
+  const { loadDataDir } = await import("./data-dir.ts");
   return loadDataDir(file);
 }

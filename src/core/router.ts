@@ -7,7 +7,7 @@
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Ledger } from "./ledger.ts";
 import { MESSAGE_OVERHEAD_BYTES, type Message, messageOf } from "./message.ts";
-import type { Authority, Store, StoreWaiter, TimeSource } from "./ports.ts";
+import type { Authority, Principal, Store, StoreWaiter, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 import { DROPS, REFUSES, TAKES } from "./queue-limits.ts";
 import { deliveryOptions, type Receiver } from "./receiver.ts";
@@ -24,6 +24,8 @@ export const NO_SUBSCRIBERS = 0x10;
 export const STORED_LATER = -2;
 /** Refused, nobody got it: a limit is reached (MQTT 5 reason 0x97). */
 export const QUOTA_EXCEEDED = 0x97;
+/** Refused, nobody got it: the program that embeds the gateway does not let it pass (MQTT 5 reason 0x87). */
+export const FORBIDDEN = 0x87;
 
 /** Who may refuse besides queues, see `Router.refusedBy`. */
 export const RETAINED = "retained";
@@ -43,10 +45,13 @@ export interface RouterParts {
   readonly counters: Counters;
   /** Whether messages of this topic close the commit group at once (`durability`: commit_delay 0). */
   readonly urgent: (topic: string) => boolean;
+  /** Whether a publication may pass; null = all may (core/hooks.ts). */
+  readonly gate: ((p: Publication, publisher: Principal | null) => boolean) | null;
 }
 
 export class Router {
   readonly #parts: RouterParts;
+  readonly #gate: RouterParts["gate"];
   readonly #tree = new TopicTree();
   readonly #cache = new RouteCache();
   readonly #receivers: (Receiver | null)[] = [];
@@ -66,6 +71,7 @@ export class Router {
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
+    this.#gate = parts.gate;
     this.#published = parts.counters.counter("router.published");
     this.#refused = parts.counters.counter("router.refused");
     parts.counters.gauge("router.subscriptions", () => this.#tree.count);
@@ -125,6 +131,7 @@ export class Router {
   publish(p: Publication, waiter: StoreWaiter, token: number): number {
     this.#published.value++;
     this.slowReceiver = null;
+    if (this.#gate !== null && !this.#gate(p, this.#receivers[p.publisher]?.principal ?? null)) return FORBIDDEN;
     const route = this.#route(p);
     p.kept = null;
     if (p.qos === 0 && !p.retain && !route.raises) {

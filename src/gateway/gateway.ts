@@ -6,13 +6,12 @@ import { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
-import type { StoreHealth } from "../core/ports.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { Uplink } from "../uplink/uplink.ts";
 import { autoCommitDelayMs } from "./commit-delay.ts";
 import { startSerial, startUplinks } from "./lines.ts";
 import { openListener } from "./listeners.ts";
-import { buildRooms, ComplaintsError, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
+import { buildRooms, ComplaintsError, type Embedding, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
 import { addUplinkValues } from "./sys-values.ts";
 
 export interface BoundListener {
@@ -48,7 +47,7 @@ export class Gateway {
   readonly #log: Log;
   readonly #clock = new SystemClock();
   readonly #startedMs = this.#clock.nowMs();
-  readonly #onHealth: (health: StoreHealth, reason: string) => void;
+  readonly #embedding: Embedding | null;
   #config: Config;
   #rooms: Rooms | null = null;
   #listeners: { config: ListenerConfig; listener: Listener }[] = [];
@@ -56,11 +55,11 @@ export class Gateway {
   /** How to end what was started, in order of starting. */
   #stops: (() => void | Promise<void>)[] = [];
 
-  /** @param onHealth told at each change of the store's health */
-  constructor(config: Config, log: Log, onHealth: (health: StoreHealth, reason: string) => void = () => {}) {
+  /** @param embedding of a program that is more than the gateway; null = none */
+  constructor(config: Config, log: Log, embedding: Embedding | null = null) {
     this.#config = config;
     this.#log = log;
-    this.#onHealth = onHealth;
+    this.#embedding = embedding;
   }
 
   /**
@@ -78,8 +77,9 @@ export class Gateway {
         stops: this.#stops,
       };
       const commitDelayMs = () => autoCommitDelayMs(this.#rooms?.registry.durableAway ?? 0, this.#uplinks);
-      const rooms = await buildRooms(ground, commitDelayMs, this.#onHealth);
+      const rooms = await buildRooms(ground, commitDelayMs, this.#embedding?.hooks ?? null);
       this.#rooms = rooms;
+      this.#embedding?.onRooms(rooms);
       for (const [index, config] of this.#config.listeners.entries()) {
         this.#listeners.push({ config, listener: await openListener(ground, rooms, index, config) });
       }
@@ -123,7 +123,7 @@ export class Gateway {
       swaps.push(listener.reload(config.tls));
       applied.push(`${listener.name}: certificates`);
     }
-    const complaints = rooms.authority.reload(readAuthorityFiles(next.auth));
+    const complaints = rooms.files.reload(readAuthorityFiles(next.auth));
     if (complaints.length > 0) throw new ComplaintsError(complaints);
     for (const swap of swaps) swap();
     rooms.sys?.forget();

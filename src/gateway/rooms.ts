@@ -10,9 +10,11 @@ import { type Complaint, complaintText } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import type { DurabilityRule } from "../config/durability.ts";
 import { type AuthorityFiles, FileAuthority } from "../core/authority.ts";
+import { HookAuthority } from "../core/hook-authority.ts";
+import { HookCalls, type Hooks } from "../core/hooks.ts";
 import { Ledger } from "../core/ledger.ts";
 import type { QueueHost } from "../core/outlet.ts";
-import type { StoreHealth } from "../core/ports.ts";
+import type { Authority } from "../core/ports.ts";
 import type { QueueLimits } from "../core/queue-limits.ts";
 import { Retained } from "../core/retained.ts";
 import { Router } from "../core/router.ts";
@@ -37,10 +39,19 @@ export interface Ground {
   readonly stops: (() => void | Promise<void>)[];
 }
 
+/** What a program that embeds the gateway adds to it. */
+export interface Embedding {
+  readonly hooks: Hooks;
+  /** The rooms are built, no listener is open yet. */
+  onRooms(rooms: Rooms): void;
+}
+
 export interface Rooms {
   readonly store: SqliteStore;
   readonly wheel: TimerWheel;
-  readonly authority: FileAuthority;
+  readonly authority: Authority;
+  /** The configuration's part of it. */
+  readonly files: FileAuthority;
   readonly ledger: Ledger;
   readonly queueHost: QueueHost;
   readonly retained: Retained;
@@ -68,20 +79,19 @@ const WINDOW_BYTES = 32 * 1024;
 
 /**
  * @param commitDelayMs `commit_delay: auto`, asked before each group
- * @param onHealth      told at each change of the store's health
+ * @param hooks         null = the configuration decides everything
  * @throws ComplaintsError, or the store's error in words; what had started is in `ground.stops`
  */
-export async function buildRooms(
-  ground: Ground,
-  commitDelayMs: () => number,
-  onHealth: (health: StoreHealth, reason: string) => void,
-): Promise<Rooms> {
+export async function buildRooms(ground: Ground, commitDelayMs: () => number, hooks: Hooks | null): Promise<Rooms> {
   const { config, log, clock, counters, stops } = ground;
   const { limits, memoryLimitBytes } = config;
   const wheel = new TimerWheel(clock);
-  const authority = new FileAuthority(counters);
-  const complaints = authority.reload(readAuthorityFiles(config.auth));
+  const files = new FileAuthority(counters);
+  const complaints = files.reload(readAuthorityFiles(config.auth));
   if (complaints.length > 0) throw new ComplaintsError(complaints);
+  const calls = new HookCalls(counters, log);
+  const authority = hooks === null ? files : new HookAuthority(files, hooks, calls);
+  const gate = hooks?.onPublish === undefined ? null : calls.publishGate(hooks.onPublish);
   const store = await openStore({
     dataDir: config.dataDir,
     config: config.store,
@@ -90,7 +100,6 @@ export async function buildRooms(
     counters,
     autoCommitDelayMs: commitDelayMs,
     pendingBytesMax: pendingBytesOf(memoryLimitBytes),
-    onHealth,
   });
   stops.push(() => store.close());
   wheel.start();
@@ -102,7 +111,7 @@ export async function buildRooms(
   const queueHost: QueueHost = { store, time: clock, ledger, waitingMemory, schedule: turns.schedule };
   const retained = new Retained(store, clock, limits, counters);
   const urgent = urgencyOf(config.durability);
-  const router = new Router({ store, retained, authority, time: clock, ledger, counters, urgent });
+  const router = new Router({ store, retained, authority, time: clock, ledger, counters, urgent, gate });
   const registry = new SessionRegistry({
     ...queueHost,
     wheel,
@@ -125,7 +134,7 @@ export async function buildRooms(
   const shared = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
   const mqtt = new MqttServer({ ...shared, loginWaitMs, responseInformation: config.responseInformation });
   stops.push(() => mqtt.stop());
-  const rooms = { store, wheel, authority, ledger, queueHost, retained, router, registry, transport, mqtt };
+  const rooms = { store, wheel, authority, files, ledger, queueHost, retained, router, registry, transport, mqtt };
   return { ...rooms, sys: startSys(ground, rooms) };
 }
 

@@ -19,7 +19,7 @@ import type { Message } from "../core/message.ts";
 import type { QueueHost } from "../core/outlet.ts";
 import type { Store, StoreWaiter } from "../core/ports.ts";
 import { Publication } from "../core/publication.ts";
-import { NO_SUBSCRIBERS, NO_WAITER, ROUTED, type Router, STORED_LATER } from "../core/router.ts";
+import { FORBIDDEN, NO_SUBSCRIBERS, NO_WAITER, ROUTED, type Router, STORED_LATER } from "../core/router.ts";
 import { IMPLEMENTATION_SPECIFIC_ERROR, OK, PACKET_IDENTIFIER_NOT_FOUND, SUCCESS } from "../wire/mqtt/codes.ts";
 import { copyForwardable, type PublishView } from "../wire/mqtt/publish.ts";
 import type { MqttClient } from "./client.ts";
@@ -180,7 +180,8 @@ export class Receive implements StoreWaiter, Expirable {
     this.#kept = result === STORED_LATER ? this.#publication.kept : null;
     if (result === STORED_LATER) return true;
     arrival.waiting--;
-    return result === ROUTED || result === NO_SUBSCRIBERS;
+    // Trying again would not help: what the program forbids counts as taken.
+    return result === ROUTED || result === NO_SUBSCRIBERS || result === FORBIDDEN;
   }
 
   #onEntered(arrival: Arrival): void {

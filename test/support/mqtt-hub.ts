@@ -95,7 +95,7 @@ export class Hub {
     const authority: Authority = Object.assign(Object.create(rights), { scramRecord });
     this.retained = new Retained(store, time, limits, counters);
     const { retained } = this;
-    this.router = new Router({ store, retained, authority, time, ledger, counters, urgent: () => false });
+    this.router = new Router({ store, retained, authority, time, ledger, counters, urgent: () => false, gate: null });
     const { router } = this;
     this.registry = new SessionRegistry({
       store,

@@ -1,7 +1,7 @@
 /** Why a request was not done, in CoAP's codes: the reasons of the router, the store and the logins are MQTT's. */
 
 import { RETRY_AFTER_SECONDS } from "../../core/plain-publish.ts";
-import { MAX_AGE, SERVICE_UNAVAILABLE, UNAUTHORIZED } from "../../wire/coap/codes.ts";
+import { FORBIDDEN, MAX_AGE, SERVICE_UNAVAILABLE, UNAUTHORIZED } from "../../wire/coap/codes.ts";
 import { uintOption } from "../../wire/coap/options.ts";
 import {
   BAD_USER_NAME_OR_PASSWORD,
@@ -20,6 +20,7 @@ export function refuseBusy(reply: Reply, diagnostic: string): void {
 export function refuseStored(reply: Reply, reason: number): void {
   if (reason === QUOTA_EXCEEDED) refuseBusy(reply, "full: a receiver that must have it, or the store, takes no more");
   else if (reason === IMPLEMENTATION_SPECIFIC_ERROR) refuseBusy(reply, "the store cannot write");
+  else if (reason === NOT_AUTHORIZED) reply.refuse(FORBIDDEN, "this message is not let through");
   else refuseBusy(reply, "not taken");
 }
 

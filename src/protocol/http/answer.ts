@@ -57,6 +57,8 @@ export function refuseStored(response: ServerResponse, reason: number): void {
   const headers = { "retry-after": RETRY_AFTER_SECONDS };
   if (reason === QUOTA_EXCEEDED) {
     refuse(response, 507, "full", "a receiver that must have it, or the store, takes no more", headers);
+  } else if (reason === NOT_AUTHORIZED) {
+    refuse(response, 403, "not-allowed", "this message is not let through");
   } else if (reason === IMPLEMENTATION_SPECIFIC_ERROR) {
     refuse(response, 503, "store-failed", "the store cannot write", headers);
   } else {

@@ -3,7 +3,7 @@
  *
  * @see MQTT 3.1.1 section 3.3, MQTT 5.0 section 3.3
  */
-import { NO_SUBSCRIBERS, NO_WAITER, RETAINED_PAYLOAD, ROUTED, STORED_LATER } from "../../core/router.ts";
+import { FORBIDDEN, NO_SUBSCRIBERS, NO_WAITER, RETAINED_PAYLOAD, ROUTED, STORED_LATER } from "../../core/router.ts";
 import type { Session } from "../../core/session.ts";
 import {
   MQTT_5,
@@ -125,6 +125,10 @@ function publishAcknowledged(connection: Connection, view: PublishView): number 
   const session = connection.session as Session;
   const token = acks.pushPublish(view.qos === 1 ? PUBACK : PUBREC, view.packetId);
   const result = server.router.publish(server.publication, connection, token);
+  if (result === FORBIDDEN) {
+    acks.pop();
+    return answer(connection, view, NOT_AUTHORIZED);
+  }
   const taken = result === ROUTED || result === NO_SUBSCRIBERS || result === STORED_LATER;
   if (!taken && connection.version !== MQTT_5) {
     acks.pop();

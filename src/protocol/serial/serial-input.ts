@@ -15,7 +15,7 @@ import { RingBuffer } from "../../base/ring-buffer.ts";
 import { type Expirable, Timer } from "../../base/timer-wheel.ts";
 import { SETTLED, type StoreWaiter } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
-import { NO_WAITER, STORED_LATER } from "../../core/router.ts";
+import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
 import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import { LineDecoder, type LineSink } from "../../wire/serial/line.ts";
 import type { SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
@@ -107,6 +107,8 @@ export class SerialInput implements LineSink, StoreWaiter, Expirable {
       this.#keep(WAITING);
     } else if (outcome < 0x80) {
       this.#taken();
+    } else if (outcome === FORBIDDEN) {
+      this.#deny();
     } else if (this.#dropping) {
       this.#drop(outcome);
     } else {

@@ -42,6 +42,7 @@ class World {
     ledger: this.ledger,
     counters: this.counters,
     urgent: () => false,
+    gate: null,
   });
   told: [token: number, reason: number][] = [];
   waiter = { onStored: (token: number, reason: number): void => void this.told.push([token, reason]) };

@@ -86,6 +86,7 @@ export class UplinkWorld {
       ledger,
       counters,
       urgent: () => false,
+      gate: null,
     });
     const turns = new Turns();
     this.uplink = new Uplink(this.#config, {

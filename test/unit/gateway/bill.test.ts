@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { memoryBill } from "../../../src/cli/bill.ts";
 import { fits } from "../../../src/config/budget.ts";
 import { load } from "../../../src/config/load.ts";
+import { memoryBill } from "../../../src/gateway/bill.ts";
 
 test("a gateway with every kind of listener, a serial line and an uplink fits in the default memory_limit", async () => {
   const text = `

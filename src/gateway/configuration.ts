@@ -9,7 +9,6 @@ import { load } from "../config/load.ts";
 import { directoryOf } from "../config/names.ts";
 import { parseAclFile } from "../core/acl-file.ts";
 import { parsePasswordFile } from "../core/password-file.ts";
-import { UsageError } from "./arguments.ts";
 
 /** What the child prints and the parent reads. */
 export interface Configuration {
@@ -28,7 +27,12 @@ export function readConfiguration(file: string | null): Configuration {
     const complaint = { file: null, path: "", line: 0, problem: (error as Error).message, advice: "" };
     return { config: null, complaints: [complaint] };
   }
-  const { config, complaints } = load(text, { directory: directoryOf(file) });
+  return judge(text, directoryOf(file));
+}
+
+/** @param text YAML or JSON  @param directory where relative paths in it start */
+export function judge(text: string, directory: string): Configuration {
+  const { config, complaints } = load(text, { directory });
   if (config === null) return { config, complaints };
   complaintsAboutAuth(config, complaints);
   return { config: complaints.length === 0 ? config : null, complaints };
@@ -38,13 +42,4 @@ function complaintsAboutAuth(config: Config, complaints: Complaint[]): void {
   const { passwordFile, aclFile } = config.auth;
   if (passwordFile !== null) parsePasswordFile(readSmallFile(passwordFile), passwordFile, complaints);
   if (aclFile !== null) parseAclFile(readSmallFile(aclFile), aclFile, complaints);
-}
-
-/** `data_dir` of a file, whatever else is wrong with it. @throws UsageError */
-export function loadDataDir(file: string): string {
-  try {
-    return load(readSmallFile(file), { directory: directoryOf(file), checkFiles: false }).dataDir;
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }
