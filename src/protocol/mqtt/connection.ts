@@ -19,7 +19,6 @@ import {
   MQTT_5,
   OK,
   PINGREQ,
-  PINGRESP,
   PROTOCOL_ERROR,
   PUBACK,
   PUBCOMP,
@@ -32,7 +31,6 @@ import {
   SUBSCRIBE,
   UNSUBSCRIBE,
 } from "../../wire/mqtt/codes.ts";
-import { PING_BYTES, writePingresp } from "../../wire/mqtt/ping.ts";
 import type { AliasesIn } from "./aliases-in.ts";
 import type { AliasesOut } from "./aliases-out.ts";
 import { close, closeSilently, onLinkClosed } from "./close.ts";
@@ -41,6 +39,7 @@ import { onAck } from "./on-ack.ts";
 import { onAuth, refuseExchange } from "./on-auth.ts";
 import { type ConnectRequest, finishConnect, onConnect } from "./on-connect.ts";
 import { onDisconnect } from "./on-disconnect.ts";
+import { onPingreq } from "./on-pingreq.ts";
 import { onPublish } from "./on-publish.ts";
 import { onPubrel } from "./on-pubrel.ts";
 import { onSubscribe } from "./on-subscribe.ts";
@@ -49,15 +48,21 @@ import { PendingAcks } from "./pending-acks.ts";
 import { because, becauseOf } from "./reason-words.ts";
 import { flushAcks, sendLive, sendMessage, sendPubrel } from "./send.ts";
 import type { MqttListenerOptions, MqttServer } from "./server.ts";
-import { AUTHENTICATING, CLOSED, CONNECTED, HOLD, LOGGING_IN, WAITING_FOR_CONNECT } from "./states.ts";
+import {
+  AUTHENTICATING,
+  CLOSED,
+  CONNECTED,
+  HELD_RETRY_MS,
+  HOLD,
+  LOGGING_IN,
+  PAUSED_RECHECK_MS,
+  SEGMENT_BYTES_MIN,
+  WAITING_FOR_CONNECT,
+} from "./states.ts";
 
 /** Kinds of the connection's timers. */
 const DEADLINE = 0;
 const HELD_RETRY = 1;
-/** When a paused connection that is past its deadline is looked at again. */
-const PAUSED_RECHECK_MS = 1000;
-/** How often a held packet is tried again. */
-const HELD_RETRY_MS = 200;
 
 export class Connection implements LinkHandler, PacketHandler, SessionOutlet, StoreWaiter, LoginWaiter, Expirable {
   readonly server: MqttServer;
@@ -118,11 +123,16 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
 
   onData(chunk: Buffer): void {
     if (this.state === CLOSED) return;
-    this.#receivedMs = this.server.parts.time.nowMs();
+    const waited = this.#input.waiting;
     // [MQTT311-3.1.0-1] A browser's GET, for one, reads like the begin of a packet that would be waited for in vain.
-    if (this.state === WAITING_FOR_CONNECT && this.#input.waiting === 0 && (chunk[0] as number) >> 4 !== CONNECT)
+    if (this.state === WAITING_FOR_CONNECT && waited === 0 && (chunk[0] as number) >> 4 !== CONNECT) {
       close(this, PROTOCOL_ERROR);
-    else this.#input.read(chunk);
+      return;
+    }
+    this.#input.read(chunk);
+    // [MQTT5-3.1.2-22] speaks of packets: crumbs of one are no sign of life. A segment is: its link may be slow.
+    if (chunk.length >= SEGMENT_BYTES_MIN || this.#input.waiting !== waited + chunk.length)
+      this.#receivedMs = this.server.parts.time.nowMs();
   }
 
   get closed(): boolean {
@@ -156,9 +166,9 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
       case UNSUBSCRIBE:
         return flags === 2 || this.version === 3 ? onUnsubscribe(this, bytes, at, end) : MALFORMED_PACKET;
       case PINGREQ:
-        return flags === 0 && at === end ? this.#onPingreq() : MALFORMED_PACKET;
+        return onPingreq(this, flags, at, end);
       case DISCONNECT:
-        return flags === 0 ? onDisconnect(this, bytes, at, end) : MALFORMED_PACKET;
+        return flags === 0 || this.version === 3 ? onDisconnect(this, bytes, at, end) : MALFORMED_PACKET;
       case AUTH:
         return this.version === MQTT_5 ? onAuth(this, bytes, flags, at, end) : MALFORMED_PACKET;
       default:
@@ -172,14 +182,6 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     if (type === DISCONNECT) closeSilently(this, "disconnect");
     const code = type === AUTH ? onAuth(this, bytes, flags, at, end) : PROTOCOL_ERROR;
     if (code !== OK) refuseExchange(this, code, type);
-    return OK;
-  }
-
-  #onPingreq(): number {
-    const output = this.link.output;
-    const at = output.reserve(PING_BYTES);
-    output.commit(writePingresp(output.buffer, at));
-    this.server.traffic.onSent(PINGRESP);
     return OK;
   }
 

@@ -14,3 +14,9 @@ export const HOLD = -100;
 export const INPUT_BYTES_MAX = 336 * 1024;
 /** Reason codes of SUBACKs that wait for the store, per connection; then the next SUBSCRIBE waits. */
 export const SUBACK_BYTES_MAX = 4096;
+/** A part of a packet that is at least so long keeps its connection alive. */
+export const SEGMENT_BYTES_MIN = 64;
+/** When a paused connection that is past its deadline is looked at again. */
+export const PAUSED_RECHECK_MS = 1000;
+/** How often a held packet is tried again. */
+export const HELD_RETRY_MS = 200;

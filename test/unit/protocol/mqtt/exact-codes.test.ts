@@ -10,6 +10,8 @@ import {
   connect,
   DISCONNECT,
   field,
+  PINGREQ,
+  PINGRESP,
   packet,
   properties,
   SUBSCRIBE,
@@ -231,6 +233,27 @@ describe("SUBSCRIBE options", () => {
       assert.equal(answerTo(peer, wrong), PROTOCOL);
     }
   });
+});
+
+test("3.1 gives the flags of PINGREQ and DISCONNECT no meaning; later versions close", () => {
+  for (const [hello, alive] of [
+    [mqisdp(2, "a"), true],
+    [mqtt(4, 2, 0, field("a")), false],
+    [mqtt(5, 2, 0, field("a")), false],
+  ] as const) {
+    const peer = new Hub().open();
+    peer.send(hello);
+    peer.take();
+    peer.send(packet(PINGREQ, 8));
+    assert.equal(peer.closed, !alive);
+    if (!alive) continue;
+    assert.deepEqual(
+      peer.take().map(({ type }) => type),
+      [PINGRESP],
+    );
+    peer.send(packet(DISCONNECT, 8));
+    assert.equal(peer.closed, true);
+  }
 });
 
 test("AUTH of a client that named no method: 0x82, before 5.0 closed", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LoginRequest, LoginWaiter } from "../../../../src/core/ports.ts";
 import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
-import { connect, DISCONNECT, type Packet, pingreq, readConnack } from "../../../support/mqtt-packets.ts";
+import { connect, DISCONNECT, type Packet, pingreq, publish, readConnack } from "../../../support/mqtt-packets.ts";
 
 /** What the timer wheel may be late by. */
 const RESOLUTION_MS = 50;
@@ -114,4 +114,40 @@ test("a login that takes longer than connect_timeout is not the peer's fault", (
   waiters[0]?.onLogin({ name: "slow", clientId: "a" }, 0);
   assert.equal(readConnack(peer.take()[0] as Packet).reason, 0);
   closesAfter(hub, peer, 15_000);
+});
+
+test("[MQTT5-3.1.2-22] [MQTT311-3.1.2-24] a packet that comes byte by byte does not keep its connection alive", () => {
+  for (const version of [4, 5] as const) {
+    const hub = new Hub();
+    const peer = hub.connect({ version, clientId: "a", keepAliveSeconds: 2 });
+    peer.take();
+    const slow = publish(version, { topic: "t", payload: "x".repeat(100) });
+    for (let at = 0; at < 29; at++) {
+      peer.send(slow.subarray(at, at + 1));
+      hub.advance(100);
+      assert.equal(peer.closed, false);
+    }
+    hub.advance(100 + RESOLUTION_MS);
+    assert.equal(peer.closed, true);
+    assert.equal(hub.counters.get("mqtt.closed.keep-alive-timeout"), 1);
+  }
+});
+
+test("a large packet on a slow link does, segment by segment, and so does each packet that is whole", () => {
+  const hub = new Hub();
+  const peer = hub.connect({ version: 5, clientId: "a", keepAliveSeconds: 2 });
+  const large = publish(5, { topic: "t", payload: "x".repeat(10_000) });
+  for (let at = 0; at < large.length; at += 200) {
+    peer.send(large.subarray(at, at + 200));
+    hub.advance(2900);
+  }
+  // The end of one packet and the begin of the next in one chunk of two bytes.
+  const [first, second] = [pingreq(), pingreq()];
+  peer.send(first.subarray(0, 1));
+  for (let i = 0; i < 5; i++) {
+    hub.advance(i === 0 ? 50 : 2900);
+    peer.send(Buffer.concat([first.subarray(1), second.subarray(0, 1)]));
+  }
+  assert.equal(peer.closed, false);
+  closesAfter(hub, peer, 3000);
 });
