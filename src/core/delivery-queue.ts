@@ -324,12 +324,15 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
     return true;
   }
 
-  /** Messages in flight are to be sent again, to whoever the outlet chooses now: who had them is gone. The log has them. */
+  /** Messages in flight, or received, are to be sent again to whoever the outlet chooses now. The log still has them. */
   takeBack(packetIds: readonly number[]): void {
-    if (this.#outlet === null) return;
     let from = this.#waiting.peek()?.message.seq ?? (this.#behind ? this.#cursor : Number.POSITIVE_INFINITY);
-    for (const packetId of packetIds) from = Math.min(from, this.inflight.takeBack(packetId));
-    if (from === Number.POSITIVE_INFINITY) return;
+    for (const packetId of packetIds) {
+      from = Math.min(from, this.inflight.takeBack(packetId));
+      // What was received counted as done.
+      if (this.inflight.answeredSize > 0) this.#uncount(-this.inflight.answeredSize, -1);
+    }
+    if (from === Number.POSITIVE_INFINITY || this.#outlet === null) return;
     this.#waiting.clear();
     this.#behind = true;
     this.#cursor = from;
@@ -350,8 +353,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
     this.#host.store.touch(this);
   }
 
-  #uncount(size: number): void {
-    this.count--;
+  #uncount(size: number, count = 1): void {
+    this.count -= count;
     this.bytes -= size;
   }
 

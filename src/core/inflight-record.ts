@@ -25,7 +25,7 @@ export function encodeInflight(inflight: Inflight, floor: number): Buffer {
   at = writeVarint(out, at, entries);
   for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
     if (!listed(inflight, ordinal, floor)) continue;
-    const state = inflight.stateAt(ordinal);
+    const state = inflight.isWithdrawn(ordinal) ? DONE : inflight.stateAt(ordinal);
     at = writeVarint(out, at, ordinal - inflight.head);
     out[at++] = (state === SENT ? UNSENT : state) | (inflight.qosAt(ordinal) << 4);
     at = writeVarint(out, at, inflight.seqAt(ordinal));
@@ -52,7 +52,8 @@ export function decodeInflight(record: ReceiverRecord, inflight: Inflight): numb
 
 function listed(inflight: Inflight, ordinal: number, floor: number): boolean {
   const state = inflight.stateAt(ordinal);
-  return floor > 0 || state === DONE || state === RECEIVED;
+  // One that the log does not have holds its place, or those behind it would get other packet ids after a restart.
+  return floor > 0 || state === DONE || state === RECEIVED || inflight.isWithdrawn(ordinal);
 }
 
 /** Little-endian base 128, for integers up to 2^53. */

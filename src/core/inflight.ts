@@ -18,7 +18,7 @@
  *
  * The span from head to next is limited: a peer that never acknowledges its oldest message stops at SPAN_MAX.
  */
-import { DURABLE, type Message, OPEN, WRITTEN } from "./message.ts";
+import { DURABLE, type Message, OPEN, WITHDRAWN, WRITTEN } from "./message.ts";
 
 const FREE = 0;
 export const SENT = 1;
@@ -169,6 +169,11 @@ export class Inflight {
     return this.#message[ordinal & this.#mask] as Message | null;
   }
 
+  /** Whether the store took the message back after it was sent. */
+  isWithdrawn(ordinal: number): boolean {
+    return this.messageAt(ordinal)?.state === WITHDRAWN;
+  }
+
   /** The UNSENT entry at `ordinal` is this message, read again from the log and about to be sent. */
   refill(ordinal: number, qos: number, message: Message): void {
     const i = ordinal & this.#mask;
@@ -203,18 +208,26 @@ export class Inflight {
     for (let ordinal = this.head; ordinal < this.next; ordinal++) {
       const i = ordinal & this.#mask;
       if (this.#state[i] !== SENT) continue;
-      this.#state[i] = UNSENT;
+      this.#state[i] = this.isWithdrawn(ordinal) ? DONE : UNSENT;
       this.#message[i] = null;
       this.outstanding--;
     }
+    this.#advance();
   }
 
-  /** A SENT entry is due again. @returns its sequence number, Infinity when none with this packet id is SENT */
+  /**
+   * A SENT or RECEIVED entry is due again; of a RECEIVED one, `answeredSize` is its size, else 0.
+   * @returns its sequence number, Infinity when there is no such entry
+   */
   takeBack(packetId: number): number {
+    this.answeredSize = 0;
     const ordinal = this.#find(packetId);
-    if (ordinal < 0 || this.stateAt(ordinal) !== SENT) return Number.POSITIVE_INFINITY;
-    this.#state[ordinal & this.#mask] = UNSENT;
-    this.#message[ordinal & this.#mask] = null;
+    const state = ordinal < 0 ? DONE : this.stateAt(ordinal);
+    if (state !== SENT && state !== RECEIVED) return Number.POSITIVE_INFINITY;
+    const i = ordinal & this.#mask;
+    if (state === RECEIVED) this.answeredSize = this.#size[i] as number;
+    this.#state[i] = UNSENT;
+    this.#message[i] = null;
     this.outstanding--;
     return this.seqAt(ordinal);
   }

@@ -131,6 +131,11 @@ export class Session implements Receiver, Expirable {
     this.queue.enqueue(message, options, subscriptionIds);
   }
 
+  /** QoS of what is in flight under a packet id, 0 when nothing is. */
+  qosInFlight(packetId: number): number {
+    return this.shares?.has(packetId) ? 1 : this.queue.inflight.qosOf(packetId);
+  }
+
   /** PUBACK of what its own queue sent, or of what a group has lent it. */
   onPuback(packetId: number, reasonCode = 0): void {
     if (this.shares?.onPuback(packetId, reasonCode)) this.queue.pump();

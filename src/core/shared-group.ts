@@ -9,7 +9,8 @@
  * A member is free while it is connected, its output and its window have room, and it may read the topic; free members
  * take turns. A loan comes back when its member's connection ends, and goes to the next, which
  * the specification leaves open. A message of QoS 2 that was handed over is the member's for good ([MQTT5-4.8.2-4], [MQTT5-4.8.2-5]): the copy
- * for its queue and the group's word that it is done are in one transaction.
+ * for its queue and the group's word that it is done are in one transaction. To its queue the group is a peer of QoS 2:
+ * handed over is PUBREC, stored is PUBCOMP.
  *
  * @see MQTT 5.0 section 4.8.2
  */
@@ -18,7 +19,7 @@ import { DeliveryQueue } from "./delivery-queue.ts";
 import { SPAN_MAX } from "./inflight.ts";
 import { copyOf, type Message } from "./message.ts";
 import type { Outlet } from "./outlet.ts";
-import { type ReceiverRecord, SETTLED } from "./ports.ts";
+import { type ReceiverRecord, SETTLED, type StoreWaiter } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 import { TAKES } from "./queue-limits.ts";
 import { DELIVERY_QOS, DELIVERY_RETAIN, deliveryOptions, type Receiver } from "./receiver.ts";
@@ -37,7 +38,7 @@ interface Member {
 
 const NOBODY = -1;
 
-export class SharedGroup implements Receiver, Outlet {
+export class SharedGroup implements Receiver, Outlet, StoreWaiter {
   slot = -1;
   /** Rights are asked for when a member is chosen. */
   readonly principal = null;
@@ -50,6 +51,8 @@ export class SharedGroup implements Receiver, Outlet {
   readonly #host: SessionHost;
   readonly #reroutes: Counter;
   readonly #members: Member[] = [];
+  /** Packet ids of messages handed over whose copy is not stored yet: in the window, so no more than that. */
+  readonly #unstored = new Set<number>();
   /** Index of the member whose turn it is. */
   #turn = 0;
   /** Index of the member that takes the message in hand. */
@@ -218,13 +221,33 @@ export class SharedGroup implements Receiver, Outlet {
       outlet.sendPublish(message, 0, options, subscriptionIds, lentId, false);
       return;
     }
-    session.keep(copyOf(message), options, subscriptionIds);
-    this.queue.onPuback(packetId);
+    const copy = copyOf(message);
+    if (!session.queue.persistent) {
+      session.keep(copy, options, subscriptionIds);
+      this.queue.onPuback(packetId);
+      return;
+    }
+    copy.waiter = this;
+    copy.waiterToken = packetId;
+    this.#unstored.add(packetId);
+    session.keep(copy, options, subscriptionIds);
+    this.queue.onPubrec(packetId, 0);
   }
 
-  /** Of a QoS 2 message that expired after it may have been sent: no member knows the group's packet ids. */
+  /** The copy is stored; or the disk refused it, and the message is the group's again. */
+  onStored(packetId: number, reason: number): void {
+    this.#unstored.delete(packetId);
+    if (this.ended) return;
+    if (reason === SETTLED) this.sendPubrel(packetId);
+    else this.queue.takeBack([packetId]);
+  }
+
+  /** Also of what had been handed over before a restart, or has expired: no member knows the group's packet ids. */
   sendPubrel(packetId: number): void {
+    // The queue's word may be that of an earlier copy, which the disk refused.
+    if (this.#unstored.has(packetId)) return;
     this.queue.onPubcomp(packetId);
+    this.onMemberGone();
   }
 }
 

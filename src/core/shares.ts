@@ -40,10 +40,6 @@ export class Shares {
     this.#memory = memory;
   }
 
-  get lent(): number {
-    return this.#loans.size;
-  }
-
   add(group: SharedGroup): void {
     if (!this.#groups.includes(group)) this.#groups.push(group);
   }
@@ -75,6 +71,10 @@ export class Shares {
     inflight.outstanding++;
     inflight.barredOrdinal = Math.min(inflight.barredOrdinal, ordinal);
     return lentId;
+  }
+
+  has(lentId: number): boolean {
+    return this.#loans.has(lentId);
   }
 
   /** @returns false when no loan has this packet id */

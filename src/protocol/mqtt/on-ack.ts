@@ -24,7 +24,7 @@ export function onAck(
   const { packetId, reasonCode } = view;
   const session = connection.session as Session;
   const { queue } = session;
-  const qos = queue.inflight.qosOf(packetId);
+  const qos = session.qosInFlight(packetId);
   // The answers of one QoS to a message of the other: the peer has mixed them up, and no outcome would be true.
   if (qos !== 0 && (qos === 1) !== (type === PUBACK))
     return because(connection.server, PROTOCOL_ERROR, `${packetName(type)} for a message of QoS ${qos}`);

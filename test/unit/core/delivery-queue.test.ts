@@ -238,6 +238,29 @@ describe("a queue whose peer is away", () => {
     assert.deepEqual(new Set(w.peer.delivered).size, 6);
   });
 
+  test("[MQTT5-4.4.0-1] a message that was sent and then refused by the disk keeps its place: those behind it their packet ids", () => {
+    const w = new World();
+    w.queue.attach(w.peer, 8, false);
+    w.publish(1);
+    w.store.withdraw();
+    w.publish(2);
+    w.store.commit();
+    w.store.sync();
+    assert.deepEqual(
+      w.peer.owed.map(({ packetId }) => packetId),
+      [1, 2],
+    );
+    w.crash();
+    w.peer.owed = [];
+    w.queue.attach(w.peer, 8, true);
+    assert.deepEqual(
+      w.peer.owed.map(({ packetId }) => packetId),
+      [2],
+    );
+    w.settle();
+    assert.deepEqual(w.peer.delivered, ["m0", "m1"]);
+  });
+
   test("the oldest message, passed by as many as may be, is sent again all the same", () => {
     const w = new World();
     w.queue.attach(w.peer, 8, false);

@@ -1,5 +1,5 @@
 // Random runs of a shared subscription: publishes, answers in any order, members that come, go, break off and are taken
-// over, commits and crashes. Nothing acknowledged is lost; QoS 2 comes exactly once; packet ids are unique (Worker).
+// over, commits, a full disk and crashes. Nothing acknowledged is lost; QoS 2 comes exactly once; packet ids are unique (Worker).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../../src/base/random.ts";
@@ -70,7 +70,9 @@ class Run {
     else if (dice < 0.7) this.#answer();
     else if (dice < 0.82) this.#settle();
     else if (dice < 0.88) this.#leave();
-    else if (dice < 0.98) this.#come();
+    else if (dice < 0.96) this.#come();
+    // The disk is full for a moment: what is not stored is taken back, and its publishers are told.
+    else if (dice < 0.98) this.#hub.store.withdraw();
     else this.#crash();
     this.#readAll();
   }

@@ -8,6 +8,7 @@ import {
   type Packet,
   PUBACK,
   PUBLISH,
+  PUBREC,
   packet,
   properties,
   readPublish,
@@ -456,6 +457,53 @@ describe("a member that leaves", () => {
     for (let i = 0; i < 4; i++) hub.settle();
     assert.deepEqual(b.read(), []);
     assert.equal(hub.counters.get("share.waiting"), 0);
+  });
+
+  test("QoS 2: what the disk refuses to hand over stays with the group, and comes once", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", kept: true });
+    const source = new Source(hub);
+    for (let i = 0; i < 3; i++) source.send(2);
+    hub.settle();
+    assert.deepEqual(source.acknowledged(), [1, 2, 3]);
+    assert.equal(hub.counters.get("share.waiting"), 0, "handed over, not stored yet");
+    hub.store.refusal = 0x97;
+    hub.store.withdraw();
+    assert.equal(hub.counters.get("share.waiting"), 3);
+    const next = new Hub(undefined, undefined, hub.store.crash());
+    assert.equal(next.counters.get("share.waiting"), 3, "so says the store");
+    hub.store.refusal = 0;
+    a.drain(hub);
+    assert.deepEqual(gotBy([a]), payloads(3));
+    assert.equal(hub.counters.get("share.waiting"), 0);
+    assert.equal(hub.registry.inFlight, 0);
+  });
+
+  test("[MQTT5-4.8.2-6] QoS 2: a message that a member refuses with PUBREC goes to nobody else", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a", kept: true });
+    const b = Worker.sharing(hub, { clientId: "b", kept: true });
+    new Source(hub).send(2);
+    for (let i = 0; i < 4; i++) hub.settle();
+    a.read();
+    a.peer.send(packet(PUBREC, 0, u16(a.owed[0]?.packetId ?? 0), 0x83));
+    for (let i = 0; i < 4; i++) hub.settle();
+    assert.deepEqual(b.read(), []);
+    assert.deepEqual(
+      hub.ledger.entries().map(({ cause }) => cause),
+      ["refused"],
+    );
+  });
+
+  test("PUBREC for a QoS 1 message of a group is a protocol error, as for any other", () => {
+    const hub = new Hub();
+    const a = Worker.sharing(hub, { clientId: "a" });
+    const b = Worker.sharing(hub, { clientId: "b" });
+    new Source(hub).send(1);
+    a.read();
+    a.peer.send(packet(PUBREC, 0, u16(a.owed[0]?.packetId ?? 0)));
+    assert.equal(a.peer.closed, true);
+    assert.deepEqual(b.read(), ["m0"]);
   });
 
   test("QoS 2: no more is handed over than the member's window takes", () => {
