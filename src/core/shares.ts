@@ -84,9 +84,10 @@ export class Shares {
     this.#loans.delete(lentId);
     this.#memory.give(LOAN_BYTES);
     const { inflight } = this.#session.queue;
-    inflight.outstanding--;
     if (loan.ordinal === inflight.barredOrdinal) inflight.barredOrdinal = this.#lowest();
+    // The room is given back last: it is not for this group alone, but for whoever's turn it is (`pump`).
     loan.group.onPuback(loan.packetId, reasonCode);
+    inflight.outstanding--;
     return true;
   }
 

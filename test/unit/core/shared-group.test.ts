@@ -104,6 +104,24 @@ describe("the choice of a member", () => {
     assert.deepEqual(a.got.length, 1);
   });
 
+  test("the groups of one member take turns in its window", () => {
+    const hub = new Hub();
+    const worker = Worker.sharing(hub, { clientId: "a", receiveMaximum: 1 });
+    worker.subscribe("$share/h/u", 1);
+    const source = new Source(hub);
+    for (let i = 0; i < 20; i++) {
+      source.send(1, "t");
+      source.send(1, "u");
+    }
+    hub.settle();
+    for (let i = 0; i < 20; i++) {
+      worker.read();
+      worker.answer();
+    }
+    const ofT = worker.got.filter(({ topic }) => topic === "t").length;
+    assert.ok(ofT >= 5 && ofT <= 15, `${ofT} of 20 are of the one group`);
+  });
+
   test("a member whose output is full is passed over", () => {
     const hub = new Hub();
     const a = Worker.sharing(hub, { clientId: "a" });
@@ -406,6 +424,21 @@ describe("a member that leaves", () => {
     a.answer();
     assert.equal(hub.registry.inFlight, 0);
     assert.equal(a.peer.closed, false);
+  });
+
+  test("the end of the last member's session ends the group", () => {
+    const hub = new Hub();
+    Worker.sharing(hub, { clientId: "a", kept: true }).peer.drop();
+    const source = new Source(hub);
+    for (let i = 0; i < 3; i++) source.send(1);
+    hub.settle();
+    hub.advance(599_000);
+    assert.equal(hub.counters.get("share.groups"), 1);
+    hub.advance(2000);
+    assert.equal(hub.counters.get("share.groups"), 0);
+    assert.equal(hub.counters.get("session.subscription_bytes"), 0);
+    assert.equal(hub.store.loadReceiver("share", "g/t"), null);
+    assert.equal(hub.counters.counter("drops.session-ended").value, 3);
   });
 
   test("[MQTT5-4.8.2-6] a message that a member refuses goes to nobody else", () => {
