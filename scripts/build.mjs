@@ -3,6 +3,8 @@
 //   build/sluice          launcher (sh)
 //   build/sluice.mjs      what always loads
 //   build/chunks/*.mjs    what `await import("./x.ts")` loads when it is configured
+//   build/library/        the doors for programs: index.mjs, client.mjs and what they share
+//   build/types/          their declarations
 //   build/stamp.json      hash of the sources and the list of the files above
 import { createHash } from "node:crypto";
 import {
@@ -17,6 +19,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { declarations } from "./declarations.mjs";
 import { withLock } from "./lock.mjs";
 import { BUNDLE, ROOT, SetupError } from "./root.mjs";
 
@@ -26,7 +29,14 @@ export const EXTERNAL = ["better-sqlite3", "serialport"];
 const ABSENT = ["bufferutil", "utf-8-validate"];
 
 const STAMP = join(ROOT, "build/stamp.json");
-const INPUTS = ["package.json", "package-lock.json", "tsconfig.json", "scripts/build.mjs", "scripts/launcher.sh"];
+const INPUTS = [
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+  "scripts/build.mjs",
+  "scripts/declarations.mjs",
+  "scripts/launcher.sh",
+];
 /** Chunks of earlier builds stay this long: a gateway started before may still load them. */
 const CHUNK_KEEP_MS = 3_600_000;
 
@@ -39,11 +49,12 @@ export async function ensureBuilt() {
 }
 
 /**
- * The files of the last build, relative to build/.
+ * The files of the last build that the command needs, relative to build/.
  * @returns {string[]}
  */
 export function builtFiles() {
-  return JSON.parse(readFileSync(STAMP, "utf8")).files;
+  const { files } = JSON.parse(readFileSync(STAMP, "utf8"));
+  return files.filter((file) => !/^(library|types)\//.test(file));
 }
 
 function isBuilt() {
@@ -75,8 +86,15 @@ async function build() {
   const hash = sourceHash();
   const outdir = join(ROOT, "build");
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
-  const { outputFiles } = await bundle(entry, outdir, version);
+  const { outputFiles } = await bundle({ sluice: entry }, outdir, version);
+  // Bundles of their own: what they share with the command must not decide which of its code is in memory.
+  const doors = { index: join(ROOT, "src/index.ts"), client: join(ROOT, "src/client.ts") };
+  const library = await bundle(doors, join(outdir, "library"), version);
   const files = [];
+  for (const { path, contents } of [...library.outputFiles, ...declarations(outdir)]) {
+    replace(path, contents);
+    files.push(relative(outdir, path));
+  }
   // Chunks first, the entry last, each by rename: whoever starts meanwhile gets the old product or the new one.
   for (const { path, contents } of outputFiles.sort((a, b) => Number(a.path === BUNDLE) - Number(b.path === BUNDLE))) {
     replace(path, contents);
@@ -86,15 +104,16 @@ async function build() {
   replace(launcher, readFileSync(join(ROOT, "scripts/launcher.sh")));
   chmodSync(launcher, 0o755);
   files.push("sluice");
-  pruneChunks(join(outdir, "chunks"), new Set(files));
+  pruneChunks(outdir, "chunks", new Set(files));
+  pruneChunks(outdir, "library/chunks", new Set(files));
   replace(STAMP, JSON.stringify({ hash, files }, null, 1));
 }
 
-async function bundle(entry, outdir, version) {
+async function bundle(entryPoints, outdir, version) {
   const esbuild = await import("esbuild");
   try {
     return await esbuild.build({
-      entryPoints: { sluice: entry },
+      entryPoints,
       outdir,
       outExtension: { ".js": ".mjs" },
       chunkNames: "chunks/[name]-[hash]",
@@ -130,10 +149,11 @@ function replace(path, contents) {
   renameSync(temporary, path);
 }
 
-function pruneChunks(folder, keep) {
+function pruneChunks(outdir, chunks, keep) {
+  const folder = join(outdir, chunks);
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
-    if (!keep.has(`chunks/${name}`) && Date.now() - statSync(path).mtimeMs > CHUNK_KEEP_MS) rmSync(path);
+    if (!keep.has(`${chunks}/${name}`) && Date.now() - statSync(path).mtimeMs > CHUNK_KEEP_MS) rmSync(path);
   }
 }

@@ -6,8 +6,7 @@ import { TimerWheel } from "../base/timer-wheel.ts";
 import { createDial, type Dial } from "../transport/dialer.ts";
 import { Transport } from "../transport/transport.ts";
 import type { Client, ConnectOptions } from "./api.ts";
-import { type ClientParts, ReconnectingClient } from "./client.ts";
-import { ClientError } from "./error.ts";
+import { connectWith } from "./connect-with.ts";
 
 /** Of the client's own transport: bytes that may wait for its socket. */
 const OUTPUT_BYTES = 1024 * 1024;
@@ -22,31 +21,6 @@ export function connect(options: ConnectOptions): Promise<Client> {
   wheel.start();
   const parts = { wheel, dial: ownDial(wheel, clock), time: clock, random: Math.random };
   return connectWith(options, parts, () => wheel.stop());
-}
-
-/** @param onEnd called when the client has ended, or could not begin */
-export function connectWith(
-  options: ConnectOptions,
-  parts: ClientParts,
-  onEnd: () => void = () => {},
-): Promise<Client> {
-  const { signal } = options;
-  return new Promise<Client>((resolve, reject) => {
-    if (signal?.aborted === true) throw new ClientError("aborted", "aborted");
-    const onAbort = (): void => client.giveUp(new ClientError("aborted", "aborted"));
-    const client = new ReconnectingClient(options, parts, (error) => {
-      signal?.removeEventListener("abort", onAbort);
-      if (error === null) resolve(client);
-      else reject(error);
-    });
-    signal?.addEventListener("abort", onAbort, { once: true });
-    // A wheel sleeps on after its last timer was cancelled, and would keep the process for as long.
-    void client.closed.then(onEnd);
-    client.open();
-  }).catch((error: unknown) => {
-    onEnd();
-    throw error;
-  });
 }
 
 function ownDial(wheel: TimerWheel, clock: SystemClock): Dial {

@@ -8,17 +8,12 @@ import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { Uplink } from "../uplink/uplink.ts";
+import type { BoundListener } from "./bound-listener.ts";
 import { autoCommitDelayMs } from "./commit-delay.ts";
 import { startSerial, startUplinks } from "./lines.ts";
 import { openListener } from "./listeners.ts";
 import { buildRooms, ComplaintsError, type Embedding, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
 import { addUplinkValues } from "./sys-values.ts";
-
-export interface BoundListener {
-  readonly type: string;
-  readonly name: string;
-  readonly address: string;
-}
 
 /** What a reload did. */
 export interface ReloadReport {

@@ -8,12 +8,14 @@ import { DeliveryQueue } from "../core/delivery-queue.ts";
 import { HookAuthority } from "../core/hook-authority.ts";
 import type { Hooks } from "../core/hooks.ts";
 import { memoryBill } from "../gateway/bill.ts";
+import type { BoundListener } from "../gateway/bound-listener.ts";
 import { judge, readConfiguration } from "../gateway/configuration.ts";
-import { type BoundListener, Gateway as Root } from "../gateway/gateway.ts";
+import { Gateway as Root } from "../gateway/gateway.ts";
 import { queueLimitsOf, type Rooms } from "../gateway/rooms.ts";
 import { ConfigurationError, GatewayError } from "./errors.ts";
-import { Publishing, type PublishOptions } from "./publishing.ts";
-import { LocalSubscription, type MessageHandler, type SubscribeOptions } from "./subscription.ts";
+import type { MessageHandler, PublishOptions, SubscribeOptions } from "./message.ts";
+import { Publishing } from "./publishing.ts";
+import { LocalSubscription } from "./subscription.ts";
 
 export interface GatewayOptions {
   /** The keys of the configuration file as a plain object: `{ data_dir: "...", listeners: [{ type: "mqtt" }] }`. */

@@ -36,6 +36,31 @@ export interface Message {
   readonly properties: MessageProperties;
 }
 
+export interface PublishOptions {
+  /** 0 = at most once; 1 and 2 = resolved when every durable receiver has it safely. Default 0. */
+  readonly qos?: 0 | 1 | 2;
+  /** Kept as the topic's value; with an empty payload the value is deleted. */
+  readonly retain?: boolean;
+  readonly properties?: MessageProperties;
+}
+
+export type MessageHandler = (message: Message) => void | Promise<void>;
+
+export interface SubscribeOptions {
+  /**
+   * A name under which the gateway keeps QoS 1 and 2 messages for the program until its handler has done with them, over
+   * restarts too. Only before `start`; whoever does not subscribe again under the name gives up what was kept.
+   */
+  readonly durable?: string;
+  /** Whether the retained values that match come first. Default true; not with `durable`. */
+  readonly retained?: boolean;
+  /**
+   * Messages that may wait for the handler, default 1000; their payloads together have `limits.output_bytes`. Ignored with
+   * `durable`, where the log holds them.
+   */
+  readonly messagesMax?: number;
+}
+
 const writer = new PropertiesWriter();
 const view = new PropertiesView();
 const NONE: MessageProperties = {};

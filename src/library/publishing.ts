@@ -4,15 +4,7 @@ import type { StoreWaiter } from "../core/ports.ts";
 import { Publication } from "../core/publication.ts";
 import { NO_SUBSCRIBERS, ROUTED, type Router, STORED_LATER } from "../core/router.ts";
 import { GatewayError, refusal } from "./errors.ts";
-import { encodeMessageProperties, type MessageProperties } from "./message.ts";
-
-export interface PublishOptions {
-  /** 0 = at most once; 1 and 2 = resolved when every durable receiver has it safely. Default 0. */
-  readonly qos?: 0 | 1 | 2;
-  /** Kept as the topic's value; with an empty payload the value is deleted. */
-  readonly retain?: boolean;
-  readonly properties?: MessageProperties;
-}
+import { encodeMessageProperties, type PublishOptions } from "./message.ts";
 
 /** Messages that wait for the store; the next one is rejected ("busy"). */
 export const PUBLISHES_MAX = 1024;

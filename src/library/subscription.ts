@@ -21,24 +21,7 @@ import { DELIVERY_QOS, DELIVERY_RETAIN, type Receiver } from "../core/receiver.t
 import type { Retained } from "../core/retained.ts";
 import type { Router } from "../core/router.ts";
 import { UNSPECIFIED_ERROR } from "../wire/mqtt/codes.ts";
-import { decodeMessageProperties, type Message } from "./message.ts";
-
-export type MessageHandler = (message: Message) => void | Promise<void>;
-
-export interface SubscribeOptions {
-  /**
-   * A name under which the gateway keeps QoS 1 and 2 messages for the program until its handler has done with them, over
-   * restarts too. Only before `start`; whoever does not subscribe again under the name gives up what was kept.
-   */
-  readonly durable?: string;
-  /** Whether the retained values that match come first. Default true; not with `durable`. */
-  readonly retained?: boolean;
-  /**
-   * Messages that may wait for the handler, default 1000; their payloads together have `limits.output_bytes`. Ignored with
-   * `durable`, where the log holds them.
-   */
-  readonly messagesMax?: number;
-}
+import { decodeMessageProperties, type Message, type MessageHandler, type SubscribeOptions } from "./message.ts";
 
 /** Messages of a durable subscription that the handler has not done with, in memory. */
 export const DURABLE_WINDOW = 64;

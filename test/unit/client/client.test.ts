@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Client, ClientEvent, ConnectOptions } from "../../../src/client/api.ts";
-import { connectWith } from "../../../src/client/connect.ts";
+import { connectWith } from "../../../src/client/connect-with.ts";
 import { ClientError } from "../../../src/client/error.ts";
 import { INBOX_MESSAGES_MAX } from "../../../src/client/inbox.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
