@@ -9,7 +9,7 @@ import type { TimeSource } from "../core/ports.ts";
 import type { MqttClient } from "../uplink/client.ts";
 import { publishBytes, sendPublish } from "../uplink/publish-out.ts";
 import { reasonWords } from "../uplink/words.ts";
-import { NO_MATCHING_SUBSCRIBERS, PUBACK, PUBCOMP, PUBREC, UNSPECIFIED_ERROR } from "../wire/mqtt/codes.ts";
+import { MQTT_5, NO_MATCHING_SUBSCRIBERS, PUBACK, PUBCOMP, PUBREC, UNSPECIFIED_ERROR } from "../wire/mqtt/codes.ts";
 import type { PublishResult } from "./api.ts";
 import { ClientError } from "./error.ts";
 import type { PacketIds } from "./packet-ids.ts";
@@ -18,6 +18,12 @@ export interface QueueBounds {
   readonly messages: number;
   readonly bytes: number;
 }
+
+/**
+ * Messages in flight towards a server before 5.0, which cannot say how many it takes: Mosquitto acknowledges QoS 2
+ * messages beyond its `max_inflight_messages` (20) and throws them away.
+ */
+const UNANNOUNCED_MAX = 20;
 
 const MATCHED: PublishResult = { matched: true };
 const UNMATCHED: PublishResult = { matched: false };
@@ -157,12 +163,13 @@ export class PublishQueue {
   pump(): void {
     const { server } = this.#client;
     if (server === null) return;
+    const windowMax = server.version === MQTT_5 ? server.receiveMaximum : UNANNOUNCED_MAX;
     while (this.#client.writable && this.#again.length > 0) {
-      if (this.#outstanding >= server.receiveMaximum) return; // [MQTT5-3.3.4-9]
+      if (this.#outstanding >= windowMax) return; // [MQTT5-3.3.4-9]
       this.#send(this.#again.shift() as Outgoing);
     }
     for (let next = this.#waiting.peek(); next !== undefined && this.#client.writable; next = this.#waiting.peek()) {
-      if (!next.settled && next.qos > 0 && this.#outstanding >= server.receiveMaximum) return;
+      if (!next.settled && next.qos > 0 && this.#outstanding >= windowMax) return;
       this.#waiting.shift();
       if (!next.settled) this.#send(next);
     }

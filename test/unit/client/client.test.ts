@@ -205,6 +205,12 @@ test("[MQTT5-3.3.4-9] the server's Receive Maximum is the window; the rest waits
   assert.equal(seen, 100);
 });
 
+test("before 5.0, where a server cannot say how many it takes, at most 20 are in flight", async () => {
+  const { client, connection } = await setUp({ protocol: 4 });
+  for (let i = 0; i < 30; i++) void client.publish("t", `${i}`, { qos: 2 });
+  assert.equal(connection.take().length, 20);
+});
+
 test("while there is no connection publishes wait, up to queueBytes, and go out in order with the next", async () => {
   const world = await setUp({ queueBytes: 50 });
   const { client, connection, server } = world;
