@@ -1,21 +1,8 @@
 /** What a program sees of an MQTT client. */
+import type { MessageProperties } from "../core/message-properties.ts";
 import type { ClientError } from "./error.ts";
 
-/** What a message says about itself beside its payload; MQTT 5.0 only, left out towards older servers. */
-export interface MessageProperties {
-  /** "utf8": the payload is text. Default: not said. */
-  readonly payloadFormat?: "bytes" | "utf8";
-  /** Nobody needs the message after so many seconds; 0 to 4,294,967,295. The time it waits here is taken off. */
-  readonly messageExpirySeconds?: number;
-  /** A media type, such as `application/json`. */
-  readonly contentType?: string;
-  /** Topic for an answer; no wildcards. */
-  readonly responseTopic?: string;
-  /** What an answer repeats, so that it finds its question. */
-  readonly correlationData?: Uint8Array;
-  /** Names and values in order; a name may come again. All together with the others at most 64 KiB. */
-  readonly userProperties?: readonly (readonly [name: string, value: string])[];
-}
+export type { MessageProperties };
 
 /** What the server publishes when the connection ends otherwise than by `close`. */
 export interface Will extends MessageProperties {

@@ -3,13 +3,13 @@
  * ([MQTT5-4.3.3-10]), over connections of one session. A message that waits for its program when the connection is
  * lost is acknowledged on the next, when the server has sent it again; at QoS 1 it is given out as it comes again.
  */
+import { decodePropertiesBlock } from "../core/message-properties.ts";
 import type { MqttClient } from "../uplink/client.ts";
 import type { Owed } from "../uplink/owed.ts";
 import { PACKET_IDENTIFIER_NOT_FOUND, SUCCESS } from "../wire/mqtt/codes.ts";
 import type { PublishView } from "../wire/mqtt/publish.ts";
 import type { MessageProperties, ReceivedMessage } from "./api.ts";
 import type { Inbox } from "./inbox.ts";
-import { decodePropertiesBlock } from "./properties.ts";
 
 /** What is owed for one message; at QoS 2 it outlives the message's bytes. */
 class Exchange {

@@ -42,12 +42,12 @@ import {
   filtersOf,
   type Policy,
   policyOf,
+  propertiesOf,
   serverInfo,
   targetOf,
   wantedOf,
 } from "./options.ts";
 import { PacketIds } from "./packet-ids.ts";
-import { encodeProperties } from "./properties.ts";
 import { Outgoing, PublishQueue } from "./publish-queue.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
@@ -148,7 +148,7 @@ export class ReconnectingClient implements Client, ClientHandler, InboxOwner, Ex
       };
       const outgoing = new Outgoing(
         Buffer.from(topic),
-        encodeProperties(options),
+        propertiesOf(options),
         bytes,
         how,
         (result) => {

@@ -1,12 +1,17 @@
 /** What a program asks for, checked, in the words of the client's engine and of the dialer. */
 import { filterProblem, topicProblem } from "../config/topics.ts";
+import {
+  encodeProperties,
+  type MessageProperties,
+  PropertiesError,
+  willProperties,
+} from "../core/message-properties.ts";
 import type { DialTarget } from "../transport/dialer.ts";
 import type { ClientOptions, ServerLimits } from "../uplink/client-options.ts";
 import type { WillOptions } from "../wire/mqtt/connect.ts";
 import { VARINT_MAX } from "../wire/mqtt/primitives.ts";
 import type { ConnectOptions, ServerInfo, SubscribeOptions, Will } from "./api.ts";
 import { ClientError } from "./error.ts";
-import { willProperties } from "./properties.ts";
 import { FILTERS_MAX, type Wanted } from "./subscriptions.ts";
 
 const PORTS: Readonly<Record<string, number>> = { "mqtt:": 1883, "mqtts:": 8883, "ws:": 80, "wss:": 443 };
@@ -78,7 +83,20 @@ function willOf(will: Will): WillOptions {
   checkTopic(topic);
   checkQos(qos);
   const bytes = Buffer.from(payload as Uint8Array);
-  return { topic, payload: bytes, qos, retain, properties: willProperties(will, delaySeconds) };
+  return { topic, payload: bytes, qos, retain, properties: checked(() => willProperties(will, delaySeconds)) };
+}
+
+/** The block without its length. @throws ClientError */
+export function propertiesOf(properties: MessageProperties): Buffer {
+  return checked(() => encodeProperties(properties));
+}
+
+function checked<T>(encode: () => T): T {
+  try {
+    return encode();
+  } catch (error) {
+    throw error instanceof PropertiesError ? invalid(error.message) : error;
+  }
 }
 
 /** @throws ClientError */

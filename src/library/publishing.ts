@@ -1,10 +1,11 @@
 /** Messages of the program on their way in. */
+import { encodeProperties, type MessageProperties, PropertiesError } from "../core/message-properties.ts";
 import { type PlainLimits, topicProblem } from "../core/plain-publish.ts";
 import type { StoreWaiter } from "../core/ports.ts";
 import { Publication } from "../core/publication.ts";
 import { NO_SUBSCRIBERS, ROUTED, type Router, STORED_LATER } from "../core/router.ts";
 import { GatewayError, refusal } from "./errors.ts";
-import { encodeMessageProperties, type PublishOptions } from "./message.ts";
+import type { PublishOptions } from "./message.ts";
 
 /** Messages that wait for the store; the next one is rejected ("busy"). */
 export const PUBLISHES_MAX = 1024;
@@ -31,15 +32,14 @@ export class Publishing implements StoreWaiter {
     const problem = topicProblem(topic, this.#limits);
     if (problem !== null) throw new GatewayError("invalid", problem);
     const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
-    const block = encodeMessageProperties(properties);
-    if (block === null) throw new GatewayError("too-large", "the properties are larger than 4 KiB");
+    const block = blockOf(properties);
     const size = Buffer.byteLength(topic) + block.length + bytes.length;
     if (size > this.#limits.maxPacketBytes)
       throw new GatewayError("too-large", `${size} bytes: limits.max_packet_bytes is ${this.#limits.maxPacketBytes}`);
     if (this.#waiting.size >= PUBLISHES_MAX)
       throw new GatewayError("busy", `${PUBLISHES_MAX} messages wait for the store`);
     this.#publication.setParts(topic, bytes, qos, retain, block);
-    this.#publication.expirySeconds = properties.expirySeconds ?? -1;
+    this.#publication.expirySeconds = properties.messageExpirySeconds ?? -1;
     const token = this.#next++;
     const outcome = this.#router.publish(this.#publication, this, token);
     if (outcome === STORED_LATER)
@@ -60,5 +60,13 @@ export class Publishing implements StoreWaiter {
     for (const { reject } of this.#waiting.values())
       reject(new GatewayError("not-running", "the gateway stopped before the message was stored"));
     this.#waiting.clear();
+  }
+}
+
+function blockOf(properties: MessageProperties): Buffer {
+  try {
+    return encodeProperties(properties);
+  } catch (error) {
+    throw error instanceof PropertiesError ? new GatewayError("invalid", error.message) : error;
   }
 }

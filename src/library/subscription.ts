@@ -14,6 +14,7 @@ import { RingBuffer } from "../base/ring-buffer.ts";
 import type { DeliveryQueue } from "../core/delivery-queue.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { Message as KeptMessage } from "../core/message.ts";
+import { decodePropertiesBlock } from "../core/message-properties.ts";
 import type { Outlet } from "../core/outlet.ts";
 import type { TimeSource } from "../core/ports.ts";
 import type { Publication } from "../core/publication.ts";
@@ -21,7 +22,7 @@ import { DELIVERY_QOS, DELIVERY_RETAIN, type Receiver } from "../core/receiver.t
 import type { Retained } from "../core/retained.ts";
 import type { Router } from "../core/router.ts";
 import { UNSPECIFIED_ERROR } from "../wire/mqtt/codes.ts";
-import { decodeMessageProperties, type Message, type MessageHandler, type SubscribeOptions } from "./message.ts";
+import type { Message, MessageHandler, SubscribeOptions } from "./message.ts";
 
 /** Messages of a durable subscription that the handler has not done with, in memory. */
 export const DURABLE_WINDOW = 64;
@@ -129,7 +130,7 @@ export class LocalSubscription implements Receiver, Outlet {
       return;
     }
     const payload = Buffer.from(p.bytes.subarray(p.payloadFrom, p.payloadEnd));
-    const properties = decodeMessageProperties(p.bytes, p.propertiesFrom, p.propertiesEnd);
+    const { properties } = decodePropertiesBlock(p.bytes, p.propertiesFrom, p.propertiesEnd - p.propertiesFrom);
     this.#push({ topic: p.topic, payload, qos: p.qos, retain, properties }, 0);
   }
 
@@ -213,6 +214,6 @@ export class LocalSubscription implements Receiver, Outlet {
 }
 
 function messageOf(m: KeptMessage, qos: number, retain: boolean): Message {
-  const properties = decodeMessageProperties(m.bytes, m.topicEnd, m.propertiesEnd);
+  const { properties } = decodePropertiesBlock(m.bytes, m.topicEnd, m.propertiesEnd - m.topicEnd);
   return { topic: m.topic, payload: Buffer.from(m.payload), qos, retain, properties };
 }

@@ -68,7 +68,7 @@ test("the program publishes to devices and hears them, with all properties", asy
   await gateway.publish("down/1", "on", {
     qos: 1,
     properties: {
-      isText: true,
+      payloadFormat: "utf8",
       contentType: "text/plain",
       responseTopic: "up/reply",
       correlationData: Buffer.from([1, 2]),
@@ -104,7 +104,12 @@ test("the program publishes to devices and hears them, with all properties", asy
       payload: Buffer.from([0, 255]),
       qos: 1,
       retain: false,
-      properties: { expirySeconds: 60, contentType: "x/y", responseTopic: "r", correlationData: Buffer.from("c") },
+      properties: {
+        messageExpirySeconds: 60,
+        contentType: "x/y",
+        responseTopic: "r",
+        correlationData: Buffer.from("c"),
+      },
     },
   ]);
 });

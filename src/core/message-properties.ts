@@ -1,4 +1,8 @@
-/** The properties of a message between objects and the block on the wire. MQTT 5.0 section 3.3.2.3. */
+/**
+ * The properties of a message between objects, as programs have them, and the block on the wire.
+ *
+ * @see MQTT 5.0 section 3.3.2.3
+ */
 import { topicProblem } from "../config/topics.ts";
 import { readU16, readU32, readVarint } from "../wire/mqtt/primitives.ts";
 import { PropertiesWriter } from "../wire/mqtt/properties.ts";
@@ -13,8 +17,27 @@ import {
   USER_PROPERTY,
   WILL_DELAY_INTERVAL,
 } from "../wire/mqtt/property-table.ts";
-import type { MessageProperties } from "./api.ts";
-import { ClientError } from "./error.ts";
+
+/** What a message says about itself beside its payload; MQTT 5.0 only, left out towards older servers. */
+export interface MessageProperties {
+  /** "utf8": the payload is text. Default: not said. */
+  readonly payloadFormat?: "bytes" | "utf8";
+  /** Nobody needs the message after so many seconds; 0 to 4,294,967,295. The time it waits here is taken off. */
+  readonly messageExpirySeconds?: number;
+  /** A media type, such as `application/json`. */
+  readonly contentType?: string;
+  /** Topic for an answer; no wildcards. */
+  readonly responseTopic?: string;
+  /** What an answer repeats, so that it finds its question. */
+  readonly correlationData?: Uint8Array;
+  /** Names and values in order; a name may come again. All together with the others at most 64 KiB. */
+  readonly userProperties?: readonly (readonly [name: string, value: string])[];
+}
+
+/** What is wrong with the properties, in words. */
+export class PropertiesError extends Error {
+  override readonly name = "PropertiesError";
+}
 
 /** Of all properties of one message. */
 export const PROPERTIES_BYTES_MAX = 64 * 1024;
@@ -23,7 +46,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 
 let scratch: PropertiesWriter | null = null;
 
-/** The block without its length; the caller's own. @throws ClientError */
+/** The block without its length; the caller's own. @throws PropertiesError */
 export function encodeProperties(properties: MessageProperties): Buffer {
   if (isEmpty(properties)) return NOTHING;
   scratch ??= new PropertiesWriter(PROPERTIES_BYTES_MAX);
@@ -32,7 +55,7 @@ export function encodeProperties(properties: MessageProperties): Buffer {
   return Buffer.from(scratch.buffer.subarray(0, scratch.length));
 }
 
-/** @param delaySeconds Will Delay Interval  @throws ClientError */
+/** @param delaySeconds Will Delay Interval  @throws PropertiesError */
 export function willProperties(properties: MessageProperties, delaySeconds: number): PropertiesWriter {
   const writer = new PropertiesWriter(PROPERTIES_BYTES_MAX);
   if (delaySeconds !== 0) writer.four(WILL_DELAY_INTERVAL, wholeSeconds("delaySeconds", delaySeconds));
@@ -59,23 +82,23 @@ function writeProperties(writer: PropertiesWriter, properties: MessageProperties
   if (contentType !== undefined) writer.string(CONTENT_TYPE, text("contentType", contentType));
   if (responseTopic !== undefined) {
     const problem = topicProblem(responseTopic);
-    if (problem !== null) throw new ClientError("invalid-argument", `responseTopic ${problem}`);
+    if (problem !== null) throw new PropertiesError(`responseTopic ${problem}`);
     writer.string(RESPONSE_TOPIC, responseTopic);
   }
   if (correlationData !== undefined) writer.binary(CORRELATION_DATA, correlationData);
   for (const [name, value] of properties.userProperties ?? [])
     writer.pair(text("userProperties", name), text("userProperties", value));
-  if (writer.overflow) throw new ClientError("invalid-argument", "the properties take more than 64 KiB");
+  if (writer.overflow) throw new PropertiesError("the properties take more than 64 KiB");
 }
 
 function wholeSeconds(name: string, value: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= SECONDS_MAX) return value;
-  throw new ClientError("invalid-argument", `${name} is no number of seconds from 0 to ${SECONDS_MAX}`);
+  throw new PropertiesError(`${name} is no number of seconds from 0 to ${SECONDS_MAX}`);
 }
 
 function text(name: string, value: string): string {
   if (value.isWellFormed() && !value.includes("\0")) return value;
-  throw new ClientError("invalid-argument", `${name} has a character that MQTT forbids`);
+  throw new PropertiesError(`${name} has a character that MQTT forbids`);
 }
 
 /** What a block that `decodePublish` has checked says. */
