@@ -1,13 +1,13 @@
 /** `sluice run`: the gateway, from the configuration to the last byte written. */
 import { Log } from "../base/log.ts";
 import { budgetTable, fits } from "../config/budget.ts";
+import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import { controlSocket, keyName } from "../config/names.ts";
 import { memoryBill } from "../gateway/bill.ts";
 import type { BoundListener } from "../gateway/bound-listener.ts";
 import type { Configuration } from "../gateway/configuration.ts";
 import { Gateway } from "../gateway/gateway.ts";
-import { ComplaintsError } from "../gateway/rooms.ts";
 import { FAILED, OK, parse, say, sayError, USAGE } from "./arguments.ts";
 import { readInChild } from "./child-configuration.ts";
 import { complaintsText } from "./complaints-text.ts";
@@ -99,7 +99,7 @@ class Runner {
   }
 
   #explain(error: unknown): number {
-    if (error instanceof ComplaintsError) {
+    if (error instanceof ConfigurationError) {
       report(complaintsText(error.complaints, this.#file, this.#json), this.#json);
       return exitWhenWritten(USAGE);
     }
@@ -150,7 +150,7 @@ class Runner {
         }
       }
     } catch (error) {
-      if (error instanceof ComplaintsError) this.#refuseReload(error.complaints);
+      if (error instanceof ConfigurationError) this.#refuseReload(error.complaints);
       else this.#log.error("reload-refused", { reason: (error as Error).message });
     }
     this.#systemd.ready("reloaded");

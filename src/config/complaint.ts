@@ -17,3 +17,14 @@ export function complaintText(complaint: Complaint, configFile: string): string 
   const place = `${file ?? configFile}${line === 0 ? "" : `:${line}`}: `;
   return `${place}${path === "" ? "" : `${path}: `}${problem}${advice === "" ? "" : `; ${advice}`}`;
 }
+
+/** A configuration, or a file it names, that is not to be run: everything that is wrong with it. */
+export class ConfigurationError extends Error {
+  override readonly name = "ConfigurationError";
+  readonly complaints: readonly Complaint[];
+
+  constructor(complaints: readonly Complaint[]) {
+    super(complaints.map((complaint) => complaintText(complaint, "configuration")).join("\n"));
+    this.complaints = complaints;
+  }
+}

@@ -4,6 +4,7 @@
 import { SystemClock } from "../base/clock.ts";
 import { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
+import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
 import type { Listener } from "../transport/listener.ts";
@@ -12,7 +13,7 @@ import type { BoundListener } from "./bound-listener.ts";
 import { autoCommitDelayMs } from "./commit-delay.ts";
 import { startSerial, startUplinks } from "./lines.ts";
 import { openListener } from "./listeners.ts";
-import { buildRooms, ComplaintsError, type Embedding, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
+import { buildRooms, type Embedding, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
 import { addUplinkValues } from "./sys-values.ts";
 
 /** What a reload did. */
@@ -119,7 +120,7 @@ export class Gateway {
       applied.push(`${listener.name}: certificates`);
     }
     const complaints = rooms.files.reload(readAuthorityFiles(next.auth));
-    if (complaints.length > 0) throw new ComplaintsError(complaints);
+    if (complaints.length > 0) throw new ConfigurationError(complaints);
     for (const swap of swaps) swap();
     rooms.sys?.forget();
     applied.push("auth: passwords and access list");

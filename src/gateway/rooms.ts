@@ -6,7 +6,7 @@ import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import type { AuthConfig } from "../config/auth.ts";
-import { type Complaint, complaintText } from "../config/complaint.ts";
+import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import type { DurabilityRule } from "../config/durability.ts";
 import { type AuthorityFiles, FileAuthority } from "../core/authority.ts";
@@ -63,24 +63,13 @@ export interface Rooms {
   readonly sys: SysTopics | null;
 }
 
-/** Something that the configuration names is wrong: a line of a password or access list. */
-export class ComplaintsError extends Error {
-  override readonly name = "ComplaintsError";
-  readonly complaints: readonly Complaint[];
-
-  constructor(complaints: readonly Complaint[]) {
-    super(complaints.map((complaint) => complaintText(complaint, "configuration")).join("\n"));
-    this.complaints = complaints;
-  }
-}
-
 /** Bytes of a receiver's messages that wait in memory before the log takes over. */
 const WINDOW_BYTES = 32 * 1024;
 
 /**
  * @param commitDelayMs `commit_delay: auto`, asked before each group
  * @param hooks         null = the configuration decides everything
- * @throws ComplaintsError, or the store's error in words; what had started is in `ground.stops`
+ * @throws ConfigurationError, or the store's error in words; what had started is in `ground.stops`
  */
 export async function buildRooms(ground: Ground, commitDelayMs: () => number, hooks: Hooks | null): Promise<Rooms> {
   const { config, log, clock, counters, stops } = ground;
@@ -88,7 +77,7 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
   const wheel = new TimerWheel(clock);
   const files = new FileAuthority(counters);
   const complaints = files.reload(readAuthorityFiles(config.auth));
-  if (complaints.length > 0) throw new ComplaintsError(complaints);
+  if (complaints.length > 0) throw new ConfigurationError(complaints);
   const calls = new HookCalls(counters, log);
   const authority = hooks === null ? files : new HookAuthority(files, hooks, calls);
   const gate = hooks?.onPublish === undefined ? null : calls.publishGate(hooks.onPublish);

@@ -1,5 +1,4 @@
 /** What the library's gateway throws. */
-import { type Complaint, complaintText } from "../config/complaint.ts";
 import { IMPLEMENTATION_SPECIFIC_ERROR, NOT_AUTHORIZED, QUOTA_EXCEEDED } from "../wire/mqtt/codes.ts";
 
 /** Stable: programs compare them. */
@@ -26,17 +25,6 @@ export class GatewayError extends Error {
   constructor(code: GatewayErrorCode, message: string) {
     super(message);
     this.code = code;
-  }
-}
-
-/** Everything that is wrong with a configuration, each with path and advice. */
-export class ConfigurationError extends Error {
-  override readonly name = "ConfigurationError";
-  readonly complaints: readonly Complaint[];
-
-  constructor(complaints: readonly Complaint[]) {
-    super(complaints.map((complaint) => complaintText(complaint, "configuration")).join("\n"));
-    this.complaints = complaints;
   }
 }
 

@@ -2,6 +2,7 @@
 import { SystemClock } from "../base/clock.ts";
 import { Log, type LogLevel } from "../base/log.ts";
 import { budgetTable, fits } from "../config/budget.ts";
+import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import { filterProblem } from "../config/topics.ts";
 import { DeliveryQueue } from "../core/delivery-queue.ts";
@@ -12,7 +13,7 @@ import type { BoundListener } from "../gateway/bound-listener.ts";
 import { judge, readConfiguration } from "../gateway/configuration.ts";
 import { Gateway as Root } from "../gateway/gateway.ts";
 import { queueLimitsOf, type Rooms } from "../gateway/rooms.ts";
-import { ConfigurationError, GatewayError } from "./errors.ts";
+import { GatewayError } from "./errors.ts";
 import type { MessageHandler, PublishOptions, SubscribeOptions } from "./message.ts";
 import { Publishing } from "./publishing.ts";
 import { LocalSubscription } from "./subscription.ts";
