@@ -27,7 +27,7 @@ import {
   type Version,
 } from "../../support/mqtt-packets.ts";
 import { RawMqtt } from "../../support/raw-mqtt.ts";
-import { assertClosed, forVersions, product, unique, untilNow } from "./harness.ts";
+import { assertClosed, forVersions, product, settled, unique, untilNow } from "./harness.ts";
 
 const BAD_AUTHENTICATION_METHOD = 0x8c;
 const PACKET_TOO_LARGE = 0x95;
@@ -213,7 +213,7 @@ forVersions(
         assert.equal(own?.payload, payload);
         if (qos > 0) large.send(ack(qos === 1 ? PUBACK : 5, own?.packetId ?? 0));
         if (qos === 2) large.send(ack(7, own?.packetId ?? 0), ack(6, 1));
-        await untilNow(large);
+        await settled(large);
       }
       const came = (await untilNow(small)).filter(({ type }) => type === PUBLISH);
       assert.deepEqual(
@@ -225,7 +225,7 @@ forVersions(
       const { packetId } = readPublish(version, message as Packet);
       if (qos === 1) small.send(ack(PUBACK, packetId));
       if (qos === 2) small.send(ack(5, packetId), ack(7, packetId));
-      await untilNow(small);
+      await settled(small);
     }
   },
 );
@@ -243,7 +243,7 @@ forVersions(
     const publisher = await sluice.connected(t, v);
     publisher.send(publish(v, { topic, payload: "x".repeat(500), qos: 1, packetId: 1 }));
     publisher.send(publish(v, { topic, payload: "small", qos: 1, packetId: 2 }));
-    await untilNow(publisher);
+    await settled(publisher);
     const back = await sluice.open(t);
     back.send(connect({ ...fields, properties: [MAXIMUM_PACKET_SIZE, u32(100), 0x21, u16(1)] }));
     assert.equal(readConnack(await back.next()).sessionPresent, true);
@@ -313,7 +313,7 @@ forVersions(
       const topics = Array.from({ length: 6 }, () => unique("alias"));
       for (const topic of topics) await client.subscribe(version, topic, 0);
       for (let round = 0; round < 3; round++) for (const topic of topics) publisher.send(publish(version, { topic }));
-      await untilNow(publisher);
+      await settled(publisher);
       const names = new Map<number, string>();
       const came: string[] = [];
       for (const packet of await untilNow(client)) {

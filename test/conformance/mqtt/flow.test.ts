@@ -16,7 +16,7 @@ import {
   u16,
 } from "../../support/mqtt-packets.ts";
 import type { RawMqtt } from "../../support/raw-mqtt.ts";
-import { assertClosed, forVersions, product, unique, untilNow } from "./harness.ts";
+import { assertClosed, forVersions, product, settled, unique, untilNow } from "./harness.ts";
 
 const RECEIVE_MAXIMUM = 0x21;
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93;
@@ -58,7 +58,7 @@ for (const maximum of [1, 2, 7]) {
       assert.deepEqual([typeof third, more.length], ["number", 0]);
       // QoS 0 needs no room.
       publisher.send(publish(version, { topic, payload: "free" }));
-      await untilNow(publisher);
+      await settled(publisher);
       const free = (await untilNow(client)).map((packet) => readPublish(version, packet));
       assert.deepEqual(
         free.map(({ payload, qos }) => [payload, qos]),

@@ -1,6 +1,7 @@
 /** What the tests of a file share: one running product, the tests' registration by version, and how to look at silence. */
 import assert from "node:assert/strict";
 import { after, before, type TestContext, test } from "node:test";
+import { eventually } from "../../support/eventually.ts";
 import { GatewayProcess, temporaryFolder } from "../../support/gateway-process.ts";
 import { type ConnectFields, type Packet, PINGRESP, pingreq, type Version } from "../../support/mqtt-packets.ts";
 import { RawMqtt } from "../../support/raw-mqtt.ts";
@@ -89,18 +90,22 @@ export function unique(word: string): string {
   return `${word}-${used}`;
 }
 
+/** Waits until the gateway has taken all that was sent to it, and takes nothing of what came but the PINGRESP. */
+export async function settled(raw: RawMqtt): Promise<void> {
+  raw.send(pingreq());
+  const answered = (): number => raw.packets.findIndex(({ type }) => type === PINGRESP);
+  await eventually("PINGRESP", () => answered() >= 0 || raw.closed);
+  if (answered() < 0) throw new Error("the connection was closed");
+  raw.packets.splice(answered(), 1);
+}
+
 /**
- * Everything that the gateway had sent by now: a PINGREQ is answered after it, so an empty list shows silence without
- * waiting for it. What another connection caused is in it once that connection has its answer (PUBACK, PINGRESP).
+ * Takes everything that the gateway had sent by now: a PINGREQ is answered after it, so an empty list shows silence
+ * without waiting for it. What another connection caused is in it once that connection is settled.
  */
 export async function untilNow(raw: RawMqtt): Promise<Packet[]> {
-  raw.send(pingreq());
-  const before: Packet[] = [];
-  for (;;) {
-    const packet = await raw.next();
-    if (packet.type === PINGRESP) return before;
-    before.push(packet);
-  }
+  await settled(raw);
+  return raw.packets.splice(0);
 }
 
 /** The gateway closed the connection: in 5.0 with this reason in a DISCONNECT, in 3.1.1 without a word. */

@@ -23,7 +23,16 @@ import {
   varint,
 } from "../../support/mqtt-packets.ts";
 import type { RawMqtt } from "../../support/raw-mqtt.ts";
-import { assertClosed, assertEachCloses, forVersions, type Product, product, unique, untilNow } from "./harness.ts";
+import {
+  assertClosed,
+  assertEachCloses,
+  forVersions,
+  type Product,
+  product,
+  settled,
+  unique,
+  untilNow,
+} from "./harness.ts";
 
 const MALFORMED = 0x81;
 const PROTOCOL_ERROR = 0x82;
@@ -61,7 +70,7 @@ async function waysOf(t: Test, qos: number, ...sent: Part[]): Promise<Property[]
   const publisher = await sluice.connected(t, 5);
   publisher.send(publish(5, { topic, payload: "p", qos, retain: true, packetId: 1 }, ...sent));
   if (qos > 0) assert.equal((await publisher.next()).type, qos === 1 ? PUBACK : PUBREC);
-  await untilNow(publisher);
+  await settled(publisher);
   const late = await sluice.connected(t, 5);
   await late.subscribe(5, topic, 2);
   const receivers = qos === 0 ? [online, late] : [online, late, await sluice.connected(t, 5, away)];
@@ -160,7 +169,7 @@ forVersions(
         expected.push([`${base}/${round}/${alias}`, "set"], [`${base}/${round}/${alias}`, "used"]);
       }
     }
-    await untilNow(client);
+    await settled(client);
     const came = (await published(watcher)).map((packet) => readPublish(5, packet));
     assert.deepEqual(
       came.map(({ topic, payload }) => [topic, payload]),
@@ -200,7 +209,7 @@ forVersions(
       if (connection === 0) await client.subscribe(version, `${base}/#`, 0);
       for (let i = 0; i < 4; i++)
         for (const name of ["a", "b", "c"]) publisher.send(publish(5, { topic: `${base}/${name}`, payload: name }));
-      await untilNow(publisher);
+      await settled(publisher);
       const names = new Map<number, string>();
       const came = await published(client);
       assert.equal(came.length, 12);
@@ -241,7 +250,7 @@ forVersions(
     client.send(subscribeAs(1, 1, [`${base}/#`, 1]), subscribeAs(268_435_455, 2, [`${base}/a`, 2], [`${base}/b`, 0]));
     client.send(subscribeAs(128, 3, [`${base}/+`, 0]));
     await client.subscribe(version, `${base}/a/#`, 0); // without an identifier
-    await untilNow(client);
+    await settled(client);
     const publisher = await sluice.connected(t, version);
     const publishAll = async (): Promise<void> => {
       for (const [i, name] of ["a", "b", "c/d"].entries()) {
@@ -262,7 +271,7 @@ forVersions(
     );
     for (const packet of await published(other)) assert.deepEqual(idsOf(packet), []);
     for (const packet of live) client.send(ack(PUBACK, readPublish(5, packet).packetId));
-    await untilNow(client);
+    await settled(client);
     client.socket.destroy();
     await publishAll();
     const back = await sluice.connected(t, version, fields);
@@ -274,7 +283,7 @@ forVersions(
     assert.deepEqual(later, expected);
     // What a subscription brings of the retained messages has its identifier.
     publisher.send(publish(5, { topic: `${base}/kept`, payload: "kept", retain: true }));
-    await untilNow(publisher);
+    await settled(publisher);
     const late = await sluice.connected(t, version);
     late.send(subscribeAs(77, 1, [`${base}/kept`, 0]));
     assert.deepEqual((await published(late)).map(idsOf), [[77]]);

@@ -19,7 +19,7 @@ import {
   type Version,
 } from "../../support/mqtt-packets.ts";
 import type { RawMqtt } from "../../support/raw-mqtt.ts";
-import { forVersions, product, unique, untilNow } from "./harness.ts";
+import { forVersions, product, settled, unique, untilNow } from "./harness.ts";
 
 const NOT_AUTHORIZED = 0x87;
 
@@ -51,7 +51,7 @@ forVersions({ 4: ["4.3.1-1"], 5: ["4.3.1-1"] }, "QoS 0 leaves with QoS 0 and DUP
   publisher.send(publish(version, { topic, payload: "0" }));
   publisher.send(publish(version, { topic, payload: "1", qos: 1, packetId: 1, dup: true }));
   publisher.send(publish(version, { topic, payload: "2", qos: 2, packetId: 2, dup: true }));
-  await untilNow(publisher);
+  await settled(publisher);
   const came = (await untilNow(raw)).map((packet) => readPublish(version, packet));
   assert.deepEqual(
     came.map(({ payload, qos, dup }) => [payload, qos, dup]),
@@ -196,7 +196,7 @@ forVersions(
       assert.deepEqual(await untilNow(raw), []);
     }
     raw.send(ack(PUBCOMP, packetId));
-    await untilNow(raw);
+    await settled(raw);
     await reconnect();
     assert.deepEqual(await untilNow(raw), []);
   },

@@ -17,7 +17,7 @@ import {
   type Version,
 } from "../../support/mqtt-packets.ts";
 import type { RawMqtt } from "../../support/raw-mqtt.ts";
-import { forVersions, product, unique, untilNow } from "./harness.ts";
+import { forVersions, product, settled, unique, untilNow } from "./harness.ts";
 
 const sluice = product();
 
@@ -158,7 +158,7 @@ forVersions(
     const message = readPublish(version, await reader.next());
     assert.deepEqual([message.payload, message.retain], ["stays", true]);
     reader.send(publish(version, { topic, retain: true }));
-    await untilNow(reader);
+    await settled(reader);
   },
 );
 
@@ -196,7 +196,7 @@ forVersions(
     const types = [(await client.next()).type, (await client.next()).type].sort();
     assert.deepEqual(types, [PUBLISH, 5]);
     for (let i = 0; i < 20; i++) client.send(publish(version, { topic: unique("other") }));
-    await untilNow(client);
+    await settled(client);
     client.send(publish(version, { topic, qos: 2, packetId: 3, dup: true }));
     assert.deepEqual(
       (await untilNow(client)).map(({ type }) => type),

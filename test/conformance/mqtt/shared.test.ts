@@ -21,7 +21,7 @@ import {
   u32,
 } from "../../support/mqtt-packets.ts";
 import type { RawMqtt } from "../../support/raw-mqtt.ts";
-import { assertEachCloses, forVersions, type Product, product, unique, untilNow } from "./harness.ts";
+import { assertEachCloses, forVersions, type Product, product, settled, unique, untilNow } from "./harness.ts";
 
 const TOPIC_FILTER_INVALID = 0x8f;
 
@@ -46,7 +46,7 @@ async function publishOne(t: Test, topic: string, payload: string, qos: number):
   raw.send(publish(5, { topic, payload, qos, packetId: 1 }));
   if (qos > 0) assert.equal((await raw.next()).type, qos === 1 ? PUBACK : PUBREC);
   if (qos === 2) raw.send(ack(PUBREL, 1));
-  await untilNow(raw);
+  await settled(raw);
   raw.socket.destroy();
 }
 

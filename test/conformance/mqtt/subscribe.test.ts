@@ -24,7 +24,7 @@ import {
   type Version,
 } from "../../support/mqtt-packets.ts";
 import type { RawMqtt } from "../../support/raw-mqtt.ts";
-import { assertEachCloses, forVersions, type Product, product, unique, untilNow } from "./harness.ts";
+import { assertEachCloses, forVersions, type Product, product, settled, unique, untilNow } from "./harness.ts";
 
 const MALFORMED = 0x81;
 const PROTOCOL_ERROR = 0x82;
@@ -49,7 +49,7 @@ function payloads(version: Version, packets: readonly { type: number; flags: num
 async function retain(t: Parameters<Product["connected"]>[0], version: Version, topic: string, payload: string) {
   const raw = await sluice.connected(t, version);
   raw.send(publish(version, { topic, payload, retain: true }));
-  await untilNow(raw);
+  await settled(raw);
   return raw;
 }
 
@@ -115,7 +115,7 @@ forVersions(
       [other, "other"],
     ] as const) {
       raw.send(publish(version, { topic, payload, qos: 1, packetId: 1 }));
-      await untilNow(raw);
+      await settled(raw);
     }
     assert.deepEqual(payloads(version, await untilNow(client)), ["other"]);
     // Without it, its own comes too.
@@ -163,7 +163,7 @@ forVersions(
     for (const i of [0, 1, 2])
       publisher.send(publish(version, { topic: `${base}/${i}`, payload: `${i}`, qos: 2, packetId: 5 + i }));
     publisher.send(publish(version, { topic: secret[0], qos: 0 }));
-    await untilNow(publisher);
+    await settled(publisher);
     const qosOf = new Map<string, number>();
     for (const came of await untilNow(client)) {
       const { payload, qos } = readPublish(version, came);
@@ -190,7 +190,7 @@ forVersions(
         publisher.send(publish(version, { topic, payload: `${qos}`, qos, packetId: 1 }));
         if (qos === 2) publisher.send(ack(PUBREL, 1));
       }
-      await untilNow(publisher);
+      await settled(publisher);
       const came = (await untilNow(client)).map((packet) => readPublish(version, packet));
       assert.deepEqual(
         came.map(({ payload, qos }) => [Number(payload), qos]),
@@ -214,7 +214,7 @@ forVersions(
       const [kept] = (await untilNow(client)).map((packet) => readPublish(version, packet));
       assert.deepEqual([kept?.payload, kept?.retain], ["kept", true]);
       publisher.send(publish(version, { topic, payload: "live", qos: 2, packetId: 3 }), ack(PUBREL, 3));
-      await untilNow(publisher);
+      await settled(publisher);
       const live = (await untilNow(client)).map((packet) => readPublish(version, packet));
       assert.deepEqual(
         live.map(({ payload, qos: came, retain: flag }) => [payload, came, flag]),
@@ -222,7 +222,7 @@ forVersions(
       );
     }
     publisher.send(publish(version, { topic, retain: true }));
-    await untilNow(publisher);
+    await settled(publisher);
   },
 );
 

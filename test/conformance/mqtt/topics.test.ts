@@ -14,7 +14,7 @@ import {
   UNSUBSCRIBE,
   u16,
 } from "../../support/mqtt-packets.ts";
-import { assertEachCloses, forVersions, product, unique, untilNow } from "./harness.ts";
+import { assertEachCloses, forVersions, product, settled, unique, untilNow } from "./harness.ts";
 
 const MALFORMED = 0x81;
 const PROTOCOL_ERROR = 0x82;
@@ -94,7 +94,7 @@ forVersions(
     const named = await sluice.connected(t, version);
     await named.subscribe(version, `${own}/#`, 0);
     for (const topic of [`${own}/status`, own, "$SYS/status"]) client.send(publish(version, { topic }));
-    await untilNow(client);
+    await settled(client);
     assert.deepEqual(
       (await untilNow(named)).map((packet) => readPublish(version, packet).topic),
       [`${own}/status`, own],
@@ -107,13 +107,13 @@ forVersions({ 4: ["4.7.2-1"], 5: ["4.7.2-1"] }, "nor does it see a retained one"
   const own = `$${unique("own")}`;
   const client = await sluice.connected(t, version);
   client.send(publish(version, { topic: `${own}/kept`, payload: "x", retain: true }));
-  await untilNow(client);
+  await settled(client);
   for (const filter of ["#", "+/kept", "+/#"]) await client.subscribe(version, filter, 0);
   assert.deepEqual(await untilNow(client), []);
   await client.subscribe(version, `${own}/+`, 0);
   assert.equal((await untilNow(client)).length, 1);
   client.send(publish(version, { topic: `${own}/kept`, retain: true }));
-  await untilNow(client);
+  await settled(client);
 });
 
 forVersions({ 4: ["4.7.3-1"], 5: ["4.7.3-1"] }, "an empty topic or filter closes", async (version, t) => {
@@ -177,7 +177,7 @@ forVersions(
       const one = await sluice.connected(t, version);
       await one.subscribe(version, `${base}/${text}`, 0);
       for (const other of texts) client.send(publish(version, { topic: `${base}/${other}`, payload: other }));
-      await untilNow(client);
+      await settled(client);
       const came = (await untilNow(one)).map((packet) => readPublish(version, packet));
       assert.deepEqual(
         came.map(({ topic, payload }) => [topic, payload]),
