@@ -12,7 +12,10 @@ const PREFIXES: Readonly<Record<Version, string>> = { 4: "MQTT311-", 5: "MQTT5-"
 /** For each version in which a statement exists, its numbers there: { 4: ["3.1.0-1"], 5: ["3.1.0-1"] }. */
 export type Ids = Partial<Readonly<Record<Version, readonly string[]>>>;
 
-/** One test per version that has ids; the title names exactly the ids of the version that the test speaks. */
+/**
+ * One test per version that has ids; the title names exactly the ids of the version that the test speaks. A rule that the
+ * specifications do not number has none in the list, and its section in the sentence.
+ */
 export function forVersions(
   ids: Ids,
   sentence: string,
@@ -21,8 +24,8 @@ export function forVersions(
   for (const version of [4, 5] as const) {
     const numbers = ids[version];
     if (numbers === undefined) continue;
-    const named = numbers.map((number) => `[${PREFIXES[version]}${number}]`).join(" ");
-    test(`${named} ${sentence} (${NAMES[version]})`, { timeout: 30_000 }, (t) => run(version, t));
+    const named = numbers.map((number) => `[${PREFIXES[version]}${number}] `).join("");
+    test(`${named}${sentence} (${NAMES[version]})`, { timeout: 30_000 }, (t) => run(version, t));
   }
 }
 
