@@ -230,6 +230,20 @@ forVersions(
   },
 );
 
+forVersions({ 5: ["3.1.2-24"] }, "and so is one from 3.1.1, which leaves larger than it came", async (version, t) => {
+  const topic = unique("size");
+  const client = await sluice.connected(t, version, { properties: [MAXIMUM_PACKET_SIZE, u32(100)] });
+  await client.subscribe(version, topic, 0);
+  const publisher = await sluice.connected(t, 4);
+  const fits = "x".repeat(100 - 2 - 2 - topic.length - 1);
+  for (const payload of [`${fits}y`, fits]) publisher.send(publish(4, { topic, payload }));
+  await settled(publisher);
+  assert.deepEqual(
+    (await untilNow(client)).map((packet) => readPublish(version, packet).payload),
+    [fits],
+  );
+});
+
 forVersions(
   { 5: ["3.1.2-24", "3.1.2-25"] },
   "a message that waited for a client that came back smaller",
