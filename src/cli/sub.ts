@@ -41,6 +41,7 @@ export async function sub(args: string[]): Promise<number> {
       let received = 0;
       for await (const message of client.messages) {
         say(text(message));
+        message.acknowledge(); // Now: the last one has no next that would do it.
         if (++received === count) break;
       }
       return ending.timeIsUp && values.count !== undefined && received < count ? FAILED : OK;
