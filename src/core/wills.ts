@@ -69,6 +69,7 @@ export class Wills {
     this.cancel(session);
     const { authority, router } = this.#parts;
     const { publication } = will;
+    publication.publisher = session.slot; // It is the client's own message ([MQTT5-3.8.3-3]).
     if (!authority.mayPublish(session.principal, publication.topic)) {
       this.#notAuthorized.value++;
       return;

@@ -102,6 +102,10 @@ forVersions({ 5: [] }, "section 2.2.2.2: a property of another packet in PUBLISH
   await assertEachCloses(sluice, t, v, MALFORMED, wrong);
 });
 
+forVersions({ 5: [] }, "section 3.3.2.3.5: a Response Topic is a topic name: none at all closes", async (v, t) => {
+  await assertEachCloses(sluice, t, v, PROTOCOL_ERROR, [publish(v, { topic: "a" }, 0x08, u16(0))]);
+});
+
 forVersions({ 5: [] }, "section 3.3.2.3.2: a Payload Format Indicator above 1 closes", async (version, t) => {
   const wrong = [2, 0x7f, 0xff].map((value) => publish(version, { topic: "a" }, bytes(0x01, value)));
   await assertEachCloses(sluice, t, version, PROTOCOL_ERROR, wrong);

@@ -291,6 +291,25 @@ forVersions(
 );
 
 forVersions(
+  { 5: ["3.8.3-3"] },
+  "No Local holds for the client's own will, too, also while it is away",
+  async (v, t) => {
+    const topic = unique("will");
+    const will = { topic, payload: "gone", qos: 1, retain: false };
+    const fields = { clientId: unique("will"), clean: false, expirySeconds: 600 };
+    const other = await sluice.connected(t, v);
+    await other.subscribe(v, topic, 0);
+    const client = await sluice.connected(t, v, { ...fields, will });
+    client.send(subscribe(v, 1, [topic, 1 | NO_LOCAL]));
+    await untilNow(client);
+    client.socket.destroy();
+    assert.equal(readPublish(v, await other.next()).payload, "gone");
+    const back = await sluice.connected(t, v, fields);
+    assert.deepEqual(await messages(back, v), []);
+  },
+);
+
+forVersions(
   { 5: ["3.3.4-5", "3.3.4-3"] },
   "a shared and an ordinary subscription bring a copy each, with the identifier of its own",
   async (version, t) => {
