@@ -66,6 +66,8 @@ const LEVEL_BYTES = 240;
 const LEVELS_INCLUDED = 4;
 /** Shares of `memory_limit`: all sessions with their wills, all subscriptions. Who goes beyond is refused (0x97). */
 const SESSIONS_SHARE = 8;
+/** Of the sessions' share: wills and QoS 2 ids together, so that a few clients with many cannot shut out newcomers. */
+const EXTRAS_SHARE = 2;
 const SUBSCRIPTIONS_SHARE = 48;
 
 export class SessionRegistry implements SessionHost {
@@ -84,6 +86,7 @@ export class SessionRegistry implements SessionHost {
   readonly #limits: RegistryLimits;
   readonly #sessions = new Map<string, Session>();
   readonly #sessionMemory: Allowance;
+  readonly inboundMemory: Allowance;
   readonly #subscriptionMemory: Allowance;
   readonly #wills: Wills;
   readonly #groups: SharedGroups;
@@ -115,7 +118,8 @@ export class SessionRegistry implements SessionHost {
     this.#expired = parts.counters.counter("session.expired");
     this.#sessionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SESSIONS_SHARE));
     this.#subscriptionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SUBSCRIPTIONS_SHARE));
-    this.#wills = new Wills(parts, this.#sessionMemory);
+    this.inboundMemory = new Allowance(Math.floor(this.#sessionMemory.bytesMax / EXTRAS_SHARE), this.#sessionMemory);
+    this.#wills = new Wills(parts, this.inboundMemory);
     this.#groups = new SharedGroups(this, parts.router, parts.counters, this.#subscriptionMemory);
     this.#sessionsRefused = parts.counters.counter("session.refused");
     this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");
@@ -260,10 +264,6 @@ export class SessionRegistry implements SessionHost {
     return true;
   }
 
-  get inboundMemory(): Allowance {
-    return this.#sessionMemory;
-  }
-
   // ---- SessionHost -------------------------------------------------------------------------------------------
 
   onSessionTimer(session: Session, kind: number): void {
@@ -378,7 +378,7 @@ export function budget(limits: { readonly maxSessions: number }, memoryLimitByte
     {
       owner: "sessions",
       bytes,
-      how: `1/${SESSIONS_SHARE} of memory_limit: up to ${sessions} sessions x ${SESSION_BYTES} B, their wills and QoS 2 ids`,
+      how: `1/${SESSIONS_SHARE} of memory_limit: up to ${sessions} sessions x ${SESSION_BYTES} B, in half of it their wills and QoS 2 ids`,
     },
     {
       owner: "subscriptions",

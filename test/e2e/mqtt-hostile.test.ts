@@ -361,6 +361,37 @@ describe("a gateway among hostile peers", () => {
     await othersNoticeNothing();
   });
 
+  test("packets that trickle in on 900 connections: others' large packets are taken, the oldest of these make room", async () => {
+    const large = publish(5, { topic: "trickle", payload: "x".repeat(200_000), qos: 1, packetId: 1 });
+    const trickling = await Promise.all(
+      Array.from({ length: 900 }, (_, i) =>
+        RawMqtt.connected(gateway.port(), { version: 5, clientId: `trickle-${i}`, keepAliveSeconds: 0 }),
+      ),
+    );
+    try {
+      for (const raw of trickling) raw.send(large.subarray(0, 400));
+      await eventually("the room is used up", () => trickling.some(({ closed }) => closed));
+      const payload = "y".repeat(150_000);
+      let taken = 0;
+      let sent = 400;
+      await eventually("large packets are taken", async () => {
+        for (const raw of trickling) if (!raw.closed) raw.send(large.subarray(sent, sent + 1));
+        sent++;
+        using peer = await RawMqtt.connected(gateway.port(), { version: 5, clientId: `goes-on-${sent}` });
+        for (let packetId = 1; packetId <= 3; packetId++) {
+          peer.send(publish(5, { topic: "goes-on", payload, qos: 1, packetId }));
+          if ((await peer.next()).type !== PUBACK) return false; // the trickling are not a second old yet
+        }
+        taken += 3;
+        return true;
+      });
+      assert.equal(taken, 3);
+      await othersNoticeNothing();
+    } finally {
+      for (const raw of trickling) raw.socket.destroy();
+    }
+  });
+
   test("nobody but the hostile was closed", async () => {
     await eventually("only the witness is left", async () => {
       const { code, stdout } = await sluice(["status", "--json", "--data-dir", `${folder.path}/data`]);

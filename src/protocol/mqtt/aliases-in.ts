@@ -11,7 +11,6 @@ import { copyBytes, writeU16, writeVarint } from "../../wire/mqtt/primitives.ts"
 import { copyForwardable, type PublishView, publishLength } from "../../wire/mqtt/publish.ts";
 import type { Connection } from "./connection.ts";
 import { because } from "./reason-words.ts";
-import { INPUT_BYTES_MAX } from "./states.ts";
 
 /** Bytes of an entry besides its topic, measured. */
 const ENTRY_BYTES = 72;
@@ -133,10 +132,7 @@ export function resolveAlias(connection: Connection, frame: Buffer, view: Publis
     return because(server, QUOTA_EXCEEDED, "no memory is left for topic aliases");
   }
   const bytes = ownBytes(view, topic === null ? view.topicLength : topic.length);
-  if (bytes > 0 && server.inputBytes + bytes > INPUT_BYTES_MAX) {
-    server.parts.counters.counter("mqtt.input_full").value++;
-    return QUOTA_EXCEEDED;
-  }
+  if (bytes > 0 && !server.input.has(bytes, server.parts.time.nowMs())) return QUOTA_EXCEEDED;
   server.aliasFrame.build(frame, view, topic);
   return OK;
 }

@@ -139,6 +139,10 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     return this.state === CLOSED;
   }
 
+  get entered(): boolean {
+    return this.state === CONNECTED;
+  }
+
   onUnreadable(reasonCode: number, type: number): void {
     becauseOf(this.server, reasonCode, type);
     close(this, reasonCode);

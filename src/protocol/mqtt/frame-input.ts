@@ -1,7 +1,7 @@
 /**
  * Finds the packets in the bytes of a connection. A chunk is read where it lies; only a packet that straddles two
- * chunks, or that has to be looked at again later (HOLD), is copied into `#rest`, whose bytes count against
- * INPUT_BYTES_MAX for all connections together.
+ * chunks, or that has to be looked at again later (HOLD), is copied into `#rest`, whose bytes come out of the room of
+ * all connections (input-room.ts).
  *
  *     chunk | ...end of a packet | packet | packet | begin of a pac... |
  *             └─ behind #rest      in place           └─ copied to #rest
@@ -9,10 +9,11 @@
 import type { Counter } from "../../base/counters.ts";
 import { NEED_MORE, OK, PACKET_TOO_LARGE, QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import { type FrameHeader, readFrameHeader } from "../../wire/mqtt/frame.ts";
+import type { RoomHolder } from "./input-room.ts";
 import { overLimit } from "./over-limit.ts";
 import { because } from "./reason-words.ts";
 import type { MqttServer } from "./server.ts";
-import { HOLD, INPUT_BYTES_MAX } from "./states.ts";
+import { HOLD } from "./states.ts";
 
 /** First size of `#rest`: it grows with what arrives, never ahead of it by more than a factor of two. */
 const REST_BYTES_MIN = 256;
@@ -23,13 +24,16 @@ export interface PacketHandler {
   /** The stream cannot go on. @param type of the packet */
   onUnreadable(reasonCode: number, type: number): void;
   readonly closed: boolean;
+  /** Its login is over: what it holds, it holds for us. */
+  readonly entered: boolean;
 }
 
-export class FrameInput {
+export class FrameInput implements RoomHolder {
   readonly #server: MqttServer;
   readonly #handler: PacketHandler;
   #rest: Buffer | null = null;
   #restLength = 0;
+  waitsSinceMs = 0;
 
   constructor(server: MqttServer, handler: PacketHandler) {
     this.#server = server;
@@ -59,9 +63,19 @@ export class FrameInput {
 
   /** Gives the memory back. */
   forget(): void {
-    if (this.#rest !== null) this.#server.inputBytes -= this.#rest.length;
+    if (this.#rest !== null) {
+      this.#server.input.give(this.#rest.length);
+      this.#server.input.done(this);
+    }
     this.#rest = null;
     this.#restLength = 0;
+  }
+
+  evict(): void {
+    this.#handler.onUnreadable(
+      because(this.#server, QUOTA_EXCEEDED, "no room for incomplete packets, and this one waits for longest"),
+      0,
+    );
   }
 
   /** Handles the whole packets in `bytes[from..end)`. @returns the index of the first one not handled */
@@ -84,7 +98,7 @@ export class FrameInput {
       const next = header.end;
       const answer = this.#handler.onPacket(bytes, at, header.type, header.flags, header.bodyAt, next);
       if (answer === HOLD) {
-        this.#keep(bytes, at, end);
+        this.#keep(bytes, at, end, this.#handler.entered);
         return end;
       }
       const type = (bytes[at] as number) >> 4;
@@ -137,9 +151,15 @@ export class FrameInput {
     this.#handler.onUnreadable(overLimit(this.#server, PACKET_TOO_LARGE, "max_packet_bytes", words), type);
   }
 
-  /** Copies `bytes[from..end)` for later. */
-  #keep(bytes: Buffer, from: number, end = bytes.length): void {
-    this.#append(bytes, from, end, end - from);
+  /**
+   * Copies `bytes[from..end)` for later.
+   * @param held a whole packet that waits for us, not for its peer
+   */
+  #keep(bytes: Buffer, from: number, end: number, held = false): void {
+    const begins = this.#rest === null;
+    if (!this.#append(bytes, from, end, end - from) || !begins || held) return;
+    this.waitsSinceMs = this.#server.parts.time.nowMs();
+    this.#server.input.wait(this);
   }
 
   /** @param wanted bytes of the packet, as far as known: sizes the buffer, but never far beyond what has arrived */
@@ -148,14 +168,19 @@ export class FrameInput {
     const capacity = this.#rest === null ? 0 : this.#rest.length;
     if (length > capacity) {
       const size = Math.max(length, Math.min(wanted, Math.max(2 * capacity, REST_BYTES_MIN)));
-      if (this.#server.inputBytes + size - capacity > INPUT_BYTES_MAX) {
-        this.#server.parts.counters.counter("mqtt.input_full").value++;
+      const { input, parts } = this.#server;
+      const more = size - capacity;
+      if (!input.take(more, parts.time.nowMs())) {
         this.#handler.onUnreadable(because(this.#server, QUOTA_EXCEEDED, "no room for incomplete packets"), 0);
+        return false;
+      }
+      if (this.#handler.closed) {
+        // It had to make room itself.
+        input.give(more);
         return false;
       }
       const grown = Buffer.allocUnsafeSlow(size);
       this.#rest?.copy(grown, 0, 0, this.#restLength);
-      this.#server.inputBytes += size - capacity;
       this.#rest = grown;
     }
     bytes.copy(this.#rest as Buffer, this.#restLength, from, end);

@@ -26,6 +26,7 @@ import { UnsubscribeView } from "../../wire/mqtt/unsubscribe.ts";
 import { AliasFrame, SCRATCH_BYTES } from "./aliases-in.ts";
 import { EXCHANGE_BYTES, EXCHANGES_MAX, Exchanges } from "./auth-exchanges.ts";
 import { Connection } from "./connection.ts";
+import { InputRoom } from "./input-room.ts";
 import { PausedReaders } from "./paused-readers.ts";
 import { INPUT_BYTES_MAX } from "./states.ts";
 import { Traffic } from "./traffic.ts";
@@ -86,8 +87,8 @@ export class MqttServer {
   readonly router: Router;
   readonly authority: Authority;
   readonly paused: PausedReaders;
-  /** Bytes held in incomplete or held packets now. */
-  inputBytes = 0;
+  /** For incomplete and held packets. */
+  readonly input: InputRoom;
   readonly connections = new Set<Connection>();
   /** Of acknowledgements owed, beyond the few that each connection may owe. */
   readonly ackMemory: Allowance;
@@ -130,6 +131,7 @@ export class MqttServer {
     this.authority = parts.authority;
     this.ackMemory = new Allowance(Math.floor(parts.memoryLimitBytes / ACKS_SHARE));
     this.aliasMemory = new Allowance(Math.floor(parts.memoryLimitBytes / ALIASES_SHARE));
+    this.input = new InputRoom(parts.counters);
     this.paused = new PausedReaders(parts.counters);
     this.exchanges = new Exchanges(parts.counters);
     this.traffic = new Traffic(parts.counters);
@@ -141,7 +143,6 @@ export class MqttServer {
     parts.counters.gauge("mqtt.alias_bytes", () => this.aliasMemory.used);
     parts.counters.gauge("mqtt.ack_bytes", () => this.ackMemory.used);
     parts.counters.gauge("mqtt.connections", () => this.connections.size);
-    parts.counters.gauge("mqtt.input_bytes", () => this.inputBytes);
   }
 
   /** Whether a payload that its publisher calls text is that: section 3.3.2.3.2 lets us look. */

@@ -10,8 +10,10 @@ export const AUTHENTICATING = 4;
 /** A handler's answer: the packet stays, and is looked at again after `resumeReading`. */
 export const HOLD = -100;
 
-/** Bytes of incomplete or held packets of all connections together; who goes beyond is closed. */
+/** Bytes of incomplete or held packets of all connections together; beyond them, see input-room.ts. */
 export const INPUT_BYTES_MAX = 336 * 1024;
+/** Who has not completed a packet, or a login, after so long is closed when others need its room. */
+export const STALLED_MS = 1000;
 /** Reason codes of SUBACKs that wait for the store, per connection; then the next SUBSCRIBE waits. */
 export const SUBACK_BYTES_MAX = 4096;
 /** A part of a packet that is at least so long keeps its connection alive. */

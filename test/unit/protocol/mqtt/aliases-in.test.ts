@@ -213,7 +213,7 @@ describe("topic aliases of a client", () => {
     const peer = hub.connect({ version: 5, clientId: "p" });
     peer.send(publish(5, { topic: "a/b" }, ...alias(1)));
     receiver.take();
-    hub.server.inputBytes += 300 * 1024;
+    hub.server.input.take(300 * 1024, hub.nowMs);
     peer.send(publish(5, { topic: "", payload: "x".repeat(4000) }, ...alias(1)));
     assert.equal(of(PUBLISH, receiver.take()).length, 1);
     peer.send(publish(5, { topic: "", payload: "x".repeat(100_000) }, ...alias(1)));

@@ -419,3 +419,19 @@ test("long client ids take room from other sessions", () => {
   assert.equal(count(64), 64);
   assert.ok(count(1024) < 40);
 });
+
+test("wills and QoS 2 ids take at most half of the sessions' memory: newcomers without them are let in", () => {
+  const hub = new Hub(1 << 20, { maxSessions: 10_000 });
+  let refused = 0;
+  for (let i = 0; i < 40; i++) {
+    const will = { topic: "t", payload: "x".repeat(4000), qos: 1, retain: false };
+    if (connackOf(hub.connect({ version: 5, clientId: `w${i}`, will })) !== 0) refused++;
+  }
+  const hoarder = connected(hub, { clientId: "hoards" });
+  for (let packetId = 1; packetId <= 1000; packetId++)
+    hoarder.send(publish(5, { topic: "t", payload: "", qos: 2, packetId }));
+  assert.ok(refused > 0);
+  assert.equal(hub.counters.get("session.wills_refused"), refused);
+  assert.ok(hub.registry.inboundMemory.used <= 1 << 16);
+  for (let i = 0; i < 10; i++) assert.equal(connackOf(hub.connect({ version: 4, clientId: `n${i}` })), 0);
+});
