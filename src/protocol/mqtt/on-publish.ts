@@ -48,7 +48,11 @@ export function onPublish(
   if (view.subscriptionIdentifiers) return PROTOCOL_ERROR; // [MQTT5-3.3.4-6]
   if (view.topicLength > server.limits.topicBytes || tooDeep(input, view, server.limits.topicLevels))
     return topicOverLimit(server, view.topicLength, levelsOf(input, view));
-  if (checkProperties(server, input, view.propertiesAt, view.propertiesLength) !== SUCCESS) return QUOTA_EXCEEDED;
+  if (
+    view.propertiesLength !== 0 &&
+    checkProperties(server, input, view.propertiesAt, view.propertiesLength) !== SUCCESS
+  )
+    return QUOTA_EXCEEDED;
   let bytes = input;
   let frameAt = inputFrameAt;
   let end = inputEnd;
