@@ -26,6 +26,13 @@ export interface WsListenOptions extends ListenOptions {
 /** [MQTT311-6.0.0-3] [MQTT5-6.0.0-3] */
 const SUBPROTOCOL = "mqtt";
 
+/**
+ * Frames that one message may come in, and chunks of the stream in which one frame may: ws keeps an object for each, and
+ * a fragment of one byte the whole chunk it came in. Beyond them it closes with 1008.
+ */
+const FRAGMENTS_MAX = 64;
+const CHUNKS_MAX = 4096;
+
 /** @throws ListenerError */
 export function listenWs(options: WsListenOptions, accept: Accept): Promise<Listener> {
   const { transport } = options;
@@ -34,6 +41,8 @@ export function listenWs(options: WsListenOptions, accept: Accept): Promise<List
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: options.messageBytesMax,
+    maxFragments: FRAGMENTS_MAX,
+    maxBufferedChunks: CHUNKS_MAX,
     handleProtocols: () => SUBPROTOCOL,
   });
   return listenHttp(

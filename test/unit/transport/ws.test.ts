@@ -114,6 +114,23 @@ test("a message beyond the limit closes with 1009, one at the limit does not", a
   assert.notEqual(peer.closed, null);
 });
 
+test("a message in 64 frames is taken, one in more closes with 1008: ws keeps an object for each", async (t) => {
+  const { listener, door } = await listening(t);
+  const ws = dial(t, listener);
+  await once(ws, "open");
+  const peer = await door.link();
+  const inFrames = (count: number): void => {
+    for (let i = 1; i <= count; i++) ws.send("x", { binary: true, fin: i === count });
+  };
+  inFrames(64);
+  await peer.until(() => peer.received === 64);
+  inFrames(65);
+  const [code] = await once(ws, "close");
+  assert.equal(code, 1008);
+  await peer.until(() => peer.closes === 1);
+  assert.equal(peer.received, 64);
+});
+
 test("a slow reader gets every byte in order; end sends the rest and closes with 1000", async (t) => {
   const { listener, door, counters } = await listening(t);
   const ws = dial(t, listener);
