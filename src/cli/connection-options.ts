@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import type { ConnectOptions } from "../client/api.ts";
+import { describeError } from "../transport/socket-error.ts";
 import { UsageError, wholeNumber } from "./arguments.ts";
 
 export const CONNECTION_OPTIONS = {
@@ -56,6 +57,13 @@ export function connectOptions(values: ConnectionValues): ConnectOptions {
   };
 }
 
+/** What went wrong, and what to try when the port most likely speaks TLS. */
+export function failureWords(error: Error, { url }: ConnectOptions): string {
+  const plain = url.startsWith("mqtt:") || url.startsWith("ws:");
+  const silent = error.message.endsWith("without an answer to CONNECT");
+  return plain && silent ? `${error.message}; if the port speaks TLS, give --cafile or an mqtts URL` : error.message;
+}
+
 function urlOf({ host, port, cafile }: ConnectionValues): string {
   const number = wholeNumber("-p", port ?? String(cafile === undefined ? MQTT_PORT : MQTTS_PORT), 1, 65_535);
   const url = `${cafile === undefined ? "mqtt" : "mqtts"}://${isIPv6(host) ? `[${host}]` : host}:${number}`;
@@ -76,7 +84,7 @@ function requireReadable(file: string): void {
   try {
     readFileSync(file);
   } catch (error) {
-    throw new UsageError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`);
+    throw new UsageError(`cannot read ${file}: ${describeError(error as Error)}`);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Client, PublishOptions } from "../client/api.ts";
 import { connect } from "../client/connect.ts";
 import { topicProblem } from "../config/topics.ts";
 import { FAILED, OK, parse, say, sayError, UsageError } from "./arguments.ts";
-import { CONNECTION_OPTIONS, connectOptions, qosOf } from "./connection-options.ts";
+import { CONNECTION_OPTIONS, connectOptions, failureWords, qosOf } from "./connection-options.ts";
 
 /** Lines of stdin that are published and not acknowledged. */
 const WINDOW = 64;
@@ -40,8 +40,9 @@ export async function pub(args: string[]): Promise<number> {
     }
     return OK;
   } catch (error) {
-    if (values.json) say(JSON.stringify({ event: "failed", topic, reason: (error as Error).message }));
-    else sayError((error as Error).message);
+    const reason = failureWords(error as Error, connection);
+    if (values.json) say(JSON.stringify({ event: "failed", topic, reason }));
+    else sayError(reason);
     return FAILED;
   }
 }

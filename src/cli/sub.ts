@@ -4,7 +4,7 @@ import type { Client, ReceivedMessage } from "../client/api.ts";
 import { connect } from "../client/connect.ts";
 import { filterProblem } from "../config/topics.ts";
 import { FAILED, OK, parse, say, sayError, UsageError, wholeNumber } from "./arguments.ts";
-import { CONNECTION_OPTIONS, connectOptions, qosOf } from "./connection-options.ts";
+import { CONNECTION_OPTIONS, connectOptions, failureWords, qosOf } from "./connection-options.ts";
 
 const COUNT_MAX = 1_000_000_000;
 const SECONDS_MAX = 1_000_000;
@@ -23,7 +23,7 @@ export async function sub(args: string[]): Promise<number> {
   const filters = values.topic ?? [];
   if (filters.length === 0) throw new UsageError("sub needs -t FILTER");
   for (const filter of filters) {
-    const problem = filterProblem(filter);
+    const problem = filterProblem(filter) ?? sharedProblem(filter);
     if (problem !== null) throw new UsageError(`${JSON.stringify(filter)} is no topic filter: ${problem}`);
   }
   const count = wholeNumber("-C", values.count ?? String(COUNT_MAX), 1, COUNT_MAX);
@@ -50,9 +50,15 @@ export async function sub(args: string[]): Promise<number> {
       await client.close();
     }
   } catch (error) {
-    sayError((error as Error).message);
+    sayError(failureWords(error as Error, connection));
     return FAILED;
   }
+}
+
+/** [MQTT5-4.8.2-1] What is wrong with a shared subscription's filter, or null. */
+function sharedProblem(filter: string): string | null {
+  if (!filter.startsWith("$share/") || /^\$share\/[^/+#]+\/./.test(filter)) return null;
+  return "a shared subscription is $share/NAME/FILTER";
 }
 
 /** What ends a subscription from outside: a signal, or the end of the time given. */

@@ -71,7 +71,7 @@ function generalWords(code: number, limits: MqttLimits): string {
     case TOPIC_NAME_INVALID:
       return "a topic name with a wildcard, or with a character that topics may not have";
     case TOPIC_FILTER_INVALID:
-      return "a wildcard in a place where it may not be, or a character that topics may not have";
+      return "a wildcard in a place where it may not be, a character that topics may not have, or not $share/NAME/FILTER";
     case TOPIC_ALIAS_INVALID:
       return "a topic alias that was not announced, or not set";
     case RECEIVE_MAXIMUM_EXCEEDED:

@@ -47,10 +47,11 @@ const MISUSE: [string[], RegExp][] = [
   [["pub", "-t", "a", "-m", "x", "-P", "x"], /-P needs -u/],
   [["pub", "-t", "a", "-m", "x", "-h", "a b"], /no host name/],
   [["pub", "-t", "a", "-m", "x", "-V", "6"], /311 and 5 are possible/],
-  [["pub", "-t", "a", "-m", "x", "--cafile", "/none"], /cannot read \/none/],
+  [["pub", "-t", "a", "-m", "x", "--cafile", "/none"], /cannot read \/none: no such file/],
   [["pub", "-t", "a", "-m", "x", "--cert", "a"], /--cert and --key go together/],
   [["sub"], /sub needs -t FILTER/],
   [["sub", "-t", "a#"], /no topic filter/],
+  [["sub", "-t", "$share/group"], /a shared subscription is \$share\/NAME\/FILTER/],
   [["sub", "-t", "a", "-C", "0"], /-C 0/],
 ];
 

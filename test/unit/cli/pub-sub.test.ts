@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
 import { makeCertificates } from "../../../scripts/demo/certificates.ts";
@@ -133,6 +133,16 @@ test("nobody there: exit code 1, and the address in the message", async () => {
   const { code, stderr } = await sluice(["pub", "-p", closed, "-t", "a", "-m", "x"]);
   assert.equal(code, 1);
   assert.match(stderr, new RegExp(`^sluice: 127\\.0\\.0\\.1:${closed}: .*refused`));
+});
+
+test("a server that closes without a word may want TLS: the message says what to give", async () => {
+  const server = createServer((socket) => socket.once("data", () => socket.end()));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port: silent } = server.address() as AddressInfo;
+  const { code, stderr } = await sluice(["pub", "-p", String(silent), "-t", "a", "-m", "x"]);
+  server.close();
+  assert.equal(code, 1);
+  assert.match(stderr, /without an answer to CONNECT; if the port speaks TLS, give --cafile or an mqtts URL\n$/);
 });
 
 test("over TLS with a client certificate, to mosquitto", { skip: requirePeer("mosquitto") }, async () => {
