@@ -12,14 +12,20 @@
  * for its queue and the group's word that it is done are in one transaction. To its queue the group is a peer of QoS 2:
  * handed over is PUBREC, stored is PUBCOMP.
  *
+ * The group's ordinals cannot pass the oldest loan. A member that leaves it unanswered while half of them are used loses
+ * it to another that is free; who has it then has half of those that are left, and so on:
+ *
+ *     head: oldest loan     2nd holder     3rd    4th       SPAN_MAX
+ *      |---------------------|--------------|------|---|--|-|            taken back 12 times, then the group waits
+ *
  * @see MQTT 5.0 section 4.8.2
  */
 import type { Counter } from "../base/counters.ts";
 import { DeliveryQueue } from "./delivery-queue.ts";
-import { SPAN_MAX } from "./inflight.ts";
+import { Inflight, SPAN_MAX } from "./inflight.ts";
 import { copyOf, type Message } from "./message.ts";
 import type { Outlet } from "./outlet.ts";
-import { type ReceiverRecord, SETTLED, type StoreWaiter } from "./ports.ts";
+import { type ReceiverRecord, SETTLED, type StoreWaiter, topicAt } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 import { TAKES } from "./queue-limits.ts";
 import { DELIVERY_QOS, DELIVERY_RETAIN, deliveryOptions, type Receiver } from "./receiver.ts";
@@ -27,6 +33,16 @@ import { GRANT_QOS, GRANT_RETAIN_AS_PUBLISHED } from "./route-cache.ts";
 import type { Session, SessionOutlet } from "./session.ts";
 import type { SessionHost } from "./session-registry.ts";
 import { LOAN_BYTES } from "./shares.ts";
+
+/** Ordinals that the first holder of the oldest loan has time for. */
+const HELD_SPAN_MAX = SPAN_MAX / 2;
+
+export interface GroupCounts {
+  /** Loans that came back with the end of a connection. */
+  readonly rerouted: Counter;
+  /** Loans taken back from a member that goes on. */
+  readonly reclaimed: Counter;
+}
 
 interface Member {
   readonly session: Session;
@@ -49,18 +65,25 @@ export class SharedGroup implements Receiver, Outlet, StoreWaiter {
   /** The last member has left. */
   ended = false;
   readonly #host: SessionHost;
-  readonly #reroutes: Counter;
+  readonly #counts: GroupCounts;
   readonly #members: Member[] = [];
   /** Packet ids of messages handed over whose copy is not stored yet: in the window, so no more than that. */
   readonly #unstored = new Set<number>();
+  /** Who has which loan, by the group's packet id. */
+  readonly #holders = new Map<number, Session>();
+  /** The loan taken back last: its ordinal, the next ordinal at which it may be taken back again, and from whom it was. */
+  #reclaimed = -1;
+  #reclaimableAt = 0;
+  #reclaimedSeq = 0;
+  #reclaimedFrom: SessionOutlet | null = null;
   /** Index of the member whose turn it is. */
   #turn = 0;
   /** Index of the member that takes the message in hand. */
   #chosen = NOBODY;
 
-  constructor(host: SessionHost, record: ReceiverRecord, filter: string, reroutes: Counter) {
+  constructor(host: SessionHost, record: ReceiverRecord, filter: string, counts: GroupCounts) {
     this.#host = host;
-    this.#reroutes = reroutes;
+    this.#counts = counts;
     this.filter = filter;
     this.queue = new DeliveryQueue(host, `share:${record.name}`, record, host.queueLimits);
   }
@@ -100,8 +123,12 @@ export class SharedGroup implements Receiver, Outlet, StoreWaiter {
 
   /** A member may take messages now: it has connected, subscribed, or has room again. */
   onMemberReady(): void {
-    if (this.queue.online) this.queue.pump();
-    else if (this.#isConnected) this.queue.attach(this, SPAN_MAX, true);
+    if (this.queue.online) {
+      this.#reclaim();
+      this.queue.pump();
+    } else if (this.#isConnected) {
+      this.queue.attach(this, SPAN_MAX, true);
+    }
   }
 
   /** A member's connection has ended, or it has left the group. */
@@ -112,7 +139,8 @@ export class SharedGroup implements Receiver, Outlet, StoreWaiter {
   /** What a connection that has ended left unanswered goes to others. */
   takeBack(packetIds: readonly number[]): void {
     if (this.ended) return;
-    this.#reroutes.value += packetIds.length;
+    this.#counts.rerouted.value += packetIds.length;
+    for (const packetId of packetIds) this.#holders.delete(packetId);
     this.queue.takeBack(packetIds);
     this.onMemberGone();
   }
@@ -120,8 +148,51 @@ export class SharedGroup implements Receiver, Outlet, StoreWaiter {
   /** A member answered a loan. [MQTT5-4.8.2-6] one that it refuses goes to nobody else. */
   onPuback(packetId: number, reasonCode: number): void {
     if (this.ended) return;
+    this.#holders.delete(packetId);
     this.queue.onPuback(packetId, reasonCode);
     this.onMemberGone();
+  }
+
+  /**
+   * Takes the oldest loan from a member that leaves it unanswered while the others go on, if one of them can have it.
+   */
+  #reclaim(): void {
+    const { head, next } = this.queue.inflight;
+    if (next - head < HELD_SPAN_MAX) return;
+    if (head === this.#reclaimed && next < this.#reclaimableAt) return;
+    const packetId = Inflight.packetIdOf(head);
+    const holder = this.#holders.get(packetId);
+    if (holder === undefined || !this.#isOtherFree(holder, this.queue.inflight.seqAt(head))) return;
+    this.#reclaimed = head;
+    // When none is left it is not taken back again: it would go round with every answer.
+    this.#reclaimableAt = next + Math.max(1, (SPAN_MAX - (next - head)) >> 1);
+    this.#reclaimedSeq = this.queue.inflight.seqAt(head);
+    this.#reclaimedFrom = holder.outlet;
+    this.#holders.delete(packetId);
+    holder.sharesOf.void(this, packetId);
+    this.#counts.reclaimed.value++;
+    this.queue.takeBack([packetId]);
+  }
+
+  #isOtherFree(holder: Session, seq: number): boolean {
+    const { authority, store } = this.#host;
+    const topic = authority.open ? "" : topicAt(store, this.queue.id, seq);
+    return this.#members.some(
+      (member) =>
+        member.session !== holder &&
+        this.#isFree(member, 1, undefined) &&
+        (authority.open || authority.mayRead(member.session.principal, topic)),
+    );
+  }
+
+  /** Whether it was taken from this member, and another that is connected may have it. */
+  #isTakenFrom({ session }: Member, { seq, topic }: Message): boolean {
+    if (seq !== this.#reclaimedSeq || session.outlet !== this.#reclaimedFrom) return false;
+    const { authority } = this.#host;
+    return this.#members.some(
+      ({ session: { outlet, principal } }) =>
+        outlet !== null && outlet !== session.outlet && (authority.open || authority.mayRead(principal, topic)),
+    );
   }
 
   get #isConnected(): boolean {
@@ -182,6 +253,7 @@ export class SharedGroup implements Receiver, Outlet, StoreWaiter {
       const member = this.#members[index] as Member;
       if (!this.#isFree(member, options & DELIVERY_QOS, message)) continue;
       if (message !== undefined && !authority.open && !authority.mayRead(member.session.principal, topic)) continue;
+      if (message !== undefined && this.#isTakenFrom(member, message)) continue;
       this.#chosen = index;
       return true;
     }
@@ -218,6 +290,7 @@ export class SharedGroup implements Receiver, Outlet, StoreWaiter {
     const qos = options & DELIVERY_QOS;
     if (qos < 2) {
       const lentId = qos === 0 ? 0 : session.sharesOf.lend(this, packetId);
+      if (qos === 1) this.#holders.set(packetId, session);
       outlet.sendPublish(message, 0, options, subscriptionIds, lentId, false);
       return;
     }

@@ -5,12 +5,12 @@
  * @see MQTT 5.0 section 4.8.2
  */
 import type { Allowance } from "../base/allowance.ts";
-import type { Counter, Counters } from "../base/counters.ts";
+import type { Counters } from "../base/counters.ts";
 import type { SubscriptionRecord } from "./ports.ts";
 import type { Router } from "./router.ts";
 import type { Session } from "./session.ts";
 import type { SessionHost } from "./session-registry.ts";
-import { SharedGroup } from "./shared-group.ts";
+import { type GroupCounts, SharedGroup } from "./shared-group.ts";
 
 const PREFIX = "$share/";
 /** Kind of a group's record in the store; its name is `{ShareName}/{filter}`. */
@@ -41,14 +41,14 @@ export class SharedGroups {
   readonly #router: Router;
   readonly #memory: Allowance;
   readonly #groups = new Map<string, SharedGroup>();
-  readonly #reroutes: Counter;
+  readonly #counts: GroupCounts;
 
   /** @param memory what all subscriptions together may take */
   constructor(host: SessionHost, router: Router, counters: Counters, memory: Allowance) {
     this.#host = host;
     this.#router = router;
     this.#memory = memory;
-    this.#reroutes = counters.counter("share.rerouted");
+    this.#counts = { rerouted: counters.counter("share.rerouted"), reclaimed: counters.counter("share.reclaimed") };
     counters.gauge("share.groups", () => this.#groups.size);
     counters.gauge("share.subscriptions", () => this.#count(({ size }) => size));
     counters.gauge("share.waiting", () => this.#count(({ queue }) => queue.count));
@@ -106,7 +106,7 @@ export class SharedGroups {
   #begin(filter: string): SharedGroup {
     const { store } = this.#host;
     const name = nameOf(filter);
-    const group = new SharedGroup(this.#host, store.createReceiver(KIND, name), plainFilterOf(filter), this.#reroutes);
+    const group = new SharedGroup(this.#host, store.createReceiver(KIND, name), plainFilterOf(filter), this.#counts);
     store.register(group.queue);
     this.#router.join(group);
     this.#groups.set(name, group);

@@ -4,6 +4,8 @@
  * A loan goes out under a packet id of the session's, far from those its own queue takes: loans have ordinals of their
  * own, ahead of the queue's, and the queue stops short of the lowest one (`Inflight.barredOrdinal`), so that no id is
  * used twice. Loans count in the session's window as its own messages do, and so there are no more than that.
+ * A loan that its group takes back (`SharedGroup.#reclaim`) stays in the table until it is answered, and the answer counts
+ * for nothing: the peer has the packet id in use ([MQTT5-2.2.1-4]), and Receive Maximum counts it ([MQTT5-4.9.0-2]).
  *
  *     head      next                     barred
  *      v         v                          v
@@ -15,14 +17,15 @@ import type { Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
 
 interface Loan {
-  readonly group: SharedGroup;
+  /** null: the group has taken it back (`void`), and only the packet id and the room in the window are still taken. */
+  group: SharedGroup | null;
   /** The group's packet id, not the one on the wire. */
   readonly packetId: number;
   readonly ordinal: number;
 }
 
 /** Estimated bytes of a loan with its places in the windows of session and group; taken from what waits for receivers. */
-export const LOAN_BYTES = 256;
+export const LOAN_BYTES = 320;
 
 export class Shares {
   readonly #session: Session;
@@ -73,6 +76,13 @@ export class Shares {
     return lentId;
   }
 
+  /** The group takes a loan back while the connection goes on. */
+  void(group: SharedGroup, packetId: number): void {
+    for (const loan of this.#loans.values()) {
+      if (loan.group === group && loan.packetId === packetId) loan.group = null;
+    }
+  }
+
   has(lentId: number): boolean {
     return this.#loans.has(lentId);
   }
@@ -86,7 +96,7 @@ export class Shares {
     const { inflight } = this.#session.queue;
     if (loan.ordinal === inflight.barredOrdinal) inflight.barredOrdinal = this.#lowest();
     // The room is given back last: it is not for this group alone, but for whoever's turn it is (`pump`).
-    loan.group.onPuback(loan.packetId, reasonCode);
+    loan.group?.onPuback(loan.packetId, reasonCode);
     inflight.outstanding--;
     return true;
   }
@@ -95,6 +105,7 @@ export class Shares {
   onGone(): void {
     const lent = new Map<SharedGroup, number[]>();
     for (const { group, packetId } of this.#loans.values()) {
+      if (group === null) continue;
       const packetIds = lent.get(group);
       if (packetIds === undefined) lent.set(group, [packetId]);
       else packetIds.push(packetId);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { SPAN_MAX } from "../../../src/core/inflight.ts";
 import type { Authority, LoginRequest, LoginWaiter } from "../../../src/core/ports.ts";
 import { Hub } from "../../support/mqtt-hub.ts";
 import {
@@ -551,6 +552,103 @@ describe("a member that leaves", () => {
     const b = Worker.sharing(hub, { clientId: "b", kept: true });
     for (let n = 0; n < 5; n++) b.drain(hub);
     assert.equal(b.got.length, 7);
+  });
+});
+
+describe("a member that leaves its oldest loan unanswered", () => {
+  test("loses it to another after half the group's ordinals; its late answer counts for nothing, and its window is its own again", () => {
+    const hub = new Hub();
+    const silent = Worker.sharing(hub, { clientId: "silent", receiveMaximum: 1 });
+    const busy = Worker.sharing(hub, { clientId: "busy" });
+    const source = new Source(hub);
+    const pass = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        source.send(1);
+        hub.settle();
+        source.peer.take();
+        busy.drain(hub);
+      }
+    };
+    pass(SPAN_MAX / 2 - 1);
+    assert.deepEqual([silent.read(), busy.got.length], [["m0"], SPAN_MAX / 2 - 2]);
+    assert.equal(hub.counters.get("share.reclaimed"), 0);
+    pass(SPAN_MAX);
+    assert.equal(hub.counters.get("share.reclaimed"), 1);
+    assert.deepEqual(gotBy([busy]), payloads(SPAN_MAX * 1.5 - 1), "all of them, the first one too");
+    assert.equal(hub.counters.get("share.waiting"), 0);
+    assert.equal(hub.registry.inFlight, 1, "the packet id is still taken");
+    silent.answer();
+    assert.equal(hub.registry.inFlight, 0);
+    assert.equal(hub.registry.waitingMemory.used, 0);
+    pass(2);
+    assert.equal(silent.read().length, 1, "and takes part again");
+  });
+
+  test("so do as many as there are: all that they hold comes to the one that answers", () => {
+    const hub = new Hub();
+    for (let i = 0; i < 14; i++) {
+      Worker.sharing(hub, { clientId: `s${i}`, receiveMaximum: 1, kept: i % 2 === 0 });
+    }
+    const busy = Worker.sharing(hub, { clientId: "busy" });
+    const source = new Source(hub);
+    for (let i = 0; i < SPAN_MAX + 200; i++) {
+      source.send(1);
+      hub.settle();
+      source.peer.take();
+      busy.drain(hub);
+    }
+    assert.equal(hub.counters.get("share.reclaimed"), 14);
+    assert.deepEqual(gotBy([busy]), payloads(SPAN_MAX + 200));
+    assert.equal(hub.counters.get("share.waiting"), 0);
+  });
+
+  test("each next holder has half of the ordinals that are left; at the last one the group waits", () => {
+    const hub = new Hub();
+    const workers = ["a", "b"].map((clientId) => Worker.sharing(hub, { clientId }));
+    hub.store.sliceRows = SPAN_MAX;
+    const source = new Source(hub);
+    for (let i = 0; i < SPAN_MAX + 200; i++) {
+      source.send(1);
+      hub.settle();
+      source.peer.take();
+      for (const worker of workers) {
+        worker.read();
+        for (let n = worker.owed.length - 1; n >= 0; n--) if (worker.owed[n]?.payload !== "m0") worker.answer(n);
+      }
+    }
+    assert.equal(hub.counters.get("share.reclaimed"), 12);
+    assert.equal(hub.counters.get("share.waiting"), 201);
+    for (const worker of workers) worker.drain(hub);
+    for (const worker of workers) worker.drain(hub);
+    assert.deepEqual([...new Set(gotBy(workers))], payloads(SPAN_MAX + 200));
+    assert.equal(hub.counters.get("share.waiting"), 0);
+    assert.equal(hub.registry.waitingMemory.used, 0);
+  });
+
+  test("keeps it while there is nobody else, and loses it to the first who comes", () => {
+    const hub = new Hub();
+    const silent = Worker.sharing(hub, { clientId: "silent" });
+    const source = new Source(hub);
+    for (let i = 0; i < SPAN_MAX + 100; i++) {
+      source.send(1);
+      hub.settle();
+      source.peer.take();
+      silent.read();
+      while (silent.owed.length > 1) silent.answer(1);
+    }
+    assert.equal(hub.counters.get("share.reclaimed"), 0);
+    assert.equal(hub.counters.get("share.waiting"), 101);
+    const other = Worker.sharing(hub, { clientId: "other" });
+    other.drain(hub);
+    assert.equal(hub.counters.get("share.reclaimed"), 1);
+    assert.equal(other.got[0]?.payload, "m0");
+    silent.read();
+    while (silent.owed.length > 1) silent.answer(1);
+    other.drain(hub);
+    assert.equal(hub.counters.get("share.waiting"), 0);
+    silent.drain(hub);
+    assert.deepEqual([...new Set(gotBy([silent, other]))], payloads(SPAN_MAX + 100));
+    assert.equal(hub.registry.waitingMemory.used, 0);
   });
 });
 
