@@ -1,9 +1,10 @@
 // Test whether `npm start` and its siblings do only what is needed and stand aside for what they run.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { isInstalled } from "../../scripts/install.mjs";
+import { eventually } from "../support/eventually.ts";
 import { lineWith, outcomeOf, Tree } from "./tree.ts";
 
 const MAIN = `
@@ -82,6 +83,15 @@ test("SIGHUP, SIGINT and SIGTERM reach the product, which decides how it ends", 
     const { code, stdout } = await end;
     assert.deepEqual({ code, stdout }, { code: 0, stdout: `${signal}\n` });
   }
+});
+
+test("SIGTERM to npm itself reaches the product: no shell stays between them", async () => {
+  const child = tree.spawn("npm", ["start", "--", "run"]);
+  const { pid } = JSON.parse(await lineWith(child, "verb")) as { pid: number };
+  const end = outcomeOf(child);
+  child.kill("SIGTERM");
+  assert.match((await end).stdout, /^SIGTERM$/m);
+  await eventually("the product has ended", () => !existsSync(`/proc/${pid}`));
 });
 
 test("a lazily imported part is a file of its own", async () => {
