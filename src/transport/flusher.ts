@@ -3,10 +3,13 @@
  * are told. Also the outputs' common memory: who has to go when it is short.
  */
 import type { Counter, Counters } from "../base/counters.ts";
+import { READ_BUDGET_BYTES, READ_BUDGET_BYTES_MIN } from "./link.ts";
 import type { Output } from "./output.ts";
 import { LARGE_BYTES, OutputBuffers, type OutputMemory } from "./output-buffers.ts";
 
 const NOTHING: Buffer = Buffer.alloc(0);
+/** Bytes of all links that a turn should not take many more of. */
+const TURN_BYTES = 1024 * 1024;
 
 /** Who wants to know of the end of a turn. */
 export interface TurnListener {
@@ -24,6 +27,10 @@ export class Flusher {
   readonly busy = new Set<Output>();
   /** Number of the present turn; goes up only at the ends of turns that `scheduleEnd` was called in. */
   turn = 0;
+  /** Links that brought something in in this turn. */
+  readers = 0;
+  /** What each link may bring in in this turn, by how many did in the last one. */
+  readBudgetBytes = READ_BUDGET_BYTES;
   #dirty: Output[] = [];
   #spare: Output[] = [];
   #waiting: TurnListener[] = [];
@@ -65,6 +72,9 @@ export class Flusher {
     this.#spare = dirty;
     this.#scheduled = false;
     this.turn++;
+    const share = Math.floor(TURN_BYTES / Math.max(this.readers, 1));
+    this.readBudgetBytes = Math.min(Math.max(share, READ_BUDGET_BYTES_MIN), READ_BUDGET_BYTES);
+    this.readers = 0;
     for (let i = 0; i < dirty.length; i++) (dirty[i] as Output).endTurn();
     dirty.length = 0;
     if (this.#waiting.length === 0) return;

@@ -45,8 +45,10 @@ export const NO_HANDLER: LinkHandler = {
   onDrain() {},
 };
 
-/** Bytes that one link may bring in per turn of the event loop, one full read; then the others have theirs. */
-export const READ_BUDGET_BYTES = 64 * 1024;
+/** Bytes that one link may bring in per turn of the event loop when few others do; then the others have theirs. */
+export const READ_BUDGET_BYTES = 256 * 1024;
+/** And when many do: one full read. */
+export const READ_BUDGET_BYTES_MIN = 64 * 1024;
 
 /** Ms that `Link.end` gives the peer to take the rest. */
 export const END_DEADLINE_MS = 2000;

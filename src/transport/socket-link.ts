@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import type { TurnListener } from "./flusher.ts";
-import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER, READ_BUDGET_BYTES } from "./link.ts";
+import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
 import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
@@ -158,12 +158,14 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
     if (this.#turn !== flusher.turn) {
       this.#turn = flusher.turn;
       this.#turnBytes = 0;
+      flusher.readers++;
       flusher.scheduleEnd();
     }
     const before = this.#turnBytes;
     this.#turnBytes += chunk.length;
     this.#handler.onData(chunk);
-    if (this.#turnBytes >= READ_BUDGET_BYTES && before < READ_BUDGET_BYTES) {
+    const { readBudgetBytes } = flusher;
+    if (this.#turnBytes >= readBudgetBytes && before < readBudgetBytes) {
       this.#socket.pause();
       flusher.awaitEnd(this);
     }
