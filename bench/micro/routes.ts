@@ -12,6 +12,10 @@ function topicOf(device: number): string {
 function cacheHit(topics: number): MicroCase {
   const cache = new RouteCache();
   const keys = Array.from({ length: topics }, (_, i) => Buffer.from(topicOf(i)));
+  for (const key of keys) {
+    cache.find(key, 0, key.length).slots.push(0);
+    cache.keep(key, 0, key.length);
+  }
   let next = 0;
   return {
     name: `core/route-cache: hit, ${topics} topics in turn`,

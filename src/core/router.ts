@@ -76,6 +76,7 @@ export class Router {
     this.#refused = parts.counters.counter("router.refused");
     parts.counters.gauge("router.subscriptions", () => this.#tree.count);
     parts.counters.gauge("router.cache_misses", () => this.#cache.misses);
+    parts.counters.gauge("router.cache_width", () => this.#cache.width);
   }
 
   get subscriptionCount(): number {
@@ -297,8 +298,9 @@ export class Router {
       this.#cache.generation++;
     }
     const route = this.#cache.find(p.bytes, p.topicFrom, p.topicEnd);
-    if (!this.#cache.hit) this.#build(route, p.topic);
-    return route;
+    if (this.#cache.hit) return route;
+    this.#build(route, p.topic);
+    return this.#cache.keep(p.bytes, p.topicFrom, p.topicEnd);
   }
 
   #build(route: Route, topic: string): void {

@@ -55,7 +55,8 @@ test("the route cache keeps no key longer than its line of the bill allows", () 
   const route = cache.find(topic, 0, topic.length);
   assert.equal(cache.hit, false);
   route.slots.push(1);
+  assert.deepEqual(cache.keep(topic, 0, topic.length).slots, [1]);
   assert.deepEqual(cache.find(topic, 0, topic.length).slots, []);
   assert.equal(cache.hit, false);
-  assert.equal(route.key.length, 0);
+  assert.equal(cache.width, 0);
 });
