@@ -2,13 +2,16 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Allowance } from "../../../src/base/allowance.ts";
 import { Counters } from "../../../src/base/counters.ts";
+import { seededRandom } from "../../../src/base/random.ts";
 import { DeliveryQueue } from "../../../src/core/delivery-queue.ts";
 import { Ledger } from "../../../src/core/ledger.ts";
 import type { Authority, Principal } from "../../../src/core/ports.ts";
 import { Publication } from "../../../src/core/publication.ts";
 import type { Receiver } from "../../../src/core/receiver.ts";
 import { Retained } from "../../../src/core/retained.ts";
+import { ROUTE_WIDTH_MAX } from "../../../src/core/route-cache.ts";
 import { NO_SUBSCRIBERS, QUOTA_EXCEEDED, ROUTED, Router, STORED_LATER } from "../../../src/core/router.ts";
+import { TopicTree } from "../../../src/core/topic-tree.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 class World {
@@ -163,6 +166,34 @@ describe("live delivery", () => {
       w.router.unsubscribe(a, filter);
     }
     assert.deepEqual(a.got.length, 3);
+  });
+
+  test("with hundreds of wildcards and all places of the route cache used up, everybody gets what the plain tree says", () => {
+    const w = new World();
+    const tree = new TopicTree();
+    const random = seededRandom(3);
+    const dice = (sides: number): number => Math.floor(random() * sides);
+    const receivers = Array.from({ length: 300 }, (_, i) => w.receiver(`r${i}`));
+    const filters = ["#", "a/#", "a/+", ...Array.from({ length: 20 }, (_, i) => `a/${i}`)];
+    let widest = 0;
+    for (let step = 0; step < 6_000; step++) {
+      const receiver = receivers[dice(receivers.length)] as Recorder;
+      const filter = filters[dice(filters.length)] as string;
+      if (step < 400 || random() < 0.1) {
+        w.router.subscribe(receiver, filter, 0, 0);
+        tree.add(filter, { slot: receiver.slot, options: 0, subscriptionId: 0 });
+      } else if (random() < 0.05) {
+        w.router.unsubscribe(receiver, filter);
+        tree.remove(filter, receiver.slot);
+      }
+      const topic = `a/${dice(40)}`;
+      const expected = new Set<number>();
+      tree.match(topic, ({ slot }) => void expected.add(slot));
+      w.publish(topic, "x");
+      for (const { got, slot } of receivers) assert.equal(got.splice(0).length, expected.has(slot) ? 1 : 0);
+      widest = Math.max(widest, w.counters.get("router.cache_width") ?? 0);
+    }
+    assert.ok(widest <= ROUTE_WIDTH_MAX && widest > ROUTE_WIDTH_MAX - 300, `${widest}`);
   });
 
   test("who may not read a topic does not get it, also when his rights change later", () => {
