@@ -28,4 +28,5 @@ fi
 export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}"
 export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
 export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-131072}"
-exec "$node" --max-semi-space-size=1 "$program" "$@"
+# The way of a PUBLISH is longer than what V8 inlines by itself: 87 against 81 ns a message in process.
+exec "$node" --max-semi-space-size=1 --max-inlined-bytecode-size-cumulative=2000 "$program" "$@"

@@ -10,7 +10,7 @@ export const BUNDLE = join(ROOT, "build/sluice.mjs");
 const SYSTEM_NODE_MIN = [22, 18];
 
 /** Sets the same memory limits as the launcher; the reasons are in scripts/launcher.sh. */
-export const RUN_FLAGS = ["--max-semi-space-size=1"];
+export const RUN_FLAGS = ["--max-semi-space-size=1", "--max-inlined-bytecode-size-cumulative=2000"];
 export const RUN_ENV = {
   MALLOC_ARENA_MAX: "1",
   MALLOC_TRIM_THRESHOLD_: "131072",

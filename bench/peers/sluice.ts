@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
+import { RUN_FLAGS } from "../../scripts/root.mjs";
 import type { Peer } from "./peer.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -40,7 +41,7 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
   const verb = ["run", "--config", file, "--json"];
   const started = await (options.nodeFlags === undefined
     ? KeptProcess.start(LAUNCHER, verb)
-    : KeptProcess.start(process.execPath, ["--max-semi-space-size=1", ...options.nodeFlags, BUNDLE, ...verb]));
+    : KeptProcess.start(process.execPath, [...RUN_FLAGS, ...options.nodeFlags, BUNDLE, ...verb]));
   started.stderr.pipe(process.stderr);
   const ready = await lineOf(started.stdout, readReady, 15_000).catch(async (error: Error) => {
     await started.stop();

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { RUN_FLAGS } from "../../scripts/root.mjs";
 
 const BUNDLE = resolve(import.meta.dirname, "../../build/sluice.mjs");
 const READY_MS = 20_000;
@@ -58,7 +59,7 @@ export class GatewayProcess {
   async start(): Promise<void> {
     this.stdout = "";
     this.stderr = "";
-    const args = ["--max-semi-space-size=1", BUNDLE, "run", "--json", "--config", this.configFile];
+    const args = [...RUN_FLAGS, BUNDLE, "run", "--json", "--config", this.configFile];
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, NODE_OPTIONS: "", NODE_TEST_CONTEXT: "", ...this.#env },
