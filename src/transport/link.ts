@@ -20,10 +20,18 @@ export interface Link {
   /** Reads on; no effect on a link that is not paused. */
   resume(): void;
   readonly paused: boolean;
+  /** Of links whose transport collects messages before it hands them on: who is told how much that is; null = nobody. */
+  held?: HeldBytes | null;
   /** Sends what is in the output, then closes; what arrives meanwhile is not read. Destroys after 2 s. */
   end(): void;
   /** Closes at once; what is in the output is lost. */
   destroy(): void;
+}
+
+/** Answers for bytes that a transport keeps because their message is not whole. */
+export interface HeldBytes {
+  /** @param bytes that are kept now */
+  hold(bytes: number): void;
 }
 
 /** None of these is called from within a call that the handler makes into the link or its output. */

@@ -1,7 +1,7 @@
 /** A link over a WebSocket: each chunk of output is one binary message; messages that come in are chunks of input. */
 import type { Socket } from "node:net";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
-import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
+import { END_DEADLINE_MS, type HeldBytes, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
 import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { certificateName } from "./peer-certificate.ts";
@@ -19,6 +19,9 @@ const GOING_AWAY = 1001;
 const UNSUPPORTED_DATA = 1003;
 const NO_STATUS = 1005;
 
+/** A close frame with its reason. */
+const CLOSE_FRAME_BYTES_MAX = 256;
+
 const SEND_OPTIONS = { binary: true, compress: false, fin: true };
 
 export class WsLink implements Link, Writer, OutputOwner, Expirable {
@@ -27,6 +30,7 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
   readonly loopback: boolean;
   readonly certificateName: string | null;
   readonly output: Output;
+  held: HeldBytes | null = null;
   readonly #ws: WebSocket;
   readonly #transport: Transport;
   readonly #deadline = new Timer(this, 0);
@@ -51,6 +55,8 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
       this.#unsent--;
       this.output.onTaken();
     };
+    // Behind the listener of ws itself: what is whole has been handed on.
+    socket.on("data", () => this.#onKept(bytesKept(ws)));
     ws.on("message", (data, isBinary) => this.#takeMessage(data, isBinary));
     ws.on("error", (error) => {
       this.#error ??= describeError(error);
@@ -133,12 +139,19 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
     const chunk = data as Buffer; // binaryType is "nodebuffer"
     this.#transport.bytesReceived.value += chunk.length;
     if (isBinary) {
+      this.held?.hold(0);
       this.#handler.onData(chunk);
       return;
     }
     this.#transport.refused("text_frame");
     this.#error ??= "text frame";
     this.#end(UNSUPPORTED_DATA);
+  }
+
+  /** While it ends, nobody answers for what comes: a peer that goes on with a message is not waited for. */
+  #onKept(bytes: number): void {
+    if (this.#state === OPEN) this.held?.hold(bytes);
+    else if (bytes > CLOSE_FRAME_BYTES_MAX) this.destroy();
   }
 
   #takeClose(code: number): void {
@@ -159,4 +172,16 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
     if (this.output.pendingBytes === 0 || code !== NORMAL) this.#ws.close(code);
     this.resume();
   }
+}
+
+/** The part of ws's receiver that says what it keeps: chunks of a frame, and frames of a message, that are not whole. */
+interface Receiver {
+  readonly _bufferedBytes: number;
+  readonly _messageLength: number;
+}
+
+/** ws has no public word for it. */
+function bytesKept(ws: WebSocket): number {
+  const { _receiver: receiver } = ws as unknown as { readonly _receiver: Receiver };
+  return receiver._bufferedBytes + receiver._messageLength;
 }

@@ -1,7 +1,11 @@
 // Peers that break the rules, on raw sockets: 5.0 gets the reason, 3.1.1 a closed socket, and nobody else notices.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { connect as connectTcp, type Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import mqtt from "mqtt";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
@@ -193,7 +197,10 @@ const AT_CONNECT: readonly [what: string, bytes: Buffer, connack: number | null]
 describe("a gateway among hostile peers", () => {
   const folder = temporaryFolder();
   const gateway = new GatewayProcess(folder.path, {
-    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    listeners: [
+      { type: "mqtt", bind: "127.0.0.1:0" },
+      { type: "ws", bind: "127.0.0.1:0" },
+    ],
     limits: { max_connections: 3000, connect_timeout: "4s" },
     memory_limit: "64MiB",
   });
@@ -382,6 +389,32 @@ describe("a gateway among hostile peers", () => {
     }
   });
 
+  test("WebSocket messages that never become whole, on 3,200 connections: memory stays bounded, others' are taken", async () => {
+    const before = rssKiB(gateway.pid);
+    const part = Buffer.alloc(200_000, 0x61);
+    const unfinished: Socket[] = [];
+    try {
+      for (let wave = 0; wave < 8; wave++) {
+        const sockets = await Promise.all(Array.from({ length: 400 }, () => upgraded(gateway.port("ws"))));
+        unfinished.push(...sockets);
+        for (const socket of sockets) socket.write(Buffer.concat([frameHeader(250_000), part]));
+        await eventually("most are closed", () => sockets.filter(({ destroyed }) => destroyed).length > 390, 5000);
+      }
+      assert.ok(rssKiB(gateway.pid) - before < 192 * 1024, `${rssKiB(gateway.pid) - before} KiB more`);
+      await othersNoticeNothing();
+      for (const socket of unfinished) socket.destroy();
+      await eventually("every byte of the room is back", async () => {
+        const { stdout } = await sluice(["status", "--json", "--data-dir", `${folder.path}/data`]);
+        return (JSON.parse(stdout) as { counters: Record<string, number> }).counters["mqtt.input_bytes"] === 0;
+      });
+      const client = await mqtt.connectAsync(`ws://127.0.0.1:${gateway.port("ws")}/mqtt`, { reconnectPeriod: 0 });
+      await client.publishAsync("large", "y".repeat(150_000), { qos: 1 });
+      await client.endAsync();
+    } finally {
+      for (const socket of unfinished) socket.destroy();
+    }
+  });
+
   test("nobody but the hostile was closed", async () => {
     await eventually("only the witness is left", async () => {
       const { code, stdout } = await sluice(["status", "--json", "--data-dir", `${folder.path}/data`]);
@@ -391,6 +424,33 @@ describe("a gateway among hostile peers", () => {
     await othersNoticeNothing();
   });
 });
+
+/** A socket on which the upgrade to a WebSocket has been answered. */
+async function upgraded(port: number): Promise<Socket> {
+  const socket = connectTcp(port, "127.0.0.1");
+  socket.on("error", () => {}); // "close" follows
+  const fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13";
+  const key = Buffer.alloc(16).toString("base64");
+  socket.write(
+    `GET /mqtt HTTP/1.1\r\nHost: x\r\n${fields}\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n`,
+  );
+  await once(socket, "data");
+  socket.resume();
+  return socket;
+}
+
+/** RFC 6455 section 5.2: one binary frame of so many bytes, masked with zeros. */
+function frameHeader(bytes: number): Buffer {
+  const header = Buffer.alloc(14);
+  header[0] = 0x82;
+  header[1] = 0xff;
+  header.writeUInt32BE(bytes, 6);
+  return header;
+}
+
+function rssKiB(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
 
 function validPackets(): Buffer[] {
   return BOTH.flatMap((version) => [

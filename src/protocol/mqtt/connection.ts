@@ -111,6 +111,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.acks = new PendingAcks(server.limits.receiveMaximum, server.ackMemory);
     this.#input = new FrameInput(server, this);
     link.handler = this;
+    if (link.held !== undefined) link.held = this.#input;
     this.startDeadline();
   }
 

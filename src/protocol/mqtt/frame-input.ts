@@ -7,6 +7,7 @@
  *             └─ behind #rest      in place           └─ copied to #rest
  */
 import type { Counter } from "../../base/counters.ts";
+import type { HeldBytes } from "../../transport/link.ts";
 import { NEED_MORE, OK, PACKET_TOO_LARGE, QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import { type FrameHeader, readFrameHeader } from "../../wire/mqtt/frame.ts";
 import type { RoomHolder } from "./input-room.ts";
@@ -28,11 +29,13 @@ export interface PacketHandler {
   readonly entered: boolean;
 }
 
-export class FrameInput implements RoomHolder {
+export class FrameInput implements RoomHolder, HeldBytes {
   readonly #server: MqttServer;
   readonly #handler: PacketHandler;
   #rest: Buffer | null = null;
   #restLength = 0;
+  /** Bytes that the transport keeps of a message that is not whole. */
+  #outside = 0;
   waitsSinceMs = 0;
 
   constructor(server: MqttServer, handler: PacketHandler) {
@@ -61,12 +64,41 @@ export class FrameInput implements RoomHolder {
     if (this.#restLength > 0) this.#readRest();
   }
 
+  /** What the transport keeps comes out of the same room (HeldBytes). */
+  hold(bytes: number): void {
+    const { input, parts } = this.#server;
+    const more = bytes - this.#outside;
+    if (this.#handler.closed) return;
+    if (more <= 0) {
+      input.give(-more);
+      this.#outside = bytes;
+      if (bytes === 0 && this.#rest === null) input.done(this);
+      return;
+    }
+    const nowMs = parts.time.nowMs();
+    if (!input.take(more, nowMs)) {
+      this.#handler.onUnreadable(because(this.#server, QUOTA_EXCEEDED, "no room for incomplete packets"), 0);
+      return;
+    }
+    if (this.#handler.closed) {
+      // It had to make room itself.
+      input.give(more);
+      return;
+    }
+    if (this.#outside === 0 && this.#rest === null) {
+      this.waitsSinceMs = nowMs;
+      input.wait(this);
+    }
+    this.#outside = bytes;
+  }
+
   /** Gives the memory back. */
   forget(): void {
-    if (this.#rest !== null) {
-      this.#server.input.give(this.#rest.length);
+    if (this.#rest !== null || this.#outside > 0) {
+      this.#server.input.give((this.#rest?.length ?? 0) + this.#outside);
       this.#server.input.done(this);
     }
+    this.#outside = 0;
     this.#rest = null;
     this.#restLength = 0;
   }

@@ -131,6 +131,22 @@ test("a message in 64 frames is taken, one in more closes with 1008: ws keeps an
   assert.equal(peer.received, 64);
 });
 
+test("bytes of a message that is not whole are told, and none once it is handed on", async (t) => {
+  const { listener, door } = await listening(t);
+  const ws = dial(t, listener);
+  await once(ws, "open");
+  const peer = await door.link();
+  const told: number[] = [];
+  peer.link.held = { hold: (bytes) => void told.push(bytes) };
+  ws.send("x".repeat(1000), { binary: true, fin: false });
+  await eventually("the first part", () => told.at(-1) === 1000);
+  ws.send("x".repeat(500), { binary: true, fin: false });
+  await eventually("the second", () => told.at(-1) === 1500);
+  ws.send("x", { binary: true, fin: true });
+  await peer.until(() => peer.received === 1501);
+  assert.equal(told.at(-1), 0);
+});
+
 test("a slow reader gets every byte in order; end sends the rest and closes with 1000", async (t) => {
   const { listener, door, counters } = await listening(t);
   const ws = dial(t, listener);
