@@ -1,6 +1,6 @@
 /** Brings the database file to the schema of this version, or refuses one that a newer version wrote. */
 import type { Database } from "better-sqlite3";
-import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION } from "./schema.ts";
+import { APPLICATION_ID, SCHEMA_1, SCHEMA_2, SCHEMA_VERSION } from "./schema.ts";
 
 /** The file was written by a newer Sluice: it is left as it is. */
 export class NewerDatabaseError extends Error {
@@ -30,7 +30,10 @@ export class ForeignDatabaseError extends Error {
 const STEPS: readonly ((db: Database) => void)[] = [
   (db) => {
     db.pragma(`application_id = ${APPLICATION_ID}`);
-    db.exec(SCHEMA);
+    db.exec(SCHEMA_1);
+  },
+  (db) => {
+    db.exec(SCHEMA_2);
   },
 ];
 

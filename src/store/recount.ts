@@ -6,6 +6,7 @@
 import { MESSAGE_OVERHEAD_BYTES } from "../core/message.ts";
 import type { ReceiverRecord } from "../core/ports.ts";
 import { damagedRow } from "./damage.ts";
+import { LogState } from "./log-state.ts";
 import { ListReader } from "./receiver-list.ts";
 import { LOG_ROW } from "./schema.ts";
 import type { ReceiverRow, Statements } from "./statements.ts";
@@ -21,6 +22,7 @@ export interface Recounted {
   readonly rows: number;
   readonly bytes: number;
   readonly counted: number;
+  readonly logState: LogState;
 }
 
 interface Counting extends ReceiverRecord {
@@ -31,7 +33,8 @@ interface Counting extends ReceiverRecord {
 /** Writes the corrected counts as well. The caller syncs before anything else is written. */
 export function recount(statements: Statements): Recounted {
   const log = statements.receiver.get(LOG_ROW);
-  const [, , , nextSeq, , , storedRows, storedBytes, counted] = log as ReceiverRow;
+  const [, , , nextSeq, , state, storedRows, storedBytes, counted] = log as ReceiverRow;
+  const logState = new LogState(state);
   let rows = storedRows;
   let bytes = storedBytes;
   let lastSeq = nextSeq - 1;
@@ -66,9 +69,9 @@ export function recount(statements: Statements): Recounted {
     if (slice.length < FETCH_ROWS) break;
   }
   const endSeq = lastSeq + 1;
-  if (counted !== endSeq) save(statements, byId.values(), endSeq, rows, bytes);
+  if (counted !== endSeq) save(statements, byId.values(), endSeq, rows, bytes, state);
   const lowest = statements.lowest.get() ?? 0;
-  return { records: [...byId.values()], lastSeq, lowest, rows, bytes, counted: endSeq };
+  return { records: [...byId.values()], lastSeq, lowest, rows, bytes, counted: endSeq, logState };
 }
 
 function countingOf(row: ReceiverRow, counted: number): Counting {
@@ -87,11 +90,18 @@ function countingOf(row: ReceiverRow, counted: number): Counting {
   };
 }
 
-function save(st: Statements, records: Iterable<Counting>, endSeq: number, rows: number, bytes: number): void {
+function save(
+  st: Statements,
+  records: Iterable<Counting>,
+  endSeq: number,
+  rows: number,
+  bytes: number,
+  state: Buffer,
+): void {
   st.begin.run();
   for (const r of records) {
     if (r.changed) st.updateReceiver.run(r.headSeq, r.headOrdinal, r.state, r.count, r.bytes, endSeq, r.id);
   }
-  st.updateReceiver.run(endSeq, 0, Buffer.alloc(0), rows, bytes, endSeq, LOG_ROW);
+  st.updateReceiver.run(endSeq, 0, state, rows, bytes, endSeq, LOG_ROW);
   st.commit.run();
 }

@@ -3,15 +3,15 @@
  * tables around them. No secondary index on `log`: one costs half as many bytes again for every message.
  *
  * `receiver` row 0 is the log itself: `head_seq` is the next sequence number, `count` and `bytes` are what the log
- * holds, and `counted` says that all receivers' counts include every message below it (see recount.ts). It is a row of
+ * holds, `state` is that of log-state.ts, and `counted` says that all receivers' counts include every message below it (see recount.ts). It is a row of
  * `receiver` because whoever writes a receiver has that page in hand already.
  *
  * No auto_vacuum: its pointer map costs one more page in every commit (6.8 frames instead of 5.8 for 40 messages of
  * 230 bytes). The file keeps its size; freed pages are used again.
  */
 
-/** `PRAGMA user_version`. A change of SCHEMA raises it and adds a step to migrations.ts. */
-export const SCHEMA_VERSION = 1;
+/** `PRAGMA user_version`. A change of the tables raises it and adds a step to migrations.ts; earlier steps stay as they are. */
+export const SCHEMA_VERSION = 2;
 
 /** `PRAGMA application_id`: "Slce". */
 export const APPLICATION_ID = 0x536c6365;
@@ -28,7 +28,8 @@ export const ROW_RETAIN = 0b100;
 /** `receiver.id` of the log's own row. */
 export const LOG_ROW = 0;
 
-export const SCHEMA = `
+/** Version 1, as it was. */
+export const SCHEMA_1 = `
 CREATE TABLE log (
   seq INTEGER PRIMARY KEY,
   accepted INTEGER NOT NULL,       -- Unix ms
@@ -90,4 +91,9 @@ CREATE TABLE generation (          -- one row on one page: see checkpoint.ts
 
 INSERT INTO generation VALUES (1, 1);
 INSERT INTO receiver VALUES (${LOG_ROW}, 'log', '', 1, 0, x'', 0, 0, 1);
+`;
+
+/** From version 1 to 2. */
+export const SCHEMA_2 = `
+SELECT 1;
 `;

@@ -3,7 +3,7 @@
  * libuv's pool. `openStore` is the door of this folder; see README.md for the procedure and the files.
  */
 
-import type { Counter, Counters } from "../base/counters.ts";
+import type { Counter } from "../base/counters.ts";
 import type { Message } from "../core/message.ts";
 import {
   type BacklogSink,
@@ -16,33 +16,19 @@ import {
   type StoreWaiter,
   type SubscriptionRecord,
 } from "../core/ports.ts";
-import { Backlog } from "./backlog.ts";
-import { Changes } from "./changes.ts";
-import { Checkpoint } from "./checkpoint.ts";
-import { Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
+import type { Changes } from "./changes.ts";
+import { type Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
 import { isDamage } from "./damage.ts";
 import type { DatabaseFile } from "./database-file.ts";
-import { HEALTH_RANK, Health } from "./health.ts";
+import type { Health } from "./health.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
 import { makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
-import {
-  AUTO_COMMIT_DELAY_MS,
-  checkpointFramesOf,
-  PENDING_BYTES_MAX,
-  type StoreOptions,
-  type StoreStatus,
-  startRoomBytesOf,
-} from "./options.ts";
-import { type Place, Places } from "./places.ts";
-import { Pulse } from "./pulse.ts";
-import { Retention } from "./retention.ts";
-import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
-import { Segments } from "./segments.ts";
-import { Space } from "./space.ts";
+import { PENDING_BYTES_MAX, type StoreOptions, type StoreStatus, startRoomBytesOf } from "./options.ts";
+import { buildParts, type StoreParts } from "./parts.ts";
+import type { Place, Places } from "./places.ts";
+import { registerGauges, statusOf } from "./status.ts";
 import { Syncer } from "./sync.ts";
 import { readRetained, readRetainedValue, readSessions, readSubscriptions, recordOf } from "./tables.ts";
-import { WalSync } from "./wal-sync.ts";
-import { Writer } from "./writer.ts";
 
 /** Retained values, or subscriptions of one session, that wait to be written before a deletion looks whether there is anything to delete. */
 const PENDING_DELETIONS_MAX = 1024;
@@ -69,19 +55,13 @@ export async function openStore(options: StoreOptions): Promise<SqliteStore> {
 
 export class SqliteStore implements Store {
   readonly #options: StoreOptions;
+  readonly #parts: StoreParts;
   readonly #file: DatabaseFile;
-  readonly #syncer: Syncer;
   readonly #lock: DataDirLock;
   readonly #health: Health;
-  readonly #places = new Places();
-  readonly #changes = new Changes();
-  readonly #retention: Retention;
-  readonly #wal: WalSync;
-  readonly #checkpoint: Checkpoint;
+  readonly #places: Places;
+  readonly #changes: Changes;
   readonly #commits: Commits;
-  readonly #backlog: Backlog;
-  readonly #space: Space;
-  readonly #pulse: Pulse;
   readonly #pendingBytesMax: number;
   readonly #refusedFull: Counter;
   readonly #refusedFailed: Counter;
@@ -89,79 +69,29 @@ export class SqliteStore implements Store {
   #closing: Promise<void> | null = null;
 
   constructor(options: StoreOptions, opened: Opened, syncer: Syncer, lock: DataDirLock) {
-    const { counters, log, config, clock } = options;
-    const { file, contents } = opened;
+    const { counters, log, config } = options;
     this.#options = options;
+    this.#lock = lock;
+    this.#pendingBytesMax = options.pendingBytesMax ?? PENDING_BYTES_MAX;
     this.#refusedFull = counters.counter("store.refused_full");
     this.#refusedFailed = counters.counter("store.refused_failed");
     this.#retainedDropped = counters.counter("store.retained_dropped");
-    this.#file = file;
-    this.#syncer = syncer;
-    this.#lock = lock;
-    this.#pendingBytesMax = options.pendingBytesMax ?? PENDING_BYTES_MAX;
-    for (const record of contents.records) this.#places.add(record);
-    const checkpointFrames = checkpointFramesOf(options);
-
-    this.#health = new Health(log, this.#onHealth);
-    const { rows, bytes, lowest } = contents;
-    const segments = new Segments(file.statements, contents.lastSeq);
-    this.#retention = new Retention(file.statements, this.#places, segments, rows, bytes, lowest);
-    const writer = new Writer(
-      file.statements,
-      this.#places,
-      this.#changes,
-      this.#retention,
-      segments,
-      counters,
-      contents.counted,
-    );
-    this.#wal = new WalSync(file, syncer, this.#health, () => this.#commits.onWalSynced());
-    this.#checkpoint = new Checkpoint({
-      file,
-      wal: this.#wal,
-      syncer,
-      health: this.#health,
-      log,
-      counters,
-      onOpen: this.#onGateOpen,
+    const parts = buildParts(options, opened, syncer, {
+      onHealth: this.#onHealth,
+      onCommit: this.#onCommit,
+      onGateOpen: this.#onGateOpen,
     });
-    const fixedDelayMs = config.commitDelayMs;
-    const autoDelayMs = options.autoCommitDelayMs ?? (() => AUTO_COMMIT_DELAY_MS);
-    this.#commits = new Commits(
-      {
-        file,
-        writer,
-        wal: this.#wal,
-        checkpoint: this.#checkpoint,
-        health: this.#health,
-        places: this.#places,
-        changes: this.#changes,
-        counters,
-        sync: config.sync,
-        nowMs: () => clock.nowMs(),
-        delayMs: fixedDelayMs === "auto" ? autoDelayMs : () => fixedDelayMs,
-        commitBytes: config.commitBytes,
-        checkpointFrames,
-        onCommit: this.#onCommit,
-      },
-      contents.lastSeq,
-    );
-    this.#backlog = new Backlog(file.statements, segments, this.#commits);
-    const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;
-    this.#space = new Space(file, this.#health, syncer, config.maxBytes, reserveBytes);
-    this.#pulse = new Pulse({
-      file,
-      health: this.#health,
-      commits: this.#commits,
-      checkpoint: this.#checkpoint,
-      space: this.#space,
-      checkpointFrames,
-      lazy: config.sync === "off",
-    });
-    this.#registerGauges(counters);
-    this.#space.check(this.#commits.frames);
-    if (!this.#space.reserved) this.#pulse.start();
-    log.info("store-opened", { path: file.path, rows, lastSeq: contents.lastSeq, sync: config.sync });
+    this.#parts = parts;
+    this.#file = parts.file;
+    this.#health = parts.health;
+    this.#places = parts.places;
+    this.#changes = parts.changes;
+    this.#commits = parts.commits;
+    registerGauges(parts, counters);
+    parts.space.check(parts.commits.frames);
+    if (!parts.space.reserved) parts.pulse.start();
+    const { rows, lastSeq } = opened.contents;
+    log.info("store-opened", { path: parts.file.path, rows, lastSeq, sync: config.sync });
   }
 
   // ---- messages ----------------------------------------------------------------------------------------------
@@ -198,7 +128,7 @@ export class SqliteStore implements Store {
   }
 
   read(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
-    return this.#health.reading(() => this.#backlog.read(id, from, maxBytes, sink), this.#commits.lastSeq + 1);
+    return this.#health.reading(() => this.#parts.backlog.read(id, from, maxBytes, sink), this.#commits.lastSeq + 1);
   }
 
   // ---- receivers ---------------------------------------------------------------------------------------------
@@ -333,9 +263,9 @@ export class SqliteStore implements Store {
   }
 
   async #close(): Promise<void> {
-    await this.#space.settled();
+    await this.#parts.space.settled();
     await this.#commits.quiet();
-    this.#pulse.stop();
+    this.#parts.pulse.stop();
     if (this.#health.failed) return;
     this.#file.close();
     this.#lock.release();
@@ -345,52 +275,25 @@ export class SqliteStore implements Store {
     if (health === "failed") {
       if (isDamage(this.#health.error)) markSuspect(this.#file.directory);
       this.#commits.onFailed();
-      this.#pulse.stop();
+      this.#parts.pulse.stop();
     } else if (health === "full" && this.#health.diskFull) {
-      this.#space.release();
-      this.#pulse.start();
+      this.#parts.space.release();
+      this.#parts.pulse.start();
     }
     this.#options.onHealth?.(health, this.#health.reason);
   };
 
   readonly #onCommit = (): void => {
-    this.#space.check(this.#commits.frames);
-    this.#pulse.start();
+    this.#parts.space.check(this.#commits.frames);
+    this.#parts.pulse.start();
   };
 
   readonly #onGateOpen = (): void => {
     this.#commits.onGateOpen();
-    this.#space.check(this.#commits.frames);
+    this.#parts.space.check(this.#commits.frames);
   };
 
-  #registerGauges(counters: Counters): void {
-    counters.gauge("store.log_rows", () => this.#retention.rows);
-    counters.gauge("store.log_bytes", () => this.#retention.bytes);
-    counters.gauge("store.pending_bytes", () => this.#commits.pendingBytes);
-    counters.gauge("store.wal_bytes", () => this.#commits.frames * FRAME_BYTES);
-    counters.gauge("store.database_bytes", () => this.#space.pages * PAGE_BYTES);
-    counters.gauge("store.health", () => HEALTH_RANK[this.#health.state]);
-  }
-
   status(): StoreStatus {
-    return {
-      health: this.#health.state,
-      reason: this.#health.reason,
-      path: this.#file.path,
-      sync: this.#options.config.sync,
-      lastSeq: this.#commits.lastSeq,
-      durableSeq: this.#commits.durableSeq,
-      rows: this.#retention.rows,
-      bytes: this.#retention.bytes,
-      receivers: this.#places.size,
-      pendingBytes: this.#commits.pendingBytes,
-      databaseBytes: this.#space.pages * PAGE_BYTES,
-      freeBytes: this.#space.freePages * PAGE_BYTES,
-      walBytes: this.#commits.frames * FRAME_BYTES,
-      maxBytes: this.#options.config.maxBytes,
-      lastSyncMs: this.#syncer.lastMs,
-      syncMsMax: this.#syncer.maxMs,
-      copyMsMax: this.#checkpoint.copyMsMax,
-    };
+    return statusOf(this.#parts, this.#options.config);
   }
 }

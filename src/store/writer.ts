@@ -7,6 +7,7 @@ import type { Message } from "../core/message.ts";
 import type { ReceiverRecord } from "../core/ports.ts";
 import type { Changes, ReceiverChanges } from "./changes.ts";
 import type { Group } from "./group.ts";
+import type { LogState } from "./log-state.ts";
 import type { Place, Places } from "./places.ts";
 import { ListEncoder } from "./receiver-list.ts";
 import type { Retention } from "./retention.ts";
@@ -14,9 +15,18 @@ import { LOG_ROW, ROW_RETAIN } from "./schema.ts";
 import type { Segments } from "./segments.ts";
 import type { Statements } from "./statements.ts";
 
-const EMPTY: Buffer = Buffer.alloc(0);
 /** Rows of grown receivers written in one commit, at most. */
 const GROWN_PER_COMMIT_MAX = 512;
+
+export interface WriterParts {
+  readonly statements: Statements;
+  readonly places: Places;
+  readonly changes: Changes;
+  readonly retention: Retention;
+  readonly segments: Segments;
+  readonly logState: LogState;
+  readonly counters: Counters;
+}
 
 export class Writer {
   readonly #statements: Statements;
@@ -24,6 +34,7 @@ export class Writer {
   readonly #changes: Changes;
   readonly #retention: Retention;
   readonly #segments: Segments;
+  readonly #logState: LogState;
   readonly #encoder = new ListEncoder();
   /** Who is in the list encoded last. */
   #listed: Place[] = [];
@@ -36,22 +47,15 @@ export class Writer {
   readonly #rows: Counter;
 
   /** @param counted receivers' counts in the database include every message below it */
-  constructor(
-    statements: Statements,
-    places: Places,
-    changes: Changes,
-    retention: Retention,
-    segments: Segments,
-    counters: Counters,
-    counted: number,
-  ) {
-    this.#statements = statements;
-    this.#places = places;
-    this.#changes = changes;
-    this.#retention = retention;
-    this.#segments = segments;
+  constructor(parts: WriterParts, counted: number) {
+    this.#statements = parts.statements;
+    this.#places = parts.places;
+    this.#changes = parts.changes;
+    this.#retention = parts.retention;
+    this.#segments = parts.segments;
+    this.#logState = parts.logState;
     this.#counted = counted;
-    this.#rows = counters.counter("store.rows_written");
+    this.#rows = parts.counters.counter("store.rows_written");
   }
 
   /**
@@ -77,7 +81,7 @@ export class Writer {
     const trimmed = this.#retention.rows !== rows || this.#retention.bytes !== bytes;
     if (trimmed || this.#saved.length > 0 || this.#counted !== this.#countedBefore) {
       const { rows: count, bytes: size } = this.#retention;
-      st.updateReceiver.run(endSeq, 0, EMPTY, count, size, this.#counted, LOG_ROW);
+      st.updateReceiver.run(endSeq, 0, this.#logState.encode(), count, size, this.#counted, LOG_ROW);
     }
     st.commit.run();
     for (const place of this.#places.touched) place.touched = false;

@@ -1,0 +1,101 @@
+/** The parts of the store, built and joined to one another. Only `store.ts` holds them. */
+import { Backlog } from "./backlog.ts";
+import { Changes } from "./changes.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import { Commits } from "./commits.ts";
+import type { DatabaseFile } from "./database-file.ts";
+import { Health } from "./health.ts";
+import type { LogState } from "./log-state.ts";
+import type { Opened } from "./open.ts";
+import { AUTO_COMMIT_DELAY_MS, checkpointFramesOf, type StoreOptions } from "./options.ts";
+import { Places } from "./places.ts";
+import { Pulse } from "./pulse.ts";
+import { Retention } from "./retention.ts";
+import { PAGE_BYTES } from "./schema.ts";
+import { Segments } from "./segments.ts";
+import { Space } from "./space.ts";
+import type { Syncer } from "./sync.ts";
+import { WalSync } from "./wal-sync.ts";
+import { Writer } from "./writer.ts";
+
+export interface StoreParts {
+  readonly file: DatabaseFile;
+  readonly syncer: Syncer;
+  readonly health: Health;
+  readonly places: Places;
+  readonly changes: Changes;
+  readonly logState: LogState;
+  readonly retention: Retention;
+  readonly checkpoint: Checkpoint;
+  readonly commits: Commits;
+  readonly backlog: Backlog;
+  readonly space: Space;
+  readonly pulse: Pulse;
+}
+
+/** What the parts tell the store. */
+export interface StoreEvents {
+  readonly onHealth: ConstructorParameters<typeof Health>[1];
+  /** A transaction was written, or refused by a full disk. */
+  readonly onCommit: () => void;
+  /** A checkpoint is over. */
+  readonly onGateOpen: () => void;
+}
+
+export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer, on: StoreEvents): StoreParts {
+  const { counters, log, config, clock } = options;
+  const { file, contents } = opened;
+  const { statements } = file;
+  const places = new Places();
+  for (const record of contents.records) places.add(record);
+  const changes = new Changes();
+  const { logState } = contents;
+  const checkpointFrames = checkpointFramesOf(options);
+
+  const health = new Health(log, on.onHealth);
+  const segments = new Segments(statements, contents.lastSeq);
+  const retention = new Retention(statements, places, segments, contents.rows, contents.bytes, contents.lowest);
+  const writer = new Writer({ statements, places, changes, retention, segments, logState, counters }, contents.counted);
+  const wal = new WalSync(file, syncer, health, () => commits.onWalSynced());
+  const checkpoint = new Checkpoint({ file, wal, syncer, health, log, counters, onOpen: on.onGateOpen });
+  const fixedDelayMs = config.commitDelayMs;
+  const autoDelayMs = options.autoCommitDelayMs ?? (() => AUTO_COMMIT_DELAY_MS);
+  const commits = new Commits(
+    {
+      file,
+      writer,
+      wal,
+      checkpoint,
+      health,
+      places,
+      changes,
+      counters,
+      sync: config.sync,
+      nowMs: () => clock.nowMs(),
+      delayMs: fixedDelayMs === "auto" ? autoDelayMs : () => fixedDelayMs,
+      commitBytes: config.commitBytes,
+      checkpointFrames,
+      onCommit: on.onCommit,
+    },
+    contents.lastSeq,
+  );
+  const backlog = new Backlog(statements, segments, commits);
+  const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;
+  const space = new Space(file, health, syncer, config.maxBytes, reserveBytes);
+  const lazy = config.sync === "off";
+  const pulse = new Pulse({ file, health, commits, checkpoint, space, checkpointFrames, lazy });
+  return {
+    file,
+    syncer,
+    health,
+    places,
+    changes,
+    logState,
+    retention,
+    checkpoint,
+    commits,
+    backlog,
+    space,
+    pulse,
+  };
+}

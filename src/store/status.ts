@@ -1,0 +1,38 @@
+/** What the store tells of itself: `StoreStatus` for whoever asks, gauges for $SYS and metrics. */
+import type { Counters } from "../base/counters.ts";
+import { HEALTH_RANK } from "./health.ts";
+import type { StoreOptions, StoreStatus } from "./options.ts";
+import type { StoreParts } from "./parts.ts";
+import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
+
+export function registerGauges({ retention, commits, space, health }: StoreParts, counters: Counters): void {
+  counters.gauge("store.log_rows", () => retention.rows);
+  counters.gauge("store.log_bytes", () => retention.bytes);
+  counters.gauge("store.pending_bytes", () => commits.pendingBytes);
+  counters.gauge("store.wal_bytes", () => commits.frames * FRAME_BYTES);
+  counters.gauge("store.database_bytes", () => space.pages * PAGE_BYTES);
+  counters.gauge("store.health", () => HEALTH_RANK[health.state]);
+}
+
+export function statusOf(parts: StoreParts, config: StoreOptions["config"]): StoreStatus {
+  const { file, syncer, health, places, retention, checkpoint, commits, space } = parts;
+  return {
+    health: health.state,
+    reason: health.reason,
+    path: file.path,
+    sync: config.sync,
+    lastSeq: commits.lastSeq,
+    durableSeq: commits.durableSeq,
+    rows: retention.rows,
+    bytes: retention.bytes,
+    receivers: places.size,
+    pendingBytes: commits.pendingBytes,
+    databaseBytes: space.pages * PAGE_BYTES,
+    freeBytes: space.freePages * PAGE_BYTES,
+    walBytes: commits.frames * FRAME_BYTES,
+    maxBytes: config.maxBytes,
+    lastSyncMs: syncer.lastMs,
+    syncMsMax: syncer.maxMs,
+    copyMsMax: checkpoint.copyMsMax,
+  };
+}

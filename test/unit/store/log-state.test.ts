@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import Database from "better-sqlite3";
+import { LogState } from "../../../src/store/log-state.ts";
+import { DATABASE_NAME } from "../../../src/store/open.ts";
+import { LOG_ROW } from "../../../src/store/schema.ts";
+import { Answers, dataDir, FakeReceiver, openTestStore, publish } from "../../support/store-fixture.ts";
+
+test("what is encoded is read again", () => {
+  const state = new LogState(Buffer.alloc(0));
+  state.ageMs = 12_345.678;
+  state.wallMs = 1_800_000_000_000;
+  state.wallTrusted = true;
+  state.sinceMs = 3;
+  state.dayMs = 86_400_000;
+  state.lifetime.set([1, 2, 3, 4, 2 ** 52]);
+  state.day.set([5, 6, 7, 8, 9]);
+  assert.deepEqual(new LogState(Buffer.from(state.encode())), state);
+});
+
+test("an empty, cut or foreign state begins at its defaults, and numbers that are none count as 0", () => {
+  const fresh = new LogState(Buffer.alloc(0));
+  const bytes = Buffer.from(fresh.encode());
+  assert.deepEqual(new LogState(bytes.subarray(0, -1)), fresh);
+  assert.deepEqual(new LogState(Buffer.concat([Buffer.of(9), bytes.subarray(1)])), fresh);
+  const broken = Buffer.from(bytes);
+  broken.fill(0xff, 2, 10);
+  assert.deepEqual(new LogState(broken), fresh);
+});
+
+test("it is in the log's row after a commit", async (t) => {
+  const dir = dataDir(t);
+  const { store } = await openTestStore(dir);
+  await publish(store, new Answers(), [new FakeReceiver(store, "uplink", "cloud")], "m").stored;
+  await store.close();
+  const db = new Database(join(dir, DATABASE_NAME));
+  const state = db.prepare("SELECT state FROM receiver WHERE id = ?").pluck().get(LOG_ROW) as Buffer;
+  db.close();
+  assert.equal(state.length, new LogState(state).encode().length);
+});
