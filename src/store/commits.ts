@@ -22,6 +22,7 @@ import { Group } from "./group.ts";
 import { type Health, isDiskFull } from "./health.ts";
 import type { Places } from "./places.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
+import type { Shrink } from "./shrink.ts";
 import { Soon } from "./soon.ts";
 import type { WalSync } from "./wal-sync.ts";
 import type { Writer } from "./writer.ts";
@@ -36,6 +37,7 @@ const NORMAL_SYNC_MS = 5000;
 export interface CommitParts {
   readonly file: DatabaseFile;
   readonly writer: Writer;
+  readonly shrink: Shrink;
   readonly wal: WalSync;
   readonly checkpoint: Checkpoint;
   readonly health: Health;
@@ -198,7 +200,7 @@ export class Commits {
     this.#onWritten(group);
     if (writer.unfinished) this.#due.waited();
     this.#parts.onCommit();
-    if (this.#frames >= this.#parts.checkpointFrames) this.startCheckpoint();
+    if (this.#frames >= this.#parts.checkpointFrames || this.#parts.shrink.checkpointDue()) this.startCheckpoint();
     return true;
   }
 

@@ -9,6 +9,9 @@ import type { Database } from "better-sqlite3";
 import { Statements } from "./statements.ts";
 import type { Syncer } from "./sync.ts";
 
+/** `PRAGMA auto_vacuum`: pages go back to the file system when we say so. */
+export const INCREMENTAL = 2;
+
 export class DatabaseFile {
   readonly path: string;
   readonly directory: string;
@@ -16,6 +19,8 @@ export class DatabaseFile {
   readonly statements: Statements;
   readonly walFd: number;
   readonly databaseFd: number;
+  /** Whether `giveBack` can: not in a file that an early version made, see `prepare` in open.ts. */
+  readonly shrinkable: boolean;
   readonly #walInode: number;
   readonly #syncer: Syncer;
 
@@ -24,6 +29,7 @@ export class DatabaseFile {
     this.directory = directory;
     this.db = db;
     this.statements = new Statements(db);
+    this.shrinkable = db.pragma("auto_vacuum", { simple: true }) === INCREMENTAL;
     this.walFd = walFd;
     this.databaseFd = databaseFd;
     this.#walInode = fs.fstatSync(walFd).ino;
@@ -48,6 +54,12 @@ export class DatabaseFile {
     } finally {
       this.db.pragma("synchronous = NORMAL");
     }
+  }
+
+  /** Takes up to `count` pages off the end of the file, within the transaction under way; those in use move to the front. */
+  giveBack(count: number): void {
+    // Not a prepared statement: SQLite frees one page a step, and better-sqlite3 makes one step.
+    this.db.exec(`PRAGMA incremental_vacuum(${count})`);
   }
 
   /** Step 13: a commit of one frame that starts the next round of the log. The caller has synced the database. */

@@ -45,6 +45,11 @@ export class Group {
     this.#firstSeq = firstSeq;
   }
 
+  /** Number of the first message it may hold. */
+  get firstSeq(): number {
+    return this.#firstSeq;
+  }
+
   add(message: Message, nowMs: number): void {
     this.#messages.push(message);
     this.#enteredMs.push(nowMs);

@@ -13,6 +13,7 @@ import { Pulse } from "./pulse.ts";
 import { Retention } from "./retention.ts";
 import { PAGE_BYTES } from "./schema.ts";
 import { Segments } from "./segments.ts";
+import { Shrink } from "./shrink.ts";
 import { Space } from "./space.ts";
 import type { Syncer } from "./sync.ts";
 import { WalSync } from "./wal-sync.ts";
@@ -55,7 +56,11 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
   const health = new Health(log, on.onHealth);
   const segments = new Segments(statements, contents.lastSeq);
   const retention = new Retention(statements, places, segments, contents.rows, contents.bytes, contents.lowest);
-  const writer = new Writer({ statements, places, changes, retention, segments, logState, counters }, contents.counted);
+  const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;
+  const space = new Space(file, health, syncer, config.maxBytes, reserveBytes);
+  const shrink = new Shrink(file, space, counters);
+  const around = { places, changes, retention, segments, shrink, logState };
+  const writer = new Writer({ statements, ...around, counters }, contents.counted);
   const wal = new WalSync(file, syncer, health, () => commits.onWalSynced());
   const checkpoint = new Checkpoint({ file, wal, syncer, health, log, counters, onOpen: on.onGateOpen });
   const fixedDelayMs = config.commitDelayMs;
@@ -64,6 +69,7 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
     {
       file,
       writer,
+      shrink,
       wal,
       checkpoint,
       health,
@@ -80,8 +86,6 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
     contents.lastSeq,
   );
   const backlog = new Backlog(statements, segments, commits);
-  const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;
-  const space = new Space(file, health, syncer, config.maxBytes, reserveBytes);
   const lazy = config.sync === "off";
   const pulse = new Pulse({ file, health, commits, checkpoint, space, checkpointFrames, lazy });
   return {

@@ -156,6 +156,20 @@ export class Places {
     }
   }
 
+  /**
+   * The floor as it will be when the touched receivers' records are in the transaction that is about to be written,
+   * without the rows that it adds.
+   */
+  comingFloor(): number {
+    let floor = Number.POSITIVE_INFINITY;
+    for (const place of this.#byId.values()) {
+      // A record that advances a head is always written (`mustSave`).
+      const head = place.touched && place.receiver !== null ? place.receiver.headSeq : place.head;
+      if (head < floor) floor = head;
+    }
+    return floor;
+  }
+
   /** The lowest row that anybody may still need; Infinity = none. */
   floor(): number {
     let floor = Number.POSITIVE_INFINITY;

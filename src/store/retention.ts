@@ -1,7 +1,8 @@
 /**
  * Takes out of the log what nobody needs any more, in the transactions that are written anyway.
  *
- *   trim    deletes by range below the lowest head of all receivers: whole pages, nothing read but lengths
+ *   trim    deletes by range below the lowest head of all receivers: whole pages, nothing read but lengths. It comes
+ *           before the rows that the transaction adds, which then take the pages it freed: each is written once
  *   sweep   one stale receiver pins the floor; when the log holds much more than its receivers wait for, rows between
  *           live ones are looked at one by one and the dead ones deleted, a slice per commit
  *
@@ -38,6 +39,10 @@ export class Retention {
   /** Rows in the log and their bytes (Message.size). */
   rows: number;
   bytes: number;
+  /** Whether the transaction under way deleted rows. */
+  deleted = false;
+  /** Whether it has deleted as much as one transaction may. */
+  #spent = false;
   /** No row is below it. */
   #lowest: number;
   /** Segments below it are forgotten. */
@@ -60,6 +65,7 @@ export class Retention {
 
   /** A transaction begins; `rollback` returns to here. */
   begin(): void {
+    this.deleted = false;
     const before = this.#before;
     before.rows = this.rows;
     before.bytes = this.bytes;
@@ -81,11 +87,21 @@ export class Retention {
   }
 
   /**
+   * Deletes what will be below the floor once the records of touched receivers are written. At the begin of the
+   * transaction that writes them.
+   * @param firstSeq the transaction adds no row below it
+   */
+  makeRoom(firstSeq: number): void {
+    this.#spent = this.#trim(Math.min(this.#places.comingFloor(), firstSeq));
+  }
+
+  /**
    * Deletes what is below the floor, then sweeps. Within a transaction, after the receivers' records are in it.
    * @param endSeq one more than the highest number in the log
    * @returns true when there is more to do than fits this commit
    */
   run(endSeq: number): boolean {
+    if (this.#spent) return true;
     const floor = Math.min(this.#places.floor(), endSeq);
     if (this.#trim(floor)) return true;
     return this.#sweep(floor, endSeq);
@@ -99,6 +115,7 @@ export class Retention {
       const [count, size, highest] = this.#statements.range.get(floor, SLICE_ROWS) as [number, number, number];
       if (count > 0) {
         this.#statements.deleteBelow.run(highest + 1);
+        this.deleted = true;
         this.rows -= count;
         this.bytes -= size + count * MESSAGE_OVERHEAD_BYTES;
         rows += count;
@@ -128,6 +145,7 @@ export class Retention {
         this.#sweepAt = seq + 1;
         if (this.#isNeeded(seq, receivers)) continue;
         this.#statements.deleteMessage.run(seq);
+        this.deleted = true;
         this.rows--;
         this.bytes -= length + MESSAGE_OVERHEAD_BYTES;
       }

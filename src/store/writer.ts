@@ -13,6 +13,7 @@ import { ListEncoder } from "./receiver-list.ts";
 import type { Retention } from "./retention.ts";
 import { LOG_ROW, ROW_RETAIN } from "./schema.ts";
 import type { Segments } from "./segments.ts";
+import type { Shrink } from "./shrink.ts";
 import type { Statements } from "./statements.ts";
 
 /** Rows of grown receivers written in one commit, at most. */
@@ -24,6 +25,7 @@ export interface WriterParts {
   readonly changes: Changes;
   readonly retention: Retention;
   readonly segments: Segments;
+  readonly shrink: Shrink;
   readonly logState: LogState;
   readonly counters: Counters;
 }
@@ -34,6 +36,7 @@ export class Writer {
   readonly #changes: Changes;
   readonly #retention: Retention;
   readonly #segments: Segments;
+  readonly #shrink: Shrink;
   readonly #logState: LogState;
   readonly #encoder = new ListEncoder();
   /** Who is in the list encoded last. */
@@ -42,7 +45,7 @@ export class Writer {
   readonly #saved: Place[] = [];
   #counted: number;
   #countedBefore = 0;
-  /** Whether the last transaction left deletions for the next one. */
+  /** Whether the last transaction left deletions, or free pages, for the next one. */
   unfinished = false;
   readonly #rows: Counter;
 
@@ -53,6 +56,7 @@ export class Writer {
     this.#changes = parts.changes;
     this.#retention = parts.retention;
     this.#segments = parts.segments;
+    this.#shrink = parts.shrink;
     this.#logState = parts.logState;
     this.#counted = counted;
     this.#rows = parts.counters.counter("store.rows_written");
@@ -69,20 +73,21 @@ export class Writer {
     this.#saved.length = 0;
     this.#retention.begin();
     st.begin.run();
+    // First, so that the new rows take the pages it frees.
+    this.#retention.makeRoom(group.firstSeq);
     this.#writeChanges();
     group.visit((message) => this.#writeMessage(message, group));
     // After the rows: a record counts what is in this group.
     for (const place of this.#places.touched) this.#saveIfNeeded(place, endSeq);
     if (saveGrown) this.#saveGrown(endSeq);
     // After the records: what they no longer need goes in the same transaction.
-    const rows = this.#retention.rows;
-    const bytes = this.#retention.bytes;
     this.unfinished = this.#retention.run(endSeq);
-    const trimmed = this.#retention.rows !== rows || this.#retention.bytes !== bytes;
-    if (trimmed || this.#saved.length > 0 || this.#counted !== this.#countedBefore) {
+    if (this.#retention.deleted || this.#saved.length > 0 || this.#counted !== this.#countedBefore) {
       const { rows: count, bytes: size } = this.#retention;
       st.updateReceiver.run(endSeq, 0, this.#logState.encode(), count, size, this.#counted, LOG_ROW);
     }
+    // After all deletions: what they free need not be moved.
+    this.unfinished = this.#shrink.run(this.unfinished);
     st.commit.run();
     for (const place of this.#places.touched) place.touched = false;
     this.#places.touched.length = 0;
