@@ -37,6 +37,9 @@ class Receiver implements StoredReceiver {
   onWithdrawn(): void {}
 }
 
+/** Closes its group at the end of the turn. */
+const AT_ONCE = { commitDelayMs: 0, sync: null };
+
 /** Groups of `groupMessages`, each durable before the next begins. */
 async function batchCase(sync: "full" | "normal", groupMessages: number): Promise<MicroCase> {
   const directory = mkdtempSync(`${tmpdir()}/sluice-micro-`);
@@ -73,7 +76,8 @@ function group(store: SqliteStore, receiver: Receiver, messages: number, wallMs:
       TOPIC.copy(bytes);
       const message = new Message(bytes, TOPIC.length, TOPIC.length, 1, false, wallMs, 0, -1);
       message.addReceiver(receiver.id, 1);
-      store.append(message, i === messages - 1);
+      if (i === messages - 1) message.durability = AT_ONCE;
+      store.append(message);
     }
     const onStored = (_token: number, reason: number): void => {
       if (reason !== 0) throw new Error(`the store refused with ${reason}`);

@@ -103,7 +103,7 @@ async function measure(workload: Workload, base: string): Promise<void> {
     message.waiter = waiter;
     message.waiterToken = sent;
     sentMs[sent++ % 65_536] = performance.now();
-    store.append(message, false);
+    store.append(message);
     store.touch(receiver);
   }
 

@@ -12,7 +12,7 @@
  * length prefix; empty for publishers that have none.
  */
 
-import type { StoreWaiter } from "./ports.ts";
+import type { Durability, StoreWaiter } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 
 /** In the open group: nothing of it is in the database yet. */
@@ -52,6 +52,8 @@ export class Message {
   /** Durable receivers that have not acknowledged yet; the retained row counts as one until it is written. */
   pending = 0;
 
+  /** Of its topic; null = the store's own settings. */
+  durability: Durability | null = null;
   /** Who waits for the store's word on this message; null once told, or when nobody waits. */
   waiter: StoreWaiter | null = null;
   waiterToken = 0;
@@ -110,7 +112,9 @@ export const MESSAGE_OVERHEAD_BYTES = 128;
 
 /** Shares the bytes; sequence number and receivers are its own. */
 export function copyOf(m: Message): Message {
-  return new Message(m.bytes, m.topicEnd, m.propertiesEnd, m.qos, m.retain, m.acceptedMs, m.expiresMs, -1);
+  const copy = new Message(m.bytes, m.topicEnd, m.propertiesEnd, m.qos, m.retain, m.acceptedMs, m.expiresMs, -1);
+  copy.durability = m.durability;
+  return copy;
 }
 
 /** Copies what `publication` points at into a message of its own, so that it can be kept past the turn. */

@@ -2,13 +2,25 @@
  * What the core needs from the floors above it: interfaces that `store/`, `protocol/`, `transport/` and the
  * composition root implement. The core never imports them.
  */
+import type { SyncMode } from "../config/store.ts";
 import type { Message } from "./message.ts";
 import type { ScramRecord } from "./scram.ts";
 
 /** `onStored`'s word for "every durable receiver has it safely, or has already acknowledged it". */
 export const SETTLED = 0;
 
-/** Somebody who waits for the store. The store calls each exactly once, in order of commit groups, never re-entrantly. */
+/** What a topic has instead of the store's own settings: one object per rule of `durability`, shared by its messages. */
+export interface Durability {
+  /** How long its messages may wait for company; 0 closes their group for all at the end of the turn; null = `store.commit_delay`. */
+  readonly commitDelayMs: number | null;
+  /** The moment of acknowledgement; null = `store.sync`. */
+  readonly sync: SyncMode | null;
+}
+
+/**
+ * Somebody who waits for the store. The store calls each exactly once, never re-entrantly, and those whose messages
+ * have the same durability in order of commit groups.
+ */
 export interface StoreWaiter {
   /** @param token what the waiter gave  @param reason SETTLED, QUOTA_EXCEEDED (0x97: full) or IMPLEMENTATION_SPECIFIC_ERROR (0x83: disk failure) */
   onStored(token: number, reason: number): void;
@@ -101,9 +113,9 @@ export interface Store {
   admits(bytes: number): number;
   /**
    * Enters `message` with its receiver list in the open group and gives it its seq. The store owns it from here.
-   * @param urgent  `commit_delay: 0ms`: closes the group at the end of this turn
+   * When the group closes and when the waiter is told is `message.durability`'s affair.
    */
-  append(message: Message, urgent: boolean): void;
+  append(message: Message): void;
   /** Receiver `id` acknowledged `message` while it was OPEN; at pending 0 it is elided and its waiter told. */
   settle(message: Message, id: number): void;
   /** `waiter` is told when everything entered until now is durable. */
@@ -126,8 +138,14 @@ export interface Store {
    */
   read(id: number, from: number, maxBytes: number, sink: BacklogSink): number;
 
-  /** Retained value of the message's topic, written with the next group; an empty payload deletes it. If the message has a waiter that waits for this row, `message.pending` was counted up for it. */
-  putRetained(message: Message): void;
+  /**
+   * Retained value of the message's topic, written with the next group; an empty payload deletes it. If the message has
+   * a waiter that waits for this row, `message.pending` was counted up for it.
+   * @returns false when too much waits already: the topic keeps the value it had. Never for a message with a waiter
+   */
+  putRetained(message: Message): boolean;
+  /** Told of a topic whose new value a disk refused, with the publisher: it has the value before it again. */
+  onRetainedWithdrawn: (topic: string) => void;
   putSession(record: SessionRecord): void;
   /** Deletes session, subscriptions, inbound ids and receiver. */
   deleteSession(clientId: string, receiver: StoredReceiver): void;

@@ -66,6 +66,7 @@ export class Retained {
     counters.gauge("retained.messages", () => this.count);
     counters.gauge("retained.bytes", () => this.bytes);
     store.loadRetained((message) => this.#index(message));
+    store.onRetainedWithdrawn = (topic) => this.#indexAgain(topic);
   }
 
   /** Whether the publication's value may be kept: room, or it replaces or deletes one. Counts the refusal. */
@@ -110,8 +111,14 @@ export class Retained {
 
   /** Keeps the message as its topic's value, or deletes that when the payload is empty ([MQTT5-3.3.1-6]). */
   put(message: Message): void {
-    this.#store.putRetained(message);
-    this.#index(message);
+    if (this.#store.putRetained(message)) this.#index(message);
+  }
+
+  /** The topic has the value again that it had before, or none. */
+  #indexAgain(topic: string): void {
+    const message = this.#store.getRetained(topic);
+    if (message === null) this.#remove(this.#root, topic.split("/"), 0);
+    else this.#index(message);
   }
 
   /** The value of `topic`; undefined when there is none, or it has expired. */

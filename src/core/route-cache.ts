@@ -12,6 +12,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Line } from "../config/budget.ts";
+import type { Durability } from "./ports.ts";
 
 const ROUTE_SETS = 256;
 const WAYS = 3;
@@ -46,6 +47,8 @@ export class Route {
   subscriptionIds: (number[] | null)[] = NO_IDS;
   /** True when a receiver may deliver above the publisher's QoS. */
   raises = false;
+  /** Of the topic; null = the store's own settings. */
+  durability: Durability | null = null;
 
   /** Empty, and to be filled. */
   clear(): void {
@@ -53,6 +56,7 @@ export class Route {
     this.grants = [];
     this.subscriptionIds = [];
     this.raises = false;
+    this.durability = null;
   }
 }
 
@@ -135,6 +139,7 @@ export class RouteCache {
     route.grants = built.grants.slice();
     route.subscriptionIds = built.subscriptionIds.map((ids) => (ids === null ? null : ids.slice()));
     route.raises = built.raises;
+    route.durability = built.durability;
     return route;
   }
 

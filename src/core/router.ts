@@ -7,7 +7,7 @@
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Ledger } from "./ledger.ts";
 import { MESSAGE_OVERHEAD_BYTES, type Message, messageOf } from "./message.ts";
-import type { Authority, Principal, Store, StoreWaiter, TimeSource } from "./ports.ts";
+import type { Authority, Durability, Principal, Store, StoreWaiter, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 import { DROPS, REFUSES, TAKES } from "./queue-limits.ts";
 import { deliveryOptions, type Receiver } from "./receiver.ts";
@@ -43,8 +43,8 @@ export interface RouterParts {
   readonly time: TimeSource;
   readonly ledger: Ledger;
   readonly counters: Counters;
-  /** Whether messages of this topic close the commit group at once (`durability`: commit_delay 0). */
-  readonly urgent: (topic: string) => boolean;
+  /** What a topic has instead of the store's own settings; null = nothing. */
+  readonly durabilityOf: (topic: string) => Durability | null;
   /** Whether a publication may pass; null = all may (core/hooks.ts). */
   readonly gate: ((p: Publication, publisher: Principal | null) => boolean) | null;
 }
@@ -217,14 +217,15 @@ export class Router {
   }
 
   #store(message: Message, p: Publication, route: Route, retains: boolean, waiter: StoreWaiter, token: number): void {
-    const { store, retained, urgent } = this.#parts;
+    const { store, retained } = this.#parts;
+    message.durability = route.durability;
     if (p.qos > 0) {
       message.waiter = waiter;
       message.waiterToken = token;
       if (retains) message.pending++;
     }
     const receivers = message.receiverIds.length;
-    if (receivers > 0) store.append(message, urgent(message.topic));
+    if (receivers > 0) store.append(message);
     if (retains) retained.put(message);
     if (receivers === 0) return;
     // Only after append: a queue needs the sequence number. It may also acknowledge at once, so read the list by queue.
@@ -305,6 +306,7 @@ export class Router {
 
   #build(route: Route, topic: string): void {
     this.#building = route;
+    route.durability = this.#parts.durabilityOf(topic);
     this.#tree.match(topic, this.#visit);
     for (let i = route.slots.length - 1; i >= 0; i--) {
       const slot = route.slots[i] as number;

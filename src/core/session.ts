@@ -126,7 +126,7 @@ export class Session implements Receiver, Expirable {
     if (this.queue.persistent) {
       if (subscriptionIds !== null) message.subscriptionIds = new Map([[0, subscriptionIds]]);
       message.addReceiver(this.queue.id, options);
-      this.#host.store.append(message, false);
+      this.#host.store.append(message);
     }
     this.queue.enqueue(message, options, subscriptionIds);
   }

@@ -14,7 +14,7 @@ import { HookAuthority } from "../core/hook-authority.ts";
 import { HookCalls, type Hooks } from "../core/hooks.ts";
 import { Ledger } from "../core/ledger.ts";
 import type { QueueHost } from "../core/outlet.ts";
-import type { Authority } from "../core/ports.ts";
+import type { Authority, Durability } from "../core/ports.ts";
 import type { QueueLimits } from "../core/queue-limits.ts";
 import { Retained } from "../core/retained.ts";
 import { Router } from "../core/router.ts";
@@ -99,8 +99,8 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
   counters.gauge("queue.waiting_bytes", () => waitingMemory.used);
   const queueHost: QueueHost = { store, time: clock, ledger, waitingMemory, schedule: turns.schedule };
   const retained = new Retained(store, clock, limits, counters);
-  const urgent = urgencyOf(config.durability);
-  const router = new Router({ store, retained, authority, time: clock, ledger, counters, urgent, gate });
+  const durabilityOf = durabilityBy(config.durability);
+  const router = new Router({ store, retained, authority, time: clock, ledger, counters, durabilityOf, gate });
   const registry = new SessionRegistry({
     ...queueHost,
     wheel,
@@ -159,8 +159,8 @@ export function readAuthorityFiles({ anonymous, passwordFile, aclFile }: AuthCon
   return { anonymous, passwords: read(passwordFile), acl: read(aclFile) };
 }
 
-/** Topics whose messages close the commit group at once. */
-function urgencyOf(rules: readonly DurabilityRule[]): (topic: string) => boolean {
-  if (rules.length === 0) return () => false;
-  return (topic) => rules.some(({ match }) => filterMatches(match, topic));
+/** The first rule that matches a topic says what it has instead of the store's settings. */
+function durabilityBy(rules: readonly DurabilityRule[]): (topic: string) => Durability | null {
+  if (rules.length === 0) return () => null;
+  return (topic) => rules.find(({ match }) => filterMatches(match, topic)) ?? null;
 }

@@ -34,7 +34,9 @@ export class Changes {
   readonly receivers = new Map<number, ReceiverChanges>();
   /** By topic: the newest message. */
   readonly retained = new Map<string, Message>();
-  /** Of the messages in `retained`. */
+  /** By topic: a value that nobody waits for, under one in `retained` whose publisher may yet be refused. */
+  readonly #displaced = new Map<string, Message>();
+  /** Of all these messages. */
   retainedBytes = 0;
 
   get empty(): boolean {
@@ -67,16 +69,39 @@ export class Changes {
   }
 
   putRetained(topic: string, message: Message): void {
-    this.dropRetained(topic);
+    const old = this.retained.get(topic);
+    if (message.waiter === null) this.#dropDisplaced(topic);
+    if (old !== undefined && old.waiter === null && message.waiter !== null) this.#displaced.set(topic, old);
+    else if (old !== undefined) this.retainedBytes -= old.size;
     this.retained.set(topic, message);
     this.retainedBytes += message.size;
   }
 
   dropRetained(topic: string): void {
+    this.#dropDisplaced(topic);
     const old = this.retained.get(topic);
     if (old === undefined) return;
     this.retained.delete(topic);
     this.retainedBytes -= old.size;
+  }
+
+  #dropDisplaced(topic: string): void {
+    const displaced = this.#displaced.get(topic);
+    if (displaced === undefined) return;
+    this.#displaced.delete(topic);
+    this.retainedBytes -= displaced.size;
+  }
+
+  /** Takes back the values whose publishers are refused now: what was there before them is there again. @returns their topics */
+  withdrawRetained(): string[] {
+    const topics: string[] = [];
+    for (const [topic, message] of this.retained) if (message.waiter !== null) topics.push(topic);
+    for (const topic of topics) {
+      const displaced = this.#displaced.get(topic);
+      this.dropRetained(topic);
+      if (displaced !== undefined) this.putRetained(topic, displaced);
+    }
+    return topics;
   }
 
   receive(id: number, packetId: number, message: Message | null): void {
@@ -101,6 +126,7 @@ export class Changes {
   clear(): void {
     this.receivers.clear();
     this.retained.clear();
+    this.#displaced.clear();
     this.retainedBytes = 0;
   }
 }

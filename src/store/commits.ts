@@ -1,38 +1,36 @@
 /**
- * Group commit (step 7): collects what is to be written, writes it as one transaction when it is due, and tells the
- * waiters when the medium has it.
+ * Group commit (step 7): writes what has entered as one transaction when it is due, and answers for the disk.
  *
  *     append, settle ... --> open group --commit--> written groups --sync of the log--> told, forgotten
- *                              |  |
+ *     (intake.ts)              |  |                 (written.ts)
  *            elided: told <----+  +----> refused: the disk is full or has failed
  *
- * The open group is due `commit_delay` after its oldest message entered, at `commit_bytes`, or at the end of the turn
- * for an urgent message (due.ts). Messages that every receiver acknowledged before that leave it and are never written;
- * when nothing is left, no timer runs.
+ * The open group is due when its most urgent message is, at `commit_bytes`, or at the end of the turn for a topic with
+ * `commit_delay: 0ms` (due.ts). What nobody waits for goes with it; alone it does not take messages along that are not
+ * due (`#commitRecords`).
  */
 import { SqliteError } from "better-sqlite3";
 import type { Counter, Counters } from "../base/counters.ts";
-import { type Message, OPEN, WITHDRAWN } from "../core/message.ts";
+import type { SyncMode } from "../config/store.ts";
+import type { Message } from "../core/message.ts";
 import { SETTLED, type StoreWaiter } from "../core/ports.ts";
 import type { Changes } from "./changes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { DatabaseFile } from "./database-file.ts";
-import { Due } from "./due.ts";
 import { Group } from "./group.ts";
 import { type Health, isDiskFull } from "./health.ts";
+import { Intake } from "./intake.ts";
+import { levelOfMode } from "./level.ts";
 import type { Places } from "./places.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 import type { Shrink } from "./shrink.ts";
-import { Soon } from "./soon.ts";
 import type { WalSync } from "./wal-sync.ts";
 import type { Writer } from "./writer.ts";
+import { Written } from "./written.ts";
 
 /** Reason codes of MQTT 5. */
 export const QUOTA_EXCEEDED = 0x97;
 export const IMPLEMENTATION_SPECIFIC_ERROR = 0x83;
-
-/** `sync: normal`: what is written is on the medium after this time. */
-const NORMAL_SYNC_MS = 5000;
 
 export interface CommitParts {
   readonly file: DatabaseFile;
@@ -44,7 +42,7 @@ export interface CommitParts {
   readonly places: Places;
   readonly changes: Changes;
   readonly counters: Counters;
-  readonly sync: "full" | "normal" | "off";
+  readonly sync: SyncMode;
   readonly nowMs: () => number;
   readonly delayMs: () => number;
   readonly commitBytes: number;
@@ -52,130 +50,128 @@ export interface CommitParts {
   readonly checkpointFrames: number;
   /** A transaction was written, or refused by a full disk. */
   readonly onCommit: () => void;
+  readonly onRetainedWithdrawn: (topic: string) => void;
 }
 
 export class Commits {
   readonly #parts: CommitParts;
-  #open: Group;
-  /** Written and not yet on the medium, oldest first. */
-  readonly #written: Group[] = [];
-  #writtenBytes = 0;
-  lastSeq: number;
-  /** Messages up to here are on the medium at the configured durability, or were never written. */
-  durableSeq: number;
-  readonly #due: Due;
-  #syncTimer: NodeJS.Timeout | null = null;
+  readonly #intake: Intake;
+  readonly #written: Written;
   /** Due when the gate was closed. */
   #late = false;
-  readonly #soon = new Soon();
   #frames: number;
   #onQuiet: (() => void) | null = null;
   #closed = false;
   #savingGrown = false;
   /** A full disk was met, and a checkpoint is to make room before anybody is refused. */
   #retried = false;
-  readonly #counts: Record<"commits" | "bytes" | "elided" | "withdrawn", Counter>;
+  readonly #counts: Record<"commits" | "bytes", Counter>;
 
   constructor(parts: CommitParts, lastSeq: number) {
     this.#parts = parts;
-    this.lastSeq = lastSeq;
-    this.durableSeq = lastSeq;
-    this.#open = new Group(lastSeq + 1);
+    const { counters, wal, health } = parts;
+    const onDue = (): void => this.#onDue();
+    const onLazyDue = (): void => this.#onLazyDue();
+    this.#intake = new Intake({ ...parts, onDue, onLazyDue }, lastSeq);
+    this.#written = new Written(wal, health, levelOfMode(parts.sync), lastSeq);
     this.#frames = parts.file.walFrames();
-    const { counters, nowMs, delayMs } = parts;
-    this.#due = new Due({ nowMs, delayMs, oldestMs: () => this.#open.oldestMs, onDue: () => this.#onDue() });
-    this.#counts = {
-      commits: counters.counter("store.commits"),
-      bytes: counters.counter("store.bytes_written"),
-      elided: counters.counter("store.elided"),
-      withdrawn: counters.counter("store.withdrawn"),
-    };
+    this.#counts = { commits: counters.counter("store.commits"), bytes: counters.counter("store.bytes_written") };
+  }
+
+  get lastSeq(): number {
+    return this.#intake.lastSeq;
+  }
+
+  get durableSeq(): number {
+    return this.#written.durableSeq;
   }
 
   /** Bytes of messages that are in memory because the medium does not have them yet. */
   get pendingBytes(): number {
-    return this.#open.bytes + this.#writtenBytes + this.#parts.changes.retainedBytes;
+    return this.#intake.open.bytes + this.#written.bytes + this.#parts.changes.retainedBytes;
   }
 
   get frames(): number {
     return this.#frames;
   }
 
+  /** Whether the log has something that no sync has brought to the medium, and that nobody waits for. */
+  get unsynced(): boolean {
+    const { wal } = this.#parts;
+    return wal.synced < wal.written;
+  }
+
   /** Groups whose messages are still in memory, in log order; the last is the open one. */
   *groups(): Generator<Group> {
-    yield* this.#written;
-    yield this.#open;
+    yield* this.#written.groups;
+    yield this.#intake.open;
   }
 
   // ---- what enters -------------------------------------------------------------------------------------------
 
-  append(message: Message, urgent: boolean): void {
-    message.seq = ++this.lastSeq;
-    message.state = OPEN;
-    const nowMs = this.#parts.nowMs();
-    this.#open.add(message, nowMs);
-    if (urgent || this.#open.bytes >= this.#parts.commitBytes) this.#due.soon();
-    else this.#due.entered(nowMs);
+  append(message: Message): void {
+    this.#intake.append(message);
   }
 
   settle(message: Message, id: number): void {
-    if (message.state !== OPEN) return;
-    const index = message.receiverIds.indexOf(id);
-    if (index < 0) return;
-    message.receiverIds[index] = 0;
-    if (--message.pending > 0) return;
-    message.state = WITHDRAWN;
-    this.#open.elide(message);
-    this.#counts.elided.value++;
-    this.#soon.settled(message);
+    this.#intake.settle(message, id);
   }
 
   /** The message's retained value is in `changes`. */
   retained(message: Message): void {
-    if (message.waiter === null) this.#due.changed();
-    else this.#due.waited();
-    if (message.waiter !== null && message.seq === 0) this.#open.rowless.push(message);
-    if (this.#parts.changes.retainedBytes >= this.#parts.commitBytes && !this.#parts.health.diskFull) this.#due.soon();
+    this.#intake.retained(message, this.#parts.health.diskFull);
   }
 
   barrier(waiter: StoreWaiter, token: number): void {
     if (this.#hasWork()) {
-      this.#open.barriers.push({ waiter, token });
-      this.#due.waited();
-      return;
+      this.#intake.barrier(waiter, token);
+    } else if (!this.#written.barrier(waiter, token)) {
+      this.#intake.soon.tell(waiter, token, this.#parts.health.failed ? IMPLEMENTATION_SPECIFIC_ERROR : SETTLED);
     }
-    const last = this.#written.at(-1);
-    if (last !== undefined) last.barriers.push({ waiter, token });
-    else this.#soon.tell(waiter, token, this.#parts.health.failed ? IMPLEMENTATION_SPECIFIC_ERROR : SETTLED);
   }
 
   /** Something is in `changes`, or a receiver was touched. */
   changed(): void {
-    this.#due.changed();
+    this.#intake.due.changed();
   }
+
+  #hasWork(): boolean {
+    return this.#intake.hasWork(this.#parts.writer.unfinished);
+  }
+
+  // ---- the commit --------------------------------------------------------------------------------------------
 
   #onDue(): void {
     if (this.#hasWork()) this.commit();
   }
 
-  #hasWork(): boolean {
-    const { count, rowless, barriers } = this.#open;
-    const { changes, places, writer } = this.#parts;
-    return (
-      count > 0 ||
-      rowless.length > 0 ||
-      barriers.length > 0 ||
-      !changes.empty ||
-      places.touched.length > 0 ||
-      writer.unfinished
-    );
+  #onLazyDue(): void {
+    const { health, checkpoint, writer } = this.#parts;
+    const idle = health.failed || health.diskFull || this.#closed || !checkpoint.open;
+    const { open } = this.#intake;
+    if (idle || open.count === 0 || !writer.isApart(open.openSeq)) this.#onDue();
+    else this.#commitRecords();
   }
 
-  // ---- the commit --------------------------------------------------------------------------------------------
+  /**
+   * Writes receivers' records without the messages that are open, if they are not as good as they stand: with all
+   * receivers there, what they have in flight is to be acknowledged, not written.
+   */
+  #commitRecords(): void {
+    const { writer } = this.#parts;
+    const { openSeq } = this.#intake.open;
+    if (writer.hasRecords(openSeq)) {
+      const records = new Group(openSeq);
+      if (!this.#write(records, openSeq, false)) return;
+      this.#onWritten(records, openSeq, false);
+    }
+    this.#intake.due.rested();
+    this.#afterCommit();
+  }
 
   /** Writes the open group now, or as soon as the gate opens. @returns false when nothing was written */
   commit(saveGrown = false): boolean {
-    const { health, checkpoint, writer } = this.#parts;
+    const { health, checkpoint, changes } = this.#parts;
     if (health.failed || this.#closed) {
       this.#refuseAll();
       return false;
@@ -185,23 +181,47 @@ export class Commits {
       return false;
     }
     // What room is left is for acknowledgements of receivers, which make more.
-    if (health.diskFull) this.#refuseMessages();
-    const group = this.#open;
+    if (health.diskFull) this.#intake.refuse(QUOTA_EXCEEDED, true);
+    const group = this.#intake.open;
+    const endSeq = this.lastSeq + 1;
+    const changed = !changes.empty;
+    if (!this.#write(group, endSeq, saveGrown)) return false;
+    this.#late = false;
+    this.#retried = false;
+    this.#intake.next();
+    this.#onWritten(group, endSeq, changed);
+    this.#afterCommit();
+    return true;
+  }
+
+  #write(group: Group, endSeq: number, saveGrown: boolean): boolean {
     try {
-      writer.write(group, this.lastSeq + 1, saveGrown);
+      this.#parts.writer.write(group, endSeq, saveGrown);
+      return true;
     } catch (error) {
       this.#onRefused(group, error);
       return false;
     }
-    this.#due.reset();
-    this.#late = false;
-    this.#retried = false;
-    this.#open = new Group(this.lastSeq + 1);
-    this.#onWritten(group);
-    if (writer.unfinished) this.#due.waited();
+  }
+
+  #onWritten(group: Group, endSeq: number, changed: boolean): void {
+    const { file, wal } = this.#parts;
+    const frames = file.walFrames();
+    if (frames !== this.#frames) {
+      wal.written++;
+      this.#counts.commits.value++;
+      this.#counts.bytes.value += (frames - this.#frames) * FRAME_BYTES;
+      this.#frames = frames;
+    }
+    this.#written.add(group, endSeq, changed);
+  }
+
+  /** Last of all those who wait are told: what they call finds everything in its place. */
+  #afterCommit(): void {
+    if (this.#parts.writer.unfinished) this.#intake.due.waited();
     this.#parts.onCommit();
     if (this.#frames >= this.#parts.checkpointFrames || this.#parts.shrink.checkpointDue()) this.startCheckpoint();
-    return true;
+    this.#written.tell();
   }
 
   /** Moves the log into the database, receivers' counts brought up to date first. */
@@ -217,44 +237,13 @@ export class Commits {
     checkpoint.request();
   }
 
-  #onWritten(group: Group): void {
-    const { file, wal, sync } = this.#parts;
-    const frames = file.walFrames();
-    if (frames !== this.#frames) {
-      wal.written++;
-      this.#counts.commits.value++;
-      this.#counts.bytes.value += (frames - this.#frames) * FRAME_BYTES;
-      this.#frames = frames;
-    }
-    group.number = wal.written;
-    group.writtenEndSeq = this.lastSeq + 1;
-    if (sync === "full") {
-      group.markWritten();
-      this.#written.push(group);
-      this.#writtenBytes += group.bytes;
-      wal.start();
-      if (!wal.running) this.#tellDurable();
-      return;
-    }
-    this.#tell(group);
-    if (sync === "normal" && this.#syncTimer === null && wal.synced < wal.written) {
-      this.#syncTimer = setTimeout(this.#onSyncTimer, NORMAL_SYNC_MS);
-    }
-  }
-
-  readonly #onSyncTimer = (): void => {
-    this.#syncTimer = null;
-    this.#parts.wal.start();
-  };
-
   // ---- what the disk answers ---------------------------------------------------------------------------------
 
   /** Step 9. */
   onWalSynced(): void {
-    const { wal, checkpoint, sync } = this.#parts;
-    this.#tellDurable();
-    checkpoint.advance();
-    if (sync === "full") wal.start();
+    this.#written.tell();
+    this.#parts.checkpoint.advance();
+    this.#written.sync();
     this.#quietStep();
   }
 
@@ -267,22 +256,6 @@ export class Commits {
     }
     if (this.#late) this.commit();
     this.#quietStep();
-  }
-
-  #tellDurable(): void {
-    const { wal } = this.#parts;
-    while (this.#written.length > 0) {
-      const group = this.#written[0] as Group;
-      if (group.number > wal.synced) return;
-      this.#written.shift();
-      this.#writtenBytes -= group.bytes;
-      this.#tell(group);
-    }
-  }
-
-  #tell(group: Group): void {
-    this.durableSeq = group.writtenEndSeq - 1;
-    group.tellDurable();
   }
 
   // ---- trouble -----------------------------------------------------------------------------------------------
@@ -301,7 +274,7 @@ export class Commits {
       return;
     }
     writer.rollback(group);
-    this.#due.reset();
+    this.#intake.due.reset();
     if (!this.#retried && this.#frames > 1) {
       // A new round of the log has the whole file again. If that does not help, or cannot be had, the disk is full.
       this.#retried = true;
@@ -312,43 +285,22 @@ export class Commits {
     this.#retried = false;
     this.#late = false;
     health.setDiskFull(true);
-    this.#refuseMessages();
+    // Messages are refused; changes stay and are tried again, and who waits for them goes on waiting.
+    this.#intake.refuse(QUOTA_EXCEEDED, true);
     this.#parts.onCommit();
-  }
-
-  /** The disk is full: messages are refused; changes stay and are tried again, and who waits for them goes on waiting. */
-  #refuseMessages(): void {
-    const group = this.#open;
-    this.#open = new Group(this.lastSeq + 1);
-    this.#open.barriers = group.barriers;
-    group.barriers = [];
-    this.#refuse(group, QUOTA_EXCEEDED);
   }
 
   /** Step 15. Called when `health` has failed. */
   onFailed(): void {
-    this.#due.reset();
-    this.#late = false;
-    if (this.#syncTimer !== null) clearTimeout(this.#syncTimer);
-    const written = this.#written.splice(0);
-    this.#writtenBytes = 0;
-    for (const group of written) group.tellWaiters(IMPLEMENTATION_SPECIFIC_ERROR);
+    this.#written.fail(IMPLEMENTATION_SPECIFIC_ERROR);
     this.#refuseAll();
     this.#quietStep();
   }
 
   #refuseAll(): void {
-    const group = this.#open;
-    this.#open = new Group(this.lastSeq + 1);
-    this.#due.reset();
+    this.#intake.due.reset();
     this.#late = false;
-    this.#refuse(group, IMPLEMENTATION_SPECIFIC_ERROR);
-  }
-
-  #refuse(group: Group, reason: number): void {
-    this.#parts.changes.withdrawReceived();
-    this.#counts.withdrawn.value += group.count;
-    group.refuse(reason, this.#parts.places);
+    this.#intake.refuse(IMPLEMENTATION_SPECIFIC_ERROR, false);
   }
 
   // ---- the end -----------------------------------------------------------------------------------------------
@@ -358,9 +310,9 @@ export class Commits {
     return new Promise((resolve) => {
       this.#onQuiet = () => {
         this.#closed = true;
-        this.#due.reset();
+        this.#intake.due.reset();
         this.#late = false;
-        if (this.#syncTimer !== null) clearTimeout(this.#syncTimer);
+        this.#written.stop();
         resolve();
       };
       this.#quietStep();

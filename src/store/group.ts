@@ -8,6 +8,7 @@
  */
 import { DURABLE, type Message, WITHDRAWN, WRITTEN } from "../core/message.ts";
 import { SETTLED, type StoreWaiter } from "../core/ports.ts";
+import { type Level, levelOf, ON_MEDIUM } from "./level.ts";
 import type { Place, Places } from "./places.ts";
 
 /** Elided places in front of the oldest message before the arrays are moved up. */
@@ -27,6 +28,9 @@ export class Group {
   #messages: (Message | null)[] = [];
   #enteredMs: number[] = [];
   #oldest = 0;
+  /** Messages whose topic has a durability of its own, and the longest delay that any of them had. */
+  #own = 0;
+  #ownDelayMsMax = 0;
   /** Messages that are to be written, and their bytes (Message.size). */
   count = 0;
   bytes = 0;
@@ -35,7 +39,7 @@ export class Group {
   barriers: Barrier[] = [];
   /** Receivers with rows in it; filled when it is written. */
   readonly places: Place[] = [];
-  /** Commits until and with its own; 0 while open. */
+  /** The commit that has to be on the medium before its last waiters are told; 0 = none, or not written yet. */
   number = 0;
   /** One more than the last sequence number given out when it was written. */
   writtenEndSeq = 0;
@@ -55,11 +59,41 @@ export class Group {
     this.#enteredMs.push(nowMs);
     this.count++;
     this.bytes += message.size;
+    if (message.durability !== null) this.#addOwn(message.durability.commitDelayMs);
   }
 
-  /** When the oldest message entered; Infinity when there is none. */
-  get oldestMs(): number {
-    return this.count === 0 ? Number.POSITIVE_INFINITY : (this.#enteredMs[this.#oldest] as number);
+  #addOwn(delayMs: number | null): void {
+    this.#own++;
+    if (delayMs !== null && delayMs > this.#ownDelayMsMax) this.#ownDelayMsMax = delayMs;
+  }
+
+  /** Places for messages, those of elided ones between others included. */
+  get length(): number {
+    return this.#messages.length;
+  }
+
+  /** The lowest number that a message still in it may have. */
+  get openSeq(): number {
+    return this.#firstSeq + this.#oldest;
+  }
+
+  /** When its messages are due with this `commit_delay`; Infinity when there are none. */
+  dueMs(delayMs: number): number {
+    if (this.count === 0) return Number.POSITIVE_INFINITY;
+    if (this.#own === 0) return (this.#enteredMs[this.#oldest] as number) + delayMs;
+    let dueMs = Number.POSITIVE_INFINITY;
+    for (let i = this.#oldest; i < this.#messages.length; i++) {
+      const message = this.#messages[i];
+      if (message === null || message === undefined) continue;
+      const ownMs = message.durability === null ? null : message.durability.commitDelayMs;
+      dueMs = Math.min(dueMs, (this.#enteredMs[i] as number) + (ownMs === null ? delayMs : ownMs));
+    }
+    return dueMs;
+  }
+
+  /** The longest delay that a message in it may have with this `commit_delay`; 0 when there are none. */
+  delayMsMax(delayMs: number): number {
+    return this.count === 0 ? 0 : Math.max(delayMs, this.#ownDelayMsMax);
   }
 
   /** Takes out a message that need not be written any more. */
@@ -69,6 +103,7 @@ export class Group {
     this.#messages[index] = null;
     this.count--;
     this.bytes -= message.size;
+    if (message.durability !== null) this.#own--;
     while (this.#oldest < this.#messages.length && this.#messages[this.#oldest] === null) this.#oldest++;
     if (this.#oldest >= COMPACT_AT && this.#oldest * 2 >= this.#messages.length) this.#compact();
   }
@@ -96,6 +131,27 @@ export class Group {
     }
   }
 
+  // ---- when its waiters are told -----------------------------------------------------------------------------
+
+  /** What the most careful of its messages asks for. @param storeLevel of messages without a durability of their own, and of all else */
+  level(storeLevel: Level): Level {
+    if (this.barriers.length > 0 || (this.count === 0 && this.rowless.length === 0))
+      return this.#highest(storeLevel, storeLevel);
+    return this.#highest(0, storeLevel);
+  }
+
+  #highest(from: Level, storeLevel: Level): Level {
+    if (this.#own === 0 && this.rowless.length === 0) return storeLevel;
+    let level = from;
+    const raise = (message: Message): void => {
+      const own = levelOf(message, storeLevel);
+      if (own > level) level = own;
+    };
+    this.visit(raise);
+    for (const message of this.rowless) raise(message);
+    return level;
+  }
+
   // ---- what became of it -------------------------------------------------------------------------------------
 
   markWritten(): void {
@@ -104,7 +160,21 @@ export class Group {
     });
   }
 
-  /** It is on the medium at the configured durability. */
+  /** It is in the log of the database: the publishers for whom that is enough are told. */
+  tellWritten(storeLevel: Level): void {
+    const told: Message[] = [];
+    const take = (message: Message): void => {
+      if (levelOf(message, storeLevel) !== ON_MEDIUM) told.push(message);
+    };
+    this.visit(take);
+    for (const message of this.rowless) take(message);
+    if (told.length === 0) return;
+    for (const message of told) if (message.seq !== 0) message.state = DURABLE;
+    for (const message of told) message.tellWaiter(SETTLED);
+    for (const place of this.places) place.receiver?.onDurable();
+  }
+
+  /** It is safe at the durability that each of its messages has. */
   tellDurable(): void {
     this.visit((message) => {
       message.state = DURABLE;

@@ -39,6 +39,8 @@ export interface StoreEvents {
   readonly onHealth: ConstructorParameters<typeof Health>[1];
   /** A transaction was written, or refused by a full disk. */
   readonly onCommit: () => void;
+  /** See `Store.onRetainedWithdrawn`. */
+  readonly onRetainedWithdrawn: (topic: string) => void;
   /** A checkpoint is over. */
   readonly onGateOpen: () => void;
 }
@@ -82,12 +84,12 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
       commitBytes: config.commitBytes,
       checkpointFrames,
       onCommit: on.onCommit,
+      onRetainedWithdrawn: on.onRetainedWithdrawn,
     },
     contents.lastSeq,
   );
   const backlog = new Backlog(statements, segments, commits);
-  const lazy = config.sync === "off";
-  const pulse = new Pulse({ file, health, commits, checkpoint, space, checkpointFrames, lazy });
+  const pulse = new Pulse({ file, health, commits, checkpoint, space, checkpointFrames });
   return {
     file,
     syncer,

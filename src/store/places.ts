@@ -126,6 +126,13 @@ export class Places {
     this.touched.push(place);
   }
 
+  /** All that were touched have been asked; `stay` are asked again. */
+  untouch(stay: readonly Place[]): void {
+    for (const place of this.touched) place.touched = false;
+    this.touched.length = 0;
+    for (const place of stay) this.touch(place);
+  }
+
   /** A row for it enters the log with `group`. */
   entered(place: Place, seq: number, size: number, group: Group): void {
     if (seq < place.head) place.head = seq;

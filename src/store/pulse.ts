@@ -22,8 +22,6 @@ export interface PulseParts {
   readonly checkpoint: Checkpoint;
   readonly space: Space;
   readonly checkpointFrames: number;
-  /** `sync: off`: checkpoints are the only syncs. */
-  readonly lazy: boolean;
 }
 
 export class Pulse {
@@ -77,8 +75,9 @@ export class Pulse {
   }
 
   #whenIdle(): void {
-    const { commits, checkpointFrames, health, lazy } = this.#parts;
-    const worth = health.limitReached || lazy ? 2 : Math.max(2, checkpointFrames * IDLE_SHARE);
+    const { commits, checkpointFrames, health } = this.#parts;
+    // Where `sync: off` holds, checkpoints are the only syncs.
+    const worth = health.limitReached || commits.unsynced ? 2 : Math.max(2, checkpointFrames * IDLE_SHARE);
     if (commits.frames >= worth) commits.startCheckpoint();
   }
 }

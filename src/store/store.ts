@@ -67,6 +67,7 @@ export class SqliteStore implements Store {
   readonly #refusedFailed: Counter;
   readonly #retainedDropped: Counter;
   #closing: Promise<void> | null = null;
+  onRetainedWithdrawn: (topic: string) => void = () => {};
 
   constructor(options: StoreOptions, opened: Opened, syncer: Syncer, lock: DataDirLock) {
     const { counters, log, config } = options;
@@ -80,6 +81,7 @@ export class SqliteStore implements Store {
       onHealth: this.#onHealth,
       onCommit: this.#onCommit,
       onGateOpen: this.#onGateOpen,
+      onRetainedWithdrawn: (topic) => this.onRetainedWithdrawn(topic),
     });
     this.#parts = parts;
     this.#file = parts.file;
@@ -115,8 +117,8 @@ export class SqliteStore implements Store {
     return QUOTA_EXCEEDED;
   }
 
-  append(message: Message, urgent: boolean): void {
-    this.#commits.append(message, urgent);
+  append(message: Message): void {
+    this.#commits.append(message);
   }
 
   settle(message: Message, id: number): void {
@@ -174,7 +176,7 @@ export class SqliteStore implements Store {
 
   // ---- the rows around the log -------------------------------------------------------------------------------
 
-  putRetained(message: Message): void {
+  putRetained(message: Message): boolean {
     const { topic } = message;
     const isDeletion = message.bytes.length === message.propertiesEnd;
     // What nobody is told of must not pile up while the disk is full: neither deletions of what is not there, nor values.
@@ -184,9 +186,10 @@ export class SqliteStore implements Store {
       this.#changes.putRetained(topic, message);
     } else {
       this.#retainedDropped.value++;
-      return;
+      return false;
     }
     this.#commits.retained(message);
+    return true;
   }
 
   #hasRow(topic: string): boolean {

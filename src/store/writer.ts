@@ -43,6 +43,8 @@ export class Writer {
   #listed: Place[] = [];
   /** Records written by the transaction under way. */
   readonly #saved: Place[] = [];
+  /** Receivers whose messages are all still open: they are asked again when those are written. */
+  #open: Place[] = [];
   #counted: number;
   #countedBefore = 0;
   /** Whether the last transaction left deletions, or free pages, for the next one. */
@@ -64,13 +66,15 @@ export class Writer {
 
   /**
    * BEGIN to COMMIT. Throws what SQLite throws; the caller then calls `rollback`.
-   * @param endSeq     one more than the last sequence number given out
+   * @param endSeq     one more than the last sequence number given out; or that of the first open message, which then
+   *                   stays open with all after it
    * @param saveGrown  brings the rows of grown receivers up to date as well
    */
   write(group: Group, endSeq: number, saveGrown: boolean): void {
     const st = this.#statements;
     this.#countedBefore = this.#counted;
     this.#saved.length = 0;
+    this.#open.length = 0;
     this.#retention.begin();
     st.begin.run();
     // First, so that the new rows take the pages it frees.
@@ -89,9 +93,25 @@ export class Writer {
     // After all deletions: what they free need not be moved.
     this.unfinished = this.#shrink.run(this.unfinished);
     st.commit.run();
-    for (const place of this.#places.touched) place.touched = false;
-    this.#places.touched.length = 0;
+    this.#places.untouch(this.#open);
     this.#changes.clear();
+  }
+
+  /** Whether receivers' records can be written without the messages from `openSeq` on, and are all there is. */
+  isApart(openSeq: number): boolean {
+    if (!this.#changes.empty || this.unfinished) return false;
+    return this.#places.touched.every(({ receiver }) => {
+      if (receiver === null) return true;
+      const { count, headSeq, state } = receiver.save();
+      return count === 0 || (headSeq >= openSeq && state.length === 0);
+    });
+  }
+
+  /** Whether a record has to be written, when the messages from `openSeq` on are not. */
+  hasRecords(openSeq: number): boolean {
+    return this.#places.touched.some(
+      (place) => place.receiver !== null && place.mustSave(inLog(place.receiver.save(), openSeq)),
+    );
   }
 
   /** Undoes what `write` noted before it failed. */
@@ -169,7 +189,9 @@ export class Writer {
 
   #saveIfNeeded(place: Place, endSeq: number): void {
     if (place.receiver === null) return;
-    const record = place.receiver.save();
+    const whole = place.receiver.save();
+    const record = inLog(whole, endSeq);
+    if (record !== whole) this.#open.push(place);
     if (place.mustSave(record)) this.#save(place, record, endSeq);
   }
 
@@ -189,4 +211,9 @@ export class Writer {
     this.#saved.push(place);
     this.#places.saved(place, record);
   }
+}
+
+/** The record without its messages when they are all from `endSeq` on: the log has none of them. */
+function inLog(record: ReceiverRecord, endSeq: number): ReceiverRecord {
+  return record.count > 0 && record.headSeq >= endSeq ? { ...record, count: 0, bytes: 0 } : record;
 }

@@ -222,9 +222,12 @@ export class MemoryStore implements Store {
     return this.lastSeq + 1;
   }
 
-  putRetained(message: Message): void {
+  onRetainedWithdrawn: (topic: string) => void = () => {};
+
+  putRetained(message: Message): boolean {
     this.retained.set(message.topic, message);
     if (message.seq === 0 && message.waiter !== null) this.#open.push(message);
+    return true;
   }
 
   getRetained(topic: string): Message | null {

@@ -95,7 +95,16 @@ export class Hub {
     const authority: Authority = Object.assign(Object.create(rights), { scramRecord });
     this.retained = new Retained(store, time, limits, counters);
     const { retained } = this;
-    this.router = new Router({ store, retained, authority, time, ledger, counters, urgent: () => false, gate: null });
+    this.router = new Router({
+      store,
+      retained,
+      authority,
+      time,
+      ledger,
+      counters,
+      durabilityOf: () => null,
+      gate: null,
+    });
     const { router } = this;
     this.registry = new SessionRegistry({
       store,

@@ -90,7 +90,7 @@ function publishOne(): boolean {
   message.addReceiver(receiver.id, 1);
   message.waiter = waiter;
   message.waiterToken = number;
-  store.append(message, false);
+  store.append(message);
   receiver.took(message);
   return true;
 }

@@ -8,7 +8,7 @@ import { SystemClock } from "../../src/base/clock.ts";
 import { Counters } from "../../src/base/counters.ts";
 import { Log } from "../../src/base/log.ts";
 import { Message } from "../../src/core/message.ts";
-import type { BacklogSink, ReceiverRecord, StoredReceiver, StoreWaiter } from "../../src/core/ports.ts";
+import type { BacklogSink, Durability, ReceiverRecord, StoredReceiver, StoreWaiter } from "../../src/core/ports.ts";
 import type { StoreOptions } from "../../src/store/options.ts";
 import { openStore, type SqliteStore } from "../../src/store/store.ts";
 
@@ -202,11 +202,13 @@ export function publish(
   receivers: FakeReceiver[],
   text: string,
   topic = "t",
+  durability: Durability | null = null,
 ): { message: Message; stored: Promise<number> } {
   const message = messageOfText(text, topic);
+  message.durability = durability;
   for (const receiver of receivers) message.addReceiver(receiver.id, 1);
   const stored = answers.expect(message);
-  store.append(message, false);
+  store.append(message);
   for (const receiver of receivers) receiver.took(message);
   return { message, stored };
 }

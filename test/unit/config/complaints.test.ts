@@ -133,8 +133,12 @@ const SINGLE: [string, string][] = [
   ["uplinks: [{url: 'mqtt://a', receive: [{match: '$SYS/#'}]}]", "uplinks[0].receive[0].to: leads under $SYS"],
   // durability
   ["durability: [{match: a}]", "durability[0]: changes nothing"],
-  ["durability: [{match: a, commit_delay: 0ms, sync: off}]", "durability[0].sync: not built yet"],
-  ["durability: [{match: a, commit_delay: 1s}]", "durability[0].commit_delay: other than 0ms is not built yet"],
+  ["durability: [{match: a, sync: on}]", 'durability[0].sync: "on" is not possible'],
+  ["durability: [{match: a, commit_delay: 6s}]", "durability[0].commit_delay: 6s is out of range"],
+  [
+    "durability: [{match: a/#, sync: off}, {match: a/b, sync: full}]",
+    "durability[1]: never holds: durability[0] matches all its topics",
+  ],
   // parts that come later
   ["listeners: [{type: coap, dtls: {psk_file: a}}]", "listeners[0].dtls: not built yet; use plain CoAP"],
   ["uplinks: [{url: 'mqtt://a', proxy: 'http://p'}]", "uplinks[0].proxy: not built yet; connect directly"],

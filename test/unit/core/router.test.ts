@@ -44,7 +44,7 @@ class World {
     time: this.time,
     ledger: this.ledger,
     counters: this.counters,
-    urgent: () => false,
+    durabilityOf: () => null,
     gate: null,
   });
   told: [token: number, reason: number][] = [];

@@ -4,7 +4,15 @@ import { ManualClock } from "../../../src/base/clock.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN, WRITTEN } from "../../../src/core/message.ts";
 import { SETTLED } from "../../../src/core/ports.ts";
 import { eventually } from "../../support/eventually.ts";
-import { Answers, dataDir, FakeReceiver, messageOfText, openTestStore, publish } from "../../support/store-fixture.ts";
+import {
+  Answers,
+  crashImage,
+  dataDir,
+  FakeReceiver,
+  messageOfText,
+  openTestStore,
+  publish,
+} from "../../support/store-fixture.ts";
 
 test("a message is acknowledged once its group is on the medium, in order of entry", async (t) => {
   const { store, counters } = await openTestStore(dataDir(t));
@@ -36,9 +44,10 @@ test("an urgent message closes the group at the end of the turn", async (t) => {
   const cloud = new FakeReceiver(store, "uplink", "cloud");
   const first = publish(store, answers, [cloud], "waits for a minute");
   const alarm = messageOfText("alarm");
+  alarm.durability = { commitDelayMs: 0, sync: null };
   alarm.addReceiver(cloud.id, 1);
   const stored = answers.expect(alarm);
-  store.append(alarm, true);
+  store.append(alarm);
   assert.equal(alarm.state, OPEN, "not within append");
   assert.equal(await stored, SETTLED);
   assert.equal(await first.stored, SETTLED);
@@ -96,6 +105,42 @@ test("the clock of elision is that of the oldest message left: a stream that is 
   assert.equal(counters.get("store.commits"), commits, "records of receivers that hold nothing are not written either");
   clock.advance(20);
   await eventually("the last one", () => counters.get("store.rows_written") === 1);
+});
+
+test("what is in flight is not written because a receiver's record is: a stream goes on unwritten, and what came before it leaves", async (t) => {
+  const dir = dataDir(t);
+  const { store, counters } = await openTestStore(dir, { commitDelayMs: 250 });
+  const answers = new Answers();
+  const cloud = new FakeReceiver(store, "uplink", "cloud");
+  const late = publish(store, answers, [cloud], "late");
+  await late.stored;
+  const rows = counters.get("store.rows_written");
+  // From now on there is always one message in flight, which is acknowledged well before it is due.
+  let waiting = publish(store, answers, [cloud], "m").message;
+  cloud.acknowledge(late.message);
+  const goOn = (): void => {
+    const next = publish(store, answers, [cloud], "m").message;
+    cloud.acknowledge(waiting);
+    waiting = next;
+  };
+  await eventually("the log is empty", () => {
+    goOn();
+    return store.status().rows === 0;
+  });
+  const commits = counters.get("store.commits");
+  const untilMs = performance.now() + 1200;
+  await eventually("more than two times 500 ms are over", () => {
+    goOn();
+    return performance.now() > untilMs;
+  });
+  assert.equal(counters.get("store.rows_written"), rows, "none of the stream");
+  assert.equal(counters.get("store.commits"), commits);
+  // The last one is written after all, and a restart knows what is left, and nothing else.
+  await eventually("its commit", () => waiting.state !== OPEN);
+  const again = await openTestStore(crashImage(t, dir));
+  const recovered = new FakeReceiver(again.store, "uplink", "cloud");
+  assert.deepEqual([recovered.record.count, recovered.record.bytes], [1, waiting.size]);
+  assert.deepEqual(recovered.recover(), ["m"]);
 });
 
 test("only the receivers that are left are in the row", async (t) => {
@@ -211,7 +256,7 @@ test("a message with receivers and a retained value waits for both, and is not e
   message.addReceiver(cloud.id, 1);
   message.pending++;
   const stored = answers.expect(message);
-  store.append(message, false);
+  store.append(message);
   store.putRetained(message);
   cloud.took(message);
   cloud.acknowledge(message);

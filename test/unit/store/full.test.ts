@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
+import { Counters } from "../../../src/base/counters.ts";
 import { type Message, WITHDRAWN } from "../../../src/core/message.ts";
 import { SETTLED } from "../../../src/core/ports.ts";
+import { Retained } from "../../../src/core/retained.ts";
 import { eventually } from "../../support/eventually.ts";
 import { requireRoot } from "../../support/peers.ts";
 import { Answers, dataDir, FakeReceiver, messageOfText, openTestStore, publish } from "../../support/store-fixture.ts";
@@ -115,6 +117,70 @@ test("a disk that others filled does not stop a database with room inside", { sk
   }
 });
 
+test("a retained value whose publisher was refused by a full disk is not kept: the value before it stays", {
+  skip,
+}, async (t) => {
+  const dir = dataDir(t, 6);
+  const { store } = await openTestStore(dir, { ...small, reserveBytes: 0 });
+  const answers = new Answers();
+  const time = { nowMs: () => performance.now(), wallMs: () => Date.now() };
+  const limits = { retainedMessages: 100, retainedBytes: 10_000_000, retainedPayloadBytes: 1_000_000 };
+  const retained = new Retained(store, time, limits, new Counters());
+  const put = (text: string, topic: string, qos: number): Promise<number> | null => {
+    const message = messageOfText(text, topic, qos, true);
+    const stored = qos === 0 ? null : answers.expect(message);
+    if (qos > 0) message.pending++;
+    retained.put(message);
+    return stored;
+  };
+  assert.equal(await put("old", "row", 1), SETTLED);
+  const { count, bytes } = retained;
+  const free = ballast(dir);
+  let reason = SETTLED;
+  for (let i = 0; reason === SETTLED; i++) {
+    const large = "x".repeat(200_000 + i);
+    const stored = put(large, "row", 1);
+    const fresh = put(large, "fresh", 1);
+    put("zero", "displaced", 0);
+    const displaces = put(large, "displaced", 1);
+    reason = (await stored) as number;
+    assert.equal(await fresh, reason);
+    assert.equal(await displaces, reason);
+    if (reason === SETTLED) {
+      // It was written: the next one is refused, and these are what was there before it.
+      put("", "fresh", 0);
+      assert.equal(await put("old", "row", 1), SETTLED);
+    }
+  }
+  assert.equal(reason, QUOTA_EXCEEDED);
+  const values = (): (string | undefined)[] =>
+    ["row", "fresh", "displaced"].map((topic) => retained.get(topic)?.payload.toString());
+  assert.deepEqual(values(), ["old", undefined, "zero"]);
+  const size = (text: string): number => text.length;
+  assert.deepEqual([retained.count, retained.bytes], [count + 1, bytes + size("displacedzero")]);
+  free();
+  await eventually("service", () => store.health === "ok", 5000);
+  assert.equal(await answers.barrier(store), SETTLED);
+  assert.deepEqual(values(), ["old", undefined, "zero"], "nor when space has returned");
+});
+
+test("a QoS 0 retained value for which there is no room leaves the value before it, in the index as in the rows", async (t) => {
+  const { store, counters } = await openTestStore(dataDir(t), { commitDelayMs: 60_000, pendingBytesMax: 10_000 });
+  const time = { nowMs: () => performance.now(), wallMs: () => Date.now() };
+  const limits = { retainedMessages: 100, retainedBytes: 10_000_000, retainedPayloadBytes: 1_000_000 };
+  const retained = new Retained(store, time, limits, new Counters());
+  retained.put(messageOfText("first", "a", 0, true));
+  retained.put(messageOfText("x".repeat(10_000), "fills", 0, true));
+  const { count, bytes } = retained;
+  retained.put(messageOfText("second, and longer", "a", 0, true));
+  retained.put(messageOfText("new", "b", 0, true));
+  assert.equal(counters.get("store.retained_dropped"), 2);
+  assert.equal(retained.get("a")?.payload.toString(), "first");
+  assert.equal(retained.get("b"), undefined);
+  assert.deepEqual([...retained.match("#")], ["a", "fills"]);
+  assert.deepEqual([retained.count, retained.bytes], [count, bytes]);
+});
+
 test("store.max_bytes: refuses at the limit, resumes below nine tenths of it", async (t) => {
   const maxBytes = 4 * 1024 * 1024;
   const { store, counters } = await openTestStore(dataDir(t), { maxBytes, commitDelayMs: 1 });
@@ -148,7 +214,7 @@ test("the bytes that wait for the medium are bounded: publishers are refused bey
     assert.equal(message.size, 1000);
     message.addReceiver(cloud.id, 1);
     stored.push(answers.expect(message));
-    store.append(message, false);
+    store.append(message);
   }
   assert.equal(stored.length, 10, "exactly");
   assert.equal(store.admits(0), SETTLED);

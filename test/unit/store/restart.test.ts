@@ -68,7 +68,7 @@ test("all that makes a message comes back: QoS, retain, times, properties, optio
   message.addReceiver(panel.id, 6);
   message.subscriptionIds = new Map([[0, [1, 268_435_455]]]);
   const stored = answers.expect(message);
-  first.store.append(message, false);
+  first.store.append(message);
   panel.took(message);
   await stored;
   await first.store.close();

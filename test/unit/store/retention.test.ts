@@ -63,7 +63,7 @@ test("a receiver that ends with a large backlog gives it back in slices", async 
     const message = messageOfText(`m${i}`);
     message.addReceiver(gone.id, 1);
     if (i % 1000 === 999) stored.push(answers.expect(message));
-    store.append(message, false);
+    store.append(message);
     gone.open.set(message.seq, message.size);
   }
   await Promise.all(stored);

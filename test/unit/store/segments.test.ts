@@ -42,7 +42,7 @@ test("a few messages in a long log are found in a few slices, before and after a
     message.addReceiver(cloud.id, 1);
     if (mine.includes(i)) message.addReceiver(panel.id, 1);
     const stored = i % 2000 === 1999 ? answers.expect(message) : null;
-    first.store.append(message, false);
+    first.store.append(message);
     cloud.open.set(message.seq, message.size);
     if (mine.includes(i)) panel.took(message);
     await stored;

@@ -85,7 +85,7 @@ export class UplinkWorld {
       time: clock,
       ledger,
       counters,
-      urgent: () => false,
+      durabilityOf: () => null,
       gate: null,
     });
     const turns = new Turns();
