@@ -37,6 +37,8 @@ export interface StoreOptions {
   readonly autoCommitDelayMs?: () => number;
   readonly checkpointFrames?: number;
   readonly pendingBytesMax?: number;
+  /** Free bytes in the file from which it is made shorter; see shrink.ts. */
+  readonly shrinkFromBytes?: number;
   /** Size of the reserve file; 0 = no reserves at all. */
   readonly reserveBytes?: number;
   /** Told at each change; after "failed" the process should end without `close` and be restarted. */

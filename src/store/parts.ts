@@ -60,7 +60,7 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
   const retention = new Retention(statements, places, segments, contents.rows, contents.bytes, contents.lowest);
   const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;
   const space = new Space(file, health, syncer, config.maxBytes, reserveBytes);
-  const shrink = new Shrink(file, space, counters);
+  const shrink = new Shrink(file, space, counters, options.shrinkFromBytes);
   const around = { places, changes, retention, segments, shrink, logState };
   const writer = new Writer({ statements, ...around, counters }, contents.counted);
   const wal = new WalSync(file, syncer, health, () => commits.onWalSynced());

@@ -22,11 +22,11 @@ import type { Space } from "./space.ts";
 const MIB_PAGES = (1024 * 1024) / PAGE_BYTES;
 const STEP_PAGES = 128;
 /** Begins with this much free ... */
-const BEGIN_PAGES = 4 * MIB_PAGES;
+const BEGIN_BYTES = 4 * 1024 * 1024;
 /** ... and so many times what is in use. */
 const BEGIN_RATIO = 4;
-/** Left in the file for the next messages. */
-const KEEP_PAGES = MIB_PAGES;
+/** Left in the file for the next messages: a share of what it begins with. */
+const KEEP_SHARE = 1 / 4;
 /** Given back between two checkpoints, at most. */
 const CHECKPOINT_PAGES = 32 * MIB_PAGES;
 
@@ -34,12 +34,17 @@ export class Shrink {
   readonly #file: DatabaseFile;
   readonly #space: Space;
   readonly #pagesBack: Counter;
+  readonly #beginPages: number;
+  readonly #keepPages: number;
   #under = false;
   #sinceCheckpoint = 0;
   /** Pages the transaction under way gives back. */
   #step = 0;
 
-  constructor(file: DatabaseFile, space: Space, counters: Counters) {
+  /** @param beginBytes free bytes from which the file is made shorter */
+  constructor(file: DatabaseFile, space: Space, counters: Counters, beginBytes = BEGIN_BYTES) {
+    this.#beginPages = Math.ceil(beginBytes / PAGE_BYTES);
+    this.#keepPages = Math.ceil(this.#beginPages * KEEP_SHARE);
     this.#file = file;
     this.#space = space;
     this.#pagesBack = counters.counter("store.pages_given_back");
@@ -57,10 +62,10 @@ export class Shrink {
     // On a full disk the room inside the file is the only room there is.
     if (!reserved || !this.#file.shrinkable) return false;
     if (!this.#under) {
-      if (freePages < BEGIN_PAGES || freePages < BEGIN_RATIO * (pages - freePages)) return false;
+      if (freePages < this.#beginPages || freePages < BEGIN_RATIO * (pages - freePages)) return false;
       this.#under = true;
     }
-    const more = freePages - KEEP_PAGES;
+    const more = freePages - this.#keepPages;
     if (more <= 0) {
       this.#under = false;
       return false;
@@ -76,7 +81,7 @@ export class Shrink {
     this.#pagesBack.value += this.#step;
     this.#sinceCheckpoint += this.#step;
     this.#step = 0;
-    if (this.#sinceCheckpoint < CHECKPOINT_PAGES && this.#space.freePages > KEEP_PAGES) return false;
+    if (this.#sinceCheckpoint < CHECKPOINT_PAGES && this.#space.freePages > this.#keepPages) return false;
     this.#sinceCheckpoint = 0;
     return true;
   }

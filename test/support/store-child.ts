@@ -24,6 +24,10 @@ export interface Orders {
   readonly bytes: number;
   /** The receiver acknowledges what is stored, but for the last so many messages. */
   readonly keep: number | null;
+  /** It acknowledges nothing until so many are stored, then all but `keep` at once. */
+  readonly drainAt: number;
+  /** See StoreOptions. */
+  readonly shrinkFromBytes: number | null;
   /** Pause between messages; 0 = as fast as the window allows. */
   readonly everyMs: number;
   readonly checkpointFrames: number;
@@ -41,12 +45,13 @@ function say(line: string): void {
   fs.writeSync(1, `${line}\n`);
 }
 
-const { checkpointFrames, reserveBytes, maxBytes } = orders;
+const { checkpointFrames, reserveBytes, maxBytes, shrinkFromBytes } = orders;
 const store = await openStore(
   storeOptions(dir, {
     checkpointFrames,
     reserveBytes,
     maxBytes,
+    ...(shrinkFromBytes === null ? {} : { shrinkFromBytes }),
     onHealth: (health) => say(health === "ok" ? "healthy" : health),
   }),
 );
@@ -64,7 +69,7 @@ const waiter: StoreWaiter = {
     waiting.delete(number);
     say(reason === SETTLED ? `ok ${number}` : `no ${number} ${reason}`);
     if (reason === SETTLED && message !== undefined) stored.push(message);
-    if (orders.keep !== null) acknowledge(orders.keep);
+    if (orders.keep !== null && stored.length >= orders.drainAt) acknowledge(orders.keep);
     if (orders.everyMs === 0) setImmediate(fill);
   },
 };

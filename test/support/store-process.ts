@@ -13,6 +13,8 @@ export const DEFAULTS: Orders = {
   window: 200,
   bytes: 100,
   keep: null,
+  drainAt: 0,
+  shrinkFromBytes: null,
   everyMs: 0,
   checkpointFrames: 64,
   reserveBytes: 0,
