@@ -26,8 +26,11 @@ export interface StoreWaiter {
   onStored(token: number, reason: number): void;
 }
 
-/** ok: stores. full: the disk or `store.max_bytes` is full, refuses until space returns. failed: an I/O error; no durable service until restart. */
-export type StoreHealth = "ok" | "full" | "failed";
+/**
+ * ok: stores. full: the disk or `store.max_bytes` is full, refuses until space returns. read-only: the file system takes
+ * no writes, refuses until it does. failed: an I/O error; no durable service until restart.
+ */
+export type StoreHealth = "ok" | "full" | "read-only" | "failed";
 
 /** Persisted part of a durable receiver: where it stands in the log. */
 export interface ReceiverRecord {

@@ -14,7 +14,7 @@ import { assert } from "../base/assert.ts";
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { DatabaseFile } from "./database-file.ts";
-import { type Health, isDiskFull } from "./health.ts";
+import type { Health } from "./health.ts";
 import type { Syncer } from "./sync.ts";
 import type { WalSync } from "./wal-sync.ts";
 
@@ -94,15 +94,16 @@ export class Checkpoint {
       complete = file.copyPages();
     } catch (error) {
       // The log still holds everything, and all of it is on the medium: the copying can be done again.
-      if (!isDiskFull(error)) {
+      const refusal = health.refusalOf(error);
+      if (refusal === null) {
         health.fail("checkpoint", error);
         return;
       }
-      health.setDiskFull(true);
+      health.setRefusal(refusal);
     }
     this.copyMsMax = Math.max(this.copyMsMax, performance.now() - startedMs);
     if (!complete) {
-      if (!health.diskFull) log.warn("store-checkpoint-incomplete");
+      if (health.refusal === null) log.warn("store-checkpoint-incomplete");
       this.#open();
       return;
     }
@@ -128,8 +129,9 @@ export class Checkpoint {
     try {
       file.nextGeneration();
     } catch (error) {
-      // After a full disk: whatever of the frame is there is broken, and the database is synced. It is tried again.
-      if (isDiskFull(error)) health.setDiskFull(true);
+      // Refused: whatever of the frame is there is broken, and the database is synced. It is tried again.
+      const refusal = health.refusalOf(error);
+      if (refusal !== null) health.setRefusal(refusal);
       else health.fail("restart of the write-ahead log", error);
       return;
     }

@@ -18,7 +18,7 @@ import type { Changes } from "./changes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import { Group } from "./group.ts";
-import { type Health, isDiskFull } from "./health.ts";
+import type { Health } from "./health.ts";
 import { Intake } from "./intake.ts";
 import { levelOfMode } from "./level.ts";
 import type { Places } from "./places.ts";
@@ -119,7 +119,7 @@ export class Commits {
 
   /** The message's retained value is in `changes`. */
   retained(message: Message): void {
-    this.#intake.retained(message, this.#parts.health.diskFull);
+    this.#intake.retained(message, this.#parts.health.refusal !== null);
   }
 
   barrier(waiter: StoreWaiter, token: number): void {
@@ -147,7 +147,7 @@ export class Commits {
 
   #onLazyDue(): void {
     const { health, checkpoint, writer } = this.#parts;
-    const idle = health.failed || health.diskFull || this.#closed || !checkpoint.open;
+    const idle = health.failed || health.refusal !== null || this.#closed || !checkpoint.open;
     const { open } = this.#intake;
     if (idle || open.count === 0 || !writer.isApart(open.openSeq)) this.#onDue();
     else this.#commitRecords();
@@ -181,7 +181,7 @@ export class Commits {
       return false;
     }
     // What room is left is for acknowledgements of receivers, which make more.
-    if (health.diskFull) this.#intake.refuse(QUOTA_EXCEEDED, true);
+    this.#refuseMessages();
     const group = this.#intake.open;
     const endSeq = this.lastSeq + 1;
     const changed = !changes.empty;
@@ -262,7 +262,8 @@ export class Commits {
 
   #onRefused(group: Group, error: unknown): void {
     const { file, writer, health, checkpoint } = this.#parts;
-    if (!isDiskFull(error)) {
+    const refusal = health.refusalOf(error);
+    if (refusal === null) {
       health.fail("commit", error);
       if (!(error instanceof SqliteError)) throw error; // our own mistake
       return;
@@ -275,7 +276,7 @@ export class Commits {
     }
     writer.rollback(group);
     this.#intake.due.reset();
-    if (!this.#retried && this.#frames > 1) {
+    if (refusal === "full" && !this.#retried && this.#frames > 1) {
       // A new round of the log has the whole file again. If that does not help, or cannot be had, the disk is full.
       this.#retried = true;
       this.#late = true;
@@ -284,10 +285,16 @@ export class Commits {
     }
     this.#retried = false;
     this.#late = false;
-    health.setDiskFull(true);
-    // Messages are refused; changes stay and are tried again, and who waits for them goes on waiting.
-    this.#intake.refuse(QUOTA_EXCEEDED, true);
+    health.setRefusal(refusal);
+    this.#refuseMessages();
     this.#parts.onCommit();
+  }
+
+  /** While the disk refuses: so are messages; changes stay and are tried again, and who waits for them goes on waiting. */
+  #refuseMessages(): void {
+    const { refusal } = this.#parts.health;
+    if (refusal === null) return;
+    this.#intake.refuse(refusal === "full" ? QUOTA_EXCEEDED : IMPLEMENTATION_SPECIFIC_ERROR, true);
   }
 
   /** Step 15. Called when `health` has failed. */

@@ -1,42 +1,57 @@
 /**
- * Whether the store stores: ok, full (the disk or `store.max_bytes`; space may return) or failed (an I/O error; only a
- * restart helps). Each change is logged once and told to whoever asked.
+ * Whether the store stores: ok, full (the disk or `store.max_bytes`; space may return), read-only (the file system; it
+ * may be writable again) or failed (an I/O error; only a restart helps). Each change is logged once and told to whoever
+ * asked.
  */
+import fs from "node:fs";
+import path from "node:path";
 import { SqliteError } from "better-sqlite3";
 import type { Log } from "../base/log.ts";
 import type { StoreHealth } from "../core/ports.ts";
 
 /** `store.health` as a number. */
-export const HEALTH_RANK: Record<StoreHealth, number> = { ok: 0, full: 1, failed: 2 };
+export const HEALTH_RANK: Record<StoreHealth, number> = { ok: 0, full: 1, failed: 2, "read-only": 3 };
+
+/** The disk takes no writes at present; SQLite has rolled back what met it. */
+export type Refusal = "full" | "read-only";
+
+const REASONS: Record<Refusal, string> = {
+  full: "no space left on the disk",
+  "read-only": "the file system is read-only",
+};
+
+const PROBE_NAME = "sluice.probe";
 
 export class Health {
+  readonly #directory: string;
   readonly #log: Log;
   readonly #onChange: (health: StoreHealth) => void;
   #failed = false;
   /** The disk refused a write. */
-  #diskFull = false;
+  #refusal: Refusal | null = null;
   /** The database has reached `store.max_bytes`. */
   #limitReached = false;
   #reason = "";
   /** What it failed with. */
   error: unknown = null;
 
-  constructor(log: Log, onChange: (health: StoreHealth) => void) {
+  constructor(directory: string, log: Log, onChange: (health: StoreHealth) => void) {
+    this.#directory = directory;
     this.#log = log;
     this.#onChange = onChange;
   }
 
   get state(): StoreHealth {
     if (this.#failed) return "failed";
-    return this.#diskFull || this.#limitReached ? "full" : "ok";
+    return this.#refusal ?? (this.#limitReached ? "full" : "ok");
   }
 
   get failed(): boolean {
     return this.#failed;
   }
 
-  get diskFull(): boolean {
-    return this.#diskFull;
+  get refusal(): Refusal | null {
+    return this.#refusal;
   }
 
   get limitReached(): boolean {
@@ -70,11 +85,34 @@ export class Health {
     }
   }
 
-  setDiskFull(full: boolean): void {
-    if (this.#diskFull === full) return;
+  /**
+   * What a failed write or truncation means: the disk's refusal, with nothing lost but the attempt, or null: an error.
+   * A sync that failed is always an error.
+   */
+  refusalOf(error: unknown): Refusal | null {
+    if (isDiskFull(error)) return "full";
+    if (!(error instanceof SqliteError) || !READ_ONLY_CODES.test(error.code)) return null;
+    return this.isReadOnly() ? "read-only" : null;
+  }
+
+  /** SQLite does not tell EROFS from EIO; a file of our own does. */
+  isReadOnly(): boolean {
+    const probe = path.join(this.#directory, PROBE_NAME);
+    try {
+      fs.writeFileSync(probe, "x", { mode: 0o600 });
+      fs.rmSync(probe, { force: true });
+      return false;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "EROFS";
+    }
+  }
+
+  /** @param refusal null = the disk takes writes again */
+  setRefusal(refusal: Refusal | null): void {
+    if (this.#refusal === refusal) return;
     this.#set(() => {
-      this.#diskFull = full;
-      if (full) this.#reason = "no space left on the disk";
+      this.#refusal = refusal;
+      if (refusal !== null) this.#reason = REASONS[refusal];
     });
   }
 
@@ -91,11 +129,14 @@ export class Health {
     change();
     const after = this.state;
     if (before === after) return;
-    if (after === "full") this.#log.warn("store-full", { reason: this.#reason });
-    else this.#log.info("store-ok");
+    if (after === "ok") this.#log.info("store-ok");
+    else this.#log.warn(`store-${after}`, { reason: this.#reason });
     this.#onChange(after);
   }
 }
+
+/** What SQLite says of a write, or a change of size, that the file system refused. */
+const READ_ONLY_CODES = /^SQLITE_(IOERR_WRITE|IOERR_TRUNCATE|READONLY)/;
 
 /** No space left: SQLite has rolled the transaction back, and nothing is lost but the attempt. */
 export function isDiskFull(error: unknown): boolean {

@@ -36,7 +36,7 @@ export interface StoreParts {
 
 /** What the parts tell the store. */
 export interface StoreEvents {
-  readonly onHealth: ConstructorParameters<typeof Health>[1];
+  readonly onHealth: ConstructorParameters<typeof Health>[2];
   /** A transaction was written, or refused by a full disk. */
   readonly onCommit: () => void;
   /** See `Store.onRetainedWithdrawn`. */
@@ -55,7 +55,7 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
   const { logState } = contents;
   const checkpointFrames = checkpointFramesOf(options);
 
-  const health = new Health(log, on.onHealth);
+  const health = new Health(file.directory, log, on.onHealth);
   const segments = new Segments(statements, contents.lastSeq);
   const retention = new Retention(statements, places, segments, contents.rows, contents.bytes, contents.lowest);
   const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;

@@ -1,6 +1,6 @@
 /**
- * Once a second while something happens, and while the disk is full: looks whether the log is still in its place
- * (step 16), tries again what a full disk refused, and moves the log into the database when the gateway falls idle.
+ * Once a second while something happens, and while the disk refuses: looks whether the log is still in its place
+ * (step 16), tries again what it refused, and moves the log into the database when the gateway falls idle.
  * An idle gateway has no pulse.
  */
 import type { Checkpoint } from "./checkpoint.ts";
@@ -53,24 +53,32 @@ export class Pulse {
       return;
     }
     this.#quietBeats++;
-    if (health.diskFull) this.#probe();
+    if (health.refusal === "read-only") this.#probeReadOnly();
+    else if (health.refusal === "full") this.#probeFull();
     else if (!space.reserved) void space.restore();
     const idle = this.#quietBeats > IDLE_BEATS;
     if (idle) this.#whenIdle();
-    if (!health.failed && (!idle || health.diskFull)) this.#timer ??= setTimeout(this.#beat, PULSE_MS);
+    if (!health.failed && (!idle || health.refusal !== null)) this.#timer ??= setTimeout(this.#beat, PULSE_MS);
   };
 
-  #probe(): void {
+  #probeReadOnly(): void {
+    const { checkpoint, commits, health } = this.#parts;
+    if (health.isReadOnly()) return;
+    checkpoint.advance();
+    if (checkpoint.open && commits.commit()) health.setRefusal(null);
+  }
+
+  #probeFull(): void {
     const { checkpoint, commits, space, health, checkpointFrames } = this.#parts;
     space.release();
     checkpoint.advance();
     if (!checkpoint.open || !commits.commit()) return;
     if (space.roomInside(checkpointFrames)) {
-      health.setDiskFull(false);
+      health.setRefusal(null);
       return;
     }
     void space.restore().then(() => {
-      if (space.reserved) health.setDiskFull(false);
+      if (space.reserved) health.setRefusal(null);
     });
   }
 

@@ -108,7 +108,7 @@ export class SqliteStore implements Store {
 
   admits(bytes: number): number {
     const state = this.#health.state;
-    if (state === "failed" || this.#closing !== null) {
+    if (state === "failed" || state === "read-only" || this.#closing !== null) {
       this.#refusedFailed.value++;
       return IMPLEMENTATION_SPECIFIC_ERROR;
     }
@@ -269,7 +269,8 @@ export class SqliteStore implements Store {
     await this.#parts.space.settled();
     await this.#commits.quiet();
     this.#parts.pulse.stop();
-    if (this.#health.failed) return;
+    // Closing writes and syncs.
+    if (this.#health.failed || this.#health.refusal === "read-only") return;
     this.#file.close();
     this.#lock.release();
   }
@@ -279,8 +280,8 @@ export class SqliteStore implements Store {
       if (isDamage(this.#health.error)) markSuspect(this.#file.directory);
       this.#commits.onFailed();
       this.#parts.pulse.stop();
-    } else if (health === "full" && this.#health.diskFull) {
-      this.#parts.space.release();
+    } else if (this.#health.refusal !== null) {
+      if (health === "full") this.#parts.space.release();
       this.#parts.pulse.start();
     }
     this.#options.onHealth?.(health, this.#health.reason);

@@ -1,9 +1,19 @@
 // A disk that is full, and one that fails: publishers get the negative answer of their protocol, what needs no disk
 // goes on, nothing acknowledged is lost, and space that returns is used without a restart.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Agent, type IncomingMessage, request } from "coap";
@@ -12,7 +22,7 @@ import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-proc
 import { Journal } from "../support/journal.ts";
 import { PUBACK, publish, readAck, readPublish } from "../support/mqtt-packets.ts";
 import { MqttPeer, type Outgoing } from "../support/mqtt-peer.ts";
-import { requirePeer, requireRoot } from "../support/peers.ts";
+import { requirePeer, requireRoot, requireThat, type Skip } from "../support/peers.ts";
 import { RawMqtt } from "../support/raw-mqtt.ts";
 import { preloadable } from "../support/store-process.ts";
 
@@ -51,6 +61,47 @@ function smallDisk(): { path: string; fill(): void; free(): void; [Symbol.dispos
       folder[Symbol.dispose]();
     },
   };
+}
+
+/** An ext4 of its own on a loop device, which can be made to give up as it does when it finds its journal broken. */
+function ext4Disk(): {
+  path: string;
+  remountReadOnly(): void;
+  abort(): void;
+  repair(): void;
+  [Symbol.dispose](): void;
+} {
+  const folder = temporaryFolder("sluice-ext4-");
+  const [image, mounted] = [join(folder.path, "image"), join(folder.path, "mounted")];
+  mkdirSync(mounted);
+  writeFileSync(image, "");
+  truncateSync(image, 48 * 1024 * 1024);
+  execFileSync("mkfs.ext4", ["-q", image]);
+  const mount = () => execFileSync("mount", ["-o", "loop", image, mounted], { stdio: "pipe" });
+  const unmount = (...how: string[]) => execFileSync("umount", [...how, mounted], { stdio: "pipe" });
+  const remount = (how: string) => execFileSync("mount", ["-o", `remount,${how}`, mounted], { stdio: "pipe" });
+  mount();
+  return {
+    path: mounted,
+    remountReadOnly: () => remount("ro"),
+    abort: () => remount("abort"),
+    repair: () => {
+      unmount();
+      const { status } = spawnSync("e2fsck", ["-fy", image]);
+      assert.ok(status === 0 || status === 1, `e2fsck ended with ${status}`);
+      mount();
+    },
+    [Symbol.dispose]: () => {
+      unmount("-l");
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+/** Whether this machine lets us mount loop devices. */
+function requireLoop(): Skip {
+  const root = requireRoot() || requirePeer("mkfs.ext4", "e2fsck");
+  return root || requireThat(existsSync("/dev/loop-control"), "no loop devices");
 }
 
 /** A device that publishes numbered messages for a durable session, and what became of them. */
@@ -292,4 +343,41 @@ test("a disk that fails (EIO at fsync): 0x83, 503 and 5.03; live traffic goes on
     [],
   );
   assert.deepEqual([journal.repeated((topic) => topic.endsWith("q2")), journal.disorder], [[], []]);
+});
+
+test("a file system that gives up and turns read-only: 0x83, 503 and 5.03; live traffic goes on; repaired, all is there", {
+  skip: requireLoop(),
+}, async () => {
+  using disk = ext4Disk();
+  using folder = temporaryFolder();
+  const dataDir = join(disk.path, "data");
+  await using gateway = new GatewayProcess(folder.path, { ...CONFIG, data_dir: dataDir });
+  await gateway.start();
+  const { peer, journal } = await away(gateway);
+  const [one, two] = [new Device("one"), new Device("two")];
+  await Promise.all([one.peer.connect(gateway.port()), two.peer.connect(gateway.port())]);
+  for (let i = 0; i < 20; i++) assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0, 0]);
+
+  // What an operator asks for is refused by the kernel as long as the store is open for writing.
+  assert.throws(() => disk.remountReadOnly(), /busy/);
+  assert.equal(await one.publish(1), 0);
+
+  // "read-only" when nothing was under way; "failed" when a sync was, whose data the kernel has thrown away.
+  disk.abort();
+  assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0x83, 0x83]);
+  assert.deepEqual(await http(gateway), { status: 503, retryAfter: "10", error: "store-failed" });
+  assert.deepEqual(await coap(gateway), { code: "5.03", maxAge: 10 });
+  assert.match(await health(gateway), /^(200 degraded store-read-only|503 failed store-failed)$/);
+  assert.equal((await http(gateway, 0)).status, 204);
+  await assertLiveTraffic(gateway);
+  const { stdout } = await sluice(["status", "--data-dir", dataDir]);
+  assert.match(stdout, /store +(read-only|failed) \(.*read-only/);
+  assert.equal(gateway.stderr.split("store-read-only").length + gateway.stderr.split("store-failed").length, 3, "once");
+
+  assert.equal(await gateway.end(), 0);
+  disk.repair();
+  await gateway.start();
+  await Promise.all([one.peer.connect(gateway.port()), two.peer.connect(gateway.port())]);
+  assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0, 0]);
+  await assertComplete(gateway, peer, journal, [one, two]);
 });

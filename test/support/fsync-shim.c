@@ -6,6 +6,8 @@
  *   slow_us=N    every fsync and fdatasync takes N us longer
  *   eio_sync=1   every fsync and fdatasync fails with EIO
  *   eio_write=1  every write fails with EIO
+ *   erofs=1      every write fails with EROFS; syncs go well, as after a remount
+ *   eio_read=1   every read fails with EIO
  *   full=1       every write that makes a file longer fails with ENOSPC
  * $SHIM_LOG gets a line for each sync: "main" or "pool" (which thread), and the file's name.
  *
@@ -84,6 +86,7 @@ static int refusal(int fd, size_t bytes, off_t offset) {
   struct stat file;
   if (!path_of(fd, path)) return 0;
   if (control("eio_write")) return EIO;
+  if (control("erofs")) return EROFS;
   if (!control("full") || fstat(fd, &file) != 0) return 0;
   if (offset < 0) offset = lseek(fd, 0, SEEK_CUR);
   return offset + (off_t)bytes > file.st_size ? ENOSPC : 0;
@@ -110,3 +113,14 @@ ssize_t pwrite64(int fd, const void *data, size_t bytes, off64_t offset) {
 ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset) {
   return pwrite64(fd, data, bytes, (off64_t)offset);
 }
+
+ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset) {
+  char path[PATH_MAX];
+  if (path_of(fd, path) && control("eio_read")) {
+    errno = EIO;
+    return -1;
+  }
+  return syscall(SYS_pread64, fd, data, bytes, offset);
+}
+
+ssize_t pread(int fd, void *data, size_t bytes, off_t offset) { return pread64(fd, data, bytes, (off64_t)offset); }

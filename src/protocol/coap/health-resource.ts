@@ -9,6 +9,7 @@ import { methods, type Resource } from "./resource.ts";
 
 const HEALTHY = Buffer.from("healthy");
 const FULL = Buffer.from("degraded: the store is full");
+const READ_ONLY = Buffer.from("degraded: the store is read-only");
 const FAILED = Buffer.from("failed: the store cannot write");
 
 export class HealthResource implements Resource {
@@ -24,6 +25,6 @@ export class HealthResource implements Resource {
     const health = this.#health();
     const options = [uintOption(CONTENT_FORMAT, TEXT_PLAIN), uintOption(MAX_AGE, 0)];
     if (health === "failed") reply.respond(SERVICE_UNAVAILABLE, options, FAILED);
-    else reply.respond(CONTENT, options, health === "ok" ? HEALTHY : FULL);
+    else reply.respond(CONTENT, options, health === "ok" ? HEALTHY : health === "full" ? FULL : READ_ONLY);
   }
 }

@@ -83,7 +83,7 @@ export class HttpApi {
     const health = this.#parts.health();
     const headers = { "cache-control": "no-store" };
     if (health === "ok") answerJson(response, 200, { status: "healthy" }, headers);
-    else if (health === "full") answerJson(response, 200, { status: "degraded", reason: "store-full" }, headers);
+    else if (health !== "failed") answerJson(response, 200, { status: "degraded", reason: `store-${health}` }, headers);
     else answerJson(response, 503, { status: "failed", reason: "store-failed" }, headers);
   }
 }
