@@ -12,6 +12,7 @@ export interface Status {
   readonly subscriptions: number;
   readonly retained: { readonly messages: number; readonly bytes: number };
   readonly store: StoreStatus | null;
+  readonly clock: ClockStatus | null;
   readonly uplinks: readonly UplinkStatus[];
   readonly counters: Readonly<Record<string, number>>;
   readonly drops?: readonly Drop[];
@@ -26,6 +27,13 @@ interface StoreStatus {
   readonly databaseBytes: number;
   readonly walBytes: number;
   readonly maxBytes: number;
+}
+
+interface ClockStatus {
+  readonly state: string;
+  readonly wallMs: number;
+  readonly offTimeSinceMs: number;
+  readonly offTimeCountedMs: number;
 }
 
 interface UplinkStatus {
@@ -63,6 +71,7 @@ export function statusText(status: Status): string {
     ["retained", `${status.retained.messages} messages, ${bytesText(status.retained.bytes)}`],
   ];
   if (status.store !== null) rows.push(["store", storeText(status.store)]);
+  if (status.clock !== null) rows.push(["clock", clockText(status.clock)]);
   for (const uplink of status.uplinks) rows.push(["uplink", uplinkText(uplink)]);
   rows.push(["drops", dropsText(status.counters)]);
   for (const drop of status.drops ?? []) rows.push(["dropped", dropText(drop)]);
@@ -75,6 +84,22 @@ function storeText(store: StoreStatus): string {
   const used = bytesText(store.databaseBytes + store.walBytes);
   const waiting = `${store.rows} messages of ${bytesText(store.bytes)} wait`;
   return `${health}, sync ${store.sync}, ${waiting}, ${used} of ${bytesText(store.maxBytes)} on disk`;
+}
+
+function clockText({ state, wallMs, offTimeSinceMs, offTimeCountedMs }: ClockStatus): string {
+  const time = new Date(wallMs).toISOString();
+  if (state === "set") {
+    return `set, ${time}${offTimeCountedMs < 1000 ? "" : `, ${secondsText(offTimeCountedMs)} of off-time counted`}`;
+  }
+  const since =
+    offTimeSinceMs === 0 ? "" : `: off-time since ${new Date(offTimeSinceMs).toISOString()} is not counted yet`;
+  return state === "unset"
+    ? `not set, it shows ${time}${since}`
+    : `behind the last time stored, it shows ${time}${since}`;
+}
+
+function secondsText(ms: number): string {
+  return durationText(Math.floor(ms / 1000) * 1000);
 }
 
 function uplinkText(uplink: UplinkStatus): string {

@@ -12,7 +12,7 @@
  * length prefix; empty for publishers that have none.
  */
 
-import type { Durability, StoreWaiter } from "./ports.ts";
+import type { Durability, StoreWaiter, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 
 /** In the open group: nothing of it is in the database yet. */
@@ -36,9 +36,9 @@ export class Message {
   readonly qos: number;
   /** The RETAIN flag the publisher set. */
   readonly retain: boolean;
-  /** Unix time of acceptance in ms. */
+  /** Stamp of its acceptance: ms of age time (base/age-scale.ts). */
   readonly acceptedMs: number;
-  /** Unix time in ms after which it is not delivered any more; 0 = never. */
+  /** `acceptedMs` and what it may live; 0 = for ever. */
   readonly expiresMs: number;
   /** Slot of the publishing session, for No Local; -1 for others. */
   readonly publisher: number;
@@ -81,6 +81,12 @@ export class Message {
   /** What it costs against limits in bytes: its own bytes plus a fixed share for record and row. */
   get size(): number {
     return this.bytes.length + MESSAGE_OVERHEAD_BYTES;
+  }
+
+  /** Ms until it expires, at most what it may live; Infinity = it never does. */
+  leftMs(time: TimeSource): number {
+    if (this.expiresMs === 0) return Number.POSITIVE_INFINITY;
+    return this.expiresMs - this.acceptedMs - time.elapsedMs(this.acceptedMs);
   }
 
   get topic(): string {

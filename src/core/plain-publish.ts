@@ -8,7 +8,7 @@ import { PUBLISH } from "../wire/mqtt/codes.ts";
 import { decodeProperties, PropertiesView, PropertiesWriter } from "../wire/mqtt/properties.ts";
 import { CONTENT_TYPE, MESSAGE_EXPIRY_INTERVAL } from "../wire/mqtt/property-table.ts";
 import type { Message } from "./message.ts";
-import type { StoreWaiter } from "./ports.ts";
+import type { StoreWaiter, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 import { levelCount } from "./topic.ts";
 
@@ -113,8 +113,6 @@ export function entityTagOf(message: Message): Buffer {
 }
 
 /** Seconds until the message expires, at least 0; Infinity when it never does. */
-export function secondsToExpiry(message: Message, wallMs: number): number {
-  return message.expiresMs === 0
-    ? Number.POSITIVE_INFINITY
-    : Math.max(0, Math.ceil((message.expiresMs - wallMs) / 1000));
+export function secondsToExpiry(message: Message, time: TimeSource): number {
+  return Math.max(0, Math.ceil(message.leftMs(time) / 1000));
 }

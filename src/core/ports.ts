@@ -83,7 +83,7 @@ export interface SessionRecord {
   /** Who owns it: the principal's name, "" for anonymous. */
   principal: string;
   expirySeconds: number;
-  /** Unix ms; 0 while connected. */
+  /** Stamp; 0 while connected. */
   disconnectedMs: number;
   subscriptions: SubscriptionRecord[];
   /** Packet ids of QoS 2 messages received and not released yet. */
@@ -180,12 +180,16 @@ export function topicAt(store: Store, id: number, seq: number): string {
   return topic;
 }
 
-/** Monotonic and wall time; tests move it. */
+/** The clock (base/clock.ts); tests move it. */
 export interface TimeSource {
   /** Monotonic ms since some start. */
   nowMs(): number;
-  /** Unix time in ms. */
+  /** Unix time in ms, for people: it may jump either way. */
   wallMs(): number;
+  /** A stamp for what has an age or an expiry. */
+  ageMs(): number;
+  /** Ms that have passed since the stamp, off-time included; at least 0. */
+  elapsedMs(stampMs: number): number;
 }
 
 /** Who a conversation speaks for. */

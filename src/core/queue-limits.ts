@@ -47,8 +47,8 @@ export function isAboveDropGoal(limits: QueueLimits, online: boolean, count: num
 /** Why the message is not worth sending any more; null = it is. */
 export function staleCause(limits: QueueLimits, message: Message, time: TimeSource): DropCause | null {
   if (message.expiresMs === 0 && limits.maxAgeMs === Number.POSITIVE_INFINITY) return null;
-  const wallMs = time.wallMs();
+  const ageMs = time.elapsedMs(message.acceptedMs);
   // An interval of 0 lets it go to who is there: some time must have passed.
-  if (message.expiresMs !== 0 && wallMs >= message.expiresMs && wallMs > message.acceptedMs) return "expired";
-  return wallMs - message.acceptedMs > limits.maxAgeMs ? "too-old" : null;
+  if (message.expiresMs !== 0 && ageMs >= Math.max(1, message.expiresMs - message.acceptedMs)) return "expired";
+  return ageMs > limits.maxAgeMs ? "too-old" : null;
 }

@@ -29,7 +29,8 @@ interface Node {
   children: Map<string, Node> | null;
   /** Of topic, properties and payload; 0 = the topic has no value. */
   bytes: number;
-  /** Unix ms; 0 = never. */
+  /** Stamps, as a message has them; `expiresMs` 0 = never. */
+  acceptedMs: number;
   expiresMs: number;
 }
 
@@ -101,10 +102,10 @@ export class Retained {
     this.#nextSweepMs = nowMs + SWEEP_MS;
     const topics: string[] = [];
     for (const topic of this.#all(this.#root, "", true)) if (topics.push(topic) === SWEEP_TOPICS_MAX) break;
-    const wallMs = this.#time.wallMs();
+    const ageMs = this.#time.ageMs();
     for (const topic of topics) {
       const bytes = Buffer.from(topic);
-      this.put(new Message(bytes, bytes.length, bytes.length, 0, true, wallMs, 0, -1));
+      this.put(new Message(bytes, bytes.length, bytes.length, 0, true, ageMs, 0, -1));
     }
     return topics.length > 0;
   }
@@ -194,6 +195,7 @@ export class Retained {
     if (node.bytes === 0) this.count++;
     this.bytes += message.bytes.length - node.bytes;
     node.bytes = message.bytes.length;
+    node.acceptedMs = message.acceptedMs;
     node.expiresMs = message.expiresMs;
   }
 
@@ -215,13 +217,13 @@ export class Retained {
     }
   }
 
-  #expired(node: Node): boolean {
-    return node.expiresMs !== 0 && this.#time.wallMs() >= node.expiresMs;
+  #expired({ acceptedMs, expiresMs }: Node): boolean {
+    return expiresMs !== 0 && this.#time.elapsedMs(acceptedMs) >= expiresMs - acceptedMs;
   }
 }
 
 function newNode(): Node {
-  return { children: null, bytes: 0, expiresMs: 0 };
+  return { children: null, bytes: 0, acceptedMs: 0, expiresMs: 0 };
 }
 
 /** Worst case of the index; the values are rows of the store. */

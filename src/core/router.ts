@@ -283,7 +283,7 @@ export class Router {
 
   /** The message made of `p`, one for all who keep it. */
   keep(p: Publication): Message {
-    p.kept ??= messageOf(p, this.#parts.time.wallMs());
+    p.kept ??= messageOf(p, this.#parts.time.ageMs());
     return p.kept;
   }
 

@@ -221,7 +221,7 @@ export class SessionRegistry implements SessionHost {
     session.feed.clear();
     session.shares?.onGone();
     session.queue.detach();
-    session.disconnectedMs = this.time.wallMs();
+    session.disconnectedMs = this.time.ageMs();
     if (!sendWill) this.#wills.cancel(session);
     const will = session.will;
     if (session.expirySeconds === 0) {
@@ -232,8 +232,13 @@ export class SessionRegistry implements SessionHost {
     if (session.durable) this.durableAway++;
     if (will !== null && will.delaySeconds > 0) this.#wheel.schedule(session.willTimer, will.delaySeconds * 1000);
     else this.#wills.publish(session);
-    this.#wheel.schedule(session.expiryTimer, session.expirySeconds * 1000);
+    this.#scheduleExpiry(session);
     this.#save(session);
+  }
+
+  /** Off-time was counted: who has been away before it may end sooner. */
+  onAged(): void {
+    for (const session of this.#sessions.values()) if (session.expiryTimer.armed) this.#scheduleExpiry(session);
   }
 
   /** The gateway stops: wills whose delay is not over go out now, as nobody would send them later. */
@@ -353,10 +358,13 @@ export class SessionRegistry implements SessionHost {
       else this.#route(session, subscription);
     }
     // Connected when the gateway stopped: it counts as gone from now on.
-    const now = this.time.wallMs();
-    session.disconnectedMs = record.disconnectedMs === 0 ? now : record.disconnectedMs;
-    const restMs = session.disconnectedMs + record.expirySeconds * 1000 - now;
-    this.#wheel.schedule(session.expiryTimer, Math.max(0, Math.min(restMs, record.expirySeconds * 1000)));
+    session.disconnectedMs = record.disconnectedMs === 0 ? this.time.ageMs() : record.disconnectedMs;
+    this.#scheduleExpiry(session);
+  }
+
+  #scheduleExpiry(session: Session): void {
+    const restMs = session.expirySeconds * 1000 - this.time.elapsedMs(session.disconnectedMs);
+    this.#wheel.schedule(session.expiryTimer, Math.max(0, restMs));
   }
 }
 

@@ -49,7 +49,7 @@ export class Session implements Receiver, Expirable {
   readonly queue: DeliveryQueue;
   /** Seconds the session outlives its connection; 0 = it ends with it. */
   expirySeconds: number;
-  /** Unix ms; 0 while connected. */
+  /** Stamp; 0 while connected. */
   disconnectedMs = 0;
   /** By filter. */
   readonly subscriptions = new Map<string, SubscriptionRecord>();
@@ -114,7 +114,7 @@ export class Session implements Receiver, Expirable {
     if (this.queue.clear) {
       outlet.sendLive(p, options, subscriptionIds, this.queue.takePacketId(qos, size));
     } else if (this.queue.admit(size) === TAKES) {
-      p.kept ??= messageOf(p, this.#host.time.wallMs());
+      p.kept ??= messageOf(p, this.#host.time.ageMs());
       this.queue.enqueue(p.kept, options, subscriptionIds);
     } else {
       this.queue.dropNewest(() => p.topic);

@@ -119,9 +119,9 @@ export class SysTopics implements ComputedValues, Expirable {
     if (this.#told.get(key) !== value) this.#told.delete(key);
     const name = Buffer.from(topic);
     const bytes = Buffer.concat([name, Buffer.from(String(value))]);
-    const wallMs = this.#parts.time.wallMs();
+    const ageMs = this.#parts.time.ageMs();
     // Good for an interval: CoAP's Max-Age. There is no property that says so to MQTT clients.
-    return new Message(bytes, name.length, name.length, 0, true, wallMs, wallMs + this.#parts.intervalMs, -1);
+    return new Message(bytes, name.length, name.length, 0, true, ageMs, ageMs + this.#parts.intervalMs, -1);
   }
 
   /** The key of what `topic` says; null = nothing. */

@@ -148,6 +148,7 @@ export class Gateway {
       subscriptions: rooms?.router.subscriptionCount ?? 0,
       retained: { messages: rooms?.retained.count ?? 0, bytes: rooms?.retained.bytes ?? 0 },
       store: rooms?.store.status() ?? null,
+      clock: rooms?.store.ages.status() ?? null,
       uplinks: this.#uplinks.map((uplink) => uplink.status()),
       counters: Object.fromEntries(this.counters.entries()),
       ...(drops ? { drops: rooms?.ledger.entries() ?? [] } : {}),

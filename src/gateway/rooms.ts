@@ -1,7 +1,7 @@
 /** The rooms every gateway has, built from a configuration and joined to one another. */
 import { readFileSync } from "node:fs";
 import { Allowance } from "../base/allowance.ts";
-import type { Clock } from "../base/clock.ts";
+import type { KeptClock } from "../base/clock.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
@@ -33,7 +33,7 @@ import { addSysValues } from "./sys-values.ts";
 export interface Ground {
   readonly config: Config;
   readonly log: Log;
-  readonly clock: Clock;
+  readonly clock: KeptClock;
   readonly counters: Counters;
   /** How to end what was started, in order of starting; the last one ends first. */
   readonly stops: (() => void | Promise<void>)[];
@@ -116,6 +116,7 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
       onlineBytes: Math.max(limits.outputBytes, limits.sessionQueueBytes),
     },
   });
+  store.ages.onAged = () => registry.onAged();
   const transport = new Transport(limits, { clock, wheel, counters, log });
   const { admission } = transport;
   const loginWaitMs = (): number => (admission.login() ? 0 : admission.loginWaitMs());

@@ -61,6 +61,11 @@ export function addSysValues(sys: SysTopics, { config, clock, counters }: Ground
   sys.addOwn("store.health", () => store.health);
   sys.addOwn("store.reason", () => store.status().reason || NONE);
   sys.addOwn("store.max_bytes", () => config.store.maxBytes);
+  sys.addOwn("clock.state", () => store.ages.status().state);
+  sys.addOwn("clock.off_time_since", () => {
+    const { offTimeSinceMs } = store.ages.status();
+    return offTimeSinceMs === 0 ? NONE : new Date(offTimeSinceMs).toISOString();
+  });
 }
 
 export function addUplinkValues(sys: SysTopics, uplinks: readonly Uplink[]): void {

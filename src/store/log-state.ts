@@ -2,25 +2,23 @@
  * What the log's own row carries in its `state`: the moment that ages are measured from after a restart, and how much
  * was written to the medium. It lies there because the page of that row is written by most commits anyway.
  *
- *     format 1 | flags 1 | ageMs | wallMs | sinceMs | dayMs | lifetime x 5 | day x 5      little-endian doubles
+ *     format 1 | sinceMs | dayMs | lifetime x 5 | day x 5 | age                 numbers are little-endian doubles
+ *     age:  ageMs | uptimeMs | wallMs | lacksToMs | gaps 1 | gap x 2 each | bootId (the rest)
  */
+import { type AgeRecord, GAPS_MAX, type Gap } from "../base/age-scale.ts";
 
 /** What bytes were written for. */
 export const WRITE_CLASSES = ["messages", "retained", "sessions", "checkpoint", "upkeep"] as const;
 export type WriteClass = (typeof WRITE_CLASSES)[number];
 
 const FORMAT = 1;
-const WALL_TRUSTED = 1;
-const DOUBLES = 4 + 2 * WRITE_CLASSES.length;
-const STATE_BYTES = 2 + 8 * DOUBLES;
+const AGE_AT = 1 + 8 * (2 + 2 * WRITE_CLASSES.length);
+const BOOT_ID_BYTES_MAX = 64;
+const STATE_BYTES_MAX = AGE_AT + 4 * 8 + 1 + GAPS_MAX * 16 + BOOT_ID_BYTES_MAX;
 
 export class LogState {
-  /** Age time, ms, when the state was last encoded. */
-  ageMs = 0;
-  /** Wall time, Unix ms, at `ageMs`. */
-  wallMs = 0;
-  /** Whether `wallMs` is known to be right. */
-  wallTrusted = false;
+  /** Where age time is taken up after a restart; null = not known. */
+  age: AgeRecord | null = null;
   /** Age time of the first use: `lifetime` counts from then. */
   sinceMs = 0;
   /** Age time at which `day` began. */
@@ -29,37 +27,63 @@ export class LogState {
   readonly lifetime = new Float64Array(WRITE_CLASSES.length);
   /** Bytes written in the present day, by class. */
   readonly day = new Float64Array(WRITE_CLASSES.length);
-  readonly #bytes = Buffer.alloc(STATE_BYTES);
+  readonly #bytes = Buffer.alloc(STATE_BYTES_MAX);
 
   /** @param bytes of the row; what an older version left empty, or a newer one wrote, stays at its defaults */
   constructor(bytes: Buffer) {
-    if (bytes.length !== STATE_BYTES || bytes[0] !== FORMAT) return;
-    this.wallTrusted = ((bytes[1] as number) & WALL_TRUSTED) !== 0;
-    let at = 2;
+    if (bytes.length < AGE_AT || bytes[0] !== FORMAT) return;
+    let at = 1;
     const next = (): number => {
       const value = bytes.readDoubleLE(at);
       at += 8;
       return Number.isFinite(value) ? value : 0;
     };
-    this.ageMs = next();
-    this.wallMs = next();
     this.sinceMs = next();
     this.dayMs = next();
     for (const values of [this.lifetime, this.day]) for (let i = 0; i < values.length; i++) values[i] = next();
+    this.age = decodeAge(bytes);
   }
 
   /** @returns bytes that the next call overwrites */
   encode(): Buffer {
     const bytes = this.#bytes;
     bytes[0] = FORMAT;
-    bytes[1] = this.wallTrusted ? WALL_TRUSTED : 0;
-    let at = bytes.writeDoubleLE(this.ageMs, 2);
-    at = bytes.writeDoubleLE(this.wallMs, at);
-    at = bytes.writeDoubleLE(this.sinceMs, at);
+    let at = bytes.writeDoubleLE(this.sinceMs, 1);
     at = bytes.writeDoubleLE(this.dayMs, at);
     for (const values of [this.lifetime, this.day]) {
       for (let i = 0; i < values.length; i++) at = bytes.writeDoubleLE(values[i] as number, at);
     }
-    return bytes;
+    return bytes.subarray(0, this.age === null ? at : encodeAge(this.age, bytes, at));
   }
 }
+
+/** @returns the index after it */
+function encodeAge(age: AgeRecord, bytes: Buffer, from: number): number {
+  let at = bytes.writeDoubleLE(age.ageMs, from);
+  at = bytes.writeDoubleLE(age.uptimeMs, at);
+  at = bytes.writeDoubleLE(age.wallMs, at);
+  at = bytes.writeDoubleLE(age.lacksToMs, at);
+  at = bytes.writeUInt8(age.gaps.length, at);
+  for (const { atMs, missingMs } of age.gaps) {
+    at = bytes.writeDoubleLE(atMs, at);
+    at = bytes.writeDoubleLE(missingMs, at);
+  }
+  return at + bytes.write(age.bootId, at, BOOT_ID_BYTES_MAX, "latin1");
+}
+
+/** @returns null when there is none, or its numbers are none */
+function decodeAge(bytes: Buffer): AgeRecord | null {
+  const gapsAt = AGE_AT + 4 * 8;
+  const count = bytes[gapsAt] ?? GAPS_MAX + 1;
+  const bootAt = gapsAt + 1 + count * 16;
+  if (count > GAPS_MAX || bootAt > bytes.length) return null;
+  const number = (at: number): number => bytes.readDoubleLE(at);
+  const [ageMs, uptimeMs, wallMs, lacksToMs] = [0, 8, 16, 24].map((at) => number(AGE_AT + at)) as Four;
+  const gaps: Gap[] = [];
+  for (let at = gapsAt + 1; at < bootAt; at += 16) gaps.push({ atMs: number(at), missingMs: number(at + 8) });
+  const numbers = [ageMs, uptimeMs, wallMs, lacksToMs, ...gaps.flatMap(({ atMs, missingMs }) => [atMs, missingMs])];
+  if (!numbers.every((value) => Number.isFinite(value) && value >= 0)) return null;
+  return { ageMs, uptimeMs, wallMs, lacksToMs, gaps, bootId: bytes.toString("latin1", bootAt) };
+}
+
+type Four = [number, number, number, number];

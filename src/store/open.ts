@@ -4,9 +4,12 @@
 import fs from "node:fs";
 import path from "node:path";
 import Database, { type Database as Db, SqliteError } from "better-sqlite3";
+import type { Observation } from "../base/age-scale.ts";
 import { assert } from "../base/assert.ts";
+import type { KeptClock } from "../base/clock.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
+import { resumeAges } from "./age-keeper.ts";
 import { isDamage } from "./damage.ts";
 import { DatabaseFile, INCREMENTAL } from "./database-file.ts";
 import { isDiskFull } from "./health.ts";
@@ -32,6 +35,7 @@ export interface OpenParts {
   readonly counters: Counters;
   /** Unix ms, for the name of a file moved aside. */
   readonly wallMs: number;
+  readonly clock: KeptClock;
   /** Kept free for the next start; 0 = nothing is. */
   readonly startRoomBytes: number;
 }
@@ -39,6 +43,8 @@ export interface OpenParts {
 export interface Opened {
   readonly file: DatabaseFile;
   readonly contents: Recounted;
+  /** What the wall clock told when age time was taken up. */
+  readonly clockFound: Observation;
 }
 
 /** Step 1, first half: the data directory, 0700. */
@@ -108,11 +114,12 @@ function openOnce(file: string, dataDir: string, parts: OpenParts): Opened {
     syncer.now(walFd);
     const opened = new DatabaseFile(file, dataDir, db, walFd, databaseFd, syncer);
     const contents = recount(opened.statements);
+    const clockFound = resumeAges(db, contents.logState, parts.clock);
     // Step 6.
     opened.statements.generation.run();
     syncer.now(walFd);
     db.pragma("synchronous = NORMAL");
-    return { file: opened, contents };
+    return { file: opened, contents, clockFound };
   } catch (error) {
     if (isDiskError(error)) {
       // Step 15: closing would write and sync once more. The process is about to end; until then nobody may collect it.

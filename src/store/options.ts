@@ -1,8 +1,9 @@
 /** What the store is opened with, what it tells of itself, and the memory it may take. */
+import type { KeptClock } from "../base/clock.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Line } from "../config/budget.ts";
-import type { StoreHealth, TimeSource } from "../core/ports.ts";
+import type { StoreHealth } from "../core/ports.ts";
 import { CACHE_KIB } from "./open.ts";
 import { PLACE_BYTES } from "./places.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
@@ -30,7 +31,7 @@ export interface StoreOptions {
     /** Of the database file and its log. */
     readonly maxBytes: number;
   };
-  readonly clock: TimeSource;
+  readonly clock: KeptClock;
   readonly log: Log;
   readonly counters: Counters;
   /** The commit delay of this moment, asked when `commitDelayMs` is "auto". */

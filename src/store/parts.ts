@@ -1,4 +1,5 @@
 /** The parts of the store, built and joined to one another. Only `store.ts` holds them. */
+import { AgeKeeper } from "./age-keeper.ts";
 import { Backlog } from "./backlog.ts";
 import { Changes } from "./changes.ts";
 import { Checkpoint } from "./checkpoint.ts";
@@ -26,6 +27,7 @@ export interface StoreParts {
   readonly places: Places;
   readonly changes: Changes;
   readonly logState: LogState;
+  readonly ages: AgeKeeper;
   readonly retention: Retention;
   readonly checkpoint: Checkpoint;
   readonly commits: Commits;
@@ -61,7 +63,13 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
   const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;
   const space = new Space(file, health, syncer, config.maxBytes, reserveBytes);
   const shrink = new Shrink(file, space, counters, options.shrinkFromBytes);
-  const around = { places, changes, retention, segments, shrink, logState };
+  const inUse = (): boolean => retention.rows > 0 || places.size > 0;
+  const save = (): void => {
+    writer.stateDue = true;
+    commits.changed();
+  };
+  const ages = new AgeKeeper({ clock, logState, log, counters, inUse, save }, opened.clockFound);
+  const around = { places, changes, retention, segments, shrink, logState, noteAges: () => ages.note() };
   const writer = new Writer({ statements, ...around, counters }, contents.counted);
   const wal = new WalSync(file, syncer, health, () => commits.onWalSynced());
   const checkpoint = new Checkpoint({ file, wal, syncer, health, log, counters, onOpen: on.onGateOpen });
@@ -97,6 +105,7 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
     places,
     changes,
     logState,
+    ages,
     retention,
     checkpoint,
     commits,

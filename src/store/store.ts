@@ -16,6 +16,7 @@ import {
   type StoreWaiter,
   type SubscriptionRecord,
 } from "../core/ports.ts";
+import type { AgeKeeper } from "./age-keeper.ts";
 import type { Changes } from "./changes.ts";
 import { type Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
 import { isDamage } from "./damage.ts";
@@ -44,8 +45,9 @@ export async function openStore(options: StoreOptions): Promise<SqliteStore> {
   try {
     const { log, counters } = options;
     const startRoomBytes = startRoomBytesOf(options);
-    const wallMs = options.clock.wallMs();
-    const opened = openDatabase(options.dataDir, { syncer, log, counters, wallMs, startRoomBytes });
+    const { clock } = options;
+    const wallMs = clock.wallMs();
+    const opened = openDatabase(options.dataDir, { syncer, log, counters, wallMs, clock, startRoomBytes });
     return new SqliteStore(options, opened, syncer, lock);
   } catch (error) {
     lock.release();
@@ -260,6 +262,11 @@ export class SqliteStore implements Store {
     return waiting ?? this.#health.reading(() => readRetainedValue(this.#file.statements, topic), null);
   }
 
+  /** Age time, which counts off-time when the wall clock is set. */
+  get ages(): AgeKeeper {
+    return this.#parts.ages;
+  }
+
   /** Step 14: writes and syncs what there is and closes the file. After a failure it closes nothing. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
@@ -267,6 +274,7 @@ export class SqliteStore implements Store {
 
   async #close(): Promise<void> {
     await this.#parts.space.settled();
+    this.#parts.ages.finish();
     await this.#commits.quiet();
     this.#parts.pulse.stop();
     // Closing writes and syncs.
@@ -280,6 +288,7 @@ export class SqliteStore implements Store {
       if (isDamage(this.#health.error)) markSuspect(this.#file.directory);
       this.#commits.onFailed();
       this.#parts.pulse.stop();
+      this.#parts.ages.stop();
     } else if (this.#health.refusal !== null) {
       if (health === "full") this.#parts.space.release();
       this.#parts.pulse.start();

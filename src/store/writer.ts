@@ -27,6 +27,8 @@ export interface WriterParts {
   readonly segments: Segments;
   readonly shrink: Shrink;
   readonly logState: LogState;
+  /** Brings the clock's part of `logState` up to date. */
+  readonly noteAges: () => void;
   readonly counters: Counters;
 }
 
@@ -38,6 +40,7 @@ export class Writer {
   readonly #segments: Segments;
   readonly #shrink: Shrink;
   readonly #logState: LogState;
+  readonly #noteAges: () => void;
   readonly #encoder = new ListEncoder();
   /** Who is in the list encoded last. */
   #listed: Place[] = [];
@@ -47,8 +50,10 @@ export class Writer {
   #open: Place[] = [];
   #counted: number;
   #countedBefore = 0;
-  /** Whether the last transaction left deletions, or free pages, for the next one. */
-  unfinished = false;
+  /** The last transaction left deletions, or free pages, for the next one. */
+  #leftOver = false;
+  /** The state of the log's row is to be written though nothing else is. */
+  stateDue = false;
   readonly #rows: Counter;
 
   /** @param counted receivers' counts in the database include every message below it */
@@ -60,6 +65,7 @@ export class Writer {
     this.#segments = parts.segments;
     this.#shrink = parts.shrink;
     this.#logState = parts.logState;
+    this.#noteAges = parts.noteAges;
     this.#counted = counted;
     this.#rows = parts.counters.counter("store.rows_written");
   }
@@ -85,16 +91,24 @@ export class Writer {
     for (const place of this.#places.touched) this.#saveIfNeeded(place, endSeq);
     if (saveGrown) this.#saveGrown(endSeq);
     // After the records: what they no longer need goes in the same transaction.
-    this.unfinished = this.#retention.run(endSeq);
-    if (this.#retention.deleted || this.#saved.length > 0 || this.#counted !== this.#countedBefore) {
+    const sweeping = this.#retention.run(endSeq);
+    const { deleted } = this.#retention;
+    if (deleted || this.stateDue || this.#saved.length > 0 || this.#counted !== this.#countedBefore) {
+      this.#noteAges();
       const { rows: count, bytes: size } = this.#retention;
       st.updateReceiver.run(endSeq, 0, this.#logState.encode(), count, size, this.#counted, LOG_ROW);
     }
     // After all deletions: what they free need not be moved.
-    this.unfinished = this.#shrink.run(this.unfinished);
+    this.#leftOver = this.#shrink.run(sweeping);
     st.commit.run();
+    this.stateDue = false;
     this.#places.untouch(this.#open);
     this.#changes.clear();
+  }
+
+  /** Whether there is something to write though the group is empty. */
+  get unfinished(): boolean {
+    return this.#leftOver || this.stateDue;
   }
 
   /** Whether receivers' records can be written without the messages from `openSeq` on, and are all there is. */

@@ -217,7 +217,7 @@ export class Spool implements Receiver, Outlet {
   ): void {
     const { bytes, topicEnd, propertiesEnd, expiresMs } = message;
     if (packetId !== 0) this.#note(packetId, message.size);
-    const leftMs = expiresMs === 0 ? 0 : expiresMs - this.#parts.host.time.wallMs();
+    const leftMs = expiresMs === 0 ? 0 : message.leftMs(this.#parts.host.time);
     sendPublish(
       this.#client,
       (this.#targets[part] as Target).topic,

@@ -18,6 +18,7 @@ import { SessionRegistry } from "../../src/core/session-registry.ts";
 import { type MqttListenerOptions, MqttServer } from "../../src/protocol/mqtt/server.ts";
 import { type Link, type LinkHandler, NO_HANDLER } from "../../src/transport/link.ts";
 import type { Output } from "../../src/transport/output.ts";
+import { clockOf } from "./clock-of.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { type ConnectFields, connect, type Packet, PacketReader } from "./mqtt-packets.ts";
 
@@ -60,6 +61,8 @@ const OPEN_TO_ALL: Authority = {
 
 export class Hub {
   nowMs = 1_000_000;
+  /** Off-time that was counted late: stamps up to `untilMs` have it behind them. */
+  offTime = { untilMs: 0, ms: 0 };
   /** What a login is told to wait. */
   loginWaitMs = 0;
   /** How the listener is configured that takes the next peer. */
@@ -87,7 +90,10 @@ export class Hub {
     const limits = { ...LIMITS, ...changes };
     this.store = store;
     const { counters, ledger } = this;
-    const time = { nowMs: (): number => this.nowMs, wallMs: (): number => this.nowMs };
+    const clock = clockOf(() => this.nowMs);
+    const elapsedMs = (stampMs: number): number =>
+      clock.elapsedMs(stampMs) + (stampMs <= this.offTime.untilMs ? this.offTime.ms : 0);
+    const time = { ...clock, elapsedMs };
     this.wheel = new TimerWheel(time);
     const { wheel } = this;
     const scramRecord = (user: string): ScramRecord | null => this.scramUsers.get(user) ?? null;

@@ -93,7 +93,7 @@ export class TopicResource implements Resource {
     respondContent(reply, request, {
       format: mediaType === null ? NO_FORMAT : formatOf(mediaType),
       entityTag: entityTagOf(message),
-      maxAgeSeconds: secondsToExpiry(message, clock.wallMs()),
+      maxAgeSeconds: secondsToExpiry(message, clock),
       payload: message.payload,
     });
   }

@@ -7,7 +7,7 @@ import { DELIVERY_QOS, DELIVERY_RETAIN } from "../../core/receiver.ts";
 import { ACK_BYTES_MAX, ackBytes, writeAck, writeAckWithProperties } from "../../wire/mqtt/ack.ts";
 import { MQTT_5, PUBLISH, PUBREL, SUBACK, SUCCESS, UNSPECIFIED_ERROR } from "../../wire/mqtt/codes.ts";
 import { frameBytes, writeFrameHeader } from "../../wire/mqtt/frame.ts";
-import { copyBytes, readU32, varintBytes, writeU16, writeU32, writeVarint } from "../../wire/mqtt/primitives.ts";
+import { copyBytes, varintBytes, writeU16, writeU32, writeVarint } from "../../wire/mqtt/primitives.ts";
 import type { PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import {
   MESSAGE_EXPIRY_INTERVAL,
@@ -60,7 +60,7 @@ export function sendLive(
       p.payloadFrom,
       payloadLength,
       subscriptionIds ?? NO_IDS,
-      0,
+      -1,
     );
     return;
   }
@@ -108,14 +108,14 @@ export function sendMessage(
     m.propertiesEnd,
     m.bytes.length - m.propertiesEnd,
     subscriptionIds ?? NO_IDS,
-    m.expiresMs,
+    m.expiresMs === 0 ? -1 : Math.max(0, Math.ceil(m.leftMs(connection.server.parts.time) / 1000)),
   );
 }
 
 /**
  * Writes a PUBLISH from its parts. What belongs to this peer alone stands in front of the publisher's properties: the
  * alias, and the Subscription Identifiers ([MQTT5-3.3.4-4]).
- * @param expiresMs  unix time; the publisher's Message Expiry Interval goes out as it is when 0
+ * @param expirySeconds  until it expires; the publisher's Message Expiry Interval goes out as it is when -1
  */
 function writeWhole(
   connection: Connection,
@@ -131,7 +131,7 @@ function writeWhole(
   payloadAt: number,
   payloadLength: number,
   subscriptionIds: readonly number[],
-  expiresMs: number,
+  expirySeconds: number,
 ): void {
   const { version, aliasesOut, peerPacketBytesMax } = connection;
   const inFive = version === MQTT_5;
@@ -173,10 +173,7 @@ function writeWhole(
     }
     const blockAt = next;
     next = copyBytes(bytes, propertiesAt, propertiesLength, buffer, next);
-    if (expiresMs !== 0) {
-      const leftMs = expiresMs - connection.server.parts.time.wallMs();
-      setExpiry(buffer, blockAt, next, Math.max(0, Math.ceil(leftMs / 1000)));
-    }
+    if (expirySeconds >= 0) setExpiry(buffer, blockAt, next, expirySeconds);
   }
   output.commit(copyBytes(bytes, payloadAt, payloadLength, buffer, next));
   if (alias < 0) aliasesOut?.assign(-alias, bytes, topicAt, topicLength);
@@ -189,8 +186,7 @@ function writeWhole(
 function setExpiry(block: Buffer, from: number, end: number, seconds: number): void {
   for (let at = from; at >= 0 && at < end; at = propertyEnd(block, at, end)) {
     if (block[at] === MESSAGE_EXPIRY_INTERVAL) {
-      // Never more than it was: the clock may have been set back.
-      writeU32(block, at + 1, Math.min(readU32(block, at + 1), seconds));
+      writeU32(block, at + 1, seconds);
       return;
     }
   }

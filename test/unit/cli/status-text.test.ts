@@ -21,6 +21,7 @@ const STATUS: Status = {
     walBytes: 2 ** 20,
     maxBytes: 512 * 2 ** 20,
   },
+  clock: { state: "unset", wallMs: 60_000, offTimeSinceMs: Date.UTC(2026, 11, 1), offTimeCountedMs: 0 },
   uplinks: [
     {
       name: "cloud",
@@ -54,14 +55,28 @@ sessions  2 connected of 3, at most 9, 5 subscriptions
 traffic   2 KiB received, 0 B sent, 30 MQTT packets received, 0 sent
 retained  1 messages, 2 KiB
 store     full (no space left), sync full, 10 messages of 4 KiB wait, 2 MiB of 512 MiB on disk
+clock     not set, it shows 1970-01-01T00:01:00.000Z: off-time since 2026-12-01T00:00:00.000Z is not counted yet
 uplink    cloud mqtts://broker:8883 waiting (refused?[31m), next try in 2s, 7 messages of 1 KiB wait, 0 under way, 100 forwarded, 1 received
 drops     3 queue-full, 1 offline
 dropped   1970-01-01T00:00:00.000Z session:a?b: 3 queue-full, first of t`,
   );
 });
 
+test("the clock in words", () => {
+  const clock = { state: "set", wallMs: Date.UTC(2026, 11, 2), offTimeSinceMs: 0, offTimeCountedMs: 0 };
+  const line = (changes: Partial<typeof clock>): string | undefined =>
+    /^clock +(.*)$/m.exec(statusText({ ...STATUS, clock: { ...clock, ...changes } }))?.[1];
+  assert.equal(line({}), "set, 2026-12-02T00:00:00.000Z");
+  assert.equal(line({ offTimeCountedMs: 7_200_500 }), "set, 2026-12-02T00:00:00.000Z, 2h of off-time counted");
+  assert.equal(line({ state: "unset", wallMs: 0 }), "not set, it shows 1970-01-01T00:00:00.000Z");
+  assert.equal(
+    line({ state: "behind", offTimeSinceMs: Date.UTC(2027, 0, 1) }),
+    "behind the last time stored, it shows 2026-12-02T00:00:00.000Z: off-time since 2027-01-01T00:00:00.000Z is not counted yet",
+  );
+});
+
 test("a gateway that lost nothing says so", () => {
-  const text = statusText({ ...STATUS, store: null, uplinks: [], counters: {}, drops: [] });
+  const text = statusText({ ...STATUS, store: null, clock: null, uplinks: [], counters: {}, drops: [] });
   assert.match(text, /^drops +none$/m);
   assert.doesNotMatch(text, /^store/m);
 });

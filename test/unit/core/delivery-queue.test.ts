@@ -9,6 +9,7 @@ import { Ledger } from "../../../src/core/ledger.ts";
 import { Message } from "../../../src/core/message.ts";
 import type { Outlet } from "../../../src/core/outlet.ts";
 import { type QueueLimits, TAKES } from "../../../src/core/queue-limits.ts";
+import { clockOf } from "../../support/clock-of.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 const LIMITS: QueueLimits = {
@@ -90,7 +91,7 @@ class World {
   #make(): DeliveryQueue {
     const host = {
       store: this.store,
-      time: { nowMs: () => this.wallMs, wallMs: () => this.wallMs },
+      time: clockOf(() => this.wallMs),
       ledger: this.ledger,
       waitingMemory: this.memory,
       schedule: (queue: DeliveryQueue): void => {
@@ -414,7 +415,7 @@ test("a queue without a log drops nothing that it admitted, and admits as much a
   const ledger = new Ledger(new Counters());
   const host = {
     store: new MemoryStore(),
-    time: { nowMs: () => 0, wallMs: () => 0 },
+    time: clockOf(() => 0),
     ledger,
     waitingMemory: new Allowance(1e6),
     schedule: (): void => {},

@@ -4,13 +4,14 @@ import { Counters } from "../../../src/base/counters.ts";
 import { Publication } from "../../../src/core/publication.ts";
 import { Retained } from "../../../src/core/retained.ts";
 import { RouteCache } from "../../../src/core/route-cache.ts";
+import { clockOf } from "../../support/clock-of.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 import { Hub } from "../../support/mqtt-hub.ts";
 import { SUBACK, subscribe } from "../../support/mqtt-packets.ts";
 
 test("topics of many levels fill the retained index with a few levels per value", () => {
   const store = new MemoryStore();
-  const time = { nowMs: () => 0, wallMs: () => 0 };
+  const time = clockOf(() => 0);
   const retained = new Retained(
     store,
     time,

@@ -10,6 +10,7 @@ import {
   topicProblem,
 } from "../../../src/core/plain-publish.ts";
 import { Publication } from "../../../src/core/publication.ts";
+import { clockOf } from "../../support/clock-of.ts";
 
 const LIMITS = { topicLevels: 3, topicBytes: 10, maxPacketBytes: 100 };
 
@@ -35,15 +36,33 @@ test("parts of a publication come out as they went in", () => {
   assert.equal(m.payload.toString(), "21.5");
   assert.equal(mediaTypeOf(m), "application/json");
   assert.equal(m.expiresMs, 1_060_000);
-  assert.equal(secondsToExpiry(m, 1_000_500), 60);
-  assert.equal(secondsToExpiry(m, 1_060_001), 0);
+  assert.equal(
+    secondsToExpiry(
+      m,
+      clockOf(() => 1_000_500),
+    ),
+    60,
+  );
+  assert.equal(
+    secondsToExpiry(
+      m,
+      clockOf(() => 1_060_001),
+    ),
+    0,
+  );
 });
 
 test("a message without properties has neither media type nor expiry", () => {
   const m = message("", null);
   assert.equal(m.topicEnd, m.propertiesEnd);
   assert.equal(mediaTypeOf(m), null);
-  assert.equal(secondsToExpiry(m, 0), Number.POSITIVE_INFINITY);
+  assert.equal(
+    secondsToExpiry(
+      m,
+      clockOf(() => 0),
+    ),
+    Number.POSITIVE_INFINITY,
+  );
   assert.equal(mediaTypeOf(message("", null, 5)), null);
 });
 

@@ -12,6 +12,7 @@ import { Retained } from "../../../src/core/retained.ts";
 import { ROUTE_WIDTH_MAX } from "../../../src/core/route-cache.ts";
 import { NO_SUBSCRIBERS, QUOTA_EXCEEDED, ROUTED, Router, STORED_LATER } from "../../../src/core/router.ts";
 import { TopicTree } from "../../../src/core/topic-tree.ts";
+import { clockOf } from "../../support/clock-of.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 class World {
@@ -30,7 +31,7 @@ class World {
     },
     maySubscribe: (): boolean => true,
   } satisfies Authority & { forbidden: string };
-  time = { nowMs: (): number => 0, wallMs: (): number => 1000 };
+  time = clockOf(() => 1000);
   retained = new Retained(
     this.store,
     this.time,

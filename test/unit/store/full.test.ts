@@ -6,6 +6,7 @@ import { Counters } from "../../../src/base/counters.ts";
 import { type Message, WITHDRAWN } from "../../../src/core/message.ts";
 import { SETTLED } from "../../../src/core/ports.ts";
 import { Retained } from "../../../src/core/retained.ts";
+import { clockOf } from "../../support/clock-of.ts";
 import { eventually } from "../../support/eventually.ts";
 import { requireRoot } from "../../support/peers.ts";
 import { Answers, dataDir, FakeReceiver, messageOfText, openTestStore, publish } from "../../support/store-fixture.ts";
@@ -123,7 +124,7 @@ test("a retained value whose publisher was refused by a full disk is not kept: t
   const dir = dataDir(t, 6);
   const { store } = await openTestStore(dir, { ...small, reserveBytes: 0 });
   const answers = new Answers();
-  const time = { nowMs: () => performance.now(), wallMs: () => Date.now() };
+  const time = clockOf(() => performance.now());
   const limits = { retainedMessages: 100, retainedBytes: 10_000_000, retainedPayloadBytes: 1_000_000 };
   const retained = new Retained(store, time, limits, new Counters());
   const put = (text: string, topic: string, qos: number): Promise<number> | null => {
@@ -166,7 +167,7 @@ test("a retained value whose publisher was refused by a full disk is not kept: t
 
 test("a QoS 0 retained value for which there is no room leaves the value before it, in the index as in the rows", async (t) => {
   const { store, counters } = await openTestStore(dataDir(t), { commitDelayMs: 60_000, pendingBytesMax: 10_000 });
-  const time = { nowMs: () => performance.now(), wallMs: () => Date.now() };
+  const time = clockOf(() => performance.now());
   const limits = { retainedMessages: 100, retainedBytes: 10_000_000, retainedPayloadBytes: 1_000_000 };
   const retained = new Retained(store, time, limits, new Counters());
   retained.put(messageOfText("first", "a", 0, true));

@@ -111,7 +111,7 @@ export class Harness {
       qos: publication.qos,
       retain: publication.retain,
       expirySeconds: publication.expirySeconds,
-      message: messageOf(publication, this.clock.wallMs()),
+      message: messageOf(publication, this.clock.ageMs()),
     });
     if (this.outcome === STORED_LATER) this.waiters.push(waiter);
     return this.outcome;
@@ -130,7 +130,7 @@ export class Harness {
     options.retain = true;
     options.expirySeconds = expirySeconds;
     fillPublication(publication, topic, Buffer.from(payload), options, mediaType);
-    this.retainedValues.set(topic, messageOf(publication, this.clock.wallMs()));
+    this.retainedValues.set(topic, messageOf(publication, this.clock.ageMs()));
   }
 
   advance(ms: number): void {

@@ -105,11 +105,11 @@ export class Harness {
   retain(topic: string, payload: string, mediaType: string | null = null): void {
     const publication = new Publication();
     fillPublication(publication, topic, Buffer.from(payload), new PublishOptions(), mediaType);
-    this.retainedValues.set(topic, messageOf(publication, this.clock.wallMs()));
+    this.retainedValues.set(topic, messageOf(publication, this.clock.ageMs()));
   }
 
   #publish(publication: Publication, waiter: StoreWaiter): number {
-    const message = messageOf(publication, this.clock.wallMs());
+    const message = messageOf(publication, this.clock.ageMs());
     this.published.push({
       topic: publication.topic,
       payload: message.payload,

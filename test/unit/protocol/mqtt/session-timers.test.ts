@@ -69,6 +69,27 @@ function comesAfter(hub: Hub, ms: number, came: () => boolean): void {
 describe("session expiry", () => {
   const gone = (hub: Hub) => () => hub.registry.count === 0;
 
+  test("off-time that is counted late ends sessions that were away before it, sooner or at once, and no other", () => {
+    const hub = new Hub();
+    for (const [clientId, expirySeconds] of [
+      ["over", 60],
+      ["sooner", 600],
+    ] as const) {
+      connected(hub, { clientId, expirySeconds }).drop();
+    }
+    connected(hub, { clientId: "there", expirySeconds: 60 });
+    const untilMs = hub.nowMs;
+    hub.advance(1000);
+    connected(hub, { clientId: "later", expirySeconds: 600 }).drop();
+    hub.offTime = { untilMs, ms: 120_000 };
+    hub.registry.onAged();
+    hub.advance(RESOLUTION_MS);
+    const names = (): string[] => [...hub.registry.sessions()].map(({ clientId }) => clientId).sort();
+    assert.deepEqual(names(), ["later", "sooner", "there"]);
+    comesAfter(hub, 600_000 - 120_000 - 1000 - RESOLUTION_MS, () => !names().includes("sooner"));
+    assert.deepEqual(names(), ["later", "there"]);
+  });
+
   test("[MQTT5-4.1.0-2] a session stays for its interval from when its connection ended, to the second", () => {
     for (const seconds of [1, 2, 59, 3600]) {
       const hub = new Hub();

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import type { Publication } from "../../../../src/core/publication.ts";
 import { DELIVERY_QOS, type Receiver } from "../../../../src/core/receiver.ts";
 import { SysTopics } from "../../../../src/core/sys-topics.ts";
+import { clockOf } from "../../../support/clock-of.ts";
 import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
 import {
   ack,
@@ -39,7 +40,7 @@ class World {
 
   constructor() {
     const { hub } = this;
-    const time = { nowMs: () => hub.nowMs, wallMs: () => hub.nowMs };
+    const time = clockOf(() => hub.nowMs);
     const { router, counters, wheel } = hub;
     this.sys = new SysTopics({ router, counters, time, wheel, intervalMs: INTERVAL_MS, toldMax: 300 });
     this.sys.add("broker/version", () => "v");

@@ -149,7 +149,7 @@ export class Harness {
     const publication = new Publication();
     publication.setParts("serial/meter/set", Buffer.from(payload), qos, false);
     if (qos === 0) this.receiver?.deliver(publication, 0, null);
-    else this.queue.enqueue(messageOf(publication, this.clock.wallMs()), 1, null);
+    else this.queue.enqueue(messageOf(publication, this.clock.ageMs()), 1, null);
   }
 
   advance(ms: number): void {
