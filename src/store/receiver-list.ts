@@ -129,6 +129,13 @@ export class ListReader {
     return true;
   }
 
+  /** Whether `bytes` is a list, with somebody in it. */
+  isList(bytes: Buffer): boolean {
+    this.start(0, bytes);
+    while (this.next()) if (this.id < 1) return false;
+    return bytes.length > 0 && this.#at === bytes.length;
+  }
+
   /** Moves to the entry of receiver `id`. @returns false when the list has none */
   find(seq: number, bytes: Buffer | null, id: number): boolean {
     this.start(seq, bytes);
