@@ -13,7 +13,9 @@ export interface Limits {
   /** What may wait for a session while its client is away. */
   readonly sessionQueueMessages: number;
   readonly sessionQueueBytes: number;
-  readonly sessionWhenFull: "drop-newest" | "drop-oldest" | "refuse";
+  /** Older messages are dropped from what waits for a session, a shared group or a serial line. */
+  readonly sessionQueueAgeMs: number;
+  readonly sessionWhenFull: "drop-newest" | "drop-oldest" | "refuse" | "latest-per-topic";
   readonly maxPacketBytes: number;
   /** What may wait for a connected client. */
   readonly outputBytes: number;
@@ -51,6 +53,8 @@ const DAY_MS = 86_400_000;
 const PACKET_BYTES_MAX = 268_435_455;
 /** A Session Expiry Interval is 32 bits of seconds. */
 const SESSION_EXPIRY_MAX_MS = 4_294_967_294_000;
+const QUEUE_AGE_MS_MIN = 1000;
+const WHEN_FULL = ["drop-newest", "drop-oldest", "refuse", "latest-per-topic"] as const;
 /** A Keep Alive is 16 bits of seconds. */
 const KEEP_ALIVE_MAX_MS = 65_535_000;
 /** Ordinals between the oldest unacknowledged message and the newest (core/inflight.ts). */
@@ -59,15 +63,19 @@ const INFLIGHT_MAX = 4096;
 export function readLimits(root: Section): Limits {
   const section = root.sectionOrEmpty("limits");
   const maxConnections = section.count("max_connections", 1024, 1, CONNECTIONS_MAX);
+  const sessionExpiryMaxMs = section.duration("session_expiry_max", 14 * DAY_MS, 0, SESSION_EXPIRY_MAX_MS);
+  // What nobody can come back for any more, unless groups or serial lines are to keep it longer or shorter.
+  const queueAgeMs = Math.max(QUEUE_AGE_MS_MIN, sessionExpiryMaxMs);
   const limits: Limits = {
     maxConnections,
     connectionsPerAddress: section.count("connections_per_address", maxConnections, 1, CONNECTIONS_MAX),
     connectTimeoutMs: section.duration("connect_timeout", 10_000, 1000, 300_000),
     maxSessions: section.count("max_sessions", 4096, 1, 1_000_000),
-    sessionExpiryMaxMs: section.duration("session_expiry_max", 14 * DAY_MS, 0, SESSION_EXPIRY_MAX_MS),
+    sessionExpiryMaxMs,
     sessionQueueMessages: section.count("session_queue_messages", 1000, 1, 10_000_000),
     sessionQueueBytes: section.bytes("session_queue_bytes", 64 * KIB, KIB, 2 ** 40),
-    sessionWhenFull: section.oneOf("session_when_full", ["drop-newest", "drop-oldest", "refuse"], "drop-newest"),
+    sessionQueueAgeMs: section.duration("session_queue_age", queueAgeMs, QUEUE_AGE_MS_MIN, SESSION_EXPIRY_MAX_MS),
+    sessionWhenFull: section.oneOf("session_when_full", WHEN_FULL, "drop-newest"),
     maxPacketBytes: section.bytes("max_packet_bytes", 256 * KIB, KIB, PACKET_BYTES_MAX),
     outputBytes: section.bytes("output_bytes", MIB, 64 * KIB, 256 * MIB),
     pauseMaxMs: section.duration("pause_max", 2000, 10, 60_000),

@@ -40,7 +40,7 @@ export interface SpoolConfig {
   readonly maxBytes: number;
   readonly maxMessages: number;
   readonly maxAgeMs: number;
-  readonly whenFull: "drop-oldest" | "drop-newest" | "refuse";
+  readonly whenFull: "drop-oldest" | "drop-newest" | "refuse" | "latest-per-topic";
 }
 
 const DAY_MS = 86_400_000;
@@ -161,16 +161,11 @@ function readKeepalive(section: Section): number {
 function readSpool(root: Section): SpoolConfig {
   const section = root.sectionOrEmpty("spool");
   const policies = ["drop-oldest", "drop-newest", "refuse", "latest-per-topic"] as const;
-  let whenFull = section.oneOf("when_full", policies, "drop-oldest");
-  if (whenFull === "latest-per-topic") {
-    section.complain("when_full", "latest-per-topic is not built yet", "use drop-oldest, drop-newest or refuse");
-    whenFull = "drop-oldest";
-  }
   const spool: SpoolConfig = {
     maxBytes: section.bytes("max_bytes", 256 * 2 ** 20, 64 * 1024, 2 ** 50),
     maxMessages: section.count("max_messages", 1_000_000, 1, 1_000_000_000),
     maxAgeMs: section.duration("max_age", 7 * DAY_MS, 1000, 3650 * DAY_MS),
-    whenFull,
+    whenFull: section.oneOf("when_full", policies, "drop-oldest"),
   };
   section.finish();
   return spool;

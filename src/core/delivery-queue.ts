@@ -1,10 +1,7 @@
 /**
  * What waits for one receiver of QoS 1 and 2 messages, and what is in flight to it: a session, an uplink, a serial line.
  *
- *     the log, by sequence number
- *     ----|----------------------|----------------------|------------------------------------->
- *       head: oldest unacked,    waiting: in memory,    cursor: SQLite only from here on,
- *       in flight (`inflight`)   to be sent             when `#behind` is true
+ *     in flight (`inflight`, `log-place`) | waiting (`unsent`): in memory, then in the log alone
  *
  * A receiver that keeps up lives in memory alone: a message goes straight to the outlet or into `waiting`. One that
  * is offline, or whose `waiting` is full, is *behind*: its messages are only in the log, and `pump` reads them slice
@@ -14,6 +11,9 @@
  * QoS 2 messages of a queue with a record leave only once they are durable: before that, a crash would make the
  * publisher send them again, and the receiver would get them twice.
  */
+
+import { AwayMark } from "./away-mark.ts";
+import { type Cuttable, Cutting } from "./cutting.ts";
 import { Inflight, RECEIVED } from "./inflight.ts";
 import type { DropCause } from "./ledger.ts";
 import { LogPlace } from "./log-place.ts";
@@ -21,14 +21,15 @@ import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
 import type { Outlet, QueueHost } from "./outlet.ts";
 import { type BacklogSink, type ReceiverRecord, type StoredReceiver, topicAt } from "./ports.ts";
 import { PubrelReleases } from "./pubrel-releases.ts";
-import { admission, fits, isAboveDropGoal, type QueueLimits, staleCause } from "./queue-limits.ts";
+import { admission, fits, makesRoom, type QueueLimits, staleCause } from "./queue-limits.ts";
 import { DELIVERY_QOS } from "./receiver.ts";
+import { Unsent } from "./unsent.ts";
 import { Waiting, type WaitingEntry } from "./waiting.ts";
 
 /** Bytes of backlog read in one slice. */
 const READ_SLICE_BYTES = 64 * 1024;
 
-export class DeliveryQueue implements StoredReceiver, BacklogSink {
+export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
   readonly id: number;
   /** "session:meter-7": for ledger and status. */
   readonly label: string;
@@ -45,15 +46,17 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
   readonly #record: ReceiverRecord | null;
   readonly #place: LogPlace;
   readonly #waiting: Waiting;
-  #behind = false;
-  /** Next sequence number to read while behind. */
-  #cursor = 0;
+  readonly unsent: Unsent;
+  /** Made when something is to be dropped. */
+  #cutting: Cutting | null = null;
+  /** Its receiver is no more. */
+  ended = false;
   #outlet: Outlet | null = null;
   readonly #releases: PubrelReleases;
   #pumping = false;
   #scheduled = false;
-  /** `Store.read` gives messages to drop, not to send. */
-  #dropping = false;
+  /** null without a log. */
+  readonly #awayMark: AwayMark | null;
 
   /** @param record null: memory only, nothing survives `detach` */
   constructor(host: QueueHost, label: string, record: ReceiverRecord | null, limits: QueueLimits) {
@@ -65,12 +68,16 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
     this.#place = new LogPlace(record, host.store.lastSeq);
     this.inflight = this.#place.inflight;
     this.#waiting = new Waiting(limits, record !== null, host.waitingMemory);
+    this.unsent = new Unsent(this.#place, this.#waiting);
     this.#releases = new PubrelReleases(record === null ? null : host.store);
+    const marks = limits.whenFull === "latest-per-topic";
+    this.#awayMark = record && new AwayMark(host.store, this, this.#place, marks, () => this.pump());
     if (record === null) return;
     this.count = record.count;
     this.bytes = record.bytes;
-    this.#cursor = record.headSeq;
-    this.#behind = record.count > 0;
+    this.unsent.cursor = record.headSeq;
+    this.unsent.behind = record.count > 0;
+    if (record.count > 0) this.cuts.watch();
   }
 
   get persistent(): boolean {
@@ -101,11 +108,13 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
     this.inflight.windowMax = windowMax;
     this.#releases.attach(outlet);
     if (this.count > 0 && this.#record !== null) {
-      this.#cursor = this.headSeq;
-      this.#behind = true;
+      this.unsent.cursor = this.headSeq;
+      this.unsent.behind = true;
     }
     this.#place.begin(resumed);
     if (!resumed && this.#record !== null) this.#host.store.touch(this);
+    this.#cutting?.reset();
+    this.#awayMark?.erase();
     for (let ordinal = this.inflight.head; ordinal < this.inflight.next; ordinal++) {
       if (this.inflight.stateAt(ordinal) === RECEIVED) this.#releases.send(Inflight.packetIdOf(ordinal));
     }
@@ -121,13 +130,21 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
       this.count = 0;
       this.bytes = 0;
     } else {
-      this.#cursor = this.count > 0 ? this.headSeq : this.#cursor;
-      this.#behind = this.count > 0;
+      if (this.count > 0) this.unsent.cursor = this.headSeq;
+      this.unsent.behind = this.count > 0;
       this.inflight.suspend();
+      this.#awayMark?.set();
+      if (this.count > 0) this.cuts.watch();
     }
     this.#waiting.clear();
     this.#outlet = null;
     this.#releases.detach();
+  }
+
+  /** Its receiver is no more. */
+  end(): void {
+    this.ended = true;
+    this.#cutting?.reset();
   }
 
   /** @returns TAKES, DROPS (counted by `refuse`) or REFUSES for a message of `bytes` (Message.size) */
@@ -161,50 +178,44 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
     this.bytes += message.size;
     if (this.#record !== null) this.#host.store.touch(this);
     if (this.#outlet === null && this.#record !== null) {
-      if (!this.#behind) {
-        this.#behind = true;
-        this.#cursor = message.seq;
+      if (!this.unsent.behind) {
+        this.unsent.behind = true;
+        this.unsent.cursor = message.seq;
       }
-    } else if (!this.#behind) {
+      this.cuts.watch();
+    } else if (!this.unsent.behind) {
       this.#wait(message, options, subscriptionIds);
     }
-    if (this.limits.whenFull === "drop-oldest") this.#makeRoom();
-    if (!this.#behind) this.pump();
+    if (makesRoom(this.limits) && !fits(this.limits, this.online, this.count, this.bytes)) this.cuts.entered();
+    if (!this.unsent.behind) this.pump();
   }
 
   #wait(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
     if (this.#waiting.hasRoom()) {
       this.#waiting.push(message, options, subscriptionIds);
     } else if (this.#record !== null) {
-      this.#behind = true;
-      this.#cursor = message.seq;
+      this.unsent.behind = true;
+      this.unsent.cursor = message.seq;
     } else {
       this.#uncount(message.size);
       this.#drop(() => message.topic, "queue-full");
     }
   }
 
-  /** drop-oldest: drops what was not sent yet. What is in flight is kept: the peer may have it, and its ids are taken. */
-  #makeRoom(): void {
-    if (fits(this.limits, this.online, this.count, this.bytes)) return;
-    while (this.#isAboveGoal() && this.#waiting.length > 0) {
-      this.#dropOldest((this.#waiting.shift() as WaitingEntry).message);
-    }
-    this.#dropping = true;
-    while (this.#isAboveGoal() && this.#behind && this.#cursor <= this.#host.store.lastSeq) {
-      this.#cursor = this.#host.store.read(this.id, this.#cursor, READ_SLICE_BYTES, this);
-    }
-    this.#dropping = false;
+  get cuts(): Cutting {
+    return (this.#cutting ??= new Cutting(this.#host, this));
   }
 
-  #isAboveGoal(): boolean {
-    return isAboveDropGoal(this.limits, this.online, this.count, this.bytes);
-  }
-
-  #dropOldest(message: Message): void {
-    this.#place.floor = message.seq + 1;
-    this.#drop(() => message.topic, "queue-full");
+  giveUp(message: Message, cause: DropCause): void {
+    if (cause === "superseded" && this.#outlet !== null) this.#awayMark?.holdAll();
+    this.#drop(() => message.topic, cause);
     this.#finished(message.seq, message.size, message);
+  }
+
+  askForTurn(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#host.schedule(this);
   }
 
   /** Sends what the window and the outlet allow; reads on in the log when memory is empty. */
@@ -215,10 +226,9 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
     while (this.#outlet !== null) {
       const entry = this.#waiting.peek();
       if (entry === undefined) {
-        if (!this.#behind || !this.#outlet.writable()) break;
+        if (!this.unsent.behind || !this.#outlet.writable()) break;
         if (slices-- === 0) {
-          if (!this.#scheduled) this.#host.schedule(this);
-          this.#scheduled = true;
+          this.askForTurn();
           break;
         }
         this.#readSlice();
@@ -233,24 +243,22 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
   /** Called by the host in the turn it chose. */
   runScheduled(): void {
     this.#scheduled = false;
+    if (this.#cutting?.step()) this.askForTurn();
     this.pump();
   }
 
   #readSlice(): void {
     const store = this.#host.store;
-    this.#cursor = store.read(this.id, this.#cursor, Math.min(READ_SLICE_BYTES, this.limits.windowBytes), this);
-    if (this.#cursor <= store.lastSeq) return;
-    this.#behind = false;
+    const { unsent } = this;
+    unsent.cursor = store.read(this.id, unsent.cursor, Math.min(READ_SLICE_BYTES, this.limits.windowBytes), this);
+    if (unsent.cursor <= store.lastSeq) return;
+    unsent.behind = false;
     if (this.#waiting.length === 0) this.#place.skipReplay(Number.POSITIVE_INFINITY);
   }
 
   /** Store.read gives one row of the log. */
   onBacklog(message: Message, options: number, subscriptionIds: readonly number[] | null): boolean {
     if (!this.needs(message.seq) || this.#place.isOut(message.seq)) return true;
-    if (this.#dropping) {
-      if (!this.#place.isInFlight(message.seq)) this.#dropOldest(message);
-      return this.#isAboveGoal();
-    }
     this.#waiting.push(message, options, subscriptionIds);
     return this.#waiting.hasRoom();
   }
@@ -273,7 +281,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
         else dropped = true;
         continue;
       }
-      if (qos === 2 && this.#record !== null && message.state !== DURABLE) return false;
+      if (qos === 2 && this.#record !== null && (message.state !== DURABLE || this.#awayMark?.holds)) return false;
+      if (this.#awayMark?.holdsAll) return false;
       if (!this.#place.hasRoomFor(message)) return false;
       const ordinal = this.#place.ordinalFor(message, qos);
       const dup = this.#place.wasSent(ordinal, message.seq);
@@ -326,16 +335,14 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
 
   /** Messages in flight, or received, are to be sent again to whoever the outlet chooses now. The log still has them. */
   takeBack(packetIds: readonly number[]): void {
-    let from = this.#waiting.peek()?.message.seq ?? (this.#behind ? this.#cursor : Number.POSITIVE_INFINITY);
+    let { from } = this.unsent;
     for (const packetId of packetIds) {
       from = Math.min(from, this.inflight.takeBack(packetId));
       // What was received counted as done.
       if (this.inflight.answeredSize > 0) this.#uncount(-this.inflight.answeredSize, -1);
     }
     if (from === Number.POSITIVE_INFINITY || this.#outlet === null) return;
-    this.#waiting.clear();
-    this.#behind = true;
-    this.#cursor = from;
+    this.unsent.rereadFrom(from);
     this.#place.rewind();
     this.pump();
   }
@@ -363,11 +370,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
   }
 
   get headSeq(): number {
-    if (this.count === 0) return Number.POSITIVE_INFINITY;
-    const inFlight = this.#place.lowestInFlight;
-    if (inFlight > 0) return inFlight;
-    const waiting = this.#waiting.peek();
-    return waiting === undefined ? Math.max(this.#cursor, this.#place.firstUnsent) : waiting.message.seq;
+    return this.count === 0 ? Number.POSITIVE_INFINITY : this.unsent.headSeq;
   }
 
   needs(seq: number): boolean {
@@ -386,6 +389,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink {
 
   onDurable(): void {
     this.inflight.forgetStored();
+    if (this.limits.whenFull === "latest-per-topic" && this.cuts.step()) this.askForTurn();
     this.pump();
   }
 

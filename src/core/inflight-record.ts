@@ -4,23 +4,26 @@
  *     varint floor            rows below it that are not listed were dropped; 0 = none
  *     varint entries          listed entries; the ordinals between them are UNSENT, to be found in the log
  *     entry*                  varint ordinal - headOrdinal, byte state | qos << 4, varint seq (0 = not known)
+ *     [varint awayFrom]       the peer is away: rows from here on were never in flight, and none will be before another
+ *                             record is written
  *
  * While nothing was dropped the messages in flight need no entry: they are the first of the log from the head on, in
  * order. With a floor they are listed one by one, because the log cannot tell them from the dropped ones any more.
  */
-import { DONE, type Inflight, RECEIVED, SENT, SPAN_MAX, UNSENT } from "./inflight.ts";
+import { DONE, type Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
 import type { ReceiverRecord } from "./ports.ts";
 
 /** Bytes of one entry at most: 3 for the offset, 1, 8 for the sequence number. */
 const ENTRY_BYTES_MAX = 12;
 const EMPTY = Buffer.alloc(0);
 
-export function encodeInflight(inflight: Inflight, floor: number): Buffer {
-  if (floor === 0 && inflight.empty) return EMPTY;
+/** @param awayFrom 0 = not away */
+export function encodeInflight(inflight: Inflight, floor: number, awayFrom = 0): Buffer {
+  if (floor === 0 && awayFrom === 0 && inflight.empty) return EMPTY;
   let entries = 0;
   for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) if (listed(inflight, ordinal, floor)) entries++;
-  if (floor === 0 && entries === 0) return EMPTY;
-  const out = Buffer.allocUnsafe(16 + entries * ENTRY_BYTES_MAX);
+  if (floor === 0 && awayFrom === 0 && entries === 0) return EMPTY;
+  const out = Buffer.allocUnsafe(24 + entries * ENTRY_BYTES_MAX);
   let at = writeVarint(out, 0, floor);
   at = writeVarint(out, at, entries);
   for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
@@ -30,34 +33,15 @@ export function encodeInflight(inflight: Inflight, floor: number): Buffer {
     out[at++] = (state === SENT ? UNSENT : state) | (inflight.qosAt(ordinal) << 4);
     at = writeVarint(out, at, inflight.seqAt(ordinal));
   }
+  if (awayFrom > 0) at = writeVarint(out, at, awayFrom);
   return out.subarray(0, at);
 }
 
-/** Whether `state` is one that `encodeInflight` can have written: a damaged one could ask for any number of entries. */
-export function isInflightState(state: Buffer): boolean {
-  if (state.length === 0) return true;
-  const cursor = { at: 0 };
-  readVarint(state, cursor);
-  const entries = readVarint(state, cursor);
-  if (entries > SPAN_MAX) return false;
-  let last = -1;
-  for (let n = 0; n < entries; n++) {
-    const offset = readVarint(state, cursor);
-    const bits = state[cursor.at++] ?? 0;
-    const kind = bits & 0x0f;
-    if (offset <= last || offset >= SPAN_MAX || bits >> 4 > 2) return false;
-    if (kind !== DONE && kind !== RECEIVED && kind !== UNSENT) return false;
-    if (!Number.isSafeInteger(readVarint(state, cursor))) return false;
-    last = offset;
-  }
-  return cursor.at === state.length;
-}
-
-/** Restores `inflight` from the record. @returns the floor */
-export function decodeInflight(record: ReceiverRecord, inflight: Inflight): number {
+/** Restores `inflight` from the record. */
+export function decodeInflight(record: ReceiverRecord, inflight: Inflight): { floor: number; awayFrom: number } {
   inflight.start(record.headOrdinal);
   const state = record.state;
-  if (state.length === 0) return 0;
+  if (state.length === 0) return { floor: 0, awayFrom: 0 };
   const cursor = { at: 0 };
   const floor = readVarint(state, cursor);
   const entries = readVarint(state, cursor);
@@ -67,7 +51,7 @@ export function decodeInflight(record: ReceiverRecord, inflight: Inflight): numb
     const bits = state[cursor.at++] ?? DONE;
     inflight.restore(readVarint(state, cursor), bits & 0x0f, bits >> 4);
   }
-  return floor;
+  return { floor, awayFrom: readVarint(state, cursor) };
 }
 
 function listed(inflight: Inflight, ordinal: number, floor: number): boolean {

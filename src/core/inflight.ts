@@ -185,6 +185,11 @@ export class Inflight {
     this.outstanding++;
   }
 
+  /** The UNSENT entry at `ordinal` that a restart made unknown is row `seq`. */
+  assign(ordinal: number, seq: number): void {
+    this.#seq[ordinal & this.#mask] = seq;
+  }
+
   /** Begins a restore: the first entry has this ordinal. */
   start(ordinal: number): void {
     this.head = ordinal;

@@ -9,6 +9,7 @@ const CAUSES = [
   "queue-full",
   "expired",
   "too-old",
+  "superseded",
   "too-large",
   "disk-full",
   "output-full",

@@ -7,7 +7,7 @@
  * knows of the messages in flight only how many there were before the last acknowledged one; which they were is found
  * when the log is read again from the head (entries with seq 0).
  */
-import { Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
+import { Inflight, RECEIVED, SENT, SPAN_MAX, UNSENT } from "./inflight.ts";
 import { decodeInflight, encodeInflight } from "./inflight-record.ts";
 import type { Message } from "./message.ts";
 import type { ReceiverRecord } from "./ports.ts";
@@ -18,6 +18,10 @@ export class LogPlace {
   floor = 0;
   /** Some messages go out in several parts, each with an ordinal of its own. */
   multipart = false;
+  /** Whether the record is to say that nothing goes into flight before another one is written (`latest-per-topic`). */
+  away = false;
+  /** Rows were dropped that the record does not know of; those behind them have other ordinals then. */
+  unsavedDrops = false;
   /** Ordinal whose message is looked for in the log after a reconnect; equal to inflight.next when none is. */
   #replay = 0;
   /** The message that got an ordinal last. */
@@ -35,8 +39,9 @@ export class LogPlace {
    */
   constructor(record: ReceiverRecord | null, lastSeq: number) {
     if (record === null) return;
-    this.#restartSeq = lastSeq;
-    this.floor = decodeInflight(record, this.inflight);
+    const decoded = decodeInflight(record, this.inflight);
+    this.floor = decoded.floor;
+    this.#restartSeq = decoded.awayFrom > 0 ? decoded.awayFrom - 1 : lastSeq;
     this.#unknownFrom = record.headSeq;
     for (let ordinal = this.inflight.head; ordinal < this.inflight.next; ordinal++) {
       this.#sentThrough = Math.max(this.#sentThrough, this.inflight.seqAt(ordinal));
@@ -117,6 +122,54 @@ export class LogPlace {
     if (!this.inflight.empty) this.inflight.discard(this.inflight.push(message.seq, 0, message.size, null));
   }
 
+  /**
+   * Whether row `seq`, the next in the log, is that of an entry whose message a restart made unknown; the entry knows
+   * it from now on. To be asked from the head on before anything is dropped, or others would get their packet ids.
+   */
+  claims(seq: number): boolean {
+    const { inflight } = this;
+    if (seq < this.#unknownFrom) return false;
+    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      if (inflight.seqAt(ordinal) !== 0 || inflight.stateAt(ordinal) !== UNSENT) continue;
+      inflight.assign(ordinal, seq);
+      this.#unknownFrom = seq + 1;
+      this.#sentThrough = Math.max(this.#sentThrough, seq);
+      return true;
+    }
+    return false;
+  }
+
+  /**
+   * Row `seq`, not in flight as far as is known, is dropped, and all below it were before. If it may have been with the
+   * peer before a restart, or others go out before the drop is stored, it takes its ordinal along: should a crash undo
+   * the drop, those behind it keep theirs.
+   */
+  drop(seq: number, online: boolean): void {
+    this.floor = Math.max(this.floor, seq + 1);
+    const { inflight } = this;
+    const taken = (online || this.mayBeOut(seq)) && inflight.next - inflight.head < SPAN_MAX;
+    this.unsavedDrops ||= !taken;
+    if (!taken) return;
+    this.#sentThrough = Math.max(this.#sentThrough, seq);
+    inflight.discard(inflight.push(seq, 0, 0, null));
+  }
+
+  /** Whether an entry is to be sent again whose row is `seq` or above, or not known. */
+  replaysFrom(seq: number): boolean {
+    const { inflight } = this;
+    for (let ordinal = this.#replay; ordinal < inflight.next; ordinal++) {
+      if (inflight.stateAt(ordinal) !== UNSENT) continue;
+      const entrySeq = inflight.seqAt(ordinal);
+      if (entrySeq >= seq || entrySeq === 0) return true;
+    }
+    return false;
+  }
+
+  /** Whether row `seq` may have been in flight before a restart, when nobody knows which ones were. */
+  mayBeOut(seq: number): boolean {
+    return seq <= this.#restartSeq && seq > this.#sentThrough;
+  }
+
   /** Lowest row in flight; 0 = none is. */
   get lowestInFlight(): number {
     const { inflight } = this;
@@ -166,7 +219,9 @@ export class LogPlace {
   /** Writes head ordinal and state into the record, whose headSeq is set. */
   save(record: ReceiverRecord): void {
     record.headOrdinal = this.inflight.head;
-    record.state = encodeInflight(this.inflight, this.floor > record.headSeq ? this.floor : 0);
+    const floor = this.floor > record.headSeq ? this.floor : 0;
+    const awayFrom = this.away ? Math.max(this.#restartSeq, this.#sentThrough) + 1 : 0;
+    record.state = encodeInflight(this.inflight, floor, awayFrom);
   }
 
   #isOpen(ordinal: number): boolean {

@@ -1,5 +1,6 @@
 /** What a delivery queue is given: where its messages go, and what all queues share. */
 import type { Allowance } from "../base/allowance.ts";
+import type { CuttingShared } from "./cutting.ts";
 import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Message } from "./message.ts";
@@ -35,6 +36,7 @@ export interface QueueHost {
   readonly ledger: Ledger;
   /** Bytes of messages that wait in memory, of all queues together. */
   readonly waitingMemory: Allowance;
+  readonly cuts: CuttingShared;
   /** Calls `queue.runScheduled()` in a later turn of the event loop, in turn with the others that asked. */
   schedule(queue: DeliveryQueue): void;
 }

@@ -130,6 +130,12 @@ export interface Store {
   register(receiver: StoredReceiver): void;
   /** Its record changed; the next group writes it. Cheap to call often. */
   touch(receiver: StoredReceiver): void;
+  /**
+   * Receiver `id` does not need row `seq`, which is durable and lists it: `read` passes over it from now on, and the next
+   * group takes it out of the row's list, or the row out of the log. The receiver's record is written with it.
+   * @returns false when many wait to be taken out already: again after the next group
+   */
+  strike(seq: number, id: number): boolean;
   /** Removes the receiver and its row. */
   deleteReceiver(receiver: StoredReceiver): void;
   /** Removes the receivers of `kind` for which `keep` says no. @returns their names */

@@ -3,6 +3,9 @@ import type { DropCause } from "./ledger.ts";
 import type { Message } from "./message.ts";
 import type { TimeSource } from "./ports.ts";
 
+/** Words of the configuration. */
+export type WhenFull = "drop-oldest" | "drop-newest" | "refuse" | "latest-per-topic";
+
 export interface QueueLimits {
   readonly messages: number;
   readonly bytes: number;
@@ -11,7 +14,7 @@ export interface QueueLimits {
   readonly onlineBytes: number;
   /** Older messages are dropped when their turn comes; Infinity = none is too old. */
   readonly maxAgeMs: number;
-  readonly whenFull: "drop-oldest" | "drop-newest" | "refuse";
+  readonly whenFull: WhenFull;
   /** Bytes that wait in memory before the log takes over. */
   readonly windowBytes: number;
 }
@@ -33,8 +36,15 @@ export const REFUSES = 2;
 
 /** Whether one more message of `size` is taken, dropped, or refused to its publisher. */
 export function admission(limits: QueueLimits, online: boolean, count: number, bytes: number, size: number): number {
-  if (limits.whenFull === "drop-oldest" || fits(limits, online, count + 1, bytes + size)) return TAKES;
-  return limits.whenFull === "refuse" ? REFUSES : DROPS;
+  const { whenFull } = limits;
+  if (whenFull === "drop-oldest" || whenFull === "latest-per-topic") return TAKES;
+  if (fits(limits, online, count + 1, bytes + size)) return TAKES;
+  return whenFull === "refuse" ? REFUSES : DROPS;
+}
+
+/** Whether there is something to be dropped for room. */
+export function makesRoom(limits: QueueLimits): boolean {
+  return limits.whenFull === "drop-oldest" || limits.whenFull === "latest-per-topic";
 }
 
 /** Whether drop-oldest has to go on. */

@@ -5,6 +5,7 @@ import { Allowance } from "../base/allowance.ts";
 import type { Counter, Counters } from "../base/counters.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { Line } from "../config/budget.ts";
+import type { CuttingShared } from "./cutting.ts";
 import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { Ledger } from "./ledger.ts";
 import type { QueueHost } from "./outlet.ts";
@@ -36,12 +37,8 @@ export interface RegistryLimits {
   readonly inflight: number;
 }
 
-export interface RegistryParts {
-  readonly store: Store;
-  readonly time: TimeSource;
+export interface RegistryParts extends QueueHost {
   readonly wheel: TimerWheel;
-  readonly ledger: Ledger;
-  readonly waitingMemory: Allowance;
   readonly retained: Retained;
   readonly authority: Authority;
   readonly router: Router;
@@ -49,7 +46,6 @@ export interface RegistryParts {
   readonly limits: RegistryLimits;
   readonly memoryLimitBytes: number;
   readonly queueLimits: QueueLimits;
-  readonly schedule: (queue: DeliveryQueue) => void;
 }
 
 /** `open` found no room for one more session. */
@@ -75,6 +71,7 @@ export class SessionRegistry implements SessionHost {
   readonly time: TimeSource;
   readonly ledger: Ledger;
   readonly waitingMemory: Allowance;
+  readonly cuts: CuttingShared;
   readonly retained: Retained;
   readonly authority: Authority;
   readonly queueLimits: QueueLimits;
@@ -105,6 +102,7 @@ export class SessionRegistry implements SessionHost {
     this.time = parts.time;
     this.ledger = parts.ledger;
     this.waitingMemory = parts.waitingMemory;
+    this.cuts = parts.cuts;
     this.retained = parts.retained;
     this.authority = parts.authority;
     this.queueLimits = parts.queueLimits;
@@ -323,6 +321,7 @@ export class SessionRegistry implements SessionHost {
     this.#wills.publish(session);
     for (const filter of session.subscriptions.keys()) this.#leave(session, filter);
     this.#router.leave(session);
+    session.queue.end();
     this.#sessions.delete(session.clientId);
     session.inbound.end();
     this.#sessionMemory.give(bytesOfSession(session.clientId));

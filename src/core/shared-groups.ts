@@ -119,6 +119,7 @@ export class SharedGroups {
     if (count > 0) ledger.record(label, () => "", "session-ended", time.wallMs(), count);
     group.ended = true;
     group.queue.detach();
+    group.queue.end();
     this.#router.unsubscribe(group, group.filter);
     this.#router.leave(group);
     this.#groups.delete(nameOf(filter));

@@ -69,6 +69,24 @@ export class Waiting {
     return entry;
   }
 
+  /** The entry `i` places behind the first. */
+  at(i: number): WaitingEntry | undefined {
+    return this.#ring.at(i);
+  }
+
+  /** Goes through all entries from the first on, and leaves out those for which `keep` says no. */
+  retain(keep: (entry: WaitingEntry) => boolean): void {
+    for (let rest = this.#ring.length; rest > 0; rest--) {
+      const entry = this.#ring.shift() as WaitingEntry;
+      if (keep(entry)) {
+        this.#ring.push(entry);
+      } else {
+        this.#bytes -= entry.message.size;
+        this.#memory.give(entry.message.size);
+      }
+    }
+  }
+
   clear(): void {
     this.#ring.clear();
     this.#memory.give(this.#bytes);

@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { readSmallFile } from "../config/files.ts";
 import { parseAclFile } from "../core/acl-file.ts";
 import * as authority from "../core/authority.ts";
+import * as cutting from "../core/cutting.ts";
 import { parsePasswordFile } from "../core/password-file.ts";
 import * as retained from "../core/retained.ts";
 import * as routes from "../core/route-cache.ts";
@@ -17,12 +18,15 @@ import * as transport from "../transport/budget.ts";
 export async function memoryBill(config: Config): Promise<Line[]> {
   const { limits, listeners, serial, uplinks, memoryLimitBytes } = config;
   const count = (type: string): number => listeners.filter((listener) => listener.type === type).length;
+  const policies = [limits.sessionWhenFull, ...uplinks.map(({ spool }) => spool.whenFull)];
+  const latest = policies.includes("latest-per-topic");
   const lines = [
     ...transport.budget(limits),
     ...mqtt.budget(limits, memoryLimitBytes, config.auth.passwordFile !== null),
     ...sessions.budget(limits, memoryLimitBytes),
     ...retained.budget(limits),
     ...waiting.budget(memoryLimitBytes),
+    ...(latest ? [...cutting.budget(memoryLimitBytes), store.strikesBudget()] : []),
     ...routes.budget(),
     ...(config.sysIntervalMs === "off" ? [] : sys.budget(uplinks.length)),
     ...authority.budget(usersOf(config), rulesOf(config)),

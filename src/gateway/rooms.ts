@@ -10,6 +10,7 @@ import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import type { DurabilityRule } from "../config/durability.ts";
 import { type AuthorityFiles, FileAuthority } from "../core/authority.ts";
+import { cuttingShared } from "../core/cutting.ts";
 import { HookAuthority } from "../core/hook-authority.ts";
 import { HookCalls, type Hooks } from "../core/hooks.ts";
 import { Ledger } from "../core/ledger.ts";
@@ -97,7 +98,8 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
   const ledger = new Ledger(counters);
   const waitingMemory = new Allowance(waitingBytesOf(memoryLimitBytes));
   counters.gauge("queue.waiting_bytes", () => waitingMemory.used);
-  const queueHost: QueueHost = { store, time: clock, ledger, waitingMemory, schedule: turns.schedule };
+  const cuts = cuttingShared(wheel, clock, counters, memoryLimitBytes);
+  const queueHost: QueueHost = { store, time: clock, ledger, waitingMemory, cuts, schedule: turns.schedule };
   const retained = new Retained(store, clock, limits, counters);
   const durabilityOf = durabilityBy(config.durability);
   const router = new Router({ store, retained, authority, time: clock, ledger, counters, durabilityOf, gate });
@@ -148,7 +150,7 @@ export function queueLimitsOf({ limits }: Config): QueueLimits {
     bytes: limits.sessionQueueBytes,
     onlineMessages: limits.sessionQueueMessages,
     onlineBytes: limits.sessionQueueBytes,
-    maxAgeMs: Number.POSITIVE_INFINITY,
+    maxAgeMs: limits.sessionQueueAgeMs,
     whenFull: limits.sessionWhenFull,
     windowBytes: WINDOW_BYTES,
   };

@@ -11,6 +11,7 @@ import { ListReader } from "./receiver-list.ts";
 import { ROW_QOS, ROW_RETAIN } from "./schema.ts";
 import { FETCH_ROWS, type Segments } from "./segments.ts";
 import type { MessageRow, Statements } from "./statements.ts";
+import type { Strikes } from "./strikes.ts";
 
 /** Rows looked at in one slice, found or not. */
 const SLICE_ROWS = 256;
@@ -20,9 +21,11 @@ export class Backlog {
   readonly #statements: Statements;
   readonly #commits: Commits;
   readonly #segments: Segments;
+  readonly #strikes: Strikes;
   readonly #reader = new ListReader();
 
-  constructor(statements: Statements, segments: Segments, commits: Commits) {
+  constructor(statements: Statements, segments: Segments, commits: Commits, strikes: Strikes) {
+    this.#strikes = strikes;
     this.#statements = statements;
     this.#segments = segments;
     this.#commits = commits;
@@ -50,7 +53,7 @@ export class Backlog {
         if (seq < next) throw damagedRow(seq, "is out of order");
         looked++;
         next = seq + 1;
-        if (!reader.find(seq, receivers, id)) continue;
+        if (!reader.find(seq, receivers, id) || this.#strikes.has(seq, id)) continue;
         const { options, subscriptionIds } = reader;
         const row = this.#statements.message.get(seq);
         if (row === undefined) continue;

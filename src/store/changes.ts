@@ -5,6 +5,7 @@
  */
 import { type Message, WITHDRAWN } from "../core/message.ts";
 import type { ReceiverRecord, SessionRecord, SubscriptionRecord } from "../core/ports.ts";
+import { Strikes } from "./strikes.ts";
 
 /** "Never" on the wire, and the most the table takes. */
 const EXPIRY_SECONDS_MAX = 0xffffffff;
@@ -32,6 +33,7 @@ export class ReceiverChanges {
 
 export class Changes {
   readonly receivers = new Map<number, ReceiverChanges>();
+  readonly strikes = new Strikes();
   /** By topic: the newest message. */
   readonly retained = new Map<string, Message>();
   /** By topic: a value that nobody waits for, under one in `retained` whose publisher may yet be refused. */
@@ -40,7 +42,7 @@ export class Changes {
   retainedBytes = 0;
 
   get empty(): boolean {
-    return this.receivers.size === 0 && this.retained.size === 0;
+    return this.receivers.size === 0 && this.retained.size === 0 && this.strikes.empty;
   }
 
   of(id: number): ReceiverChanges {
@@ -124,6 +126,7 @@ export class Changes {
   }
 
   clear(): void {
+    this.strikes.clear();
     this.receivers.clear();
     this.retained.clear();
     this.#displaced.clear();

@@ -4,11 +4,11 @@ import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Line } from "../config/budget.ts";
 import type { StoreHealth } from "../core/ports.ts";
-import type { DamagedFiles } from "./damaged-files.ts";
 import { CACHE_KIB } from "./open.ts";
 import { PLACE_BYTES } from "./places.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 import { SEGMENT_BYTES, SEGMENTS_MAX } from "./segments.ts";
+import { STRIKE_BYTES, STRIKES_MAX } from "./strikes.ts";
 
 /** `commit_delay: auto` without anybody who knows better. */
 export const AUTO_COMMIT_DELAY_MS = 20;
@@ -66,8 +66,6 @@ export interface StoreStatus {
   readonly lastSyncMs: number;
   readonly syncMsMax: number;
   readonly copyMsMax: number;
-  /** Damaged files set aside, and what came out of the newest; null = there is none. */
-  readonly damaged: DamagedFiles | null;
 }
 
 /** A small database gets a small log, so that the log does not fill it alone. */
@@ -80,6 +78,12 @@ export function checkpointFramesOf(options: StoreOptions): number {
 export function startRoomBytesOf(options: StoreOptions): number {
   if (options.reserveBytes === 0) return 0;
   return checkpointFramesOf(options) * FRAME_BYTES + 2 * (options.pendingBytesMax ?? PENDING_BYTES_MAX);
+}
+
+/** Of `latest-per-topic`. */
+export function strikesBudget(): Line {
+  const how = `up to ${STRIKES_MAX} of receivers with latest-per-topic, with the next commit`;
+  return { owner: "store: rows to be struck from the log", bytes: STRIKES_MAX * STRIKE_BYTES, how };
 }
 
 /** Memory of the store for the sum at start. @param receiversMax sessions, uplinks and serial lines at most */

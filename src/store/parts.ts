@@ -96,7 +96,7 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
     },
     contents.lastSeq,
   );
-  const backlog = new Backlog(statements, segments, commits);
+  const backlog = new Backlog(statements, segments, commits, changes.strikes);
   const pulse = new Pulse({ file, health, commits, checkpoint, space, checkpointFrames });
   return {
     file,

@@ -120,6 +120,12 @@ export class Places {
     return this.#byId.get(place.id) === place;
   }
 
+  /** Rows for it in the middle of the log go: its row in the database has to say so. */
+  struck(place: Place): void {
+    place.savedOrdinal = -1;
+    this.touch(place);
+  }
+
   touch(place: Place): void {
     if (place.touched) return;
     place.touched = true;

@@ -14,10 +14,8 @@ const OPTIONS = 0x7f;
 const ENTRY_BYTES_MAX = 6;
 const VARINT_BYTES_MAX = 5;
 
-/** Encodes one list behind the other into a scratch buffer; a message's is nearly always that of the one before. */
+/** Encodes into one scratch buffer; the list of one message is nearly always that of the one before. */
 export class ListEncoder {
-  /** Lists encoded until now are about to be overwritten. */
-  readonly #onFull: () => void;
   #scratch: Buffer = Buffer.allocUnsafeSlow(4096);
   #at = 0;
   #encoded: Buffer = this.#scratch.subarray(0, 0);
@@ -27,18 +25,14 @@ export class ListEncoder {
   /** Whether the last `encode` answered with the list of the call before. */
   repeated = false;
 
-  constructor(onFull: () => void) {
-    this.#onFull = onFull;
-  }
-
-  /** @returns the entries that have not been settled, valid until `onFull` is called */
+  /** @returns the entries that have not been settled, valid until the next call */
   encode(message: Message): Buffer {
     this.repeated = this.#isRepeated(message);
     if (this.repeated) return this.#encoded;
     this.#ids.length = 0;
     this.#options.length = 0;
     this.#reserve(message);
-    const from = this.#at;
+    this.#at = 0;
     let previous = 0;
     const { receiverIds, receiverOptions, subscriptionIds } = message;
     for (let i = 0; i < receiverIds.length; i++) {
@@ -63,7 +57,7 @@ export class ListEncoder {
         this.#options.push(receiverOptions[i] as number);
       }
     }
-    this.#encoded = this.#scratch.subarray(from, this.#at);
+    this.#encoded = this.#scratch.subarray(0, this.#at);
     return this.#encoded;
   }
 
@@ -82,9 +76,6 @@ export class ListEncoder {
     if (message.subscriptionIds !== null) {
       for (const identifiers of message.subscriptionIds.values()) bytes += (1 + identifiers.length) * VARINT_BYTES_MAX;
     }
-    if (this.#at + bytes <= this.#scratch.length) return;
-    this.#onFull();
-    this.#at = 0;
     if (bytes > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(bytes * 2);
   }
 
@@ -103,6 +94,8 @@ export class ListReader {
   options = 0;
   /** Of the current entry; null = none. */
   subscriptionIds: number[] | null = null;
+  /** Where the current entry's options lie in the list. */
+  optionsAt = 0;
   #bytes: Buffer = EMPTY;
   #at = 0;
 
@@ -118,6 +111,7 @@ export class ListReader {
     if (this.#at >= this.#bytes.length) return false;
     const zigzag = this.#varint();
     this.id += zigzag & 1 ? -((zigzag + 1) / 2) : zigzag / 2;
+    this.optionsAt = this.#at;
     const options = this.#bytes[this.#at++] ?? 0;
     this.options = options & OPTIONS;
     this.subscriptionIds = null;
@@ -129,11 +123,9 @@ export class ListReader {
     return true;
   }
 
-  /** Whether `bytes` is a list, with somebody in it. */
-  isList(bytes: Buffer): boolean {
-    this.start(0, bytes);
-    while (this.next()) if (this.id < 1) return false;
-    return bytes.length > 0 && this.#at === bytes.length;
+  /** Where the current entry ends in the list. */
+  get end(): number {
+    return this.#at;
   }
 
   /** Moves to the entry of receiver `id`. @returns false when the list has none */
@@ -152,6 +144,34 @@ export class ListReader {
     }
     return value >>> 0;
   }
+}
+
+/** The list without these receivers; empty when nobody is left. */
+export function withoutReceivers(seq: number, bytes: Buffer, ids: readonly number[]): Buffer {
+  const reader = new ListReader();
+  const out = Buffer.allocUnsafe(bytes.length + VARINT_BYTES_MAX);
+  let at = 0;
+  let previous = 0;
+  reader.start(seq, bytes);
+  while (reader.next()) {
+    if (ids.includes(reader.id)) continue;
+    const delta = reader.id - previous;
+    previous = reader.id;
+    at = writeVarint(out, at, delta < 0 ? -2 * delta - 1 : 2 * delta);
+    at += bytes.copy(out, at, reader.optionsAt, reader.end);
+  }
+  return out.subarray(0, at);
+}
+
+function writeVarint(out: Buffer, from: number, value: number): number {
+  let at = from;
+  let rest = value;
+  while (rest >= 0x80) {
+    out[at++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  out[at++] = rest;
+  return at;
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -81,6 +81,13 @@ export class Retention {
     this.#sweepAt = before.sweepAt;
   }
 
+  /** A row was deleted whose content had `length` bytes. */
+  left(length: number): void {
+    this.deleted = true;
+    this.rows--;
+    this.bytes -= length + MESSAGE_OVERHEAD_BYTES;
+  }
+
   entered(size: number): void {
     this.rows++;
     this.bytes += size;

@@ -158,6 +158,14 @@ export class SqliteStore implements Store {
     this.#commits.changed();
   }
 
+  strike(seq: number, id: number): boolean {
+    if (!this.#changes.strikes.add(seq, id)) return false;
+    const place = this.#places.get(id);
+    if (place !== undefined) this.#places.struck(place);
+    this.#commits.changed();
+    return true;
+  }
+
   deleteReceiver(receiver: StoredReceiver): void {
     this.#drop(this.#places.get(receiver.id));
   }

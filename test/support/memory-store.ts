@@ -16,7 +16,7 @@ import type {
 
 interface Row {
   readonly message: Message;
-  readonly receivers: { id: number; options: number; subscriptionIds: readonly number[] | null }[];
+  receivers: { id: number; options: number; subscriptionIds: readonly number[] | null }[];
 }
 
 interface Waiting {
@@ -101,6 +101,7 @@ export class MemoryStore implements Store {
       if (known) ids.add(packetId);
       else ids.delete(packetId);
     }
+    this.#writeStrikes();
     const lowest = Math.min(...[...this.#receivers.values()].map((r) => r.headSeq));
     this.rows = this.rows.filter(({ message }) => message.seq >= lowest);
   }
@@ -197,6 +198,27 @@ export class MemoryStore implements Store {
     return gone.map(({ name }) => name);
   }
 
+  /** Receivers to be taken out of rows with the next commit, as "seq id"; and the most that may wait. */
+  #struck = new Set<string>();
+  strikesMax = 8;
+
+  strike(seq: number, id: number): boolean {
+    if (this.#struck.size >= this.strikesMax) return false;
+    this.#struck.add(`${seq} ${id}`);
+    const receiver = this.#receivers.get(id);
+    if (receiver !== undefined) this.#touched.add(receiver);
+    return true;
+  }
+
+  #writeStrikes(): void {
+    for (const row of this.rows) {
+      const { seq } = row.message;
+      row.receivers = row.receivers.filter(({ id }) => !this.#struck.has(`${seq} ${id}`));
+    }
+    this.#struck.clear();
+    this.rows = this.rows.filter(({ receivers }) => receivers.length > 0);
+  }
+
   /** Rows looked at in one call: small, so that tests meet the end of a slice. */
   sliceRows = 5;
 
@@ -215,7 +237,7 @@ export class MemoryStore implements Store {
       if (message.seq < from) continue;
       if (looked++ === this.sliceRows || bytes >= maxBytes) return message.seq;
       const entry = receivers.find((receiver) => receiver.id === id);
-      if (entry === undefined) continue;
+      if (entry === undefined || this.#struck.has(`${message.seq} ${id}`)) continue;
       bytes += message.size;
       if (!sink.onBacklog(message, entry.options, entry.subscriptionIds)) return message.seq + 1;
     }

@@ -7,6 +7,7 @@ import { Allowance } from "../../src/base/allowance.ts";
 import { Counters } from "../../src/base/counters.ts";
 import { Log } from "../../src/base/log.ts";
 import { TimerWheel } from "../../src/base/timer-wheel.ts";
+import { cuttingShared } from "../../src/core/cutting.ts";
 import type { DeliveryQueue } from "../../src/core/delivery-queue.ts";
 import { Ledger } from "../../src/core/ledger.ts";
 import type { Authority, LoginRequest, LoginWaiter } from "../../src/core/ports.ts";
@@ -118,6 +119,7 @@ export class Hub {
       wheel,
       ledger,
       waitingMemory: new Allowance(1 << 20),
+      cuts: cuttingShared(wheel, time, counters, memoryLimitBytes),
       retained,
       authority,
       router,

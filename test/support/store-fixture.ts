@@ -120,6 +120,12 @@ export class FakeReceiver implements StoredReceiver, BacklogSink {
     return this.record;
   }
 
+  /** Gives up a row before its turn. */
+  strike(seq: number): boolean {
+    this.open.delete(seq);
+    return this.#store.strike(seq, this.id);
+  }
+
   onDurable(): void {
     this.durable++;
   }

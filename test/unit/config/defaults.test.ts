@@ -50,6 +50,7 @@ test("every default is the one of the contract", () => {
       sessionExpiryMaxMs: 14 * DAY_MS,
       sessionQueueMessages: 1000,
       sessionQueueBytes: 64 * KIB,
+      sessionQueueAgeMs: 14 * DAY_MS,
       sessionWhenFull: "drop-newest",
       maxPacketBytes: 256 * KIB,
       outputBytes: MIB,

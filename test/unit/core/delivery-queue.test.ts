@@ -7,135 +7,11 @@ import { DeliveryQueue } from "../../../src/core/delivery-queue.ts";
 import { SPAN_MAX } from "../../../src/core/inflight.ts";
 import { Ledger } from "../../../src/core/ledger.ts";
 import { Message } from "../../../src/core/message.ts";
-import type { Outlet } from "../../../src/core/outlet.ts";
-import { type QueueLimits, TAKES } from "../../../src/core/queue-limits.ts";
+import { TAKES } from "../../../src/core/queue-limits.ts";
 import { clockOf } from "../../support/clock-of.ts";
+import { cutsOf } from "../../support/cuts.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
-
-const LIMITS: QueueLimits = {
-  messages: 1000,
-  bytes: 1_000_000,
-  onlineMessages: 10_000,
-  onlineBytes: 1_000_000,
-  maxAgeMs: Number.POSITIVE_INFINITY,
-  whenFull: "drop-newest",
-  windowBytes: 4 * 200,
-};
-
-/** A peer by the book: QoS 2 ids it knows are not delivered again. */
-class Peer implements Outlet {
-  delivered: string[] = [];
-  known = new Set<number>();
-  /** What it owes: packets as they came. */
-  owed: { kind: "publish" | "pubrel"; packetId: number; qos: number }[] = [];
-  dups = 0;
-
-  parts(): number {
-    return 1;
-  }
-
-  partOptions(_m: Message, _part: number, options: number): number {
-    return options;
-  }
-
-  sendPublish(
-    m: Message,
-    _part: number,
-    options: number,
-    _ids: readonly number[] | null,
-    packetId: number,
-    dup: boolean,
-  ): void {
-    const qos = options & 3;
-    if (dup) this.dups++;
-    if (qos < 2 || !this.known.has(packetId)) this.delivered.push(m.payload.toString());
-    if (qos === 2) this.known.add(packetId);
-    this.owed.push({ kind: "publish", packetId, qos });
-  }
-
-  sendPubrel(packetId: number): void {
-    this.known.delete(packetId);
-    this.owed.push({ kind: "pubrel", packetId, qos: 2 });
-  }
-
-  writable(): boolean {
-    return true;
-  }
-
-  /** Answers packet `n` of those it owes. */
-  answer(queue: DeliveryQueue, n: number): void {
-    const [packet] = this.owed.splice(n, 1);
-    if (packet === undefined) return;
-    if (packet.kind === "pubrel") queue.onPubcomp(packet.packetId);
-    else if (packet.qos === 1) queue.onPuback(packet.packetId);
-    else queue.onPubrec(packet.packetId, 0);
-  }
-}
-
-class World {
-  store = new MemoryStore();
-  ledger = new Ledger(new Counters());
-  memory = new Allowance(1e6);
-  wallMs = 1000;
-  due: DeliveryQueue[] = [];
-  limits: QueueLimits;
-  queue: DeliveryQueue;
-  peer = new Peer();
-  #sent = 0;
-
-  constructor(limits = LIMITS) {
-    this.limits = limits;
-    this.queue = this.#make();
-  }
-
-  #make(): DeliveryQueue {
-    const host = {
-      store: this.store,
-      time: clockOf(() => this.wallMs),
-      ledger: this.ledger,
-      waitingMemory: this.memory,
-      schedule: (queue: DeliveryQueue): void => {
-        this.due.push(queue);
-      },
-    };
-    const queue = new DeliveryQueue(host, "session:t", this.store.createReceiver("session", "t"), this.limits);
-    this.store.register(queue);
-    return queue;
-  }
-
-  /** Publishes through the store as the router does. @returns the payload, or null when it was not taken */
-  publish(qos: number, expiresMs = 0): string | null {
-    const payload = `m${this.#sent++}`;
-    const m = new Message(Buffer.from(`t${payload}`), 1, 1, qos, false, this.wallMs, expiresMs, -1);
-    if (this.queue.admit(m.size) !== TAKES) return null;
-    m.addReceiver(this.queue.id, qos);
-    this.store.append(m);
-    this.queue.enqueue(m, qos, null);
-    return payload;
-  }
-
-  turn(): void {
-    const due = this.due;
-    this.due = [];
-    for (const queue of due) queue.runScheduled();
-  }
-
-  crash(): void {
-    this.store = this.store.crash();
-    this.due = [];
-    this.queue = this.#make();
-  }
-
-  /** Everything is committed, delivered and answered. */
-  settle(): void {
-    for (let i = 0; i < 2000 && (this.queue.count > 0 || this.peer.owed.length > 0 || i < 3); i++) {
-      this.store.commit();
-      this.store.sync();
-      this.turn();
-      this.peer.answer(this.queue, 0);
-    }
-  }
-}
+import { LIMITS, Peer, World } from "../../support/queue-world.ts";
 
 describe("a queue whose peer keeps up", () => {
   test("sends a QoS 1 message at once and elides it when the answer comes before the commit", () => {
@@ -418,6 +294,7 @@ test("a queue without a log drops nothing that it admitted, and admits as much a
     time: clockOf(() => 0),
     ledger,
     waitingMemory: new Allowance(1e6),
+    cuts: cutsOf(clockOf(() => 0)),
     schedule: (): void => {},
   };
   const queue = new DeliveryQueue(host, "session:clean", null, { ...LIMITS, onlineBytes: 10_000 });

@@ -13,6 +13,7 @@ import { ROUTE_WIDTH_MAX } from "../../../src/core/route-cache.ts";
 import { NO_SUBSCRIBERS, QUOTA_EXCEEDED, ROUTED, Router, STORED_LATER } from "../../../src/core/router.ts";
 import { TopicTree } from "../../../src/core/topic-tree.ts";
 import { clockOf } from "../../support/clock-of.ts";
+import { cutsOf } from "../../support/cuts.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 class World {
@@ -84,6 +85,7 @@ class Recorder implements Receiver {
       time: world.time,
       ledger: world.ledger,
       waitingMemory: new Allowance(1e6),
+      cuts: cutsOf(world.time),
       schedule: (): void => {},
     };
     const limits = {

@@ -5,6 +5,7 @@ import { Counters } from "../../../src/base/counters.ts";
 import { Log } from "../../../src/base/log.ts";
 import type { ForwardRule, ReceiveRule } from "../../../src/config/uplink-rules.ts";
 import type { UplinkConfig } from "../../../src/config/uplinks.ts";
+import { cuttingShared } from "../../../src/core/cutting.ts";
 import { Ledger } from "../../../src/core/ledger.ts";
 import type { Authority } from "../../../src/core/ports.ts";
 import { Publication } from "../../../src/core/publication.ts";
@@ -90,7 +91,14 @@ export class UplinkWorld {
     });
     const turns = new Turns();
     this.uplink = new Uplink(this.#config, {
-      host: { store, time: clock, ledger, waitingMemory: new Allowance(1e6), schedule: turns.schedule },
+      host: {
+        store,
+        time: clock,
+        ledger,
+        waitingMemory: new Allowance(1e6),
+        cuts: cuttingShared(wheel, clock, counters, 64 * 2 ** 20),
+        schedule: turns.schedule,
+      },
       router: this.router,
       wheel,
       counters,

@@ -14,6 +14,7 @@ import type { Receiver } from "../../../../src/core/receiver.ts";
 import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
 import type { SerialDeviceHandler } from "../../../../src/protocol/serial/parts.ts";
 import { type SerialDoor, SerialLine, type SerialLineOptions } from "../../../../src/protocol/serial/serial-line.ts";
+import { cutsOf } from "../../../support/cuts.ts";
 
 export class FakeDevice implements SerialDoor {
   handler: SerialDeviceHandler | null = null;
@@ -93,6 +94,7 @@ export class Harness {
       time: clock,
       ledger,
       waitingMemory: new Allowance(1e6),
+      cuts: cutsOf(clock),
       schedule: (queue: DeliveryQueue) => queue.runScheduled(),
     };
     this.queue = new DeliveryQueue(host, "serial:meter", null, QUEUE_LIMITS);
