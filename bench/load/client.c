@@ -20,7 +20,7 @@ static uint8_t scratch[READ_BYTES];
 _Noreturn void fail(const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  fputs("mqtt-load: ", stderr);
+  fputs("load: ", stderr);
   vfprintf(stderr, format, arguments);
   fputc('\n', stderr);
   va_end(arguments);
@@ -63,7 +63,7 @@ void client_flush(const network *net, client *c) {
   epoll_ctl(net->epoll, EPOLL_CTL_MOD, c->fd, &event);
 }
 
-client *client_dial(const network *net, client_role role, int index) {
+static client *dial(const network *net, client_role role, int index, const char *id, bool clean) {
   client *c = calloc(1, sizeof *c);
   if (!c) fail("out of memory");
   c->role = role;
@@ -78,9 +78,8 @@ client *client_dial(const network *net, client_role role, int index) {
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
   epoll_ctl(net->epoll, EPOLL_CTL_ADD, c->fd, &event);
 
-  char id[24];
-  int id_length = snprintf(id, sizeof id, "%.1s%d-%d", role_name(role), index, (int)getpid());
-  uint8_t packet[64] = {0x10, 0, 0, 4, 'M', 'Q', 'T', 'T', net->version, 2 /* clean */, 0, 0 /* no keep alive */};
+  int id_length = strlen(id);
+  uint8_t packet[64] = {0x10, 0, 0, 4, 'M', 'Q', 'T', 'T', net->version, clean ? 2 : 0, 0, 0 /* no keep alive */};
   int n = 12;
   if (net->version == 5) packet[n++] = 0; // no properties
   packet[n++] = 0;
@@ -91,6 +90,17 @@ client *client_dial(const network *net, client_role role, int index) {
   client_append(c, packet, n);
   client_flush(net, c);
   return c;
+}
+
+client *client_dial(const network *net, client_role role, int index) {
+  char id[24];
+  snprintf(id, sizeof id, "%.1s%d-%d", role_name(role), index, (int)getpid());
+  return dial(net, role, index, id, true);
+}
+
+client *client_resume(const network *net, client_role role, const char *id) {
+  if (strlen(id) > 23) fail("%s is longer than a client id may be", id);
+  return dial(net, role, 0, id, false);
 }
 
 void client_subscribe(const network *net, client *c) {

@@ -39,8 +39,10 @@ typedef struct {
 // Called for every complete packet: its first byte and body[0..length).
 typedef void packet_handler(client *c, uint8_t header, const uint8_t *body, uint32_t length);
 
-// Connects and sends CONNECT; ends the program when the broker is not there.
+// Connects and sends CONNECT, for a clean session with an id of its own; ends the program when the broker is not there.
 client *client_dial(const network *net, client_role role, int index);
+// The same with the id of a session that the broker keeps. MQTT 3.1.1.
+client *client_resume(const network *net, client_role role, const char *id);
 void client_subscribe(const network *net, client *c);
 void client_append(client *c, const void *bytes, size_t length);
 // Hands as much as the socket takes to the kernel; asks epoll for the rest.

@@ -8,6 +8,8 @@ const run = promisify(execFile);
 const SOURCES = fileURLToPath(new URL(".", import.meta.url));
 const BUILD = fileURLToPath(new URL("../../build/bench/", import.meta.url));
 const PROGRAM = `${BUILD}mqtt-load`;
+const STORE_PROGRAM = `${BUILD}store-load`;
+const PROGRAMS = ["mqtt-load", "store-load"];
 
 /** What the load generator is asked to do. Left out: the default in mqtt-load.c. */
 export interface Load {
@@ -43,16 +45,17 @@ export interface LoadResult {
   readonly stalls: number;
 }
 
-/** Compiles the load generator when a source is newer than the program. */
+/** Compiles the load generators when a source is newer than a program. */
 export async function buildLoad(): Promise<void> {
   const sources = readdirSync(SOURCES).filter((name) => /\.[ch]$/.test(name));
   const newest = Math.max(...sources.map((name) => statSync(SOURCES + name).mtimeMs));
-  if ((statSync(PROGRAM, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) return;
   mkdirSync(BUILD, { recursive: true });
-  const units = sources.filter((name) => name.endsWith(".c")).map((name) => SOURCES + name);
-  const temporary = `${PROGRAM}.${process.pid}`;
-  await run("cc", ["-O2", "-Wall", "-Wextra", "-o", temporary, ...units]);
-  renameSync(temporary, PROGRAM);
+  for (const program of PROGRAMS) {
+    if ((statSync(BUILD + program, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) continue;
+    const temporary = `${BUILD}${program}.${process.pid}`;
+    await run("cc", ["-O2", "-Wall", "-Wextra", "-o", temporary, `${SOURCES}${program}.c`, `${SOURCES}client.c`]);
+    renameSync(temporary, BUILD + program);
+  }
 }
 
 /** Drives the broker on 127.0.0.1:`port`; `pid` is the process whose CPU time counts. */
@@ -78,4 +81,55 @@ export async function holdIdle(port: number, count: number): Promise<KeptProcess
   holder.stderr.pipe(process.stderr);
   await lineOf(holder.stdout, (line) => (line.startsWith("{") ? line : null), 90_000);
   return holder;
+}
+
+/** What `publishDurably` measured, after its warm-up. */
+export interface AcknowledgedResult {
+  readonly acknowledged: number;
+  readonly refused: number;
+  readonly seconds: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+/** Makes a session that the broker keeps, subscribed to `topic` at QoS 1, and leaves it. */
+export async function parkSession(port: number, id: string, topic: string): Promise<void> {
+  await run(STORE_PROGRAM, ["--port", String(port), "--park", id, "--topic", topic]);
+}
+
+export interface DurableLoad {
+  readonly topic: string;
+  /** PUBLISH packets of QoS 1 without PUBACK at any time. */
+  readonly window: number;
+  readonly payloadBytes: number;
+  /** Ends after as many messages; 0 = after `durationMs`. */
+  readonly messages?: number;
+  readonly durationMs?: number;
+  readonly warmUpMs?: number;
+}
+
+/** Publishes at QoS 1 as fast as the window allows. */
+export async function publishDurably(port: number, load: DurableLoad): Promise<AcknowledgedResult> {
+  const { topic, window, payloadBytes, messages = 0, durationMs = 0, warmUpMs = 0 } = load;
+  const flags = { topic, window, payload: payloadBytes, messages, milliseconds: durationMs, "warm-up": warmUpMs };
+  const { stdout } = await run(STORE_PROGRAM, ["--port", String(port), "--publish", ...flagsOf(flags)]);
+  return JSON.parse(stdout) as AcknowledgedResult;
+}
+
+export interface DrainResult {
+  readonly received: number;
+  readonly seconds: number;
+  /** Messages that came again, or after a later one. */
+  readonly repeated: number;
+  readonly missing: number;
+}
+
+/** Comes back as session `id` and takes `messages` that wait for it, each acknowledged. */
+export async function drainSession(port: number, id: string, messages: number): Promise<DrainResult> {
+  const { stdout } = await run(STORE_PROGRAM, ["--port", String(port), "--drain", id, "--messages", String(messages)]);
+  return JSON.parse(stdout) as DrainResult;
+}
+
+function flagsOf(values: Readonly<Record<string, string | number>>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)]);
 }

@@ -1,6 +1,9 @@
 /** What Linux says about a process of ours, by pid. */
 import { readFileSync, writeFileSync } from "node:fs";
 
+/** USER_HZ: 100 on every architecture that Node runs on. */
+const CLOCK_TICKS_PER_SECOND = 100;
+
 export type Memory = { readonly rssBytes: number; readonly privateDirtyBytes: number; readonly peakBytes: number };
 
 function kibibytes(text: string, key: string): number {
@@ -21,6 +24,14 @@ export function memoryOf(pid: number): Memory {
 /** Makes the peak RSS start anew from what is resident now. */
 export function resetPeak(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, "5");
+}
+
+/** User and system time of the process, all threads. */
+export function cpuSeconds(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+  // The name may hold spaces and parentheses; user and system time are the 12th and 13th field after it.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
 }
 
 /** Bytes the process made the kernel write to a storage device; 0 for what it wrote to a file system in memory. */

@@ -27,6 +27,19 @@ interface StoreStatus {
   readonly databaseBytes: number;
   readonly walBytes: number;
   readonly maxBytes: number;
+  readonly damaged: Damaged | null;
+}
+
+interface Damaged {
+  readonly files: number;
+  readonly bytes: number;
+  readonly report: {
+    readonly movedTo: string;
+    readonly wallMs: number;
+    readonly complete: boolean;
+    readonly problem: string;
+    readonly tables: Readonly<Record<string, { saved: number; lost: number; lostPages: number }>>;
+  } | null;
 }
 
 interface ClockStatus {
@@ -72,6 +85,7 @@ export function statusText(status: Status): string {
   ];
   if (status.store !== null) rows.push(["store", storeText(status.store)]);
   if (status.clock !== null) rows.push(["clock", clockText(status.clock)]);
+  if (status.store?.damaged) rows.push(["damaged", damagedText(status.store.damaged)]);
   for (const uplink of status.uplinks) rows.push(["uplink", uplinkText(uplink)]);
   rows.push(["drops", dropsText(status.counters)]);
   for (const drop of status.drops ?? []) rows.push(["dropped", dropText(drop)]);
@@ -100,6 +114,16 @@ function clockText({ state, wallMs, offTimeSinceMs, offTimeCountedMs }: ClockSta
 
 function secondsText(ms: number): string {
   return durationText(Math.floor(ms / 1000) * 1000);
+}
+
+function damagedText({ files, bytes, report }: Damaged): string {
+  const kept = `${files} ${files === 1 ? "file" : "files"} set aside, ${bytesText(bytes)}`;
+  if (report === null) return kept;
+  const sum = (key: "saved" | "lost" | "lostPages"): number =>
+    Object.values(report.tables).reduce((total, count) => total + count[key], 0);
+  const lost = `${sum("lost")} rows and ${sum("lostPages")} pages lost`;
+  const end = report.complete ? "" : ` (${printable(report.problem)})`;
+  return `${kept}; of ${printable(report.movedTo)} ${sum("saved")} rows were saved, ${lost}${end}`;
 }
 
 function uplinkText(uplink: UplinkStatus): string {

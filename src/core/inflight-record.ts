@@ -10,7 +10,7 @@
  * While nothing was dropped the messages in flight need no entry: they are the first of the log from the head on, in
  * order. With a floor they are listed one by one, because the log cannot tell them from the dropped ones any more.
  */
-import { DONE, type Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
+import { DONE, type Inflight, RECEIVED, SENT, SPAN_MAX, UNSENT } from "./inflight.ts";
 import type { ReceiverRecord } from "./ports.ts";
 
 /** Bytes of one entry at most: 3 for the offset, 1, 8 for the sequence number. */
@@ -35,6 +35,27 @@ export function encodeInflight(inflight: Inflight, floor: number, awayFrom = 0):
   }
   if (awayFrom > 0) at = writeVarint(out, at, awayFrom);
   return out.subarray(0, at);
+}
+
+/** Whether `state` is one that `encodeInflight` can have written: a damaged one could ask for any number of entries. */
+export function isInflightState(state: Buffer): boolean {
+  if (state.length === 0) return true;
+  const cursor = { at: 0 };
+  readVarint(state, cursor);
+  const entries = readVarint(state, cursor);
+  if (entries > SPAN_MAX) return false;
+  let last = -1;
+  for (let n = 0; n < entries; n++) {
+    const offset = readVarint(state, cursor);
+    const bits = state[cursor.at++] ?? 0;
+    const kind = bits & 0x0f;
+    if (offset <= last || offset >= SPAN_MAX || bits >> 4 > 2) return false;
+    if (kind !== DONE && kind !== RECEIVED && kind !== UNSENT) return false;
+    if (!Number.isSafeInteger(readVarint(state, cursor))) return false;
+    last = offset;
+  }
+  if (cursor.at < state.length && !Number.isSafeInteger(readVarint(state, cursor))) return false; // awayFrom
+  return cursor.at === state.length;
 }
 
 /** Restores `inflight` from the record. */

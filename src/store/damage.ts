@@ -12,3 +12,14 @@ export function damagedRow(seq: number, why: string): Error {
 export function isDamage(error: unknown): boolean {
   return error instanceof SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
 }
+
+/** What the disk, or another program, is to blame for. */
+const NOT_THE_FILE = /^SQLITE_(IOERR|FULL|BUSY|LOCKED|CANTOPEN|READONLY|NOMEM|PERM|AUTH|PROTOCOL|NOLFS|INTERRUPT)/;
+
+/**
+ * At start the statements are known to be right, so whatever SQLite says against the file is damage: a table that is
+ * missing (a lost entry of the schema), a row that breaks a rule.
+ */
+export function isDamageAtStart(error: unknown): boolean {
+  return error instanceof SqliteError && !NOT_THE_FILE.test(error.code);
+}

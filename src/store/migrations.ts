@@ -1,5 +1,5 @@
 /** Brings the database file to the schema of this version, or refuses one that a newer version wrote. */
-import type { Database } from "better-sqlite3";
+import { type Database, SqliteError } from "better-sqlite3";
 import { APPLICATION_ID, SCHEMA_1, SCHEMA_2, SCHEMA_VERSION } from "./schema.ts";
 
 /** The file was written by a newer Sluice: it is left as it is. */
@@ -37,12 +37,26 @@ const STEPS: readonly ((db: Database) => void)[] = [
   },
 ];
 
-/** To be called before anything is written to the file. */
+/** A version beyond it was written by nobody: the header is damaged. */
+const VERSION_MAX = 1000;
+
+/**
+ * To be called before anything is written to the file.
+ * @throws NewerDatabaseError, ForeignDatabaseError, or SqliteError (SQLITE_CORRUPT) for a header that contradicts the rest
+ */
 export function checkVersion(db: Database, path: string): void {
   const version = numberOf(db, "user_version");
+  const ours = numberOf(db, "application_id") === APPLICATION_ID;
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all() as string[];
+  if (version === 0 && tables.length === 0) return;
+  const likeOurs = tables.includes("log") && tables.includes("receiver") && tables.includes("generation");
+  if (!ours && !likeOurs) throw new ForeignDatabaseError(path);
+  if (!ours || version < 1 || version > VERSION_MAX)
+    throw new SqliteError(
+      `the header says version ${version} of application ${ours ? "Sluice" : "unknown"}`,
+      "SQLITE_CORRUPT",
+    );
   if (version > SCHEMA_VERSION) throw new NewerDatabaseError(path, version);
-  const empty = version === 0 && db.prepare("SELECT count(*) FROM sqlite_schema").pluck().get() === 0;
-  if (!empty && numberOf(db, "application_id") !== APPLICATION_ID) throw new ForeignDatabaseError(path);
 }
 
 export function migrate(db: Database): void {

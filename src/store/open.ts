@@ -7,14 +7,15 @@ import Database, { type Database as Db, SqliteError } from "better-sqlite3";
 import type { Observation } from "../base/age-scale.ts";
 import { assert } from "../base/assert.ts";
 import type { KeptClock } from "../base/clock.ts";
-import type { Counters } from "../base/counters.ts";
-import type { Log } from "../base/log.ts";
 import { resumeAges } from "./age-keeper.ts";
-import { isDamage } from "./damage.ts";
+import { isDamageAtStart } from "./damage.ts";
+import { pruneDamaged } from "./damaged-files.ts";
 import { DatabaseFile, INCREMENTAL } from "./database-file.ts";
 import { isDiskFull } from "./health.ts";
 import { checkVersion, migrate } from "./migrations.ts";
 import { type Recounted, recount } from "./recount.ts";
+import { finishSalvage, type SalvageParts, salvage } from "./salvage.ts";
+import { walHeaderDamaged } from "./salvage-file.ts";
 import { PAGE_BYTES } from "./schema.ts";
 import { RESERVE_NAME } from "./space.ts";
 import { makeStartRoom, reserveStartRoom } from "./start-room.ts";
@@ -29,12 +30,7 @@ export const CACHE_KIB = 1024;
 const REWRITE_PAGES_MAX = 512;
 const COPY_CHUNK_BYTES = 1024 * 1024;
 
-export interface OpenParts {
-  readonly syncer: Syncer;
-  readonly log: Log;
-  readonly counters: Counters;
-  /** Unix ms, for the name of a file moved aside. */
-  readonly wallMs: number;
+export interface OpenParts extends SalvageParts {
   readonly clock: KeptClock;
   /** Kept free for the next start; 0 = nothing is. */
   readonly startRoomBytes: number;
@@ -56,26 +52,38 @@ export function makeDataDir(dataDir: string, syncer: Syncer): void {
 }
 
 /**
- * Steps 2 to 6. A file that SQLite finds damaged is moved aside and a new one started.
+ * Steps 2 to 6. A file that SQLite finds damaged is moved aside, and a new one started with the rows that can be read.
  * @throws NewerDatabaseError, ForeignDatabaseError, or the error of a disk that does not work
  */
 export function openDatabase(dataDir: string, parts: OpenParts): Opened {
   const file = path.join(dataDir, DATABASE_NAME);
   const walBytes = fs.statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  pruneDamaged(dataDir, 2 * parts.startRoomBytes);
   makeStartRoom(dataDir, walBytes, [RESERVE_NAME]);
-  const opened = openOrMoveAside(file, dataDir, parts);
+  const opened = openOrSalvage(file, dataDir, parts);
   if (!reserveStartRoom(dataDir, parts.startRoomBytes)) parts.log.warn("store-start-room-missing", { path: dataDir });
   return opened;
 }
 
-function openOrMoveAside(file: string, dataDir: string, parts: OpenParts): Opened {
+function openOrSalvage(file: string, dataDir: string, parts: OpenParts): Opened {
+  finishSalvage(file, parts);
   try {
+    lookAtLog(file);
     return openOnce(file, dataDir, parts);
   } catch (error) {
-    if (!isDamage(error)) throw error;
-    moveAside(file, dataDir, parts, error);
+    if (!isDamageAtStart(error)) throw error;
+    salvage(file, parts, error);
+    fs.rmSync(path.join(dataDir, SUSPECT_NAME), { force: true });
     return openOnce(file, dataDir, parts);
   }
+}
+
+/** What SQLite would not report: it takes such a log for empty, and deletes it. */
+function lookAtLog(file: string): void {
+  const wal = `${file}-wal`;
+  const sizeOf = (name: string): number => fs.statSync(name, { throwIfNoEntry: false })?.size ?? 0;
+  if (walHeaderDamaged(wal)) throw new SqliteError("the write-ahead log has no header", "SQLITE_CORRUPT");
+  if (sizeOf(file) === 0 && sizeOf(wal) > 0) throw new SqliteError("a log without a database", "SQLITE_CORRUPT");
 }
 
 /** Damage found while running: the next start checks the whole file before it trusts it. */
@@ -205,19 +213,8 @@ function lookClosely(db: Db, dataDir: string): void {
   const suspect = fs.existsSync(mark);
   const tables = suspect ? [null] : ["receiver", "session", "subscription", "inbound", "retained", "generation"];
   for (const table of tables) {
-    const answer = db.pragma(table === null ? "quick_check(1)" : `quick_check(${table})`, { simple: true });
+    const answer = db.pragma(table === null ? "integrity_check(1)" : `integrity_check(${table})`, { simple: true });
     if (answer !== "ok") throw new SqliteError(String(answer), "SQLITE_CORRUPT");
   }
   if (suspect) fs.rmSync(mark);
-}
-
-function moveAside(file: string, dataDir: string, parts: OpenParts, error: unknown): void {
-  const aside = `${file}.damaged-${new Date(parts.wallMs).toISOString().replaceAll(":", "")}`;
-  for (const suffix of ["", "-wal"]) {
-    if (fs.existsSync(file + suffix)) fs.renameSync(file + suffix, aside + suffix);
-  }
-  fs.rmSync(path.join(dataDir, SUSPECT_NAME), { force: true });
-  parts.syncer.directory(dataDir);
-  parts.counters.counter("store.moved_aside").value++;
-  parts.log.error("store-damaged", { movedTo: aside, reason: error instanceof Error ? error.message : String(error) });
 }

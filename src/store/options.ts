@@ -4,6 +4,7 @@ import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Line } from "../config/budget.ts";
 import type { StoreHealth } from "../core/ports.ts";
+import type { DamagedFiles } from "./damaged-files.ts";
 import { CACHE_KIB } from "./open.ts";
 import { PLACE_BYTES } from "./places.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
@@ -66,6 +67,8 @@ export interface StoreStatus {
   readonly lastSyncMs: number;
   readonly syncMsMax: number;
   readonly copyMsMax: number;
+  /** Damaged files set aside, and what came out of the newest; null = there is none. */
+  readonly damaged: DamagedFiles | null;
 }
 
 /** A small database gets a small log, so that the log does not fill it alone. */

@@ -14,8 +14,10 @@ const OPTIONS = 0x7f;
 const ENTRY_BYTES_MAX = 6;
 const VARINT_BYTES_MAX = 5;
 
-/** Encodes into one scratch buffer; the list of one message is nearly always that of the one before. */
+/** Encodes one list behind the other into a scratch buffer; a message's is nearly always that of the one before. */
 export class ListEncoder {
+  /** Lists encoded until now are about to be overwritten. */
+  readonly #onFull: () => void;
   #scratch: Buffer = Buffer.allocUnsafeSlow(4096);
   #at = 0;
   #encoded: Buffer = this.#scratch.subarray(0, 0);
@@ -25,14 +27,18 @@ export class ListEncoder {
   /** Whether the last `encode` answered with the list of the call before. */
   repeated = false;
 
-  /** @returns the entries that have not been settled, valid until the next call */
+  constructor(onFull: () => void) {
+    this.#onFull = onFull;
+  }
+
+  /** @returns the entries that have not been settled, valid until `onFull` is called */
   encode(message: Message): Buffer {
     this.repeated = this.#isRepeated(message);
     if (this.repeated) return this.#encoded;
     this.#ids.length = 0;
     this.#options.length = 0;
     this.#reserve(message);
-    this.#at = 0;
+    const from = this.#at;
     let previous = 0;
     const { receiverIds, receiverOptions, subscriptionIds } = message;
     for (let i = 0; i < receiverIds.length; i++) {
@@ -57,7 +63,7 @@ export class ListEncoder {
         this.#options.push(receiverOptions[i] as number);
       }
     }
-    this.#encoded = this.#scratch.subarray(0, this.#at);
+    this.#encoded = this.#scratch.subarray(from, this.#at);
     return this.#encoded;
   }
 
@@ -76,6 +82,9 @@ export class ListEncoder {
     if (message.subscriptionIds !== null) {
       for (const identifiers of message.subscriptionIds.values()) bytes += (1 + identifiers.length) * VARINT_BYTES_MAX;
     }
+    if (this.#at + bytes <= this.#scratch.length) return;
+    this.#onFull();
+    this.#at = 0;
     if (bytes > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(bytes * 2);
   }
 
@@ -121,6 +130,13 @@ export class ListReader {
         this.subscriptionIds.push(this.#varint());
     }
     return true;
+  }
+
+  /** Whether `bytes` is a list, with somebody in it. */
+  isList(bytes: Buffer): boolean {
+    this.start(0, bytes);
+    while (this.next()) if (this.id < 1) return false;
+    return bytes.length > 0 && this.#at === bytes.length;
   }
 
   /** Where the current entry ends in the list. */

@@ -33,7 +33,8 @@ interface Counting extends ReceiverRecord {
 /** Writes the corrected counts as well. The caller syncs before anything else is written. */
 export function recount(statements: Statements): Recounted {
   const log = statements.receiver.get(LOG_ROW);
-  const [, , , nextSeq, , state, storedRows, storedBytes, counted] = log as ReceiverRow;
+  if (log === undefined) throw damagedRow(LOG_ROW, "of the log itself is missing");
+  const [, , , nextSeq, , state, storedRows, storedBytes, counted] = log;
   const logState = new LogState(state);
   let rows = storedRows;
   let bytes = storedBytes;

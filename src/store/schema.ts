@@ -25,6 +25,10 @@ export const WAL_HEADER_BYTES = 32;
 export const ROW_QOS = 0b011;
 export const ROW_RETAIN = 0b100;
 
+/** Columns of `log`, and rows that one statement inserts. */
+export const LOG_COLUMNS = 8;
+export const LOG_ROWS_PER_INSERT = 8;
+
 /** `receiver.id` of the log's own row. */
 export const LOG_ROW = 0;
 

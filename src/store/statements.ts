@@ -1,5 +1,6 @@
 /** Every statement, prepared once. Rows come as arrays; integers fit a double. */
 import type { Database, Statement } from "better-sqlite3";
+import { LOG_COLUMNS, LOG_ROWS_PER_INSERT } from "./schema.ts";
 
 type Run = Statement<unknown[]>;
 
@@ -28,6 +29,8 @@ export class Statements {
   readonly rollback: Run;
 
   readonly insertMessage: Run;
+  /** As many rows at once as LOG_ROWS_PER_INSERT says. */
+  readonly insertMessages: Run;
   readonly deleteBelow: Run;
   readonly deleteMessage: Run;
   readonly updateReceivers: Run;
@@ -72,7 +75,9 @@ export class Statements {
     this.commit = db.prepare("COMMIT");
     this.rollback = db.prepare("ROLLBACK");
 
-    this.insertMessage = db.prepare("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    const row = `(${Array(LOG_COLUMNS).fill("?")})`;
+    this.insertMessage = db.prepare(`INSERT INTO log VALUES ${row}`);
+    this.insertMessages = db.prepare(`INSERT INTO log VALUES ${Array(LOG_ROWS_PER_INSERT).fill(row)}`);
     this.deleteBelow = db.prepare("DELETE FROM log WHERE seq < ?");
     this.deleteMessage = db.prepare("DELETE FROM log WHERE seq = ?");
     this.updateReceivers = db.prepare("UPDATE log SET receivers = ? WHERE seq = ?");

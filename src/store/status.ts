@@ -1,20 +1,23 @@
 /** What the store tells of itself: `StoreStatus` for whoever asks, gauges for $SYS and metrics. */
 import type { Counters } from "../base/counters.ts";
+import { damagedFiles } from "./damaged-files.ts";
 import { HEALTH_RANK } from "./health.ts";
 import type { StoreOptions, StoreStatus } from "./options.ts";
 import type { StoreParts } from "./parts.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 
-export function registerGauges({ retention, commits, space, health }: StoreParts, counters: Counters): void {
+export function registerGauges({ file, retention, commits, space, health }: StoreParts, counters: Counters): void {
   counters.gauge("store.log_rows", () => retention.rows);
   counters.gauge("store.log_bytes", () => retention.bytes);
   counters.gauge("store.pending_bytes", () => commits.pendingBytes);
   counters.gauge("store.wal_bytes", () => commits.frames * FRAME_BYTES);
   counters.gauge("store.database_bytes", () => space.pages * PAGE_BYTES);
+  counters.gauge("store.damaged_files", () => damagedFiles(file.directory).files);
   counters.gauge("store.health", () => HEALTH_RANK[health.state]);
 }
 
 export function statusOf(parts: StoreParts, config: StoreOptions["config"]): StoreStatus {
+  const damaged = damagedFiles(parts.file.directory);
   const { file, syncer, health, places, retention, checkpoint, commits, space } = parts;
   return {
     health: health.state,
@@ -34,5 +37,6 @@ export function statusOf(parts: StoreParts, config: StoreOptions["config"]): Sto
     lastSyncMs: syncer.lastMs,
     syncMsMax: syncer.maxMs,
     copyMsMax: checkpoint.copyMsMax,
+    damaged: damaged.files === 0 ? null : damaged,
   };
 }

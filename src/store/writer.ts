@@ -7,6 +7,7 @@ import type { Message } from "../core/message.ts";
 import type { ReceiverRecord } from "../core/ports.ts";
 import type { Changes, ReceiverChanges } from "./changes.ts";
 import type { Group } from "./group.ts";
+import { LogRows } from "./log-rows.ts";
 import type { LogState } from "./log-state.ts";
 import type { Place, Places } from "./places.ts";
 import { ListEncoder } from "./receiver-list.ts";
@@ -41,7 +42,8 @@ export class Writer {
   readonly #shrink: Shrink;
   readonly #logState: LogState;
   readonly #noteAges: () => void;
-  readonly #encoder = new ListEncoder();
+  readonly #logRows: LogRows;
+  readonly #encoder = new ListEncoder(() => this.#logRows.flush());
   /** Who is in the list encoded last. */
   #listed: Place[] = [];
   /** Records written by the transaction under way. */
@@ -59,6 +61,7 @@ export class Writer {
   /** @param counted receivers' counts in the database include every message below it */
   constructor(parts: WriterParts, counted: number) {
     this.#statements = parts.statements;
+    this.#logRows = new LogRows(parts.statements);
     this.#places = parts.places;
     this.#changes = parts.changes;
     this.#retention = parts.retention;
@@ -82,12 +85,14 @@ export class Writer {
     this.#saved.length = 0;
     this.#open.length = 0;
     this.#retention.begin();
+    this.#logRows.begin();
     st.begin.run();
     // First, so that the new rows take the pages it frees.
     this.#retention.makeRoom(group.firstSeq);
     this.#changes.strikes.write(st, this.#retention);
     this.#writeChanges();
     group.visit((message) => this.#writeMessage(message, group));
+    this.#logRows.flush();
     // After the rows: a record counts what is in this group.
     for (const place of this.#places.touched) this.#saveIfNeeded(place, endSeq);
     if (saveGrown) this.#saveGrown(endSeq);
@@ -142,16 +147,7 @@ export class Writer {
     const list = this.#encoder.encode(m);
     if (list.length === 0) return; // every receiver has it: only its retained value is waited for
     if (!this.#encoder.repeated) this.#list(m);
-    this.#statements.insertMessage.run(
-      m.seq,
-      Math.trunc(m.acceptedMs),
-      Math.trunc(m.expiresMs),
-      m.retain ? m.qos | ROW_RETAIN : m.qos,
-      m.topicEnd,
-      m.propertiesEnd,
-      list,
-      m.bytes,
-    );
+    this.#logRows.add(m, list);
     this.#rows.value++;
     const size = m.size;
     this.#retention.entered(size);

@@ -20,6 +20,7 @@ const STATUS: Status = {
     databaseBytes: 2 ** 20,
     walBytes: 2 ** 20,
     maxBytes: 512 * 2 ** 20,
+    damaged: null,
   },
   clock: { state: "unset", wallMs: 60_000, offTimeSinceMs: Date.UTC(2026, 11, 1), offTimeCountedMs: 0 },
   uplinks: [
@@ -79,4 +80,16 @@ test("a gateway that lost nothing says so", () => {
   const text = statusText({ ...STATUS, store: null, clock: null, uplinks: [], counters: {}, drops: [] });
   assert.match(text, /^drops +none$/m);
   assert.doesNotMatch(text, /^store/m);
+});
+
+test("a damaged file set aside is said, with what came out of it", () => {
+  const store = STATUS.store;
+  assert.ok(store !== null);
+  const tables = { log: { saved: 90, lost: 1, lostPages: 2 }, session: { saved: 5, lost: 0, lostPages: 0 } };
+  const report = { movedTo: "sluice.db.damaged-x", wallMs: 0, complete: false, problem: "the time was up", tables };
+  const text = statusText({ ...STATUS, store: { ...store, damaged: { files: 2, bytes: 8192, report } } });
+  assert.match(
+    text,
+    /damaged +2 files set aside, 8 KiB; of sluice\.db\.damaged-x 95 rows were saved, 1 rows and 2 pages lost \(the time was up\)/,
+  );
 });

@@ -79,7 +79,7 @@ test("receivers leave a list in any order, Subscription Identifiers stay with th
     [1, [7, 300_000]],
     [2, [9]],
   ]);
-  const list = Buffer.from(new ListEncoder().encode(message));
+  const list = Buffer.from(new ListEncoder(() => {}).encode(message));
   const read = (bytes: Buffer): unknown[] => {
     const reader = new ListReader();
     const entries: unknown[] = [];
