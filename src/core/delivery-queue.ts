@@ -65,7 +65,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
     this.limits = limits;
     this.#record = record;
     this.id = record === null ? 0 : record.id;
-    this.#place = new LogPlace(record, host.store.lastSeq);
+    this.#place = new LogPlace(record, host.store.lastSeq, host.time);
     this.inflight = this.#place.inflight;
     this.#waiting = new Waiting(limits, record !== null, host.waitingMemory);
     this.unsent = new Unsent(this.#place, this.#waiting);

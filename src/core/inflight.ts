@@ -18,7 +18,9 @@
  *
  * The span from head to next is limited: a peer that never acknowledges its oldest message stops at SPAN_MAX.
  */
+import { AckTime } from "./ack-time.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN, WRITTEN } from "./message.ts";
+import type { TimeSource } from "./ports.ts";
 
 const FREE = 0;
 export const SENT = 1;
@@ -63,6 +65,10 @@ export class Inflight {
   answeredSize = 0;
   /** And its message, null when it was not kept in memory. */
   answeredMessage: Message | null = null;
+  /** What answers are timed with; null = they are not. */
+  time: TimeSource | null = null;
+  /** Made with the first message. */
+  #ackTime: AckTime | null = null;
 
   static packetIdOf(ordinal: number): number {
     return 1 + (ordinal % PACKET_IDS);
@@ -71,6 +77,11 @@ export class Inflight {
   /** A packet id that no message has or will have soon: for SUBSCRIBE. */
   get sparePacketId(): number {
     return Inflight.packetIdOf(this.head + FAR);
+  }
+
+  /** Smoothed ms from sending a message to its PUBACK or PUBREC; 0 = not known. */
+  get ackTimeMs(): number {
+    return this.#ackTime === null ? 0 : this.#ackTime.ms;
   }
 
   get empty(): boolean {
@@ -94,6 +105,10 @@ export class Inflight {
     this.#message[i] = message !== null && message.state === OPEN && message.seq > 0 ? message : null;
     this.next = ordinal + 1;
     this.outstanding++;
+    if (this.time !== null) {
+      this.#ackTime ??= new AckTime(this.time);
+      this.#ackTime.sent(ordinal);
+    }
     return ordinal;
   }
 
@@ -109,6 +124,7 @@ export class Inflight {
     const i = ordinal & this.#mask;
     if (this.#state[i] !== SENT) return false;
     this.#take(i);
+    this.#ackTime?.answered(ordinal);
     this.#state[i] = DONE;
     this.outstanding--;
     this.#advance();
@@ -129,6 +145,7 @@ export class Inflight {
     }
     if (this.#state[i] !== SENT) return false;
     this.#take(i);
+    this.#ackTime?.answered(ordinal);
     this.#state[i] = RECEIVED;
     return true;
   }
@@ -209,6 +226,7 @@ export class Inflight {
 
   /** The peer's connection is gone: what was SENT is due again, its messages are forgotten and read from the log. */
   suspend(): void {
+    this.#ackTime?.forgetAll();
     this.#sentBefore = this.next;
     for (let ordinal = this.head; ordinal < this.next; ordinal++) {
       const i = ordinal & this.#mask;
@@ -231,6 +249,7 @@ export class Inflight {
     if (state !== SENT && state !== RECEIVED) return Number.POSITIVE_INFINITY;
     const i = ordinal & this.#mask;
     if (state === RECEIVED) this.answeredSize = this.#size[i] as number;
+    this.#ackTime?.forget(ordinal);
     this.#state[i] = UNSENT;
     this.#message[i] = null;
     this.outstanding--;
@@ -260,6 +279,7 @@ export class Inflight {
 
   /** Removes the entry at `ordinal` as if acknowledged (expired, withdrawn). */
   discard(ordinal: number): void {
+    this.#ackTime?.forget(ordinal);
     const i = ordinal & this.#mask;
     if (this.#state[i] === SENT) this.outstanding--;
     this.#message[i] = null;
@@ -269,6 +289,7 @@ export class Inflight {
 
   /** Forgets everything; ordinals go on. */
   reset(): void {
+    this.#ackTime?.forgetAll();
     for (let ordinal = this.head; ordinal < this.next; ordinal++) this.#clear(ordinal & this.#mask);
     this.head = this.next;
     this.outstanding = 0;

@@ -10,7 +10,7 @@
 import { Inflight, RECEIVED, SENT, SPAN_MAX, UNSENT } from "./inflight.ts";
 import { decodeInflight, encodeInflight } from "./inflight-record.ts";
 import type { Message } from "./message.ts";
-import type { ReceiverRecord } from "./ports.ts";
+import type { ReceiverRecord, TimeSource } from "./ports.ts";
 
 export class LogPlace {
   readonly inflight = new Inflight();
@@ -36,8 +36,9 @@ export class LogPlace {
   /**
    * @param record  null: memory only
    * @param lastSeq end of the log at construction
+   * @param time    what the peer's answers are timed with; null = they are not
    */
-  constructor(record: ReceiverRecord | null, lastSeq: number) {
+  constructor(record: ReceiverRecord | null, lastSeq: number, time: TimeSource | null = null) {
     if (record === null) return;
     const decoded = decodeInflight(record, this.inflight);
     this.floor = decoded.floor;
@@ -46,6 +47,7 @@ export class LogPlace {
     for (let ordinal = this.inflight.head; ordinal < this.inflight.next; ordinal++) {
       this.#sentThrough = Math.max(this.#sentThrough, this.inflight.seqAt(ordinal));
     }
+    this.inflight.time = time;
   }
 
   /** The peer is there; the log is read from the head on. @param resumed it has a session from before */

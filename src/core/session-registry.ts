@@ -89,8 +89,6 @@ export class SessionRegistry implements SessionHost {
   readonly #groups: SharedGroups;
   readonly #sessionsRefused: Counter;
   readonly #subscriptionsRefused: Counter;
-  /** Sessions kept by the store whose client is away: their messages have to be written. */
-  durableAway = 0;
   /** Sessions whose client is there; and the most that ever were. */
   connectedCount = 0;
   connectedMax = 0;
@@ -141,6 +139,14 @@ export class SessionRegistry implements SessionHost {
     return messages;
   }
 
+  /** Of the durable receivers here: sessions with subscriptions of their own, there or not, and shared groups. */
+  *durableQueues(): Generator<DeliveryQueue> {
+    for (const { durable, subscriptions, shares, queue } of this.#sessions.values()) {
+      if (durable && subscriptions.size > (shares?.count ?? 0)) yield queue;
+    }
+    yield* this.#groups.queues();
+  }
+
   /** All sessions, for status. */
   sessions(): IterableIterator<Session> {
     return this.#sessions.values();
@@ -167,7 +173,6 @@ export class SessionRegistry implements SessionHost {
     if (old?.connected) this.#takeOver(old);
     // A session that was to end with its connection has just ended, if it was taken over.
     const kept = this.#sessions.get(clientId);
-    if (kept?.durable) this.durableAway--;
     if (kept !== undefined && !cleanStart) {
       this.#wheel.cancel(kept.expiryTimer);
       this.#wills.cancel(kept);
@@ -227,7 +232,6 @@ export class SessionRegistry implements SessionHost {
       this.#end(session);
       return;
     }
-    if (session.durable) this.durableAway++;
     if (will !== null && will.delaySeconds > 0) this.#wheel.schedule(session.willTimer, will.delaySeconds * 1000);
     else this.#wills.publish(session);
     this.#scheduleExpiry(session);
@@ -276,7 +280,6 @@ export class SessionRegistry implements SessionHost {
       return;
     }
     this.#expired.value++;
-    if (session.durable) this.durableAway--;
     this.#wills.publish(session);
     this.#end(session);
   }
@@ -346,7 +349,6 @@ export class SessionRegistry implements SessionHost {
     const session = new Session(this, record.clientId, principal, record.receiver, record.expirySeconds);
     for (const id of record.inboundIds) session.inbound.add(id);
     this.store.register(session.queue);
-    this.durableAway++;
     this.#sessionMemory.takeAnyway(bytesOfSession(record.clientId));
     this.#router.join(session);
     this.#sessions.set(record.clientId, session);

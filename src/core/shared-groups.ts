@@ -6,6 +6,7 @@
  */
 import type { Allowance } from "../base/allowance.ts";
 import type { Counters } from "../base/counters.ts";
+import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { SubscriptionRecord } from "./ports.ts";
 import type { Router } from "./router.ts";
 import type { Session } from "./session.ts";
@@ -52,6 +53,11 @@ export class SharedGroups {
     counters.gauge("share.groups", () => this.#groups.size);
     counters.gauge("share.subscriptions", () => this.#count(({ size }) => size));
     counters.gauge("share.waiting", () => this.#count(({ queue }) => queue.count));
+  }
+
+  /** Of all groups. */
+  *queues(): Generator<DeliveryQueue> {
+    for (const { queue } of this.#groups.values()) yield queue;
   }
 
   #count(of: (group: SharedGroup) => number): number {

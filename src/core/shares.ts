@@ -43,6 +43,11 @@ export class Shares {
     this.#memory = memory;
   }
 
+  /** Shared subscriptions. */
+  get count(): number {
+    return this.#groups.length;
+  }
+
   add(group: SharedGroup): void {
     if (!this.#groups.includes(group)) this.#groups.push(group);
   }

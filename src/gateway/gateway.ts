@@ -7,10 +7,11 @@ import type { Log } from "../base/log.ts";
 import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
+import type { DeliveryQueue } from "../core/delivery-queue.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { Uplink } from "../uplink/uplink.ts";
 import type { BoundListener } from "./bound-listener.ts";
-import { autoCommitDelayMs } from "./commit-delay.ts";
+import { AutoCommitDelay } from "./commit-delay.ts";
 import { startSerial, startUplinks } from "./lines.ts";
 import { openListener } from "./listeners.ts";
 import { buildRooms, type Embedding, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
@@ -47,6 +48,8 @@ export class Gateway {
   #config: Config;
   #rooms: Rooms | null = null;
   #listeners: { config: ListenerConfig; listener: Listener }[] = [];
+  /** Of the serial lines that are written to at QoS 1. */
+  #serialQueues: DeliveryQueue[] = [];
   #uplinks: Uplink[] = [];
   /** How to end what was started, in order of starting. */
   #stops: (() => void | Promise<void>)[] = [];
@@ -72,14 +75,14 @@ export class Gateway {
         counters: this.counters,
         stops: this.#stops,
       };
-      const commitDelayMs = () => autoCommitDelayMs(this.#rooms?.registry.durableAway ?? 0, this.#uplinks);
-      const rooms = await buildRooms(ground, commitDelayMs, this.#embedding?.hooks ?? null);
+      const delay = new AutoCommitDelay(this.#clock, () => this.#durableQueues());
+      const rooms = await buildRooms(ground, () => delay.ms(), this.#embedding?.hooks ?? null);
       this.#rooms = rooms;
       this.#embedding?.onRooms(rooms);
       for (const [index, config] of this.#config.listeners.entries()) {
         this.#listeners.push({ config, listener: await openListener(ground, rooms, index, config) });
       }
-      await startSerial(ground, rooms);
+      this.#serialQueues = await startSerial(ground, rooms);
       this.#uplinks = await startUplinks(ground, rooms);
       if (rooms.sys !== null) addUplinkValues(rooms.sys, this.#uplinks);
     } catch (error) {
@@ -87,6 +90,13 @@ export class Gateway {
       throw error;
     }
     return this.#listeners.map(({ listener: { type, name, address } }) => ({ type, name, address }));
+  }
+
+  /** Of every durable receiver. */
+  *#durableQueues(): Generator<DeliveryQueue> {
+    if (this.#rooms !== null) yield* this.#rooms.registry.durableQueues();
+    yield* this.#serialQueues;
+    for (const { spool } of this.#uplinks) if (spool.durable) yield spool.queue;
   }
 
   /** Stops accepting, says goodbye, writes what is open, closes the store. */

@@ -3,13 +3,17 @@ import { DeliveryQueue } from "../core/delivery-queue.ts";
 import type { Uplink } from "../uplink/uplink.ts";
 import { type Ground, queueLimitsOf, type Rooms } from "./rooms.ts";
 
-/** Opens the serial lines; forgets what the store kept for those that are no longer configured. */
-export async function startSerial(ground: Ground, rooms: Rooms): Promise<void> {
+/**
+ * Opens the serial lines; forgets what the store kept for those that are no longer configured.
+ * @returns the queues of those that are written to at QoS 1
+ */
+export async function startSerial(ground: Ground, rooms: Rooms): Promise<DeliveryQueue[]> {
   const { store, wheel, ledger, router, authority } = rooms;
   const { config, clock, counters, log, stops } = ground;
   const { serial, limits } = config;
   store.deleteOthers("serial", (name) => serial.some((line) => line.name === name && (line.write?.qos ?? 0) > 0));
-  if (serial.length === 0) return;
+  const queues: DeliveryQueue[] = [];
+  if (serial.length === 0) return queues;
   const [{ SerialPort }, { SerialLine }] = await Promise.all([
     import("../transport/serial-port.ts"),
     import("../protocol/serial/serial-line.ts"),
@@ -20,9 +24,11 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<void> {
     const device = new SerialPort({ name, path: port, baud }, { ...common, random: Math.random });
     const queue = write !== null && write.qos > 0 ? serialQueue(ground, rooms, name) : null;
     const line = new SerialLine(device, lineConfig, { ...common, router, authority, ledger, clock, limits }, queue);
+    if (queue !== null) queues.push(queue);
     line.start();
     stops.push(() => line.close());
   }
+  return queues;
 }
 
 /** The queue of a serial line's write side. */

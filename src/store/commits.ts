@@ -75,6 +75,7 @@ export class Commits {
     this.#intake = new Intake({ ...parts, onDue, onLazyDue }, lastSeq);
     this.#written = new Written(wal, health, levelOfMode(parts.sync), lastSeq);
     this.#frames = parts.file.walFrames();
+    counters.gauge("store.commit_delay_ms", parts.delayMs);
     this.#counts = { commits: counters.counter("store.commits"), bytes: counters.counter("store.bytes_written") };
   }
 

@@ -162,6 +162,7 @@ export class Group {
 
   /** It is in the log of the database: the publishers for whom that is enough are told. */
   tellWritten(storeLevel: Level): void {
+    if (storeLevel === ON_MEDIUM && this.#own === 0 && this.rowless.length === 0) return;
     const told: Message[] = [];
     const take = (message: Message): void => {
       if (levelOf(message, storeLevel) !== ON_MEDIUM) told.push(message);

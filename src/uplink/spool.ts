@@ -71,11 +71,6 @@ export class Spool implements Receiver, Outlet {
   /** Sizes of the messages in flight, by packet id. */
   readonly #sizes = new Map<number, number>();
   #inFlightBytes = 0;
-  /** One packet at a time is timed from PUBLISH to its answer. */
-  #timedId = 0;
-  #timedMs = 0;
-  /** Smoothed ms from PUBLISH to PUBACK or PUBREC; 0 = none was timed yet. */
-  ackTimeMs = 0;
 
   constructor(options: SpoolOptions, client: MqttClient, parts: SpoolParts) {
     const { name, node, forward, spool } = options;
@@ -120,7 +115,6 @@ export class Spool implements Receiver, Outlet {
   /** CONNACK came. What waited goes out. */
   attach(windowMax: number, resumed: boolean): void {
     this.#message = null;
-    this.#timedId = 0;
     this.#sizes.clear();
     this.#inFlightBytes = 0;
     if (this.#rules.some(({ offline }) => offline === "drop")) this.#subscribe(true);
@@ -248,19 +242,12 @@ export class Spool implements Receiver, Outlet {
   #note(packetId: number, size: number): void {
     this.#sizes.set(packetId, size);
     this.#inFlightBytes += size;
-    if (this.#timedId !== 0) return;
-    this.#timedId = packetId;
-    this.#timedMs = this.#parts.host.time.nowMs();
   }
 
   /** PUBACK, PUBREC or PUBCOMP for `packetId` came; to be told before the queue. */
   answered(packetId: number): void {
     this.#inFlightBytes -= this.#sizes.get(packetId) ?? 0;
     this.#sizes.delete(packetId);
-    if (packetId !== this.#timedId) return;
-    this.#timedId = 0;
-    const ms = this.#parts.host.time.nowMs() - this.#timedMs;
-    this.ackTimeMs = this.ackTimeMs === 0 ? ms : this.ackTimeMs + (ms - this.ackTimeMs) / 8;
   }
 
   #fits(topic: Buffer, propertiesLength: number, payloadLength: number): boolean {

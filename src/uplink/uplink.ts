@@ -158,7 +158,7 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
 
   /** Smoothed ms from PUBLISH to its acknowledgement, for `commit_delay: auto`; 0 = not known. */
   get ackTimeMs(): number {
-    return this.spool.ackTimeMs;
+    return this.spool.queue.inflight.ackTimeMs;
   }
 
   start(): void {
