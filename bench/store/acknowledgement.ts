@@ -5,7 +5,7 @@ import { MOSQUITTO_PERSISTENT, startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
 import { startSluice } from "../peers/sluice.ts";
 import { microseconds, perSecond, table, threeDigits } from "../table.ts";
-import { type LoopDelay, loopDelayFlags, takeLoopDelay } from "./loop-delay.ts";
+import { type LoopDelay, loopDelayFlags, STALL_HEAD, stallText, takeLoopDelay } from "./loop-delay.ts";
 import type { StoreBench, StoreReport } from "./run.ts";
 
 export const WINDOWS = [1, 16, 256, 1000];
@@ -43,7 +43,7 @@ export async function acknowledgement({ directory, seconds, progress }: StoreBen
     add("sluice, commit_delay 0ms", await startSluice(`${directory}/at-once`, { config: atOnce, nodeFlags }));
     add("mosquitto, autosave 1 s", await startMosquitto(`${directory}/mosquitto`, MOSQUITTO_PERSISTENT));
     const rows = [
-      ["window", "broker", "durable msg/s", "PUBACK p50", "p99", "CPU us/msg", "written B/msg", "stall p99.9 / max ms"],
+      ["window", "broker", "durable msg/s", "PUBACK p50", "p99", "CPU us/msg", "written B/msg", STALL_HEAD],
     ];
     const figures: Record<string, Record<number, AckFigures>> = {};
     for (const window of WINDOWS) {
@@ -84,6 +84,12 @@ async function measure(peer: Peer, window: number, seconds: number, out: string)
 }
 
 function cells({ perSecond: rate, p50Us, p99Us, cpuUs, writtenBytes: bytes, delay }: AckFigures): string[] {
-  const stall = delay === null ? "" : `${delay.p999.toFixed(1)} / ${delay.max.toFixed(1)}`;
-  return [perSecond(rate), microseconds(p50Us), microseconds(p99Us), threeDigits(cpuUs), bytes.toFixed(0), stall];
+  return [
+    perSecond(rate),
+    microseconds(p50Us),
+    microseconds(p99Us),
+    threeDigits(cpuUs),
+    bytes.toFixed(0),
+    stallText(delay),
+  ];
 }

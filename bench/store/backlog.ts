@@ -7,7 +7,7 @@ import type { Peer } from "../peers/peer.ts";
 import { startSluice } from "../peers/sluice.ts";
 import { mebibytes, perSecond, table } from "../table.ts";
 import { PAYLOAD_BYTES, ROOM } from "./acknowledgement.ts";
-import { type LoopDelay, loopDelayFlags, takeLoopDelay } from "./loop-delay.ts";
+import { type LoopDelay, loopDelayFlags, STALL_HEAD, stallText, takeLoopDelay } from "./loop-delay.ts";
 import type { StoreBench, StoreReport } from "./run.ts";
 
 const SESSION = "away";
@@ -56,7 +56,7 @@ export async function backlog(bench: StoreBench): Promise<StoreReport> {
       "ready after SIGTERM",
       "RSS then",
       "drained",
-      "stall p99.9 / max ms storing",
+      `storing: ${STALL_HEAD}`,
       "draining",
     ],
   ];
@@ -145,8 +145,8 @@ function cells(f: BacklogFigures): string[] {
     `${(f.readyAfterStopMs / 1000).toFixed(2)} s`,
     mebibytes(f.rssThen),
     `${perSecond(f.drainedPerSecond)}${lost}`,
-    stalls(f.storing),
-    stalls(f.draining),
+    stallText(f.storing),
+    stallText(f.draining),
   ];
 }
 
@@ -155,8 +155,4 @@ async function timed(start: Start): Promise<{ peer: Peer; ms: number }> {
   const peer = await start();
   if (peer === null) throw new Error("the broker is gone");
   return { peer, ms: performance.now() - startMs };
-}
-
-function stalls(delay: LoopDelay | null): string {
-  return delay === null ? "" : `${delay.p999.toFixed(1)} / ${delay.max.toFixed(1)}`;
 }

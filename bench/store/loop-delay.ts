@@ -9,11 +9,24 @@ const TRIES = 500;
 const TRY_MS = 10;
 
 /** Milliseconds beyond the millisecond of the sampling timer. */
-export interface LoopDelay {
-  readonly p50: number;
+interface Delays {
   readonly p99: number;
   readonly p999: number;
   readonly max: number;
+}
+
+export interface LoopDelay extends Delays {
+  /** The same in CPU time of the thread: without what the machine did meanwhile. */
+  readonly cpu: Delays;
+}
+
+/** Heads `stallText`. */
+export const STALL_HEAD = "stall p99.9 / max ms (of CPU time)";
+
+export function stallText(delay: LoopDelay | null): string {
+  if (delay === null) return "";
+  const pair = ({ p999, max }: Delays): string => `${p999.toFixed(1)} / ${max.toFixed(1)}`;
+  return `${pair(delay)} (${pair(delay.cpu)})`;
 }
 
 export function loopDelayFlags(out: string): string[] {
