@@ -12,6 +12,7 @@ import { FAILED, OK, parse, say, sayError, USAGE } from "./arguments.ts";
 import { readInChild } from "./child-configuration.ts";
 import { complaintsText } from "./complaints-text.ts";
 import { type ControlRequest, ControlServer } from "./control.ts";
+import { storeRestartable } from "./store-watch.ts";
 import { Systemd } from "./systemd.ts";
 
 /** Flushing and committing take less; a disk that hangs must not keep the supervisor waiting. */
@@ -45,6 +46,7 @@ function report(text: string, json: boolean): void {
 }
 
 class Runner {
+  readonly #dataDir: string;
   readonly #file: string | null;
   readonly #json: boolean;
   readonly #log: Log;
@@ -57,6 +59,7 @@ class Runner {
   #reloadAgain = false;
 
   constructor(config: Config, file: string | null, json: boolean) {
+    this.#dataDir = config.dataDir;
     this.#file = file;
     this.#json = json;
     this.#log = new Log(config.log);
@@ -72,18 +75,37 @@ class Runner {
     let listeners: readonly BoundListener[];
     try {
       listeners = await this.#gateway.start();
-      await this.#control.listen();
+      await this.#listenForControl();
     } catch (error) {
       await this.#gateway.stop();
       return this.#explain(error);
     }
     say(this.#json ? JSON.stringify({ event: "ready", listeners }) : readyLine(listeners));
     this.#systemd.ready(`${listeners.length} listeners`);
-    this.#log.info("stopping", { signal: await this.#stopSignal });
-    return this.#stop();
+    const reason = await Promise.race([this.#stopSignal, this.#storeWorksAgain()]);
+    if (reason !== null) this.#log.info("stopping", { signal: reason });
+    return this.#stop(reason === null ? FAILED : OK);
   }
 
-  async #stop(): Promise<number> {
+  /** Without its disk a gateway that can route goes on all the same. */
+  async #listenForControl(): Promise<void> {
+    try {
+      await this.#control.listen();
+    } catch (error) {
+      if (!this.#gateway.storeFailed) throw error;
+      this.#log.warn("control-unavailable", { reason: (error as Error).message });
+    }
+  }
+
+  /** A store that failed comes back with a restart only, which systemd gives us when we end. */
+  async #storeWorksAgain(): Promise<null> {
+    if (!this.#systemd.present) return new Promise(() => {});
+    await storeRestartable(this.#dataDir, () => this.#gateway.storeFailed);
+    this.#log.warn("restarting", { reason: "the disk works again" });
+    return null;
+  }
+
+  async #stop(code: number): Promise<number> {
     this.#systemd.stopping();
     const deadline = setTimeout(() => {
       this.#log.error("stop-timed-out", { afterMs: STOP_DEADLINE_MS });
@@ -95,7 +117,7 @@ class Runner {
     clearTimeout(deadline);
     this.#log.info("stopped");
     // Whatever still holds the event loop has nothing left to do.
-    return exitWhenWritten(OK);
+    return exitWhenWritten(code);
   }
 
   #explain(error: unknown): number {

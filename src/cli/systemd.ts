@@ -18,6 +18,11 @@ export class Systemd {
     this.#onError = onError;
   }
 
+  /** Whether somebody starts us again when we end. */
+  get present(): boolean {
+    return this.#socket !== "";
+  }
+
   ready(status: string): void {
     this.#notify("READY=1", `STATUS=${status}`);
     if (this.#socket === "" || this.#watchdogMs === 0 || this.#watchdog !== null) return;

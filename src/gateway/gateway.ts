@@ -140,6 +140,11 @@ export class Gateway {
     return { applied, restartRequired };
   }
 
+  /** Whether the store stores nothing any more, and only a restart helps. */
+  get storeFailed(): boolean {
+    return this.#rooms?.store.health === "failed";
+  }
+
   /** How things stand, as plain JSON. @param drops with the last messages lost, and why */
   status(drops = false): Record<string, unknown> {
     const rooms = this.#rooms;

@@ -26,7 +26,8 @@ import { Turns } from "../core/turns.ts";
 import { waitingBytesOf } from "../core/waiting.ts";
 import { MqttServer } from "../protocol/mqtt/server.ts";
 import { pendingBytesOf } from "../store/options.ts";
-import { openStore, type SqliteStore } from "../store/store.ts";
+import { openStoreOrStandIn } from "../store/stand-in.ts";
+import type { SqliteStore } from "../store/store.ts";
 import { Transport } from "../transport/transport.ts";
 import { addSysValues } from "./sys-values.ts";
 
@@ -82,7 +83,7 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
   const calls = new HookCalls(counters, log);
   const authority = hooks === null ? files : new HookAuthority(files, hooks, calls);
   const gate = hooks?.onPublish === undefined ? null : calls.publishGate(hooks.onPublish);
-  const store = await openStore({
+  const store = await openStoreOrStandIn({
     dataDir: config.dataDir,
     config: config.store,
     clock,

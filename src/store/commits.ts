@@ -221,7 +221,7 @@ export class Commits {
   #afterCommit(): void {
     if (this.#parts.writer.unfinished) this.#intake.due.waited();
     this.#parts.onCommit();
-    if (this.#frames >= this.#parts.checkpointFrames || this.#parts.shrink.checkpointDue()) this.startCheckpoint();
+    if (this.#parts.shrink.checkpointDue() || this.#frames >= this.#parts.checkpointFrames) this.startCheckpoint();
     this.#written.tell();
   }
 

@@ -95,16 +95,8 @@ export class Health {
     return this.isReadOnly() ? "read-only" : null;
   }
 
-  /** SQLite does not tell EROFS from EIO; a file of our own does. */
   isReadOnly(): boolean {
-    const probe = path.join(this.#directory, PROBE_NAME);
-    try {
-      fs.writeFileSync(probe, "x", { mode: 0o600 });
-      fs.rmSync(probe, { force: true });
-      return false;
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "EROFS";
-    }
+    return isReadOnly(this.#directory);
   }
 
   /** @param refusal null = the disk takes writes again */
@@ -132,6 +124,18 @@ export class Health {
     if (after === "ok") this.#log.info("store-ok");
     else this.#log.warn(`store-${after}`, { reason: this.#reason });
     this.#onChange(after);
+  }
+}
+
+/** SQLite does not tell EROFS from EIO; a file of our own does. */
+export function isReadOnly(directory: string): boolean {
+  const probe = path.join(directory, PROBE_NAME);
+  try {
+    fs.writeFileSync(probe, "x", { mode: 0o600 });
+    fs.rmSync(probe, { force: true });
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EROFS";
   }
 }
 

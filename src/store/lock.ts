@@ -43,7 +43,11 @@ export function lockDataDir(dataDir: string): DataDirLock {
   writePid(pidFile);
   return {
     release(): void {
-      fs.rmSync(pidFile, { force: true });
+      try {
+        fs.rmSync(pidFile, { force: true });
+      } catch {
+        // On a read-only file system: it decides nothing.
+      }
       db.close();
     },
   };

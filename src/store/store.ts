@@ -275,6 +275,11 @@ export class SqliteStore implements Store {
     return this.#parts.ages;
   }
 
+  /** It is of no use: see stand-in.ts. */
+  fail(doing: string, error: unknown): void {
+    this.#health.fail(doing, error);
+  }
+
   /** Step 14: writes and syncs what there is and closes the file. After a failure it closes nothing. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());

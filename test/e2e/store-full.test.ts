@@ -63,14 +63,17 @@ function smallDisk(): { path: string; fill(): void; free(): void; [Symbol.dispos
   };
 }
 
-/** An ext4 of its own on a loop device, which can be made to give up as it does when it finds its journal broken. */
-function ext4Disk(): {
-  path: string;
-  remountReadOnly(): void;
+interface Ext4Disk {
+  readonly path: string;
+  /** `ro` or `rw`; throws when the kernel refuses. */
+  remount(how: string): void;
   abort(): void;
   repair(): void;
   [Symbol.dispose](): void;
-} {
+}
+
+/** An ext4 of its own on a loop device, which can be made to give up as it does when it finds its journal broken. */
+function ext4Disk(): Ext4Disk {
   const folder = temporaryFolder("sluice-ext4-");
   const [image, mounted] = [join(folder.path, "image"), join(folder.path, "mounted")];
   mkdirSync(mounted);
@@ -83,7 +86,7 @@ function ext4Disk(): {
   mount();
   return {
     path: mounted,
-    remountReadOnly: () => remount("ro"),
+    remount,
     abort: () => remount("abort"),
     repair: () => {
       unmount();
@@ -359,7 +362,7 @@ test("a file system that gives up and turns read-only: 0x83, 503 and 5.03; live 
   for (let i = 0; i < 20; i++) assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0, 0]);
 
   // What an operator asks for is refused by the kernel as long as the store is open for writing.
-  assert.throws(() => disk.remountReadOnly(), /busy/);
+  assert.throws(() => disk.remount("ro"), /busy/);
   assert.equal(await one.publish(1), 0);
 
   // "read-only" when nothing was under way; "failed" when a sync was, whose data the kernel has thrown away.
@@ -380,4 +383,61 @@ test("a file system that gives up and turns read-only: 0x83, 503 and 5.03; live 
   await Promise.all([one.peer.connect(gateway.port()), two.peer.connect(gateway.port())]);
   assert.deepEqual(await Promise.all([one.publish(1), two.publish(2)]), [0, 0]);
   await assertComplete(gateway, peer, journal, [one, two]);
+});
+
+test("a start on a read-only file system: it routes what is live and says so; writable again, all is there", {
+  skip: requireLoop(),
+}, async () => {
+  using disk = ext4Disk();
+  using folder = temporaryFolder();
+  await using gateway = new GatewayProcess(folder.path, { ...CONFIG, data_dir: join(disk.path, "data") });
+  await gateway.start();
+  const { peer, journal } = await away(gateway);
+  const one = new Device("one");
+  await one.peer.connect(gateway.port());
+  for (let i = 0; i < 20; i++) assert.equal(await one.publish(1), 0);
+  await gateway.end("SIGKILL");
+  disk.remount("ro");
+
+  await gateway.start();
+  assert.equal(await health(gateway), "503 failed store-failed");
+  assert.match(gateway.stderr, /store-failed.*start/);
+  await assertLiveTraffic(gateway);
+  assert.equal((await http(gateway, 0)).status, 204);
+  await away(gateway); // a new session as far as this gateway knows, which keeps nothing for it
+  await one.peer.connect(gateway.port());
+  assert.equal(await one.publish(1), 0x83);
+  assert.deepEqual(await http(gateway), { status: 503, retryAfter: "10", error: "store-failed" });
+  assert.equal(await gateway.end(), 0);
+
+  disk.remount("rw");
+  await gateway.start();
+  await one.peer.connect(gateway.port());
+  assert.equal(await one.publish(1), 0);
+  await assertComplete(gateway, peer, journal, [one]);
+});
+
+test("a start on a disk that fails: the same; under systemd it ends by itself when the disk works again", {
+  skip: requirePeer("cc") || (process.env["SLUICE_LONG"] === undefined && "with --long"),
+}, async () => {
+  using folder = temporaryFolder();
+  const control = join(folder.path, "shim-control");
+  const dataDir = join(folder.path, "data");
+  await using gateway = new GatewayProcess(folder.path, CONFIG, {
+    LD_PRELOAD: preloadable("fsync-shim"),
+    SHIM_MATCH: `${dataDir}/sluice.`,
+    SHIM_CONTROL: control,
+    NOTIFY_SOCKET: join(folder.path, "notify"),
+  });
+  writeFileSync(control, "eio_sync=1");
+  await gateway.start();
+  assert.equal(await health(gateway), "503 failed store-failed");
+  await assertLiveTraffic(gateway);
+  const { stdout } = await sluice(["status", "--data-dir", dataDir]);
+  assert.match(stdout, /store +failed \(start: /);
+  rmSync(control);
+  await eventually("its end", () => !gateway.running, 90_000);
+  assert.equal(await gateway.end(), 1);
+  await gateway.start();
+  assert.equal(await health(gateway), "200 healthy");
 });
