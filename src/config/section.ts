@@ -119,12 +119,17 @@ export class Section {
   }
 
   /** Bytes: "64KiB", "30TB"; a bare number is bytes. */
-  bytes(key: string, fallback: number, min: number, max: number): number {
+  bytes(key: string, fallback: number, min: number, max: number): number;
+  /** Or the word `word`. */
+  bytes<T extends string>(key: string, fallback: number | T, min: number, max: number, word: T): number | T;
+  bytes(key: string, fallback: number | string, min: number, max: number, word?: string): number | string {
     const scalar = this.#scalar(key);
     if (scalar === null) return fallback;
+    if (word !== undefined && scalar.value === word) return word;
     const value = parseBytes(scalar.source);
     if (value === null) {
-      this.complain(key, `${quoted(scalar)} is no size`, "write it like 64KiB, 16MiB or 30TB");
+      const or = word === undefined ? "" : `, or ${word}`;
+      this.complain(key, `${quoted(scalar)} is no size`, `write it like 64KiB, 16MiB or 30TB${or}`);
       return fallback;
     }
     return this.#inRange(key, value, min, max, fallback, bytesText);

@@ -11,6 +11,10 @@ export interface StoreConfig {
   readonly commitBytes: number;
   /** Of the database file. */
   readonly maxBytes: number;
+  /** As these run out, groups wait longer for company; "off" = they never do for that. */
+  readonly writeBudgetPerDay: number | "off";
+  /** Bytes that the medium can take in its life, as its maker says; null = not known. */
+  readonly endurance: number | null;
 }
 
 export const SYNC_MODES = ["full", "normal", "off"] as const;
@@ -24,9 +28,9 @@ export function readStore(root: Section): StoreConfig {
     commitDelayMs: section.duration<"auto">("commit_delay", "auto", 0, COMMIT_DELAY_MAX_MS, "auto"),
     commitBytes: section.bytes("commit_bytes", 256 * 1024, 4096, 16 * 2 ** 20),
     maxBytes: section.bytes("max_bytes", 512 * 2 ** 20, 4 * 2 ** 20, 2 ** 50),
+    writeBudgetPerDay: section.bytes<"off">("write_budget_per_day", 2 * 2 ** 30, 2 ** 20, 2 ** 50, "off"),
+    endurance: section.has("endurance") ? section.bytes("endurance", 10 ** 12, 10 ** 9, 10 ** 15) : null,
   };
-  section.notBuilt("write_budget_per_day", "writes are not metered against a budget yet: remove this key");
-  section.notBuilt("endurance", "wear is not estimated yet: remove this key");
   section.finish();
   return store;
 }

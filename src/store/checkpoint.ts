@@ -15,7 +15,10 @@ import type { Counter, Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import type { Health } from "./health.ts";
+import { CHECKPOINT, logBytes, type WriteMeter } from "./meter.ts";
+import { PAGE_BYTES } from "./schema.ts";
 import type { Syncer } from "./sync.ts";
+import type { ThreadWrites } from "./thread-writes.ts";
 import type { WalSync } from "./wal-sync.ts";
 
 const IDLE = 0;
@@ -29,6 +32,8 @@ export interface CheckpointParts {
   readonly wal: WalSync;
   readonly syncer: Syncer;
   readonly health: Health;
+  readonly meter: WriteMeter;
+  readonly writes: ThreadWrites;
   readonly log: Log;
   readonly counters: Counters;
   /** The gate is open again: write what waited. */
@@ -39,9 +44,7 @@ export class Checkpoint {
   readonly #parts: CheckpointParts;
   readonly #done: Counter;
   #phase = IDLE;
-  /** Pages copied since the last `takeCopied`, at most: several frames of one page are copied once. */
-  #pages = 0;
-  #copying = 0;
+  #restarted = false;
   /** Longest synchronous stretch of copying. */
   copyMsMax = 0;
 
@@ -60,11 +63,11 @@ export class Checkpoint {
     return this.#phase === IDLE || this.#phase === RESTARTING;
   }
 
-  /** Pages copied since the last call, at most; 0 = no checkpoint was completed. */
-  takeCopied(): number {
-    const pages = this.#pages;
-    this.#pages = 0;
-    return pages;
+  /** Whether a new round of the log has begun since the last call. */
+  takeRestarted(): boolean {
+    const restarted = this.#restarted;
+    this.#restarted = false;
+    return restarted;
   }
 
   /** Step 10. */
@@ -86,9 +89,11 @@ export class Checkpoint {
 
   /** Steps 11 and 12. */
   #copy(): void {
-    const { file, syncer, health, log } = this.#parts;
+    const { file, syncer, health, log, meter, writes } = this.#parts;
     const startedMs = performance.now();
-    const frames = file.walFrames();
+    // Several frames of one page are copied once.
+    const pagesMax = Math.min(file.walFrames(), file.statements.pages.get()?.[0] ?? 0);
+    const before = writes.total();
     let complete = false;
     try {
       complete = file.copyPages();
@@ -101,13 +106,13 @@ export class Checkpoint {
       }
       health.setRefusal(refusal);
     }
+    meter.add(CHECKPOINT, writes.since(before, pagesMax * PAGE_BYTES));
     this.copyMsMax = Math.max(this.copyMsMax, performance.now() - startedMs);
     if (!complete) {
       if (health.refusal === null) log.warn("store-checkpoint-incomplete");
       this.#open();
       return;
     }
-    this.#copying = Math.min(frames, file.statements.pages.get()?.[0] ?? frames);
     this.#phase = SYNCING_DATABASE;
     syncer.start(file.databaseFd, this.#onDatabaseSynced);
   }
@@ -125,9 +130,9 @@ export class Checkpoint {
 
   /** Step 13. */
   #restart(): void {
-    const { file, syncer, health } = this.#parts;
+    const { file, syncer, health, meter } = this.#parts;
     try {
-      file.nextGeneration();
+      file.nextGeneration(meter.encode());
     } catch (error) {
       // Refused: whatever of the frame is there is broken, and the database is synced. It is tried again.
       const refusal = health.refusalOf(error);
@@ -136,6 +141,7 @@ export class Checkpoint {
       return;
     }
     assert(file.walFrames() === 1, "a new round of the write-ahead log begins with one frame");
+    meter.add(CHECKPOINT, logBytes(0, 1, true));
     this.#phase = SYNCING_RESTART;
     syncer.start(file.walFd, this.#onRestartSynced);
   }
@@ -148,7 +154,7 @@ export class Checkpoint {
       return;
     }
     this.#done.value++;
-    this.#pages += this.#copying;
+    this.#restarted = true;
     this.#open();
   };
 

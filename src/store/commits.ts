@@ -21,8 +21,8 @@ import { Group } from "./group.ts";
 import type { Health } from "./health.ts";
 import { Intake } from "./intake.ts";
 import { levelOfMode } from "./level.ts";
+import { logBytes, type WriteMeter } from "./meter.ts";
 import type { Places } from "./places.ts";
-import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 import type { Shrink } from "./shrink.ts";
 import type { WalSync } from "./wal-sync.ts";
 import type { Writer } from "./writer.ts";
@@ -36,6 +36,7 @@ export interface CommitParts {
   readonly file: DatabaseFile;
   readonly writer: Writer;
   readonly shrink: Shrink;
+  readonly meter: WriteMeter;
   readonly wal: WalSync;
   readonly checkpoint: Checkpoint;
   readonly health: Health;
@@ -45,6 +46,7 @@ export interface CommitParts {
   readonly sync: SyncMode;
   readonly nowMs: () => number;
   readonly delayMs: () => number;
+  readonly widenedMs: (delayMs: number) => number;
   readonly commitBytes: number;
   /** Frames of the log after which it is moved into the database. */
   readonly checkpointFrames: number;
@@ -65,7 +67,7 @@ export class Commits {
   #savingGrown = false;
   /** A full disk was met, and a checkpoint is to make room before anybody is refused. */
   #retried = false;
-  readonly #counts: Record<"commits" | "bytes", Counter>;
+  readonly #commits: Counter;
 
   constructor(parts: CommitParts, lastSeq: number) {
     this.#parts = parts;
@@ -76,7 +78,7 @@ export class Commits {
     this.#written = new Written(wal, health, levelOfMode(parts.sync), lastSeq);
     this.#frames = parts.file.walFrames();
     counters.gauge("store.commit_delay_ms", parts.delayMs);
-    this.#counts = { commits: counters.counter("store.commits"), bytes: counters.counter("store.bytes_written") };
+    this.#commits = counters.counter("store.commits");
   }
 
   get lastSeq(): number {
@@ -206,12 +208,12 @@ export class Commits {
   }
 
   #onWritten(group: Group, endSeq: number, changed: boolean): void {
-    const { file, wal } = this.#parts;
+    const { file, wal, meter, sync } = this.#parts;
     const frames = file.walFrames();
     if (frames !== this.#frames) {
       wal.written++;
-      this.#counts.commits.value++;
-      this.#counts.bytes.value += (frames - this.#frames) * FRAME_BYTES;
+      this.#commits.value++;
+      meter.committed(logBytes(this.#frames, frames, sync === "full"));
       this.#frames = frames;
     }
     this.#written.add(group, endSeq, changed);
@@ -250,11 +252,7 @@ export class Commits {
 
   /** The checkpoint is over: what waited is written. */
   onGateOpen(): void {
-    const copied = this.#parts.checkpoint.takeCopied();
-    if (copied > 0) {
-      this.#frames = 1;
-      this.#counts.bytes.value += FRAME_BYTES + copied * PAGE_BYTES;
-    }
+    if (this.#parts.checkpoint.takeRestarted()) this.#frames = 1;
     if (this.#late) this.commit();
     this.#quietStep();
   }

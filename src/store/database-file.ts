@@ -6,6 +6,7 @@
  */
 import fs from "node:fs";
 import type { Database } from "better-sqlite3";
+import { isDiskFull } from "./health.ts";
 import { Statements } from "./statements.ts";
 import type { Syncer } from "./sync.ts";
 
@@ -62,11 +63,14 @@ export class DatabaseFile {
     this.db.exec(`PRAGMA incremental_vacuum(${count})`);
   }
 
-  /** Step 13: a commit of one frame that starts the next round of the log. The caller has synced the database. */
-  nextGeneration(): void {
+  /**
+   * Step 13: a commit of one frame that starts the next round of the log. The caller has synced the database.
+   * @param written the numbers of meter.ts, which go with it
+   */
+  nextGeneration(written: Buffer): void {
     this.db.pragma("synchronous = OFF");
     try {
-      this.statements.generation.run();
+      this.statements.generation.run(written);
     } finally {
       this.db.pragma("synchronous = NORMAL");
     }
@@ -82,9 +86,18 @@ export class DatabaseFile {
     }
   }
 
-  /** Step 14. The caller made sure that all is synced and no checkpoint is under way. */
-  close(): void {
+  /**
+   * Step 14. The caller made sure that all is synced and no checkpoint is under way.
+   * @param written as of `nextGeneration`, asked when only they are left to be written
+   */
+  close(written: () => Buffer): void {
     this.db.pragma("synchronous = FULL");
+    try {
+      this.db.pragma("wal_checkpoint(PASSIVE)");
+      this.statements.generation.run(written());
+    } catch (error) {
+      if (!isDiskFull(error)) throw error; // SQLite has rolled back; the numbers are a little old, no more
+    }
     this.db.close();
     this.#syncer.directory(this.directory);
     fs.closeSync(this.walFd);

@@ -16,8 +16,13 @@ export interface DueParts {
   readonly nowMs: () => number;
   /** `commit_delay` of this moment. */
   readonly delayMs: () => number;
-  /** When the messages of the open group are due, with this `commit_delay`; Infinity = there are none. */
-  readonly messagesDueMs: (delayMs: number) => number;
+  /** A delay as it is under the write budget of this moment: the same, or longer. */
+  readonly widenedMs: (delayMs: number) => number;
+  /**
+   * When the messages of the open group are due, with this `commit_delay`, and no delay of a topic's own but 0 shorter
+   * than `leastMs`; Infinity = there are none.
+   */
+  readonly messagesDueMs: (delayMs: number, leastMs: number) => number;
   /** The longest delay that one of them may have; 0 = there are none. */
   readonly delayMsMax: (delayMs: number) => number;
   /** The group is due. */
@@ -41,7 +46,7 @@ export class Due {
 
   /** A message entered. @param ownMs delay of its topic; null = commit_delay */
   entered(nowMs: number, ownMs: number | null): void {
-    this.#arm(nowMs + (ownMs === null ? this.#parts.delayMs() : ownMs));
+    this.#arm(nowMs + (ownMs === null ? this.#parts.delayMs() : this.#parts.widenedMs(ownMs)));
   }
 
   /** Somebody waits for what changed. */
@@ -53,7 +58,7 @@ export class Due {
 
   /** Somebody waits for what changed, which has a delay of its own. */
   waitedFor(ownMs: number): void {
-    const untilMs = this.#parts.nowMs() + ownMs;
+    const untilMs = this.#parts.nowMs() + (ownMs === 0 ? 0 : this.#parts.widenedMs(ownMs));
     if (untilMs >= this.#untilMs) return;
     this.#untilMs = untilMs;
     this.#arm(untilMs);
@@ -91,7 +96,8 @@ export class Due {
 
   /** When what somebody waits for is due. */
   #dueMs(delayMs: number): number {
-    return Math.min(this.#parts.messagesDueMs(delayMs), this.#waitedMs + delayMs, this.#untilMs);
+    const { messagesDueMs, widenedMs } = this.#parts;
+    return Math.min(messagesDueMs(delayMs, widenedMs(0)), this.#waitedMs + delayMs, this.#untilMs);
   }
 
   #arm(dueMs: number): void {
@@ -104,10 +110,10 @@ export class Due {
   readonly #onTimer = (): void => {
     this.#timer = null;
     this.#timerDueMs = NEVER;
-    const { nowMs, delayMs, delayMsMax, onDue, onLazyDue } = this.#parts;
+    const { nowMs, delayMs, widenedMs, delayMsMax, onDue, onLazyDue } = this.#parts;
     const delay = delayMs();
     const dueMs = this.#dueMs(delay);
-    const lazyDueMs = this.#changedMs + Math.max(LAZY_DELAY_MS, delayMsMax(delay));
+    const lazyDueMs = this.#changedMs + Math.max(widenedMs(LAZY_DELAY_MS), delayMsMax(delay));
     // A timer may fire up to 1 ms early.
     const untilMs = nowMs() + 1;
     if (dueMs <= untilMs) onDue();

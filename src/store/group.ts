@@ -77,8 +77,8 @@ export class Group {
     return this.#firstSeq + this.#oldest;
   }
 
-  /** When its messages are due with this `commit_delay`; Infinity when there are none. */
-  dueMs(delayMs: number): number {
+  /** When its messages are due with this `commit_delay`, and no delay of a topic's own but 0 under `leastMs`; Infinity when there are none. */
+  dueMs(delayMs: number, leastMs: number): number {
     if (this.count === 0) return Number.POSITIVE_INFINITY;
     if (this.#own === 0) return (this.#enteredMs[this.#oldest] as number) + delayMs;
     let dueMs = Number.POSITIVE_INFINITY;
@@ -86,7 +86,10 @@ export class Group {
       const message = this.#messages[i];
       if (message === null || message === undefined) continue;
       const ownMs = message.durability === null ? null : message.durability.commitDelayMs;
-      dueMs = Math.min(dueMs, (this.#enteredMs[i] as number) + (ownMs === null ? delayMs : ownMs));
+      dueMs = Math.min(
+        dueMs,
+        (this.#enteredMs[i] as number) + (ownMs === null ? delayMs : ownMs === 0 ? 0 : Math.max(ownMs, leastMs)),
+      );
     }
     return dueMs;
   }

@@ -23,6 +23,7 @@ export interface IntakeParts {
   readonly counters: Counters;
   readonly nowMs: () => number;
   readonly delayMs: () => number;
+  readonly widenedMs: (delayMs: number) => number;
   readonly commitBytes: number;
   readonly onDue: () => void;
   readonly onLazyDue: () => void;
@@ -43,11 +44,12 @@ export class Intake {
     this.#parts = parts;
     this.lastSeq = lastSeq;
     this.#open = new Group(lastSeq + 1);
-    const { nowMs, delayMs, onDue, onLazyDue, counters } = parts;
+    const { nowMs, delayMs, widenedMs, onDue, onLazyDue, counters } = parts;
     this.due = new Due({
       nowMs,
       delayMs,
-      messagesDueMs: (delay) => this.#open.dueMs(delay),
+      widenedMs,
+      messagesDueMs: (delay, least) => this.#open.dueMs(delay, least),
       delayMsMax: (delay) => this.#open.delayMsMax(delay),
       onDue,
       onLazyDue,

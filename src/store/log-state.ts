@@ -1,46 +1,25 @@
 /**
- * What the log's own row carries in its `state`: the moment that ages are measured from after a restart, and how much
- * was written to the medium. It lies there because the page of that row is written by most commits anyway.
+ * What the log's own row carries in its `state`: the moment that ages are measured from after a restart. It lies there
+ * because the page of that row is written by most commits anyway.
  *
- *     format 1 | sinceMs | dayMs | lifetime x 5 | day x 5 | age                 numbers are little-endian doubles
+ *     format 1 | age                 numbers are little-endian doubles
  *     age:  ageMs | uptimeMs | wallMs | lacksToMs | gaps 1 | gap x 2 each | bootId (the rest)
  */
 import { type AgeRecord, GAPS_MAX, type Gap } from "../base/age-scale.ts";
 
-/** What bytes were written for. */
-export const WRITE_CLASSES = ["messages", "retained", "sessions", "checkpoint", "upkeep"] as const;
-export type WriteClass = (typeof WRITE_CLASSES)[number];
-
 const FORMAT = 1;
-const AGE_AT = 1 + 8 * (2 + 2 * WRITE_CLASSES.length);
+const AGE_AT = 1;
 const BOOT_ID_BYTES_MAX = 64;
 const STATE_BYTES_MAX = AGE_AT + 4 * 8 + 1 + GAPS_MAX * 16 + BOOT_ID_BYTES_MAX;
 
 export class LogState {
   /** Where age time is taken up after a restart; null = not known. */
   age: AgeRecord | null = null;
-  /** Age time of the first use: `lifetime` counts from then. */
-  sinceMs = 0;
-  /** Age time at which `day` began. */
-  dayMs = 0;
-  /** Bytes written since the first use, by class. */
-  readonly lifetime = new Float64Array(WRITE_CLASSES.length);
-  /** Bytes written in the present day, by class. */
-  readonly day = new Float64Array(WRITE_CLASSES.length);
   readonly #bytes = Buffer.alloc(STATE_BYTES_MAX);
 
   /** @param bytes of the row; what an older version left empty, or a newer one wrote, stays at its defaults */
   constructor(bytes: Buffer) {
     if (bytes.length < AGE_AT || bytes[0] !== FORMAT) return;
-    let at = 1;
-    const next = (): number => {
-      const value = bytes.readDoubleLE(at);
-      at += 8;
-      return Number.isFinite(value) ? value : 0;
-    };
-    this.sinceMs = next();
-    this.dayMs = next();
-    for (const values of [this.lifetime, this.day]) for (let i = 0; i < values.length; i++) values[i] = next();
     this.age = decodeAge(bytes);
   }
 
@@ -48,12 +27,7 @@ export class LogState {
   encode(): Buffer {
     const bytes = this.#bytes;
     bytes[0] = FORMAT;
-    let at = bytes.writeDoubleLE(this.sinceMs, 1);
-    at = bytes.writeDoubleLE(this.dayMs, at);
-    for (const values of [this.lifetime, this.day]) {
-      for (let i = 0; i < values.length; i++) at = bytes.writeDoubleLE(values[i] as number, at);
-    }
-    return bytes.subarray(0, this.age === null ? at : encodeAge(this.age, bytes, at));
+    return bytes.subarray(0, this.age === null ? AGE_AT : encodeAge(this.age, bytes, AGE_AT));
   }
 }
 

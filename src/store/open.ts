@@ -12,14 +12,16 @@ import { isDamageAtStart } from "./damage.ts";
 import { pruneDamaged } from "./damaged-files.ts";
 import { DatabaseFile, INCREMENTAL } from "./database-file.ts";
 import { isDiskFull } from "./health.ts";
+import { logBytes, UPKEEP, WriteMeter } from "./meter.ts";
 import { checkVersion, migrate } from "./migrations.ts";
 import { type Recounted, recount } from "./recount.ts";
 import { finishSalvage, type SalvageParts, salvage } from "./salvage.ts";
 import { walHeaderDamaged } from "./salvage-file.ts";
-import { PAGE_BYTES } from "./schema.ts";
+import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 import { RESERVE_NAME } from "./space.ts";
 import { makeStartRoom, reserveStartRoom } from "./start-room.ts";
 import type { Syncer } from "./sync.ts";
+import { ThreadWrites } from "./thread-writes.ts";
 
 export const DATABASE_NAME = "sluice.db";
 /** Left behind by a gateway that found the file damaged while running: the next start looks closely. */
@@ -41,6 +43,8 @@ export interface Opened {
   readonly contents: Recounted;
   /** What the wall clock told when age time was taken up. */
   readonly clockFound: Observation;
+  readonly meter: WriteMeter;
+  readonly writes: ThreadWrites;
 }
 
 /** Step 1, first half: the data directory, 0700. */
@@ -60,12 +64,20 @@ export function openDatabase(dataDir: string, parts: OpenParts): Opened {
   const walBytes = fs.statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   pruneDamaged(dataDir, 2 * parts.startRoomBytes);
   makeStartRoom(dataDir, walBytes, [RESERVE_NAME]);
-  const opened = openOrSalvage(file, dataDir, parts);
+  const writes = new ThreadWrites();
+  const before = writes.total();
+  const opened = openOrSalvage(file, dataDir, { ...parts, writes });
   if (!reserveStartRoom(dataDir, parts.startRoomBytes)) parts.log.warn("store-start-room-missing", { path: dataDir });
+  // What is not in the first frame's numbers yet.
+  opened.meter.add(UPKEEP, writes.since(before, opened.meter.written) - opened.meter.written);
   return opened;
 }
 
-function openOrSalvage(file: string, dataDir: string, parts: OpenParts): Opened {
+interface OpenOnceParts extends OpenParts {
+  readonly writes: ThreadWrites;
+}
+
+function openOrSalvage(file: string, dataDir: string, parts: OpenOnceParts): Opened {
   finishSalvage(file, parts);
   try {
     lookAtLog(file);
@@ -103,14 +115,15 @@ function isDiskError(error: unknown): boolean {
     : error instanceof Error && "errno" in error;
 }
 
-function openOnce(file: string, dataDir: string, parts: OpenParts): Opened {
-  const { syncer } = parts;
+function openOnce(file: string, dataDir: string, parts: OpenOnceParts): Opened {
+  const { syncer, writes } = parts;
+  const before = writes.total();
   rewriteInheritedWal(file, dataDir, syncer);
   const db = new Database(file, { timeout: 0 });
   let databaseFd = -1;
   let walFd = -1;
   try {
-    prepare(db, file);
+    const inheritedFrames = prepare(db, file);
     lookClosely(db, dataDir);
     // Step 4: never append to an inherited log.
     const [checkpoint] = db.pragma("wal_checkpoint(TRUNCATE)") as { busy: number }[];
@@ -124,10 +137,15 @@ function openOnce(file: string, dataDir: string, parts: OpenParts): Opened {
     const contents = recount(opened.statements);
     const clockFound = resumeAges(db, contents.logState, parts.clock);
     // Step 6.
-    opened.statements.generation.run();
+    const meter = new WriteMeter(opened.statements.written.get() ?? Buffer.alloc(0));
+    meter.inherited(logBytes(0, inheritedFrames, true));
+    const frames = opened.walFrames();
+    meter.add(UPKEEP, writes.since(before, inheritedFrames * (FRAME_BYTES + PAGE_BYTES)));
+    opened.statements.generation.run(meter.encode());
+    meter.add(UPKEEP, logBytes(frames, frames + 1, true));
     syncer.now(walFd);
     db.pragma("synchronous = NORMAL");
-    return { file: opened, contents, clockFound };
+    return { file: opened, contents, clockFound, meter, writes };
   } catch (error) {
     if (isDiskError(error)) {
       // Step 15: closing would write and sync once more. The process is about to end; until then nobody may collect it.
@@ -141,8 +159,8 @@ function openOnce(file: string, dataDir: string, parts: OpenParts): Opened {
   }
 }
 
-/** Step 3. */
-function prepare(db: Db, file: string): void {
+/** Step 3. @returns frames of the log that the last run left behind */
+function prepare(db: Db, file: string): number {
   // Before the first access to the write-ahead log, so that its index lies on the heap and there is no -shm file.
   db.pragma("locking_mode = EXCLUSIVE");
   db.pragma("synchronous = FULL");
@@ -156,8 +174,10 @@ function prepare(db: Db, file: string): void {
   db.pragma("mmap_size = 0");
   db.pragma("temp_store = MEMORY");
   db.pragma(`cache_size = -${CACHE_KIB}`);
+  const [inherited] = db.pragma("wal_checkpoint(NOOP)") as { log: number }[];
   migrate(db);
   makeShrinkable(db);
+  return Math.max(0, inherited?.log ?? 0);
 }
 
 /**

@@ -10,6 +10,7 @@ import { PLACE_BYTES } from "./places.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 import { SEGMENT_BYTES, SEGMENTS_MAX } from "./segments.ts";
 import { STRIKE_BYTES, STRIKES_MAX } from "./strikes.ts";
+import type { WriteStatus } from "./write-budget.ts";
 
 /** `commit_delay: auto` without anybody who knows better. */
 export const AUTO_COMMIT_DELAY_MS = 20;
@@ -32,6 +33,10 @@ export interface StoreOptions {
     readonly commitBytes: number;
     /** Of the database file and its log. */
     readonly maxBytes: number;
+    /** Bytes a day; see write-budget.ts. "off" when absent. */
+    readonly writeBudgetPerDay?: number | "off";
+    /** Bytes that the medium can take in its life; null, or absent = not known. */
+    readonly endurance?: number | null;
   };
   readonly clock: KeptClock;
   readonly log: Log;
@@ -69,6 +74,7 @@ export interface StoreStatus {
   readonly copyMsMax: number;
   /** Damaged files set aside, and what came out of the newest; null = there is none. */
   readonly damaged: DamagedFiles | null;
+  readonly written: WriteStatus;
 }
 
 /** A small database gets a small log, so that the log does not fill it alone. */

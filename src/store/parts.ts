@@ -7,6 +7,7 @@ import { Commits } from "./commits.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import { Health } from "./health.ts";
 import type { LogState } from "./log-state.ts";
+import type { WriteMeter } from "./meter.ts";
 import type { Opened } from "./open.ts";
 import { AUTO_COMMIT_DELAY_MS, checkpointFramesOf, type StoreOptions } from "./options.ts";
 import { Places } from "./places.ts";
@@ -17,7 +18,9 @@ import { Segments } from "./segments.ts";
 import { Shrink } from "./shrink.ts";
 import { Space } from "./space.ts";
 import type { Syncer } from "./sync.ts";
+import type { ThreadWrites } from "./thread-writes.ts";
 import { WalSync } from "./wal-sync.ts";
+import { WriteBudget } from "./write-budget.ts";
 import { Writer } from "./writer.ts";
 
 export interface StoreParts {
@@ -28,6 +31,9 @@ export interface StoreParts {
   readonly changes: Changes;
   readonly logState: LogState;
   readonly ages: AgeKeeper;
+  readonly meter: WriteMeter;
+  readonly writes: ThreadWrites;
+  readonly budget: WriteBudget;
   readonly retention: Retention;
   readonly checkpoint: Checkpoint;
   readonly commits: Commits;
@@ -49,7 +55,7 @@ export interface StoreEvents {
 
 export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer, on: StoreEvents): StoreParts {
   const { counters, log, config, clock } = options;
-  const { file, contents } = opened;
+  const { file, contents, meter, writes } = opened;
   const { statements } = file;
   const places = new Places();
   for (const record of contents.records) places.add(record);
@@ -61,25 +67,34 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
   const segments = new Segments(statements, contents.lastSeq);
   const retention = new Retention(statements, places, segments, contents.rows, contents.bytes, contents.lowest);
   const reserveBytes = options.reserveBytes ?? checkpointFrames * PAGE_BYTES + 1024 * 1024;
-  const space = new Space(file, health, syncer, config.maxBytes, reserveBytes);
-  const shrink = new Shrink(file, space, counters, options.shrinkFromBytes);
+  const space = new Space(file, health, syncer, meter, config.maxBytes, reserveBytes);
+  const shrink = new Shrink(file, space, meter, counters, options.shrinkFromBytes);
   const inUse = (): boolean => retention.rows > 0 || places.size > 0;
   const save = (): void => {
     writer.stateDue = true;
     commits.changed();
   };
   const ages = new AgeKeeper({ clock, logState, log, counters, inUse, save }, opened.clockFound);
-  const around = { places, changes, retention, segments, shrink, logState, noteAges: () => ages.note() };
+  const around = { places, changes, retention, segments, shrink, logState, meter, noteAges: () => ages.note() };
   const writer = new Writer({ statements, ...around, counters }, contents.counted);
   const wal = new WalSync(file, syncer, health, () => commits.onWalSynced());
-  const checkpoint = new Checkpoint({ file, wal, syncer, health, log, counters, onOpen: on.onGateOpen });
+  const checkpoint = new Checkpoint({ file, wal, syncer, health, meter, writes, log, counters, onOpen: on.onGateOpen });
   const fixedDelayMs = config.commitDelayMs;
   const autoDelayMs = options.autoCommitDelayMs ?? (() => AUTO_COMMIT_DELAY_MS);
+  const budget = new WriteBudget({
+    meter,
+    bytesPerDay: config.writeBudgetPerDay ?? "off",
+    enduranceBytes: config.endurance ?? null,
+    clock,
+    delayMs: fixedDelayMs === "auto" ? autoDelayMs : () => fixedDelayMs,
+    log,
+  });
   const commits = new Commits(
     {
       file,
       writer,
       shrink,
+      meter,
       wal,
       checkpoint,
       health,
@@ -88,7 +103,8 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
       counters,
       sync: config.sync,
       nowMs: () => clock.nowMs(),
-      delayMs: fixedDelayMs === "auto" ? autoDelayMs : () => fixedDelayMs,
+      delayMs: budget.windowMs,
+      widenedMs: budget.widenedMs,
       commitBytes: config.commitBytes,
       checkpointFrames,
       onCommit: on.onCommit,
@@ -106,6 +122,9 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
     changes,
     logState,
     ages,
+    meter,
+    writes,
+    budget,
     retention,
     checkpoint,
     commits,

@@ -99,5 +99,5 @@ INSERT INTO receiver VALUES (${LOG_ROW}, 'log', '', 1, 0, x'', 0, 0, 1);
 
 /** From version 1 to 2. */
 export const SCHEMA_2 = `
-SELECT 1;
+ALTER TABLE generation ADD COLUMN written BLOB NOT NULL DEFAULT x'';   -- see meter.ts
 `;

@@ -16,6 +16,7 @@
  */
 import type { Counter, Counters } from "../base/counters.ts";
 import type { DatabaseFile } from "./database-file.ts";
+import { UPKEEP, type WriteMeter } from "./meter.ts";
 import { PAGE_BYTES } from "./schema.ts";
 import type { Space } from "./space.ts";
 
@@ -29,10 +30,13 @@ const BEGIN_RATIO = 4;
 const KEEP_SHARE = 1 / 4;
 /** Given back between two checkpoints, at most. */
 const CHECKPOINT_PAGES = 32 * MIB_PAGES;
+/** What giving back a page adds to the log, about; to tell it from the rest of its transaction. */
+const LOG_BYTES_PER_PAGE = 96;
 
 export class Shrink {
   readonly #file: DatabaseFile;
   readonly #space: Space;
+  readonly #meter: WriteMeter;
   readonly #pagesBack: Counter;
   readonly #beginPages: number;
   readonly #keepPages: number;
@@ -42,11 +46,12 @@ export class Shrink {
   #step = 0;
 
   /** @param beginBytes free bytes from which the file is made shorter */
-  constructor(file: DatabaseFile, space: Space, counters: Counters, beginBytes = BEGIN_BYTES) {
+  constructor(file: DatabaseFile, space: Space, meter: WriteMeter, counters: Counters, beginBytes = BEGIN_BYTES) {
     this.#beginPages = Math.ceil(beginBytes / PAGE_BYTES);
     this.#keepPages = Math.ceil(this.#beginPages * KEEP_SHARE);
     this.#file = file;
     this.#space = space;
+    this.#meter = meter;
     this.#pagesBack = counters.counter("store.pages_given_back");
   }
 
@@ -72,6 +77,7 @@ export class Shrink {
     }
     this.#step = Math.min(STEP_PAGES, more);
     this.#file.giveBack(this.#step);
+    this.#meter.rows(UPKEEP, this.#step, this.#step * LOG_BYTES_PER_PAGE);
     return true;
   }
 

@@ -8,6 +8,7 @@ import fs from "node:fs";
 import path from "node:path";
 import type { DatabaseFile } from "./database-file.ts";
 import type { Health } from "./health.ts";
+import { UPKEEP, type WriteMeter } from "./meter.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
 import type { Syncer } from "./sync.ts";
 
@@ -22,6 +23,7 @@ export class Space {
   readonly #file: DatabaseFile;
   readonly #health: Health;
   readonly #syncer: Syncer;
+  readonly #meter: WriteMeter;
   readonly #maxBytes: number;
   readonly #reserveBytes: number;
   readonly #reservePath: string;
@@ -32,10 +34,18 @@ export class Space {
   freePages = 0;
 
   /** @param maxBytes of database and log  @param reserveBytes 0 = no reserve file */
-  constructor(file: DatabaseFile, health: Health, syncer: Syncer, maxBytes: number, reserveBytes: number) {
+  constructor(
+    file: DatabaseFile,
+    health: Health,
+    syncer: Syncer,
+    meter: WriteMeter,
+    maxBytes: number,
+    reserveBytes: number,
+  ) {
     this.#file = file;
     this.#health = health;
     this.#syncer = syncer;
+    this.#meter = meter;
     this.#maxBytes = maxBytes;
     this.#reserveBytes = reserveBytes;
     this.#reservePath = path.join(file.directory, RESERVE_NAME);
@@ -97,6 +107,7 @@ export class Space {
       // Not zeros: a file system that compresses would give them no room.
       const chunk = randomFillSync(Buffer.allocUnsafe(CHUNK_BYTES));
       for (let at = 0; at < this.#reserveBytes; at += CHUNK_BYTES) await handle.write(chunk, 0, CHUNK_BYTES, at);
+      this.#meter.add(UPKEEP, this.#reserveBytes);
       const { fd } = handle;
       await new Promise<void>((resolve, reject) => {
         this.#syncer.start(fd, (error) => (error === null ? resolve() : reject(error)));

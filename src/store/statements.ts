@@ -66,7 +66,9 @@ export class Statements {
   readonly retained: Statement<unknown[], RetainedRow>;
   readonly retainedOf: Statement<unknown[], RetainedRow>;
 
+  /** written */
   readonly generation: Run;
+  readonly written: Statement<unknown[], Buffer>;
   readonly walFrames: Statement<unknown[], CheckpointRow>;
   readonly pages: Statement<unknown[], [number, number]>;
 
@@ -144,7 +146,9 @@ export class Statements {
     );
     this.retainedOf.raw();
 
-    this.generation = db.prepare("UPDATE generation SET g = g + 1 WHERE k = 1");
+    this.generation = db.prepare("UPDATE generation SET g = g + 1, written = ? WHERE k = 1");
+    this.written = db.prepare("SELECT written FROM generation WHERE k = 1");
+    this.written.pluck();
     this.walFrames = db.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.pages = db.prepare("SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count");
     this.pages.raw();

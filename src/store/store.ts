@@ -23,10 +23,12 @@ import { isDamage } from "./damage.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import type { Health } from "./health.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
+import { CHECKPOINT, logBytes } from "./meter.ts";
 import { makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
 import { PENDING_BYTES_MAX, type StoreOptions, type StoreStatus, startRoomBytesOf } from "./options.ts";
 import { buildParts, type StoreParts } from "./parts.ts";
 import type { Place, Places } from "./places.ts";
+import { PAGE_BYTES } from "./schema.ts";
 import { registerGauges, statusOf } from "./status.ts";
 import { Syncer } from "./sync.ts";
 import { readRetained, readRetainedValue, readSessions, readSubscriptions, recordOf } from "./tables.ts";
@@ -292,8 +294,20 @@ export class SqliteStore implements Store {
     this.#parts.pulse.stop();
     // Closing writes and syncs.
     if (this.#health.failed || this.#health.refusal === "read-only") return;
-    this.#file.close();
+    this.#closeFile();
     this.#lock.release();
+  }
+
+  #closeFile(): void {
+    const { meter, writes } = this.#parts;
+    const before = writes.total();
+    this.#file.close(() => {
+      const copied = writes.since(before, this.#commits.frames * PAGE_BYTES);
+      // And the frame that says so, with the page that it is copied to.
+      meter.add(CHECKPOINT, copied + logBytes(0, 1, true) + PAGE_BYTES);
+      return meter.encode();
+    });
+    writes.close();
   }
 
   readonly #onHealth = (health: StoreHealth): void => {
@@ -311,12 +325,14 @@ export class SqliteStore implements Store {
 
   readonly #onCommit = (): void => {
     this.#parts.space.check(this.#commits.frames);
+    this.#parts.budget.check();
     this.#parts.pulse.start();
   };
 
   readonly #onGateOpen = (): void => {
     this.#commits.onGateOpen();
     this.#parts.space.check(this.#commits.frames);
+    this.#parts.budget.check();
   };
 
   status(): StoreStatus {

@@ -9,6 +9,7 @@ import type { Changes, ReceiverChanges } from "./changes.ts";
 import type { Group } from "./group.ts";
 import { LogRows } from "./log-rows.ts";
 import type { LogState } from "./log-state.ts";
+import { MESSAGES, RETAINED, SESSIONS, type WriteMeter } from "./meter.ts";
 import type { Place, Places } from "./places.ts";
 import { ListEncoder } from "./receiver-list.ts";
 import type { Retention } from "./retention.ts";
@@ -30,6 +31,7 @@ export interface WriterParts {
   readonly logState: LogState;
   /** Brings the clock's part of `logState` up to date. */
   readonly noteAges: () => void;
+  readonly meter: WriteMeter;
   readonly counters: Counters;
 }
 
@@ -42,6 +44,7 @@ export class Writer {
   readonly #shrink: Shrink;
   readonly #logState: LogState;
   readonly #noteAges: () => void;
+  readonly #meter: WriteMeter;
   readonly #logRows: LogRows;
   readonly #encoder = new ListEncoder(() => this.#logRows.flush());
   /** Who is in the list encoded last. */
@@ -57,6 +60,8 @@ export class Writer {
   /** The state of the log's row is to be written though nothing else is. */
   stateDue = false;
   readonly #rows: Counter;
+  /** Rows of the log, had the transaction under way not deleted any. */
+  #rowsKept = 0;
 
   /** @param counted receivers' counts in the database include every message below it */
   constructor(parts: WriterParts, counted: number) {
@@ -69,6 +74,7 @@ export class Writer {
     this.#shrink = parts.shrink;
     this.#logState = parts.logState;
     this.#noteAges = parts.noteAges;
+    this.#meter = parts.meter;
     this.#counted = counted;
     this.#rows = parts.counters.counter("store.rows_written");
   }
@@ -86,6 +92,7 @@ export class Writer {
     this.#open.length = 0;
     this.#retention.begin();
     this.#logRows.begin();
+    this.#rowsKept = this.#retention.rows;
     st.begin.run();
     // First, so that the new rows take the pages it frees.
     this.#retention.makeRoom(group.firstSeq);
@@ -106,6 +113,7 @@ export class Writer {
     }
     // After all deletions: what they free need not be moved.
     this.#leftOver = this.#shrink.run(sweeping);
+    this.#meter.rows(MESSAGES, this.#rowsKept - this.#retention.rows, 0);
     st.commit.run();
     this.stateDue = false;
     this.#places.untouch(this.#open);
@@ -137,6 +145,7 @@ export class Writer {
   /** Undoes what `write` noted before it failed. */
   rollback(group: Group): void {
     this.#retention.rollback();
+    this.#meter.rolledBack();
     this.#counted = this.#countedBefore;
     this.#places.unsaved(this.#saved);
     this.#places.unsaved(group.places);
@@ -151,6 +160,8 @@ export class Writer {
     this.#rows.value++;
     const size = m.size;
     this.#retention.entered(size);
+    this.#rowsKept++;
+    this.#meter.rows(MESSAGES, 1, list.length + m.bytes.length);
     for (const place of this.#listed) {
       this.#places.entered(place, m.seq, size, group);
       this.#segments.enter(m.seq, place.id);
@@ -169,6 +180,7 @@ export class Writer {
     const st = this.#statements;
     for (const [id, changes] of this.#changes.receivers) {
       if (!changes.deleted) continue;
+      this.#meter.rows(SESSIONS, 1, 0);
       st.deleteReceiver.run(id);
       st.deleteSession.run(id);
       st.deleteSubscriptions.run(id);
@@ -176,6 +188,7 @@ export class Writer {
     }
     for (const [id, changes] of this.#changes.receivers) if (!changes.deleted) this.#writeReceiverChanges(id, changes);
     for (const [topic, m] of this.#changes.retained) {
+      this.#meter.rows(RETAINED, 1, m.bytes.length);
       if (m.bytes.length === m.propertiesEnd) {
         st.deleteRetained.run(topic);
         continue;
@@ -187,15 +200,16 @@ export class Writer {
 
   #writeReceiverChanges(id: number, changes: ReceiverChanges): void {
     const st = this.#statements;
-    const { created: r, session } = changes;
+    const { created: r, session, subscriptions, released, received } = changes;
+    this.#meter.rows(SESSIONS, 1 + subscriptions.size + released.size + received.size, 0);
     if (r !== null) st.insertReceiver.run(id, r.kind, r.name, r.headSeq, r.headOrdinal, r.state, 0, 0, r.headSeq);
     if (session !== null) st.upsertSession.run(id, session.principal, session.expirySeconds, session.disconnectedMs);
-    for (const [filter, subscription] of changes.subscriptions) {
+    for (const [filter, subscription] of subscriptions) {
       if (subscription === null) st.deleteSubscription.run(id, filter);
       else st.upsertSubscription.run(id, filter, subscription.options, subscription.subscriptionId);
     }
-    for (const packetId of changes.released) st.deleteInbound.run(id, packetId);
-    for (const packetId of changes.received.keys()) st.insertInbound.run(id, packetId);
+    for (const packetId of released) st.deleteInbound.run(id, packetId);
+    for (const packetId of received.keys()) st.insertInbound.run(id, packetId);
   }
 
   #saveIfNeeded(place: Place, endSeq: number): void {
@@ -219,6 +233,7 @@ export class Writer {
   #save(place: Place, record: ReceiverRecord, endSeq: number): void {
     const { headSeq, headOrdinal, state, count, bytes } = record;
     this.#statements.updateReceiver.run(headSeq, headOrdinal, state, count, bytes, endSeq, place.id);
+    this.#meter.rows(SESSIONS, 1, state.length);
     this.#saved.push(place);
     this.#places.saved(place, record);
   }

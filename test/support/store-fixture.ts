@@ -49,7 +49,7 @@ export function crashImage(t: TestContext, dir: string): string {
 }
 
 export function storeOptions(dir: string, overrides: Overrides = {}): StoreOptions & { counters: Counters } {
-  const { sync, commitDelayMs, commitBytes, maxBytes, ...rest } = overrides;
+  const { sync, commitDelayMs, commitBytes, maxBytes, writeBudgetPerDay, endurance, ...rest } = overrides;
   const options = {
     dataDir: dir,
     config: {
@@ -57,6 +57,8 @@ export function storeOptions(dir: string, overrides: Overrides = {}): StoreOptio
       commitDelayMs: commitDelayMs ?? 5,
       commitBytes: commitBytes ?? 256 * 1024,
       maxBytes: maxBytes ?? 512 * 1024 * 1024,
+      writeBudgetPerDay: writeBudgetPerDay ?? "off",
+      endurance: endurance ?? null,
     },
     clock: new SystemClock(),
     log: new Log({ level: "debug", format: "text", write: () => {} }),

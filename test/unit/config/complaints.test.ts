@@ -64,6 +64,10 @@ const SINGLE: [string, string][] = [
   ["limits: {max_packet_bytes: 2MiB}", "1: limits.output_bytes: is less than max_packet_bytes"],
   ["store: {commit_delay: 6s}", "1: store.commit_delay: 6s is out of range; from 0ms to 5s"],
   ["store: {commit_delay: quickly}", "or auto"],
+  ["store: {write_budget_per_day: 0}", "0 B is out of range (0 does not mean unlimited)"],
+  ["store: {write_budget_per_day: none}", '"none" is no size; write it like 64KiB, 16MiB or 30TB, or off'],
+  ["store: {endurance: off}", '1: store.endurance: "off" is no size'],
+  ["store: {endurance: 30MB}", "28.6 MiB is out of range"],
   ["sys_interval: 999ms", "1: sys_interval: 999ms is out of range; from 1s to 1h"],
   ["sys_interval: 61m", "1: sys_interval: 61m is out of range; from 1s to 1h"],
   ["sys_interval: 0", "1: sys_interval: 0ms is out of range (0 does not mean unlimited)"],
@@ -150,8 +154,6 @@ const SINGLE: [string, string][] = [
   ["uplinks: [{url: 'mqtt://a', forward: [{priority: 1}]}]", "uplinks[0].forward[0].priority: not built yet; "],
   ["uplinks: [{url: ['mqtt://a', 'mqtt://b']}]", "uplinks[0].url: a list of urls is not built yet"],
   ["uplinks: [{url: 'wss://a'}]", "uplinks[0].url: wss:// is not built yet"],
-  ["store: {write_budget_per_day: 2GiB}", "store.write_budget_per_day: not built yet; "],
-  ["store: {endurance: 30TB}", "store.endurance: not built yet; "],
 ];
 
 for (const [text, expected] of SINGLE) {

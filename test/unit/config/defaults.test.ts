@@ -39,7 +39,14 @@ test("every default is the one of the contract", () => {
     ],
     serial: [],
     uplinks: [],
-    store: { sync: "full", commitDelayMs: "auto", commitBytes: 256 * KIB, maxBytes: 512 * MIB },
+    store: {
+      sync: "full",
+      commitDelayMs: "auto",
+      commitBytes: 256 * KIB,
+      maxBytes: 512 * MIB,
+      writeBudgetPerDay: 2 * 1024 * MIB,
+      endurance: null,
+    },
     durability: [],
     auth: { anonymous: "loopback", passwordFile: null, aclFile: null },
     limits: {

@@ -13,23 +13,16 @@ test("what is encoded is read again", () => {
   const gaps = Array.from({ length: GAPS_MAX }, (_, i) => ({ atMs: i + 1, missingMs: 1000 + i }));
   const bootId = "f7a8b5c2-7c2f-4f0e-9f5e-0a1b2c3d4e5f";
   state.age = { ageMs: 12_345.678, uptimeMs: 5, bootId, wallMs: 1_800_000_000_000, lacksToMs: 7, gaps };
-  state.sinceMs = 3;
-  state.dayMs = 86_400_000;
-  state.lifetime.set([1, 2, 3, 4, 2 ** 52]);
-  state.day.set([5, 6, 7, 8, 9]);
   assert.deepEqual(new LogState(Buffer.from(state.encode())), state);
   state.age = { ...state.age, gaps: [], bootId: "" };
   assert.deepEqual(new LogState(Buffer.from(state.encode())), state);
 });
 
-test("an empty, cut or foreign state begins at its defaults, and numbers that are none count as 0", () => {
+test("an empty, cut or foreign state begins at its defaults", () => {
   const fresh = new LogState(Buffer.alloc(0));
   const bytes = Buffer.from(fresh.encode());
   assert.deepEqual(new LogState(bytes.subarray(0, -1)), fresh);
   assert.deepEqual(new LogState(Buffer.concat([Buffer.of(9), bytes.subarray(1)])), fresh);
-  const broken = Buffer.from(bytes);
-  broken.fill(0xff, 1, 9);
-  assert.deepEqual(new LogState(broken), fresh);
 });
 
 test("a clock's part that is cut or has numbers that are none is no record", () => {
