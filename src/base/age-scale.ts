@@ -122,6 +122,10 @@ export class AgeScale {
    * @param newestMs    the newest stamp that is known to exist, which may be later than the record; 0 = none
    */
   resume(record: AgeRecord | null, newestMs: number, r: Reading): Observation {
+    this.#setGaps(record?.gaps ?? []);
+    this.#wallOffsetMs = null;
+    this.#lacksToMs = 0;
+    this.#behindFromMs = null;
     if (record === null) {
       // Stamps look like Unix time as long as nothing goes wrong. 0 is none.
       this.offsetMs = Math.max(r.wallMs, this.builtMs, newestMs + 1, 1) - r.nowMs;
@@ -132,8 +136,7 @@ export class AgeScale {
     // Whole numbers, so that a stamp of this run stays beyond the end of the last when a row cuts its fraction.
     const endMs = Math.ceil(Math.max(record.ageMs + offMs, newestMs));
     this.offsetMs = endMs + 1 - r.nowMs;
-    this.#setGaps(record.gaps);
-    this.#wallOffsetMs = record.wallMs === 0 ? null : record.wallMs - record.ageMs;
+    if (record.wallMs > 0) this.#wallOffsetMs = record.wallMs - record.ageMs;
     this.#lacksToMs = record.lacksToMs;
     if (!sameBoot && this.#lacksToMs === 0) this.#lacksToMs = endMs;
     return this.observe(r, endMs);
