@@ -98,6 +98,24 @@ export interface SubscriptionRecord {
   subscriptionId: number;
 }
 
+/** Persisted will of a client that is connected, or whose will waits for its delay. */
+export interface WillRecord {
+  readonly clientId: string;
+  /** Who publishes it: the principal's name, "" for anonymous. */
+  readonly principal: string;
+  /** From when the connection ended. */
+  readonly delaySeconds: number;
+  /** Message Expiry Interval, from when it is published; -1 = never expires. */
+  readonly expirySeconds: number;
+  /** 0 to 2. */
+  readonly qos: number;
+  readonly retain: boolean;
+  /** Laid out as Message.bytes. */
+  readonly bytes: Buffer;
+  readonly topicEnd: number;
+  readonly propertiesEnd: number;
+}
+
 export interface RetainedRecord {
   /** Laid out as Message.bytes. */
   message: Message;
@@ -163,9 +181,14 @@ export interface Store {
   /** @param message the message the packet id came with, `Publication.kept` after STORED_LATER: when the store withdraws it, the id goes with it; null = none was stored */
   putInbound(receiverId: number, packetId: number, message: Message | null): void;
   deleteInbound(receiverId: number, packetId: number): void;
+  /** Enters or replaces the client's will; the record's bytes stay as they are from here. What is stored already costs nothing. */
+  putWill(record: WillRecord): void;
+  /** Goes with the messages entered before and after it in the same turn: a will is published and deleted in one group. */
+  deleteWill(clientId: string): void;
 
   /** What the database held at open, for the registries to build themselves from. */
   loadSessions(visit: (record: SessionRecord) => void): void;
+  loadWills(visit: (record: WillRecord) => void): void;
   loadReceiver(kind: string, name: string): ReceiverRecord | null;
   loadInbound(receiverId: number): number[];
   loadSubscriptions(receiverId: number): SubscriptionRecord[];

@@ -52,12 +52,17 @@ export class Publication {
     bytes.write(topic, 0, "utf8");
     bytes.set(properties, topicLength);
     bytes.set(payload, topicLength + properties.length);
+    this.setLaidOut(bytes, topicLength, topicLength + properties.length, qos, retain);
+  }
+
+  /** As `setParts`, from bytes that are laid out as those of a message; not copied. */
+  setLaidOut(bytes: Buffer, topicEnd: number, propertiesEnd: number, qos: number, retain: boolean): void {
     this.bytes = bytes;
     this.topicFrom = 0;
-    this.topicEnd = topicLength;
-    this.propertiesFrom = topicLength;
-    this.propertiesEnd = topicLength + properties.length;
-    this.payloadFrom = this.propertiesEnd;
+    this.topicEnd = topicEnd;
+    this.propertiesFrom = topicEnd;
+    this.propertiesEnd = propertiesEnd;
+    this.payloadFrom = propertiesEnd;
     this.payloadEnd = bytes.length;
     this.qos = qos;
     this.retain = retain;

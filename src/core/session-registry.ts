@@ -4,18 +4,32 @@
 import { Allowance } from "../base/allowance.ts";
 import type { Counter, Counters } from "../base/counters.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
-import type { Line } from "../config/budget.ts";
 import type { CuttingShared } from "./cutting.ts";
 import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { Ledger } from "./ledger.ts";
 import type { QueueHost } from "./outlet.ts";
-import type { Authority, Principal, SessionRecord, Store, SubscriptionRecord, TimeSource } from "./ports.ts";
+import type {
+  Authority,
+  Principal,
+  SessionRecord,
+  Store,
+  SubscriptionRecord,
+  TimeSource,
+  WillRecord,
+} from "./ports.ts";
 import type { QueueLimits } from "./queue-limits.ts";
 import type { Retained } from "./retained.ts";
 import type { Router } from "./router.ts";
 import { Session, type SessionOutlet, WILL_TIMER, type Will } from "./session.ts";
-import { isShared, MEMBER_BYTES, SharedGroups } from "./shared-groups.ts";
-import { levelCount } from "./topic.ts";
+import {
+  bytesOfSession,
+  bytesOfSubscription,
+  EXTRAS_SHARE,
+  SESSION_BYTES,
+  SESSIONS_SHARE,
+  SUBSCRIPTIONS_SHARE,
+} from "./session-memory.ts";
+import { isShared, SharedGroups } from "./shared-groups.ts";
 import { Wills } from "./wills.ts";
 
 /** What a session needs around it. */
@@ -52,19 +66,6 @@ export interface RegistryParts extends QueueHost {
 export const SESSIONS_FULL = "full";
 /** `open` found a session that belongs to another principal. */
 export const SESSION_FOREIGN = "foreign";
-
-/** Measured bytes of a session without subscriptions (its place in the log included), and of a subscription without its filter. */
-const SESSION_BYTES = 2048;
-const SUBSCRIPTION_BYTES = 160;
-const CLIENT_ID_INCLUDED = 64;
-/** Measured bytes of a level of its own in the topic tree; the first few are mostly shared with other filters. */
-const LEVEL_BYTES = 240;
-const LEVELS_INCLUDED = 4;
-/** Shares of `memory_limit`: all sessions with their wills, all subscriptions. Who goes beyond is refused (0x97). */
-const SESSIONS_SHARE = 8;
-/** Of the sessions' share: wills and QoS 2 ids together, so that a few clients with many cannot shut out newcomers. */
-const EXTRAS_SHARE = 2;
-const SUBSCRIPTIONS_SHARE = 48;
 
 export class SessionRegistry implements SessionHost {
   readonly store: Store;
@@ -115,7 +116,7 @@ export class SessionRegistry implements SessionHost {
     this.#sessionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SESSIONS_SHARE));
     this.#subscriptionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SUBSCRIPTIONS_SHARE));
     this.inboundMemory = new Allowance(Math.floor(this.#sessionMemory.bytesMax / EXTRAS_SHARE), this.#sessionMemory);
-    this.#wills = new Wills(parts, this.inboundMemory);
+    this.#wills = new Wills(parts, this.inboundMemory, (session) => this.#onCut(session));
     this.#groups = new SharedGroups(this, parts.router, parts.counters, this.#subscriptionMemory);
     this.#sessionsRefused = parts.counters.counter("session.refused");
     this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");
@@ -126,6 +127,15 @@ export class SessionRegistry implements SessionHost {
     parts.counters.gauge("session.in_flight", () => this.inFlight);
     this.store.loadSessions((record) => this.#restore(record));
     this.#groups.restored();
+    this.store.loadWills((record) => this.#restoreWill(record));
+  }
+
+  /**
+   * Everybody who gets messages is there, and no client yet: the wills of the connections that the end of the last run
+   * cut go out, or wait for the rest of their delay ([MQTT5-3.1.2-8]).
+   */
+  resumeWills(): void {
+    this.#wills.resume();
   }
 
   get count(): number {
@@ -163,6 +173,8 @@ export class SessionRegistry implements SessionHost {
     cleanStart: boolean,
     expirySeconds: number,
   ): { session: Session; present: boolean } | typeof SESSIONS_FULL | typeof SESSION_FOREIGN {
+    const cut = this.#sessions.get(clientId);
+    if (cut?.expirySeconds === 0 && !cut.connected) this.#end(cut); // cut off by a crash, and not dealt with yet
     const old = this.#sessions.get(clientId);
     if (old !== undefined && old.principal.name !== principal.name) return SESSION_FOREIGN;
     if (old === undefined && !this.#hasRoom()) {
@@ -175,7 +187,7 @@ export class SessionRegistry implements SessionHost {
     const kept = this.#sessions.get(clientId);
     if (kept !== undefined && !cleanStart) {
       this.#wheel.cancel(kept.expiryTimer);
-      this.#wills.cancel(kept);
+      this.#wills.onBack(kept);
       kept.principal = principal;
       kept.expirySeconds = expiry;
       kept.disconnectedMs = 0;
@@ -186,9 +198,7 @@ export class SessionRegistry implements SessionHost {
     const record = expiry > 0 ? this.store.createReceiver("session", clientId) : null;
     const session = new Session(this, clientId, principal, record, expiry);
     if (record !== null) this.store.register(session.queue);
-    this.#sessionMemory.takeAnyway(bytesOfSession(clientId));
-    this.#router.join(session);
-    this.#sessions.set(clientId, session);
+    this.#enter(session);
     this.#save(session);
     return { session, present: false };
   }
@@ -208,7 +218,7 @@ export class SessionRegistry implements SessionHost {
     session.outlet = outlet;
     this.connectedCount++;
     this.connectedMax = Math.max(this.connectedMax, this.connectedCount);
-    session.will = will;
+    this.#wills.keep(session, will);
     session.queue.attach(outlet, Math.min(windowMax, this.inflightMax), present);
     session.shares?.pump();
   }
@@ -226,26 +236,21 @@ export class SessionRegistry implements SessionHost {
     session.queue.detach();
     session.disconnectedMs = this.time.ageMs();
     if (!sendWill) this.#wills.cancel(session);
-    const will = session.will;
     if (session.expirySeconds === 0) {
-      this.#wills.publish(session);
       this.#end(session);
       return;
     }
-    if (will !== null && will.delaySeconds > 0) this.#wheel.schedule(session.willTimer, will.delaySeconds * 1000);
-    else this.#wills.publish(session);
+    this.#wills.send(session);
     this.#scheduleExpiry(session);
     this.#save(session);
   }
 
-  /** Off-time was counted: who has been away before it may end sooner. */
+  /** Off-time was counted: who has been away before it may end sooner, and its will go out. */
   onAged(): void {
-    for (const session of this.#sessions.values()) if (session.expiryTimer.armed) this.#scheduleExpiry(session);
-  }
-
-  /** The gateway stops: wills whose delay is not over go out now, as nobody would send them later. */
-  publishWills(): void {
-    for (const session of this.#sessions.values()) if (!session.connected) this.#wills.publish(session);
+    for (const session of this.#sessions.values()) {
+      if (session.willTimer.armed) this.#wills.send(session);
+      if (session.expiryTimer.armed) this.#scheduleExpiry(session);
+    }
   }
 
   /** @returns null when the client has too many, or all clients together have (counted) */
@@ -280,7 +285,6 @@ export class SessionRegistry implements SessionHost {
       return;
     }
     this.#expired.value++;
-    this.#wills.publish(session);
     this.#end(session);
   }
 
@@ -289,9 +293,9 @@ export class SessionRegistry implements SessionHost {
   /** Makes room for a subscription that is new. */
   #admit(session: Session, filter: string): boolean {
     if (session.subscriptions.size >= this.#limits.subscriptionsPerClient) return false;
-    if (!this.#subscriptionMemory.take(bytesOf(filter))) return false;
+    if (!this.#subscriptionMemory.take(bytesOfSubscription(filter))) return false;
     if (!isShared(filter) || this.#groups.admit(filter)) return true;
-    this.#subscriptionMemory.give(bytesOf(filter));
+    this.#subscriptionMemory.give(bytesOfSubscription(filter));
     return false;
   }
 
@@ -301,7 +305,7 @@ export class SessionRegistry implements SessionHost {
 
   /** The end of a subscription, but for the session's list and the store's. */
   #leave(session: Session, filter: string): void {
-    this.#subscriptionMemory.give(bytesOf(filter));
+    this.#subscriptionMemory.give(bytesOfSubscription(filter));
     if (isShared(filter)) this.#groups.leave(session, filter);
     else this.#router.unsubscribe(session, filter);
   }
@@ -317,6 +321,12 @@ export class SessionRegistry implements SessionHost {
     outlet.onTakenOver();
     // [MQTT5-3.1.4-3]: the will of the old connection is published unless its delay spans the new one.
     this.detach(session, outlet, true);
+  }
+
+  /** Its connection ended with the last run. */
+  #onCut(session: Session): void {
+    if (session.expirySeconds === 0) this.#end(session);
+    else this.#wills.send(session);
   }
 
   #end(session: Session): void {
@@ -349,50 +359,39 @@ export class SessionRegistry implements SessionHost {
     const session = new Session(this, record.clientId, principal, record.receiver, record.expirySeconds);
     for (const id of record.inboundIds) session.inbound.add(id);
     this.store.register(session.queue);
-    this.#sessionMemory.takeAnyway(bytesOfSession(record.clientId));
-    this.#router.join(session);
-    this.#sessions.set(record.clientId, session);
+    this.#enter(session);
     for (const subscription of record.subscriptions) {
       session.subscriptions.set(subscription.filter, subscription);
-      this.#subscriptionMemory.takeAnyway(bytesOf(subscription.filter));
+      this.#subscriptionMemory.takeAnyway(bytesOfSubscription(subscription.filter));
       if (isShared(subscription.filter)) this.#groups.restore(session, subscription);
       else this.#route(session, subscription);
     }
     // Connected when the gateway stopped: it counts as gone from now on.
     session.disconnectedMs = record.disconnectedMs === 0 ? this.time.ageMs() : record.disconnectedMs;
     this.#scheduleExpiry(session);
+    // Not from now on again, should the gateway be cut off again.
+    if (record.disconnectedMs === 0) this.#save(session);
   }
 
   #scheduleExpiry(session: Session): void {
     const restMs = session.expirySeconds * 1000 - this.time.elapsedMs(session.disconnectedMs);
     this.#wheel.schedule(session.expiryTimer, Math.max(0, restMs));
   }
-}
 
-/** A long client id stands in the session and in the label of its queue. */
-function bytesOfSession(clientId: string): number {
-  return SESSION_BYTES + 2 * Math.max(0, clientId.length - CLIENT_ID_INCLUDED);
-}
+  #restoreWill(record: WillRecord): void {
+    const { clientId } = record;
+    let session = this.#sessions.get(clientId);
+    if (session === undefined) {
+      // It ended with its connection; who it was is still asked for.
+      session = new Session(this, clientId, { name: record.principal, clientId }, null, 0);
+      this.#enter(session);
+    }
+    this.#wills.restore(session, record);
+  }
 
-function bytesOf(filter: string): number {
-  const shared = isShared(filter) ? MEMBER_BYTES : 0;
-  return SUBSCRIPTION_BYTES + shared + filter.length + LEVEL_BYTES * Math.max(0, levelCount(filter) - LEVELS_INCLUDED);
-}
-
-/** Worst case of all sessions and subscriptions. */
-export function budget(limits: { readonly maxSessions: number }, memoryLimitBytes: number): Line[] {
-  const bytes = Math.floor(memoryLimitBytes / SESSIONS_SHARE);
-  const sessions = Math.min(limits.maxSessions, Math.floor(bytes / SESSION_BYTES));
-  return [
-    {
-      owner: "sessions",
-      bytes,
-      how: `1/${SESSIONS_SHARE} of memory_limit: up to ${sessions} sessions x ${SESSION_BYTES} B, in half of it their wills and QoS 2 ids`,
-    },
-    {
-      owner: "subscriptions",
-      bytes: Math.floor(memoryLimitBytes / SUBSCRIPTIONS_SHARE),
-      how: `1/${SUBSCRIPTIONS_SHARE} of memory_limit for all clients together, and their shared groups`,
-    },
-  ];
+  #enter(session: Session): void {
+    this.#sessionMemory.takeAnyway(bytesOfSession(session.clientId));
+    this.#router.join(session);
+    this.#sessions.set(session.clientId, session);
+  }
 }

@@ -8,7 +8,7 @@ import * as cutting from "../core/cutting.ts";
 import { parsePasswordFile } from "../core/password-file.ts";
 import * as retained from "../core/retained.ts";
 import * as routes from "../core/route-cache.ts";
-import * as sessions from "../core/session-registry.ts";
+import * as sessions from "../core/session-memory.ts";
 import * as sys from "../core/sys-topics.ts";
 import * as waiting from "../core/waiting.ts";
 import * as mqtt from "../protocol/mqtt/server.ts";

@@ -79,12 +79,15 @@ export class Gateway {
       const rooms = await buildRooms(ground, () => delay.ms(), this.#embedding?.hooks ?? null);
       this.#rooms = rooms;
       this.#embedding?.onRooms(rooms);
-      for (const [index, config] of this.#config.listeners.entries()) {
-        this.#listeners.push({ config, listener: await openListener(ground, rooms, index, config) });
-      }
+      // Before any listener: what a client publishes is acknowledged only if all that have to keep it are there.
       this.#serialQueues = await startSerial(ground, rooms);
       this.#uplinks = await startUplinks(ground, rooms);
       if (rooms.sys !== null) addUplinkValues(rooms.sys, this.#uplinks);
+      rooms.wheel.start();
+      rooms.registry.resumeWills();
+      for (const [index, config] of this.#config.listeners.entries()) {
+        this.#listeners.push({ config, listener: await openListener(ground, rooms, index, config) });
+      }
     } catch (error) {
       await this.stop();
       throw error;

@@ -93,7 +93,6 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
     pendingBytesMax: pendingBytesOf(memoryLimitBytes),
   });
   stops.push(() => store.close());
-  wheel.start();
   stops.push(() => wheel.stop());
   const turns = new Turns();
   const ledger = new Ledger(counters);

@@ -1,10 +1,10 @@
 /**
- * What is to be written besides the log: rows of receivers, sessions, subscriptions, inbound packet ids and retained
- * values. Collected per receiver and per topic, the last word counting, so that what waits while the disk is full is
- * bounded by the number of sessions, subscriptions and topics, not by the time.
+ * What is to be written besides the log: rows of receivers, sessions, subscriptions, inbound packet ids, wills and
+ * retained values. Collected per receiver, client and topic, the last word counting, so that what waits while the disk
+ * is full is bounded by the number of sessions, subscriptions, wills and topics, not by the time.
  */
 import { type Message, WITHDRAWN } from "../core/message.ts";
-import type { ReceiverRecord, SessionRecord, SubscriptionRecord } from "../core/ports.ts";
+import type { ReceiverRecord, SessionRecord, SubscriptionRecord, WillRecord } from "../core/ports.ts";
 import { Strikes } from "./strikes.ts";
 
 /** "Never" on the wire, and the most the table takes. */
@@ -34,6 +34,8 @@ export class ReceiverChanges {
 export class Changes {
   readonly receivers = new Map<number, ReceiverChanges>();
   readonly strikes = new Strikes();
+  /** By client id; null = to be deleted. */
+  readonly wills = new Map<string, WillRecord | null>();
   /** By topic: the newest message. */
   readonly retained = new Map<string, Message>();
   /** By topic: a value that nobody waits for, under one in `retained` whose publisher may yet be refused. */
@@ -42,7 +44,8 @@ export class Changes {
   retainedBytes = 0;
 
   get empty(): boolean {
-    return this.receivers.size === 0 && this.retained.size === 0 && this.strikes.empty;
+    const { receivers, retained, wills, strikes } = this;
+    return receivers.size === 0 && retained.size === 0 && wills.size === 0 && strikes.empty;
   }
 
   of(id: number): ReceiverChanges {
@@ -68,6 +71,12 @@ export class Changes {
       expirySeconds: Math.min(Math.ceil(record.expirySeconds), EXPIRY_SECONDS_MAX),
       disconnectedMs: Math.trunc(record.disconnectedMs),
     };
+  }
+
+  /** @param stored whether its row is as it should be */
+  putWill(clientId: string, record: WillRecord | null, stored: boolean): void {
+    if (stored) this.wills.delete(clientId);
+    else this.wills.set(clientId, record);
   }
 
   putRetained(topic: string, message: Message): void {
@@ -128,6 +137,7 @@ export class Changes {
   clear(): void {
     this.strikes.clear();
     this.receivers.clear();
+    this.wills.clear();
     this.retained.clear();
     this.#displaced.clear();
     this.retainedBytes = 0;

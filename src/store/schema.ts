@@ -99,5 +99,15 @@ INSERT INTO receiver VALUES (${LOG_ROW}, 'log', '', 1, 0, x'', 0, 0, 1);
 
 /** From version 1 to 2. */
 export const SCHEMA_2 = `
+CREATE TABLE will (                -- of clients that are connected, or whose will waits for its delay
+  client_id TEXT PRIMARY KEY,
+  principal TEXT NOT NULL,
+  delay_seconds INTEGER NOT NULL,  -- from when the connection ended: session.disconnected
+  expiry_seconds INTEGER NOT NULL, -- Message Expiry Interval; -1 = never expires
+  flags INTEGER NOT NULL,
+  topic_end INTEGER NOT NULL,      -- bytes as in log
+  properties_end INTEGER NOT NULL,
+  bytes BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ALTER TABLE generation ADD COLUMN written BLOB NOT NULL DEFAULT x'';   -- see meter.ts
 `;

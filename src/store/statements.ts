@@ -18,6 +18,8 @@ export type SessionRowRead = [number, string, number, number];
 export type SubscriptionRow = [string, number, number];
 /** rowid, accepted, expires, flags, topic bytes, properties_end, bytes */
 export type RetainedRow = [number, number, number, number, number, number, Buffer];
+/** client_id, principal, delay_seconds, expiry_seconds, flags, topic_end, properties_end, bytes */
+export type WillRow = [string, string, number, number, number, number, number, Buffer];
 /** rows, bytes, highest seq */
 export type RangeRow = [number, number | null, number | null];
 /** busy, log, checkpointed */
@@ -59,6 +61,12 @@ export class Statements {
   readonly deleteInbound: Run;
   readonly deleteAllInbound: Run;
   readonly inbound: Statement<unknown[], number>;
+
+  readonly upsertWill: Run;
+  readonly deleteWill: Run;
+  readonly hasWill: Run;
+  readonly will: Statement<unknown[], WillRow>;
+  readonly wills: Statement<unknown[], WillRow>;
 
   readonly hasRetained: Run;
   readonly upsertRetained: Run;
@@ -127,6 +135,14 @@ export class Statements {
     this.deleteAllInbound = db.prepare("DELETE FROM inbound WHERE receiver_id = ?");
     this.inbound = db.prepare("SELECT packet_id FROM inbound WHERE receiver_id = ?");
     this.inbound.pluck();
+
+    this.upsertWill = db.prepare("INSERT OR REPLACE INTO will VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    this.deleteWill = db.prepare("DELETE FROM will WHERE client_id = ?");
+    this.hasWill = db.prepare("SELECT 1 FROM will WHERE client_id = ?");
+    this.will = db.prepare("SELECT * FROM will WHERE client_id = ?");
+    this.will.raw();
+    this.wills = db.prepare("SELECT * FROM will WHERE client_id > ? ORDER BY client_id LIMIT ?");
+    this.wills.raw();
 
     this.hasRetained = db.prepare("SELECT 1 FROM retained WHERE topic = ?");
     this.upsertRetained = db.prepare(

@@ -15,6 +15,7 @@ import {
   type StoreHealth,
   type StoreWaiter,
   type SubscriptionRecord,
+  type WillRecord,
 } from "../core/ports.ts";
 import type { AgeKeeper } from "./age-keeper.ts";
 import type { Changes } from "./changes.ts";
@@ -32,6 +33,7 @@ import { PAGE_BYTES } from "./schema.ts";
 import { registerGauges, statusOf } from "./status.ts";
 import { Syncer } from "./sync.ts";
 import { readRetained, readRetainedValue, readSessions, readSubscriptions, recordOf } from "./tables.ts";
+import { isStored, readWills } from "./wills.ts";
 
 /** Retained values, or subscriptions of one session, that wait to be written before a deletion looks whether there is anything to delete. */
 const PENDING_DELETIONS_MAX = 1024;
@@ -239,6 +241,23 @@ export class SqliteStore implements Store {
   deleteInbound(receiverId: number, packetId: number): void {
     this.#changes.release(receiverId, packetId);
     this.#commits.changed();
+  }
+
+  putWill(record: WillRecord): void {
+    const { statements } = this.#file;
+    const stored = (): boolean => isStored(record, statements.will.get(record.clientId));
+    this.#changes.putWill(record.clientId, record, this.#health.reading(stored, false));
+    this.#commits.changed();
+  }
+
+  deleteWill(clientId: string): void {
+    const stored = (): boolean => this.#file.statements.hasWill.get(clientId) === undefined;
+    this.#changes.putWill(clientId, null, this.#health.reading(stored, false));
+    this.#commits.changed();
+  }
+
+  loadWills(visit: (record: WillRecord) => void): void {
+    readWills(this.#file.statements, visit);
   }
 
   loadSessions(visit: (record: SessionRecord) => void): void {

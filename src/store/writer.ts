@@ -17,6 +17,7 @@ import { LOG_ROW, ROW_RETAIN } from "./schema.ts";
 import type { Segments } from "./segments.ts";
 import type { Shrink } from "./shrink.ts";
 import type { Statements } from "./statements.ts";
+import { willColumns } from "./wills.ts";
 
 /** Rows of grown receivers written in one commit, at most. */
 const GROWN_PER_COMMIT_MAX = 512;
@@ -187,6 +188,10 @@ export class Writer {
       st.deleteAllInbound.run(id);
     }
     for (const [id, changes] of this.#changes.receivers) if (!changes.deleted) this.#writeReceiverChanges(id, changes);
+    for (const [clientId, will] of this.#changes.wills) {
+      if (will === null) st.deleteWill.run(clientId);
+      else st.upsertWill.run(...willColumns(will));
+    }
     for (const [topic, m] of this.#changes.retained) {
       this.#meter.rows(RETAINED, 1, m.bytes.length);
       if (m.bytes.length === m.propertiesEnd) {

@@ -12,6 +12,7 @@ import type {
   StoreHealth,
   StoreWaiter,
   SubscriptionRecord,
+  WillRecord,
 } from "../../src/core/ports.ts";
 
 interface Row {
@@ -44,6 +45,9 @@ export class MemoryStore implements Store {
   #sessions = new Map<number, SessionRecord>();
   #inbound = new Map<number, Set<number>>();
   #inboundOpen: { receiverId: number; packetId: number; message: Message | null; known: boolean }[] = [];
+  /** By client id, as committed; and what the open group changes, null = deleted. */
+  wills = new Map<string, WillRecord>();
+  #willsOpen = new Map<string, WillRecord | null>();
   retained = new Map<string, Message>();
   elided = 0;
   #nextId = 1;
@@ -102,6 +106,11 @@ export class MemoryStore implements Store {
       else ids.delete(packetId);
     }
     this.#writeStrikes();
+    for (const [clientId, will] of this.#willsOpen) {
+      if (will === null) this.wills.delete(clientId);
+      else this.wills.set(clientId, will);
+    }
+    this.#willsOpen.clear();
     const lowest = Math.min(...[...this.#receivers.values()].map((r) => r.headSeq));
     this.rows = this.rows.filter(({ message }) => message.seq >= lowest);
   }
@@ -151,6 +160,7 @@ export class MemoryStore implements Store {
     next.#inbound = new Map([...this.#inbound].map(([id, ids]) => [id, new Set(ids)]));
     next.#subscriptions = new Map([...this.#subscriptions].map(([id, entries]) => [id, new Map(entries)]));
     next.#sessions = new Map(this.#sessions);
+    next.wills = new Map(this.wills);
     next.#nextId = this.#nextId;
     return next;
   }
@@ -286,6 +296,18 @@ export class MemoryStore implements Store {
 
   deleteInbound(receiverId: number, packetId: number): void {
     this.#inboundOpen.push({ receiverId, packetId, message: null, known: false });
+  }
+
+  putWill(record: WillRecord): void {
+    this.#willsOpen.set(record.clientId, record);
+  }
+
+  deleteWill(clientId: string): void {
+    this.#willsOpen.set(clientId, null);
+  }
+
+  loadWills(visit: (record: WillRecord) => void): void {
+    for (const will of this.wills.values()) visit(will);
   }
 
   loadSessions(visit: (record: SessionRecord) => void): void {

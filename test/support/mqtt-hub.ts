@@ -48,7 +48,7 @@ export const LIMITS = {
   retainedPayloadBytes: 256 * 1024,
 };
 
-const OPEN_TO_ALL: Authority = {
+export const OPEN_TO_ALL: Authority = {
   generation: 0,
   open: true,
   authenticate({ userName, clientId }: LoginRequest, waiter: LoginWaiter): void {
@@ -61,7 +61,7 @@ const OPEN_TO_ALL: Authority = {
 };
 
 export class Hub {
-  nowMs = 1_000_000;
+  nowMs: number;
   /** Off-time that was counted late: stamps up to `untilMs` have it behind them. */
   offTime = { untilMs: 0, ms: 0 };
   /** What a login is told to wait. */
@@ -81,13 +81,15 @@ export class Hub {
 
   #due: DeliveryQueue[] = [];
 
-  /** @param store as an earlier hub left it (`MemoryStore.crash`) */
+  /** @param store as an earlier hub left it (`MemoryStore.crash`)  @param nowMs to begin with */
   constructor(
     memoryLimitBytes = 16 << 20,
     changes: Partial<typeof LIMITS> = {},
     store = new MemoryStore(),
     rights = OPEN_TO_ALL,
+    nowMs = 1_000_000,
   ) {
+    this.nowMs = nowMs;
     const limits = { ...LIMITS, ...changes };
     this.store = store;
     const { counters, ledger } = this;
@@ -142,6 +144,7 @@ export class Hub {
     const loginWaitMs = (): number => this.loginWaitMs;
     const parts = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
     this.server = new MqttServer({ ...parts, loginWaitMs, responseInformation: "reply/{client}" });
+    registry.resumeWills();
   }
 
   /** Commits and syncs what is open; queues that asked for a turn get one. */

@@ -163,12 +163,13 @@ export class MqttServer {
     this.connections.add(new Connection(this, link, options));
   }
 
-  /** Says goodbye to all (0x8B in 5.0); the wills of all go out, delayed ones too [MQTT5-3.1.2-8]. */
+  /**
+   * Says goodbye to all (0x8B in 5.0). That is no normal DISCONNECT: wills go out ([MQTT5-3.1.2-8]), and those with a
+   * delay wait for it in the store.
+   */
   stop(): void {
     this.stopping = true;
-    this.parts.registry.publishWills();
     for (const connection of [...this.connections]) connection.stop();
-    this.parts.registry.publishWills();
     this.paused.stop();
   }
 }

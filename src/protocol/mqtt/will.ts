@@ -47,6 +47,10 @@ export function willOf(bytes: Buffer, view: ConnectView): Will | null {
   const topic = topicOf(bytes, view);
   const payload = bytes.subarray(view.willPayloadAt, view.willPayloadAt + view.willPayloadLength);
   publication.setParts(topic, payload, view.willQos, view.willRetain, willProperties(bytes, view));
+  // Kept for as long as the connection: a slice would hold all 8 KiB of Node's slab.
+  const own = Buffer.allocUnsafeSlow(publication.bytes.length);
+  publication.bytes.copy(own);
+  publication.bytes = own;
   publication.expirySeconds = view.willProperties.messageExpirySeconds;
   return { publication, delaySeconds: Math.max(view.willProperties.willDelaySeconds, 0) };
 }

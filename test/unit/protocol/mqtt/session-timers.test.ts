@@ -231,20 +231,24 @@ describe("wills", () => {
     assert.deepEqual(published(seen), ["gone"]);
   });
 
-  test("when the gateway stops, wills go out, also those whose delay is not over: they are kept for who is away", () => {
+  test("[MQTT5-3.1.2-8] when the gateway stops, wills go out, but for those whose delay and session go on", () => {
     const hub = new Hub();
     const away = connected(hub, { clientId: "away", expirySeconds: 1000 });
     away.send(subscribe(5, 1, ["will", 1]));
     hub.settle();
     away.drop();
-    lost(hub, { clientId: "delayed", expirySeconds: 100, will: { ...withDelay(50), qos: 1, payload: "delayed" } });
-    connected(hub, { clientId: "there", expirySeconds: 100, will: { ...withDelay(50), qos: 1, payload: "there" } });
+    const will = (payload: string, delay: number) => ({ ...withDelay(delay), qos: 1 as const, payload });
+    lost(hub, { clientId: "waits", expirySeconds: 100, will: will("waits", 50) });
+    connected(hub, { clientId: "there", expirySeconds: 100, will: will("there", 50) });
+    connected(hub, { clientId: "at-once", expirySeconds: 100, will: will("at once", 0) });
+    connected(hub, { clientId: "ends", will: will("session ends", 50) });
     hub.server.stop();
     hub.settle();
     assert.deepEqual(
-      hub.store.rows.map(({ message }) => message.bytes.toString("utf8", message.propertiesEnd)),
-      ["delayed", "there"],
+      hub.store.rows.map(({ message }) => message.payload.toString()),
+      ["at once", "session ends"],
     );
+    assert.deepEqual([...hub.store.wills.keys()], ["waits", "there"]);
   });
 
   test("a will that nobody can keep goes out at QoS 0 to who is there, counted: nobody is left to be refused", () => {

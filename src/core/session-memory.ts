@@ -1,0 +1,45 @@
+/** What sessions, their wills and their subscriptions may take of the memory. */
+import type { Line } from "../config/budget.ts";
+import { isShared, MEMBER_BYTES } from "./shared-groups.ts";
+import { levelCount } from "./topic.ts";
+
+/** Measured bytes of a session without subscriptions (its place in the log included), and of a subscription without its filter. */
+export const SESSION_BYTES = 2048;
+const SUBSCRIPTION_BYTES = 160;
+const CLIENT_ID_INCLUDED = 64;
+/** Measured bytes of a level of its own in the topic tree; the first few are mostly shared with other filters. */
+const LEVEL_BYTES = 240;
+const LEVELS_INCLUDED = 4;
+/** Shares of `memory_limit`: all sessions with their wills, all subscriptions. Who goes beyond is refused (0x97). */
+export const SESSIONS_SHARE = 8;
+/** Of the sessions' share: wills and QoS 2 ids together, so that a few clients with many cannot shut out newcomers. */
+export const EXTRAS_SHARE = 2;
+export const SUBSCRIPTIONS_SHARE = 48;
+
+/** A long client id stands in the session and in the label of its queue. */
+export function bytesOfSession(clientId: string): number {
+  return SESSION_BYTES + 2 * Math.max(0, clientId.length - CLIENT_ID_INCLUDED);
+}
+
+export function bytesOfSubscription(filter: string): number {
+  const shared = isShared(filter) ? MEMBER_BYTES : 0;
+  return SUBSCRIPTION_BYTES + shared + filter.length + LEVEL_BYTES * Math.max(0, levelCount(filter) - LEVELS_INCLUDED);
+}
+
+/** Worst case of all sessions and subscriptions. */
+export function budget(limits: { readonly maxSessions: number }, memoryLimitBytes: number): Line[] {
+  const bytes = Math.floor(memoryLimitBytes / SESSIONS_SHARE);
+  const sessions = Math.min(limits.maxSessions, Math.floor(bytes / SESSION_BYTES));
+  return [
+    {
+      owner: "sessions",
+      bytes,
+      how: `1/${SESSIONS_SHARE} of memory_limit: up to ${sessions} sessions x ${SESSION_BYTES} B, in half of it their wills and QoS 2 ids`,
+    },
+    {
+      owner: "subscriptions",
+      bytes: Math.floor(memoryLimitBytes / SUBSCRIPTIONS_SHARE),
+      how: `1/${SUBSCRIPTIONS_SHARE} of memory_limit for all clients together, and their shared groups`,
+    },
+  ];
+}
