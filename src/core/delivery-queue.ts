@@ -286,8 +286,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
       if (!this.#place.hasRoomFor(message)) return false;
       const ordinal = this.#place.ordinalFor(message, qos);
       const dup = this.#place.wasSent(ordinal, message.seq);
-      // [MQTT5-4.3.3-7], [MQTT5-4.4.0-1]: what the peer may have is sent until it says so.
-      if (cause !== null && !dup) {
+      if (cause !== null && !this.#place.mayHave(ordinal, message, qos)) {
         this.inflight.discard(ordinal);
         dropped = true;
       } else {

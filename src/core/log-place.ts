@@ -32,6 +32,8 @@ export class LogPlace {
   #unknownFrom = 0;
   /** Messages up to here may have been sent before the last restart; how many were, only the peer knows. */
   #restartSeq = 0;
+  /** Of those, what was accepted after this stamp was not: the peer had gone. */
+  readonly #awaySinceMs: number;
 
   /**
    * @param record  null: memory only
@@ -39,6 +41,7 @@ export class LogPlace {
    * @param time    what the peer's answers are timed with; null = they are not
    */
   constructor(record: ReceiverRecord | null, lastSeq: number, time: TimeSource | null = null) {
+    this.#awaySinceMs = record?.awaySinceMs || Number.POSITIVE_INFINITY;
     if (record === null) return;
     const decoded = decodeInflight(record, this.inflight);
     this.floor = decoded.floor;
@@ -111,6 +114,16 @@ export class LogPlace {
   wasSent(ordinal: number, seq: number): boolean {
     if (this.inflight.wasSentBefore(ordinal)) return true;
     return seq !== 0 && seq <= this.#restartSeq;
+  }
+
+  /**
+   * Whether the peer may have it, and so gets it until it says so, expired or not ([MQTT5-4.3.3-7], [MQTT5-4.4.0-1]).
+   * A crash half a second after the peer was back may not know of that: what went out at QoS 1 then counts as not sent.
+   */
+  mayHave(ordinal: number, message: Message, qos: number): boolean {
+    if (this.inflight.wasSentBefore(ordinal)) return true;
+    if (message.seq === 0 || message.seq > this.#restartSeq) return false;
+    return qos === 2 || message.acceptedMs <= this.#awaySinceMs;
   }
 
   /** A message is done without an answer: a mark among those in flight keeps a reconnect from sending it again. */

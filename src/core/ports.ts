@@ -49,6 +49,8 @@ export interface ReceiverRecord {
   /** Messages and bytes (Message.size) in the log for it. */
   count: number;
   bytes: number;
+  /** Of a session at start: the stamp its client went at; what was accepted later was never sent to it. 0 = not known. */
+  awaySinceMs?: number;
 }
 
 /** A receiver whose messages the log keeps until it acknowledged them. core/delivery-queue.ts implements it. */

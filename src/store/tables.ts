@@ -16,6 +16,7 @@ export function readSessions(
   for (const [id, principal, expirySeconds, disconnectedMs] of statements.sessions.all()) {
     const receiver = recordOf(id);
     if (receiver === null) continue;
+    receiver.awaySinceMs = disconnectedMs;
     visit({
       receiver,
       clientId: receiver.name,

@@ -44,11 +44,7 @@ class Board {
   constructor(folder: string) {
     this.#control = join(folder, "clock-control");
     const env = { LD_PRELOAD: preloadable("clock-shim"), CLOCK_CONTROL: this.#control };
-    const config = {
-      listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
-      // Then a restart knows what was never sent to who is away; what may have been is sent again, expired or not.
-      limits: { session_when_full: "latest-per-topic" },
-    };
+    const config = { listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }] };
     this.gateway = new GatewayProcess(folder, config, env);
   }
 

@@ -314,6 +314,7 @@ export class MemoryStore implements Store {
     for (const [id, record] of this.#sessions) {
       const receiver = this.#records.get(id);
       if (receiver === undefined) continue;
+      receiver.awaySinceMs = record.disconnectedMs;
       visit({ ...record, receiver, subscriptions: this.loadSubscriptions(id), inboundIds: this.loadInbound(id) });
     }
   }

@@ -168,6 +168,34 @@ describe("[MQTT5-3.3.2-6] Message Expiry Interval", () => {
     }
   });
 
+  test("[MQTT5-3.3.2-5] what waited over a restart and expires is dropped at QoS 1, if its client had gone before it came", () => {
+    for (const qos of [1, 2]) {
+      const hub = new Hub();
+      const peer = subscriber(hub, 5, qos);
+      send(hub, 99, qos); // sent, and not answered
+      hub.settle();
+      assert.equal(peer.take().filter(({ type }) => type === PUBLISH).length, 1);
+      hub.advance(1);
+      peer.drop();
+      hub.advance(1);
+      for (const seconds of [100, 200]) send(hub, seconds, qos);
+      hub.settle();
+      const next = new Hub(undefined, {}, hub.store.crash());
+      next.nowMs = hub.nowMs + 100_000;
+      const back = next.connect({ ...KEPT, version: 5, clientId: "s" });
+      next.settle();
+      const came = got(back, 5);
+      // Of QoS 2 nobody can be sure: the packet id might be one that the client waits for.
+      const all = [
+        ["99", 0],
+        ["100", 0],
+        ["200", 100],
+      ];
+      assert.deepEqual(came, qos === 2 ? all : [all[0], all[2]]);
+      assert.equal(expired(next), qos === 2 ? 0 : 1);
+    }
+  });
+
   test("a clock that was set back does not lengthen it", () => {
     const hub = new Hub();
     subscriber(hub, 5).drop();
