@@ -16,6 +16,7 @@ export interface Status {
   readonly uplinks: readonly UplinkStatus[];
   readonly counters: Readonly<Record<string, number>>;
   readonly drops?: readonly Drop[];
+  readonly dropsByReceiver?: readonly ReceiverDrops[];
 }
 
 interface StoreStatus {
@@ -61,6 +62,11 @@ interface UplinkStatus {
   readonly received: number;
 }
 
+interface ReceiverDrops {
+  readonly receiver: string;
+  readonly causes: Readonly<Record<string, number>>;
+}
+
 interface Drop {
   readonly wallMs: number;
   readonly receiver: string;
@@ -88,9 +94,34 @@ export function statusText(status: Status): string {
   if (status.store?.damaged) rows.push(["damaged", damagedText(status.store.damaged)]);
   for (const uplink of status.uplinks) rows.push(["uplink", uplinkText(uplink)]);
   rows.push(["drops", dropsText(status.counters)]);
-  for (const drop of status.drops ?? []) rows.push(["dropped", dropText(drop)]);
   const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`).join("\n");
+  const lines = rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
+  if (status.drops !== undefined)
+    lines.push(...receiverTable(status.dropsByReceiver ?? []), ...lastDrops(status.drops));
+  return lines.join("\n");
+}
+
+/** Receivers down, causes across. */
+function receiverTable(receivers: readonly ReceiverDrops[]): string[] {
+  if (receivers.length === 0) return [];
+  const causes = [...new Set(receivers.flatMap(({ causes }) => Object.keys(causes)))];
+  const cells = [
+    ["receiver", ...causes],
+    ...receivers.map(({ receiver, causes: counts }) => [
+      printable(receiver),
+      ...causes.map((c) => `${counts[c] ?? "-"}`),
+    ]),
+  ];
+  const widths = (cells[0] as string[]).map((_, column) =>
+    Math.max(...cells.map((row) => (row[column] as string).length)),
+  );
+  const line = (row: readonly string[]): string =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number))).join("  ");
+  return ["", "messages lost since the first start", ...cells.map((row) => `  ${line(row)}`)];
+}
+
+function lastDrops(drops: readonly Drop[]): string[] {
+  return drops.length === 0 ? [] : ["", "the last of them", ...drops.map((drop) => `  ${dropText(drop)}`)];
 }
 
 function storeText(store: StoreStatus): string {

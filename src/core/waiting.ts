@@ -95,7 +95,7 @@ export class Waiting {
 }
 
 /** Share of `memory_limit` for messages that wait, all queues together. */
-const WAITING_SHARE = 32;
+const WAITING_SHARE = 40;
 
 export function waitingBytesOf(memoryLimitBytes: number): number {
   return Math.floor(memoryLimitBytes / WAITING_SHARE);

@@ -5,6 +5,7 @@ import { readSmallFile } from "../config/files.ts";
 import { parseAclFile } from "../core/acl-file.ts";
 import * as authority from "../core/authority.ts";
 import * as cutting from "../core/cutting.ts";
+import * as ledger from "../core/ledger.ts";
 import { parsePasswordFile } from "../core/password-file.ts";
 import * as retained from "../core/retained.ts";
 import * as routes from "../core/route-cache.ts";
@@ -26,6 +27,7 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     ...sessions.budget(limits, memoryLimitBytes),
     ...retained.budget(limits),
     ...waiting.budget(memoryLimitBytes),
+    ...ledger.budget(),
     ...(latest ? [...cutting.budget(memoryLimitBytes), store.strikesBudget()] : []),
     ...routes.budget(),
     ...(config.sysIntervalMs === "off" ? [] : sys.budget(uplinks.length)),

@@ -169,7 +169,7 @@ export class Gateway {
       clock: rooms?.store.ages.status() ?? null,
       uplinks: this.#uplinks.map((uplink) => uplink.status()),
       counters: Object.fromEntries(this.counters.entries()),
-      ...(drops ? { drops: rooms?.ledger.entries() ?? [] } : {}),
+      ...(drops ? { drops: rooms?.ledger.entries() ?? [], dropsByReceiver: rooms?.ledger.byReceiver() ?? [] } : {}),
     };
   }
 }

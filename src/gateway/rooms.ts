@@ -14,6 +14,7 @@ import { cuttingShared } from "../core/cutting.ts";
 import { HookAuthority } from "../core/hook-authority.ts";
 import { HookCalls, type Hooks } from "../core/hooks.ts";
 import { Ledger } from "../core/ledger.ts";
+import { LedgerKeeper } from "../core/ledger-keeper.ts";
 import type { QueueHost } from "../core/outlet.ts";
 import type { Authority, Durability } from "../core/ports.ts";
 import type { QueueLimits } from "../core/queue-limits.ts";
@@ -96,6 +97,8 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
   stops.push(() => wheel.stop());
   const turns = new Turns();
   const ledger = new Ledger(counters);
+  const keeper = new LedgerKeeper(ledger, store, wheel, clock);
+  stops.push(() => keeper.close());
   const waitingMemory = new Allowance(waitingBytesOf(memoryLimitBytes));
   counters.gauge("queue.waiting_bytes", () => waitingMemory.used);
   const cuts = cuttingShared(wheel, clock, counters, memoryLimitBytes);

@@ -5,6 +5,7 @@
  */
 import { type Message, WITHDRAWN } from "../core/message.ts";
 import type { ReceiverRecord, SessionRecord, SubscriptionRecord, WillRecord } from "../core/ports.ts";
+import { DropRows } from "./drop-rows.ts";
 import { Strikes } from "./strikes.ts";
 
 /** "Never" on the wire, and the most the table takes. */
@@ -36,6 +37,8 @@ export class Changes {
   readonly strikes = new Strikes();
   /** By client id; null = to be deleted. */
   readonly wills = new Map<string, WillRecord | null>();
+  /** They go with the next transaction, and have none of their own unless they are due. */
+  readonly drops = new DropRows();
   /** By topic: the newest message. */
   readonly retained = new Map<string, Message>();
   /** By topic: a value that nobody waits for, under one in `retained` whose publisher may yet be refused. */
@@ -44,8 +47,8 @@ export class Changes {
   retainedBytes = 0;
 
   get empty(): boolean {
-    const { receivers, retained, wills, strikes } = this;
-    return receivers.size === 0 && retained.size === 0 && wills.size === 0 && strikes.empty;
+    const { receivers, retained, wills, strikes, drops } = this;
+    return receivers.size === 0 && retained.size === 0 && wills.size === 0 && strikes.empty && !drops.due;
   }
 
   of(id: number): ReceiverChanges {
@@ -136,6 +139,7 @@ export class Changes {
 
   clear(): void {
     this.strikes.clear();
+    this.drops.clear();
     this.receivers.clear();
     this.wills.clear();
     this.retained.clear();

@@ -110,4 +110,19 @@ CREATE TABLE will (                -- of clients that are connected, or whose wi
   bytes BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 ALTER TABLE generation ADD COLUMN written BLOB NOT NULL DEFAULT x'';   -- see meter.ts
+CREATE TABLE drop_entry (          -- the last messages lost
+  id INTEGER PRIMARY KEY,
+  wall INTEGER NOT NULL,           -- Unix ms
+  receiver TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  count INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE drop_count (          -- all messages lost
+  receiver TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (receiver, cause)
+) STRICT, WITHOUT ROWID;
 `;

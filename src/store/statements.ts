@@ -20,6 +20,10 @@ export type SubscriptionRow = [string, number, number];
 export type RetainedRow = [number, number, number, number, number, number, Buffer];
 /** client_id, principal, delay_seconds, expiry_seconds, flags, topic_end, properties_end, bytes */
 export type WillRow = [string, string, number, number, number, number, number, Buffer];
+/** id, wall, receiver, topic, cause, count */
+export type DropRow = [number, number, string, string, string, number];
+/** receiver, cause, count */
+export type DropCountRow = [string, string, number];
 /** rows, bytes, highest seq */
 export type RangeRow = [number, number | null, number | null];
 /** busy, log, checkpointed */
@@ -74,8 +78,15 @@ export class Statements {
   readonly retained: Statement<unknown[], RetainedRow>;
   readonly retainedOf: Statement<unknown[], RetainedRow>;
 
-  /** written */
+  readonly upsertDrop: Run;
+  readonly deleteDropsBelow: Run;
+  readonly drops: Statement<unknown[], DropRow>;
+  readonly upsertDropCount: Run;
+  readonly deleteDropCounts: Run;
+  readonly dropCounts: Statement<unknown[], DropCountRow>;
+
   readonly generation: Run;
+  /** written */
   readonly written: Statement<unknown[], Buffer>;
   readonly walFrames: Statement<unknown[], CheckpointRow>;
   readonly pages: Statement<unknown[], [number, number]>;
@@ -165,6 +176,15 @@ export class Statements {
     this.generation = db.prepare("UPDATE generation SET g = g + 1, written = ? WHERE k = 1");
     this.written = db.prepare("SELECT written FROM generation WHERE k = 1");
     this.written.pluck();
+    this.upsertDrop = db.prepare("INSERT OR REPLACE INTO drop_entry VALUES (?, ?, ?, ?, ?, ?)");
+    this.deleteDropsBelow = db.prepare("DELETE FROM drop_entry WHERE id < ?");
+    this.drops = db.prepare("SELECT * FROM drop_entry ORDER BY id");
+    this.drops.raw();
+    this.upsertDropCount = db.prepare("INSERT OR REPLACE INTO drop_count VALUES (?, ?, ?)");
+    this.deleteDropCounts = db.prepare("DELETE FROM drop_count WHERE receiver = ?");
+    this.dropCounts = db.prepare("SELECT * FROM drop_count");
+    this.dropCounts.raw();
+
     this.walFrames = db.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.pages = db.prepare("SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count");
     this.pages.raw();

@@ -4,6 +4,8 @@
  */
 
 import type { Counter } from "../base/counters.ts";
+import type { DropChanges, DropRecord } from "../core/ledger.ts";
+import type { DropStore } from "../core/ledger-keeper.ts";
 import type { Message } from "../core/message.ts";
 import {
   type BacklogSink,
@@ -22,6 +24,7 @@ import type { Changes } from "./changes.ts";
 import { type Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
 import { isDamage } from "./damage.ts";
 import type { DatabaseFile } from "./database-file.ts";
+import { readDrops } from "./drop-rows.ts";
 import type { Health } from "./health.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
 import { CHECKPOINT, logBytes } from "./meter.ts";
@@ -59,7 +62,7 @@ export async function openStore(options: StoreOptions): Promise<SqliteStore> {
   }
 }
 
-export class SqliteStore implements Store {
+export class SqliteStore implements Store, DropStore {
   readonly #options: StoreOptions;
   readonly #parts: StoreParts;
   readonly #file: DatabaseFile;
@@ -186,6 +189,15 @@ export class SqliteStore implements Store {
     this.#places.remove(place);
     this.#changes.delete(place.id);
     this.#commits.changed();
+  }
+
+  putDrops(changes: DropChanges, alone: boolean): void {
+    this.#changes.drops.put(changes, alone);
+    if (alone) this.#commits.changed();
+  }
+
+  loadDrops(): DropRecord {
+    return readDrops(this.#file.statements);
   }
 
   // ---- the rows around the log -------------------------------------------------------------------------------

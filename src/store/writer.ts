@@ -179,6 +179,7 @@ export class Writer {
 
   #writeChanges(): void {
     const st = this.#statements;
+    this.#changes.drops.write(st);
     for (const [id, changes] of this.#changes.receivers) {
       if (!changes.deleted) continue;
       this.#meter.rows(SESSIONS, 1, 0);

@@ -44,6 +44,10 @@ const STATUS: Status = {
     "transport.bytes_received": 2048,
     "mqtt.packets_received": 30,
   },
+  dropsByReceiver: [
+    { receiver: "session:a\nb", causes: { "queue-full": 12 } },
+    { receiver: "uplink:c", causes: { "queue-full": 1, expired: 3 } },
+  ],
   drops: [{ wallMs: 0, receiver: "session:a\nb", topic: "t", cause: "queue-full", count: 3 }],
 };
 
@@ -59,7 +63,14 @@ store     full (no space left), sync full, 10 messages of 4 KiB wait, 2 MiB of 5
 clock     not set, it shows 1970-01-01T00:01:00.000Z: off-time since 2026-12-01T00:00:00.000Z is not counted yet
 uplink    cloud mqtts://broker:8883 waiting (refused?[31m), next try in 2s, 7 messages of 1 KiB wait, 0 under way, 100 forwarded, 1 received
 drops     3 queue-full, 1 offline
-dropped   1970-01-01T00:00:00.000Z session:a?b: 3 queue-full, first of t`,
+
+messages lost since the first start
+  receiver     queue-full  expired
+  session:a?b          12        -
+  uplink:c              1        3
+
+the last of them
+  1970-01-01T00:00:00.000Z session:a?b: 3 queue-full, first of t`,
   );
 });
 
