@@ -96,6 +96,17 @@ class Board {
     return { present: readConnack(connack).sessionPresent, left };
   }
 
+  /** `$SYS/sluice/clock/`: the state, and since when off-time is not counted. */
+  async told(): Promise<Record<string, string>> {
+    using reader = await RawMqtt.connected(this.port, { version: 5, clientId: "sys" });
+    const values: Record<string, string> = {};
+    for (const name of ["state", "off_time_since"]) {
+      await reader.subscribe(5, `$SYS/sluice/clock/${name}`, 0);
+      values[name] = readPublish(5, await reader.next()).payload;
+    }
+    return values;
+  }
+
   /** What retained values have left. */
   async retained(count: number): Promise<Record<string, number>> {
     using reader = await RawMqtt.connected(this.port, { version: 5, clientId: "reader" });
@@ -151,7 +162,7 @@ test("a board that starts in 1970 loses nothing to NTP, counts its off-time when
   }
   await board.publish(false, "in 1970");
   await board.publish(true, "r1");
-  assert.equal((await board.status()).clock.state, "unset");
+  assert.deepEqual(await board.told(), { state: "unset", off_time_since: "none" });
   await board.network(0);
   assertLeft(await board.retained(1), { r1: HOUR });
   await board.publish(false, "with NTP");
@@ -162,6 +173,10 @@ test("a board that starts in 1970 loses nothing to NTP, counts its off-time when
   const { clock } = await board.status();
   assert.equal(clock.state, "unset");
   assert.ok(Math.abs(clock.offTimeSinceMs - Date.now()) < SLACK * 1000, "what the clock showed last is stored");
+  assert.deepEqual(await board.told(), {
+    state: "unset",
+    off_time_since: new Date(clock.offTimeSinceMs).toISOString(),
+  });
   await board.publish(false, "in 1970 again");
   await board.publish(true, "r2");
   assertLeft(await board.retained(2), { r1: HOUR, r2: HOUR });
