@@ -191,6 +191,12 @@ export class Answers implements StoreWaiter {
     return this.#promise(message.waiterToken);
   }
 
+  /** For somebody who makes the message: who waits, and the answer. */
+  expected(): { waiter: StoreWaiter; token: number; stored: Promise<number> } {
+    const token = this.#next++;
+    return { waiter: this, token, stored: this.#promise(token) };
+  }
+
   barrier(store: SqliteStore): Promise<number> {
     const token = this.#next++;
     const promise = this.#promise(token);
