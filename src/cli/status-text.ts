@@ -1,5 +1,6 @@
 /** The gateway's status for people: the few numbers that say whether it is well. */
-import { bytesText, durationText } from "../config/units.ts";
+import { bytesText, decimalBytesText, durationText } from "../config/units.ts";
+import { YEARS_MAX } from "../store/write-budget.ts";
 
 /** The parts of `Gateway.status()` that are printed. */
 export interface Status {
@@ -29,6 +30,24 @@ interface StoreStatus {
   readonly walBytes: number;
   readonly maxBytes: number;
   readonly damaged: Damaged | null;
+  readonly written: Written;
+}
+
+interface Written {
+  readonly day: Readonly<Record<string, number>>;
+  readonly lifetime: { readonly total: number };
+  readonly budget: {
+    readonly state: string;
+    readonly bytesPerDay: number | "off";
+    readonly usedPercent: number;
+    readonly windowMs: number;
+  };
+  readonly wear: {
+    readonly enduranceBytes: number;
+    readonly usedPercent: number;
+    readonly bytesPerDay: number | null;
+    readonly yearsLeft: number | null;
+  } | null;
 }
 
 interface Damaged {
@@ -90,6 +109,8 @@ export function statusText(status: Status): string {
     ["retained", `${status.retained.messages} messages, ${bytesText(status.retained.bytes)}`],
   ];
   if (status.store !== null) rows.push(["store", storeText(status.store)]);
+  if (status.store !== null) rows.push(["written", writtenText(status.store.written)]);
+  if (status.store?.written.wear) rows.push(["wear", wearText(status.store.written.wear)]);
   if (status.clock !== null) rows.push(["clock", clockText(status.clock)]);
   if (status.store?.damaged) rows.push(["damaged", damagedText(status.store.damaged)]);
   for (const uplink of status.uplinks) rows.push(["uplink", uplinkText(uplink)]);
@@ -129,6 +150,26 @@ function storeText(store: StoreStatus): string {
   const used = bytesText(store.databaseBytes + store.walBytes);
   const waiting = `${store.rows} messages of ${bytesText(store.bytes)} wait`;
   return `${health}, sync ${store.sync}, ${waiting}, ${used} of ${bytesText(store.maxBytes)} on disk`;
+}
+
+function writtenText({ day, lifetime, budget }: Written): string {
+  const parts = Object.entries(day).filter(([name, bytes]) => name !== "total" && bytes > 0);
+  const classes = parts.map(([name, bytes]) => `${name} ${bytesText(bytes)}`).join(", ");
+  const { state, bytesPerDay, usedPercent, windowMs } = budget;
+  const of = bytesPerDay === "off" ? "without a budget" : `${usedPercent.toFixed(1)} % of ${bytesText(bytesPerDay)}`;
+  const window =
+    state === "widened" || state === "spent"
+      ? `, budget ${state}: commits wait ${durationText(Math.round(windowMs))}`
+      : "";
+  const today = `${bytesText(day["total"] ?? 0)} today, ${of}${window}`;
+  return `${today}${classes === "" ? "" : ` (${classes})`}; ${bytesText(lifetime.total)} in all`;
+}
+
+function wearText({ enduranceBytes, usedPercent, bytesPerDay, yearsLeft }: NonNullable<Written["wear"]>): string {
+  const used = `${usedPercent.toFixed(usedPercent < 1 ? 3 : 1)} % of ${decimalBytesText(enduranceBytes)} used`;
+  if (bytesPerDay === null || yearsLeft === null) return `${used}, no pace yet in the first hour`;
+  const years = yearsLeft >= YEARS_MAX ? `more than ${YEARS_MAX} years` : `${yearsLeft.toFixed(1)} years`;
+  return `${used}, the rest lasts ${years} at ${decimalBytesText(bytesPerDay)} a day`;
 }
 
 function clockText({ state, wallMs, offTimeSinceMs, offTimeCountedMs }: ClockStatus): string {

@@ -42,6 +42,15 @@ export function bytesText(bytes: number): string {
   return `${bytes} B`;
 }
 
+/** As makers of storage write it: decimal, so that 30TB is 30 TB. */
+export function decimalBytesText(bytes: number): string {
+  for (const unit of ["TB", "GB", "MB", "KB"]) {
+    const value = bytes / (BYTES[unit] ?? 1);
+    if (value >= 1) return `${Number.isInteger(value) ? value : value.toFixed(1)} ${unit}`;
+  }
+  return `${bytes} B`;
+}
+
 export function durationText(ms: number): string {
   for (const unit of ["d", "h", "m", "s"]) {
     const value = ms / (MILLISECONDS[unit] ?? 1);

@@ -61,6 +61,12 @@ export function addSysValues(sys: SysTopics, { config, clock, counters }: Ground
   sys.addOwn("store.health", () => store.health);
   sys.addOwn("store.reason", () => store.status().reason || NONE);
   sys.addOwn("store.max_bytes", () => config.store.maxBytes);
+  sys.addOwn("store.budget.state", () => store.writeBudget.state);
+  sys.addOwn("store.budget.bytes_per_day", () => config.store.writeBudgetPerDay);
+  if (config.store.endurance !== null) {
+    sys.addOwn("store.wear.used_percent", () => store.writeBudget.wear()?.usedPercent.toFixed(3) ?? NONE);
+    sys.addOwn("store.wear.years_left", () => store.writeBudget.wear()?.yearsLeft?.toFixed(1) ?? NONE);
+  }
   sys.addOwn("clock.state", () => store.ages.status().state);
   sys.addOwn("clock.off_time_since", () => {
     const { offTimeSinceMs } = store.ages.status();

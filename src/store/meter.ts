@@ -64,11 +64,11 @@ export class WriteMeter {
     if (state.length !== STATE_BYTES) return;
     const from = Buffer.from(state.buffer, state.byteOffset, state.length);
     if (from.readDoubleLE(0) !== FORMAT) return;
-    this.dayMs = finite(from.readDoubleLE(8), -1);
-    this.#pastDays = Math.min(finite(from.readDoubleLE(16), 0), PAST_DAYS);
+    this.dayMs = counted(from.readDoubleLE(8), -1);
+    this.#pastDays = Math.min(counted(from.readDoubleLE(16), 0), PAST_DAYS);
     let at = 24;
     for (const values of [this.lifetime, this.day, this.past]) {
-      for (let i = 0; i < values.length; i++, at += 8) values[i] = finite(from.readDoubleLE(at), 0);
+      for (let i = 0; i < values.length; i++, at += 8) values[i] = counted(from.readDoubleLE(at), 0);
     }
   }
 
@@ -168,6 +168,6 @@ function sum(values: Float64Array): number {
   return total;
 }
 
-function finite(value: number, otherwise: number): number {
-  return Number.isFinite(value) && value >= 0 ? value : otherwise;
+function counted(value: number, otherwise: number): number {
+  return value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : otherwise;
 }

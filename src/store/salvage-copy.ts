@@ -44,6 +44,7 @@ export class SalvageCopy {
   readonly #db: Database;
   readonly #trees: Trees;
   readonly #tables: Map<string, Table>;
+  readonly #generation: Table;
   readonly #inserts = new Map<string, Statement<unknown[]>>();
   readonly #reader = new ListReader();
   readonly #receivers = new Map<number, Receiver>();
@@ -64,6 +65,7 @@ export class SalvageCopy {
     this.#db = db;
     this.#trees = trees;
     this.#tables = tablesOf(db);
+    this.#generation = this.#tables.get("generation") as Table;
     this.#tables.delete("generation");
   }
 
@@ -72,6 +74,7 @@ export class SalvageCopy {
     this.#db.exec("BEGIN");
     this.#readReceivers();
     this.#writeReceivers();
+    this.#copyWritten();
     this.#copyAround();
     this.#flush();
     this.#copyLog();
@@ -198,6 +201,16 @@ export class SalvageCopy {
     }
     this.#count("receiver").saved -= gone.length;
     this.#count("receiver").lost += gone.length;
+  }
+
+  /** The numbers of meter.ts: the medium is as worn as it was. */
+  #copyWritten(): void {
+    const update = this.#db.prepare("UPDATE generation SET written = ?");
+    this.#trees.walk(this.#trees.roots.get(this.#generation.name) ?? 0, false, (row) => {
+      const written = this.#generation.valuesOf(row)?.[2];
+      if (Buffer.isBuffer(written)) update.run(written);
+      return true;
+    });
   }
 
   // ---- the log -----------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ import { registerGauges, statusOf } from "./status.ts";
 import { Syncer } from "./sync.ts";
 import { readRetained, readRetainedValue, readSessions, readSubscriptions, recordOf } from "./tables.ts";
 import { isStored, readWills } from "./wills.ts";
+import type { WriteBudget } from "./write-budget.ts";
 
 /** Retained values, or subscriptions of one session, that wait to be written before a deletion looks whether there is anything to delete. */
 const PENDING_DELETIONS_MAX = 1024;
@@ -103,6 +104,10 @@ export class SqliteStore implements Store, DropStore {
     if (!parts.space.reserved) parts.pulse.start();
     const { rows, lastSeq } = opened.contents;
     log.info("store-opened", { path: parts.file.path, rows, lastSeq, sync: config.sync });
+  }
+
+  get writeBudget(): WriteBudget {
+    return this.#parts.budget;
   }
 
   // ---- messages ----------------------------------------------------------------------------------------------

@@ -85,6 +85,7 @@ export class WriteBudget {
   }
 
   get state(): BudgetState {
+    this.check();
     return this.#state;
   }
 

@@ -21,6 +21,12 @@ const STATUS: Status = {
     walBytes: 2 ** 20,
     maxBytes: 512 * 2 ** 20,
     damaged: null,
+    written: {
+      day: { total: 3 * 2 ** 29, messages: 2 ** 30, retained: 0, sessions: 2 ** 28, checkpoint: 2 ** 28, upkeep: 0 },
+      lifetime: { total: 5 * 2 ** 30 },
+      budget: { state: "widened", bytesPerDay: 2 ** 31, usedPercent: 75, windowMs: 125 },
+      wear: { enduranceBytes: 30e12, usedPercent: 0.0179, bytesPerDay: 2.5e9, yearsLeft: 32.85 },
+    },
   },
   clock: { state: "unset", wallMs: 60_000, offTimeSinceMs: Date.UTC(2026, 11, 1), offTimeCountedMs: 0 },
   uplinks: [
@@ -60,6 +66,8 @@ sessions  2 connected of 3, at most 9, 5 subscriptions
 traffic   2 KiB received, 0 B sent, 30 MQTT packets received, 0 sent
 retained  1 messages, 2 KiB
 store     full (no space left), sync full, 10 messages of 4 KiB wait, 2 MiB of 512 MiB on disk
+written   1.5 GiB today, 75.0 % of 2 GiB, budget widened: commits wait 125ms (messages 1 GiB, sessions 256 MiB, checkpoint 256 MiB); 5 GiB in all
+wear      0.018 % of 30 TB used, the rest lasts 32.9 years at 2.5 GB a day
 clock     not set, it shows 1970-01-01T00:01:00.000Z: off-time since 2026-12-01T00:00:00.000Z is not counted yet
 uplink    cloud mqtts://broker:8883 waiting (refused?[31m), next try in 2s, 7 messages of 1 KiB wait, 0 under way, 100 forwarded, 1 received
 drops     3 queue-full, 1 offline
@@ -71,6 +79,28 @@ messages lost since the first start
 
 the last of them
   1970-01-01T00:00:00.000Z session:a?b: 3 queue-full, first of t`,
+  );
+});
+
+test("writes and wear in words", () => {
+  const { store } = STATUS as { store: NonNullable<Status["store"]> };
+  const none = { total: 0, messages: 0 };
+  const budget = { state: "off", bytesPerDay: "off" as const, usedPercent: 0, windowMs: 20 };
+  const wear = { enduranceBytes: 30e12, usedPercent: 12.34, bytesPerDay: null, yearsLeft: null };
+  const text = statusText({ ...STATUS, store: { ...store, written: { day: none, lifetime: none, budget, wear } } });
+  assert.match(text, /^written +0 B today, without a budget; 0 B in all$/m);
+  assert.match(text, /^wear +12\.3 % of 30 TB used, no pace yet in the first hour$/m);
+  const slow = { ...wear, bytesPerDay: 1000, yearsLeft: 100 };
+  const later = statusText({
+    ...STATUS,
+    store: { ...store, written: { day: none, lifetime: none, budget, wear: slow } },
+  });
+  assert.match(later, /the rest lasts more than 100 years at 1 KB a day$/m);
+  const normal = { state: "normal", bytesPerDay: 2 ** 31, usedPercent: 0.04, windowMs: 20 };
+  const well = { day: none, lifetime: none, budget: normal, wear: null };
+  assert.match(
+    statusText({ ...STATUS, store: { ...store, written: well } }),
+    /^written +0 B today, 0\.0 % of 2 GiB; 0 B/m,
   );
 });
 

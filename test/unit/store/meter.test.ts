@@ -17,6 +17,7 @@ import {
   WRITE_CLASSES,
   WriteMeter,
 } from "../../../src/store/meter.ts";
+import { DATABASE_NAME } from "../../../src/store/open.ts";
 import { FRAME_BYTES, PAGE_BYTES, WAL_HEADER_BYTES } from "../../../src/store/schema.ts";
 import {
   Answers,
@@ -220,3 +221,20 @@ for (const [work, orders] of Object.entries({
     assert.ok(ratio > 0.9 && ratio < 1.1, text);
   });
 }
+
+test("the numbers come over from a damaged file", async (t) => {
+  const dir = dataDir(t);
+  const first = await openTestStore(dir);
+  const answers = new Answers();
+  await publish(first.store, answers, [new FakeReceiver(first.store, "uplink", "cloud")], "m".repeat(100_000)).stored;
+  await first.store.close();
+  const { lifetime } = first.store.status().written;
+  const file = fs.openSync(path.join(dir, DATABASE_NAME), "r+");
+  fs.writeSync(file, Buffer.alloc(100), 0, 100, 0);
+  fs.closeSync(file);
+  const second = await openTestStore(dir);
+  assert.equal(second.counters.get("store.moved_aside"), 1);
+  const again = second.store.status().written.lifetime;
+  assert.equal(again.messages, lifetime.messages);
+  assert.ok(again.upkeep > lifetime.upkeep + 100_000, "what the salvage wrote is upkeep");
+});
