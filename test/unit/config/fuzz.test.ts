@@ -33,7 +33,7 @@ uplinks:
       - {match: "site/17/cmd/#", qos: 1, to: "cmd/{rest}"}
     spool: {max_bytes: 256MiB, max_messages: 1000000, max_age: 7d, when_full: drop-oldest}
     drain: oldest-first
-store: {sync: full, commit_delay: auto, commit_bytes: 256KiB, max_bytes: 512MiB}
+store: {sync: full, commit_delay: auto, commit_bytes: 256KiB, max_bytes: 512MiB, write_budget_per_day: 2GiB, endurance: 30TB}
 durability: [{match: "alarms/#", commit_delay: 0ms}]
 auth: {anonymous: loopback, password_file: passwd, acl_file: acl}
 limits: {max_connections: 1024, session_queue_bytes: 64KiB, pause_max: 2s, inflight: 64, keep_alive_max: 1h, connect_timeout: 5s, string_bytes: 256}
