@@ -3,6 +3,7 @@
  * what is written anyway, at most every ten seconds, and make a commit of their own at most once a minute. A full disk is
  * not asked for room.
  */
+import type { Counter, Counters } from "../base/counters.ts";
 import { Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { DropChanges, DropRecord, Ledger } from "./ledger.ts";
 import type { StoreHealth, TimeSource } from "./ports.ts";
@@ -31,7 +32,16 @@ export class LedgerKeeper {
   /** Something was handed over that has no commit of its own yet. */
   #owed = false;
 
-  constructor(ledger: Ledger, store: DropStore, wheel: TimerWheel, time: Pick<TimeSource, "nowMs">) {
+  readonly #handedOver: Counter;
+
+  constructor(
+    ledger: Ledger,
+    store: DropStore,
+    wheel: TimerWheel,
+    time: Pick<TimeSource, "nowMs">,
+    counters: Counters,
+  ) {
+    this.#handedOver = counters.counter("ledger.handed_over");
     this.#ledger = ledger;
     this.#store = store;
     this.#wheel = wheel;
@@ -56,7 +66,10 @@ export class LedgerKeeper {
     const alone = nowMs - this.#aloneMs >= ALONE_MS;
     this.#alongMs = nowMs;
     if (alone) this.#aloneMs = nowMs;
-    if (changes !== null || (this.#owed && alone)) this.#store.putDrops(changes ?? NONE, alone);
+    if (changes !== null || (this.#owed && alone)) {
+      this.#store.putDrops(changes ?? NONE, alone);
+      this.#handedOver.value++;
+    }
     this.#owed = !alone;
     // In the end it gets its own commit, if no other has come by.
     if (this.#owed) this.#wheel.schedule(this.#timer, ALONG_MS);

@@ -88,6 +88,11 @@ export const CONTRACT: readonly Promise[] = [
       [ROUTER, "a receiver that drops does not hold up one that takes, and its drop is counted"],
       [QUEUE, "drop-newest: the queue"],
       [QUEUE, "drop-oldest: the queue"],
+      [
+        "unit/core/latest-per-topic.test.ts",
+        "a full receiver loses the oldest of what a newer message of the same topic supersedes",
+      ],
+      ["e2e/retention.test.ts", "an uplink that was cut: each policy by messages"],
       [SPOOL, "when_full: refuse refuses the publisher, drop-newest drops, drop-oldest makes room"],
     ],
   },

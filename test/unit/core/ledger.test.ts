@@ -120,7 +120,7 @@ describe("the ledger's keeper", () => {
     const wheel = new TimerWheel(clock);
     const ledger = new Ledger(new Counters());
     const store = new Kept(clock);
-    const keeper = new LedgerKeeper(ledger, store, wheel, clock);
+    const keeper = new LedgerKeeper(ledger, store, wheel, clock, new Counters());
     const pass = (ms: number): void => {
       for (let rest = ms; rest > 0; rest -= 500) {
         clock.advance(500);
