@@ -96,7 +96,7 @@ test("a database of a newer version ends with 1 and says so", async () => {
   first.child.kill("SIGTERM");
   await first.ended();
   const database = new Database(join(folder.path, "data/sluice.db"));
-  database.pragma("user_version = 9999");
+  database.pragma("user_version = 999");
   database.close();
   const { code, stderr } = await sluice(["run", "--config", file]);
   assert.equal(code, 1);
