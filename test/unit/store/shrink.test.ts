@@ -129,6 +129,23 @@ test("a file that ebbs and flows by less than 4 MiB is left as it is", async (t)
   assert.ok(store.status().databaseBytes < 4 * MIB, "the pages were used again");
 });
 
+test("however slowly a receiver reads, the log is not longer than its limit and one commit", async (t) => {
+  const { dir, store, cloud, other } = await filled(t, 8 * MIB, 2000);
+  const answers = new Answers();
+  let from = 1;
+  let longest = 0;
+  cloud.seen.length = 0;
+  for (let i = 0; i < 300; i++) {
+    // A slice of the backlog for one, a commit for the other, and a checkpoint every now and then in between.
+    from = store.read(cloud.id, from, 8 * 1024, cloud);
+    await publish(store, answers, [other], "y".repeat(30_000)).stored;
+    longest = Math.max(longest, sizeOf(dir, "sluice.db-wal"));
+  }
+  assert.ok(from > 1000 && from < store.lastSeq, `it is at ${from} of ${store.lastSeq}`);
+  const commitBytes = MIB; // no commit here is larger: 30 kB, and pages of the tree
+  assert.ok(longest <= WAL_HEADER_BYTES + CHECKPOINT_FRAMES * FRAME_BYTES + commitBytes, `${longest} bytes`);
+});
+
 /** A data directory as version 1 left it, with rows for nobody. */
 function versionOne(t: TestContext, bytes: number): string {
   const dir = dataDir(t);
