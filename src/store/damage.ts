@@ -13,6 +13,13 @@ export function isDamage(error: unknown): boolean {
   return error instanceof SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
 }
 
+/** The medium could not read a part of the file. */
+export function isUnreadable(error: unknown): boolean {
+  if (error instanceof SqliteError) return /^SQLITE_IOERR_(READ|SHORT_READ)/.test(error.code);
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return code === "EIO" && syscall === "read";
+}
+
 /** What the disk, or another program, is to blame for. */
 const NOT_THE_FILE = /^SQLITE_(IOERR|FULL|BUSY|LOCKED|CANTOPEN|READONLY|NOMEM|PERM|AUTH|PROTOCOL|NOLFS|INTERRUPT)/;
 

@@ -20,7 +20,8 @@ const REASONS: Record<Refusal, string> = {
   "read-only": "the file system is read-only",
 };
 
-const PROBE_NAME = "sluice.probe";
+/** Written and removed again to see what the file system says. */
+export const PROBE_NAME = "sluice.probe";
 
 export class Health {
   readonly #directory: string;

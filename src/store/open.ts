@@ -8,10 +8,10 @@ import type { Observation } from "../base/age-scale.ts";
 import { assert } from "../base/assert.ts";
 import type { KeptClock } from "../base/clock.ts";
 import { resumeAges } from "./age-keeper.ts";
-import { isDamageAtStart } from "./damage.ts";
+import { isDamageAtStart, isUnreadable } from "./damage.ts";
 import { pruneDamaged } from "./damaged-files.ts";
 import { DatabaseFile, INCREMENTAL } from "./database-file.ts";
-import { isDiskFull } from "./health.ts";
+import { isDiskFull, PROBE_NAME } from "./health.ts";
 import { logBytes, UPKEEP, WriteMeter } from "./meter.ts";
 import { checkVersion, migrate } from "./migrations.ts";
 import { type Recounted, recount } from "./recount.ts";
@@ -89,10 +89,24 @@ function openOrSalvage(file: string, dataDir: string, parts: OpenOnceParts): Ope
     lookAtLog(file);
     return openOnce(file, dataDir, parts);
   } catch (error) {
-    if (!isDamageAtStart(error)) throw error;
+    if (!isDamageAtStart(error) && !isBadSector(error, dataDir, parts.syncer)) throw error;
     salvage(file, parts, error);
     fs.rmSync(path.join(dataDir, SUSPECT_NAME), { force: true });
     return openOnce(file, dataDir, parts);
+  }
+}
+
+/** A part of the file cannot be read on a medium that works otherwise. One that is gone altogether may come back with all of it. */
+function isBadSector(error: unknown, dataDir: string, syncer: Syncer): boolean {
+  if (!isUnreadable(error)) return false;
+  const probe = path.join(dataDir, PROBE_NAME);
+  try {
+    fs.writeFileSync(probe, "x", { mode: 0o600 });
+    syncer.file(probe);
+    fs.rmSync(probe);
+    return true;
+  } catch {
+    return false;
   }
 }
 

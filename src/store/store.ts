@@ -22,7 +22,7 @@ import {
 import type { AgeKeeper } from "./age-keeper.ts";
 import type { Changes } from "./changes.ts";
 import { type Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
-import { isDamage } from "./damage.ts";
+import { isDamage, isUnreadable } from "./damage.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import { readDrops } from "./drop-rows.ts";
 import type { Health } from "./health.ts";
@@ -348,7 +348,7 @@ export class SqliteStore implements Store, DropStore {
 
   readonly #onHealth = (health: StoreHealth): void => {
     if (health === "failed") {
-      if (isDamage(this.#health.error)) markSuspect(this.#file.directory);
+      if (isDamage(this.#health.error) || isUnreadable(this.#health.error)) markSuspect(this.#file.directory);
       this.#commits.onFailed();
       this.#parts.pulse.stop();
       this.#parts.ages.stop();

@@ -8,6 +8,7 @@
  *   eio_write=1  every write fails with EIO
  *   erofs=1      every write fails with EROFS; syncs go well, as after a remount
  *   eio_read=1   every read fails with EIO
+ *   eio_inode=N  with eio_page=M: reads of page M (of 4096 bytes, from 0) of the file with that inode fail with EIO
  *   full=1       every write that makes a file longer fails with ENOSPC
  * $SHIM_LOG gets a line for each sync: "main" or "pool" (which thread), and the file's name.
  *
@@ -114,9 +115,19 @@ ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset) {
   return pwrite64(fd, data, bytes, (off64_t)offset);
 }
 
-ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset) {
+static int unreadable(int fd, size_t bytes, off64_t offset) {
   char path[PATH_MAX];
-  if (path_of(fd, path) && control("eio_read")) {
+  struct stat file;
+  if (!path_of(fd, path)) return 0;
+  if (control("eio_read")) return 1;
+  long inode = control("eio_inode");
+  if (inode == 0 || fstat(fd, &file) != 0 || (long)file.st_ino != inode) return 0;
+  long page = control("eio_page");
+  return offset < (page + 1) * 4096 && offset + (off64_t)bytes > page * 4096;
+}
+
+ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset) {
+  if (unreadable(fd, bytes, offset)) {
     errno = EIO;
     return -1;
   }

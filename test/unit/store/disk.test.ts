@@ -132,6 +132,43 @@ test("a file system that turned read-only: refused with 0x83, nothing lost, serv
   );
 });
 
+test("a sector of the file that cannot be read: found while running, the next start goes on with all other rows", {
+  skip,
+}, async (t) => {
+  const dir = dataDir(t);
+  const orders = { keep: 2500, bytes: 2000, window: 40 };
+  const first = new StoreProcess(dir, { ...orders, everyMs: 1 }, shim);
+  await eventually("a backlog", () => first.acknowledged.length > 1500, 30_000);
+  const { ino } = fs.statSync(path.join(dir, "sluice.db"));
+  assert.equal(await first.ends("SIGTERM"), 0, first.stderr);
+  const bad = `eio_inode=${ino} eio_page=200`;
+  fs.writeFileSync(path.join(dir, "shim-control"), bad);
+
+  // Reads its backlog at once, and meets the sector.
+  const second = new StoreProcess(dir, { ...orders, first: 10_000, everyMs: 5 }, shim);
+  await second.until("failed");
+  await eventually("refusals", () => second.refused.length > 10);
+  assert.deepEqual(new Set(second.refused.map(([, reason]) => reason)), new Set([0x83]));
+  await second.ends("SIGKILL");
+
+  const third = new StoreProcess(dir, { ...orders, first: 20_000, everyMs: 5 }, shim);
+  await third.until("ready");
+  await eventually("service", () => third.acknowledged.length > 10);
+  assert.equal(await third.ends("SIGTERM"), 0, third.stderr);
+  assert.ok(
+    fs.readdirSync(dir).some((name) => name.startsWith("sluice.db.damaged")),
+    "the file is kept",
+  );
+  fs.rmSync(path.join(dir, "shim-control"));
+  const numbers = new Set(await numbersIn(dir));
+  const lost = first.acknowledged.filter((n) => !numbers.has(n));
+  assert.ok(lost.length <= 2, `lost ${lost.length} of ${first.acknowledged.length}: what lay in the sector, no more`);
+  assert.deepEqual(
+    third.acknowledged.filter((n) => !numbers.has(n)),
+    [],
+  );
+});
+
 test("a log that another program deletes ends durable service", async (t) => {
   const dir = dataDir(t);
   const { store, lines } = await openTestStore(dir);
