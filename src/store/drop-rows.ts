@@ -24,11 +24,6 @@ export class DropRows {
     if (alone && (this.#entries.size > 0 || this.#counts.size > 0)) this.due = true;
   }
 
-  /** That `write` would write. */
-  get rows(): number {
-    return this.#entries.size + this.#counts.size;
-  }
-
   /** Within a transaction. */
   write(st: Statements): void {
     if (this.#entries.size === 0 && this.#counts.size === 0) return;

@@ -66,13 +66,7 @@ export function openDatabase(dataDir: string, parts: OpenParts): Opened {
   makeStartRoom(dataDir, walBytes, [RESERVE_NAME]);
   const writes = new ThreadWrites();
   const before = writes.total();
-  let opened: Opened;
-  try {
-    opened = openOrSalvage(file, dataDir, { ...parts, writes });
-  } catch (error) {
-    writes.close();
-    throw error;
-  }
+  const opened = openOrSalvage(file, dataDir, { ...parts, writes });
   if (!reserveStartRoom(dataDir, parts.startRoomBytes)) parts.log.warn("store-start-room-missing", { path: dataDir });
   // What is not in the first frame's numbers yet.
   opened.meter.add(UPKEEP, writes.since(before, opened.meter.written) - opened.meter.written);

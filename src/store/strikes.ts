@@ -21,11 +21,6 @@ export class Strikes {
     return this.#count === 0;
   }
 
-  /** That `write` would touch. */
-  get rows(): number {
-    return this.#rows.size;
-  }
-
   /** @returns false when too many wait */
   add(seq: number, id: number): boolean {
     if (this.#count >= STRIKES_MAX) return false;

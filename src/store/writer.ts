@@ -97,7 +97,6 @@ export class Writer {
     st.begin.run();
     // First, so that the new rows take the pages it frees.
     this.#retention.makeRoom(group.firstSeq);
-    this.#meter.rows(MESSAGES, this.#changes.strikes.rows, 0);
     this.#changes.strikes.write(st, this.#retention);
     this.#writeChanges();
     group.visit((message) => this.#writeMessage(message, group));
@@ -180,7 +179,6 @@ export class Writer {
 
   #writeChanges(): void {
     const st = this.#statements;
-    this.#meter.rows(SESSIONS, this.#changes.drops.rows, 0);
     this.#changes.drops.write(st);
     for (const [id, changes] of this.#changes.receivers) {
       if (!changes.deleted) continue;
@@ -192,7 +190,6 @@ export class Writer {
     }
     for (const [id, changes] of this.#changes.receivers) if (!changes.deleted) this.#writeReceiverChanges(id, changes);
     for (const [clientId, will] of this.#changes.wills) {
-      this.#meter.rows(SESSIONS, 1, will === null ? 0 : will.bytes.length);
       if (will === null) st.deleteWill.run(clientId);
       else st.upsertWill.run(...willColumns(will));
     }

@@ -47,6 +47,7 @@ export interface ReceiveOptions {
 export const HELD_BYTES_MAX = 128 * 1024;
 /** Between two tries. */
 export const HELD_RETRY_MS = 500;
+const PACKET_IDS = 65_536;
 
 /** One message of QoS 1 or 2 between its arrival and its acknowledgement. */
 class Arrival implements StoreWaiter {
@@ -221,18 +222,19 @@ export class Receive implements StoreWaiter, Expirable {
 
   /** The server gives up the id of a QoS 2 message: PUBCOMP once that is stored. */
   onPubrel(packetId: number): void {
-    if (!this.#ids.delete(packetId)) {
-      this.#client.sendPubcomp(packetId, PACKET_IDENTIFIER_NOT_FOUND);
-      return;
-    }
-    this.#store.deleteInbound(this.#options.receiverId, packetId);
-    this.#store.barrier(this, this.#epoch * 65_536 + packetId);
+    const token = this.#epoch * PACKET_IDS + packetId;
+    const known = this.#ids.delete(packetId);
+    if (known) this.#store.deleteInbound(this.#options.receiverId, packetId);
+    // An id that is not there may have gone a moment ago, on an earlier connection, and not be gone from the medium.
+    this.#store.barrier(this, known ? token : -token);
   }
 
   /** The store's word on a release. After a failure PUBCOMP stays away: the server asks again on the next connection. */
   onStored(token: number, reason: number): void {
-    if (reason !== OK || Math.floor(token / 65_536) !== this.#epoch) return;
-    this.#client.sendPubcomp(token % 65_536, SUCCESS);
+    const known = token > 0;
+    const place = Math.abs(token);
+    if (reason !== OK || Math.floor(place / PACKET_IDS) !== this.#epoch) return;
+    this.#client.sendPubcomp(place % PACKET_IDS, known ? SUCCESS : PACKET_IDENTIFIER_NOT_FOUND);
   }
 
   // ---- refused messages --------------------------------------------------------------------------------------

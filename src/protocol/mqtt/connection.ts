@@ -14,6 +14,7 @@ import {
   AUTH,
   CONNECT,
   DISCONNECT,
+  IMPLEMENTATION_SPECIFIC_ERROR,
   KEEP_ALIVE_TIMEOUT,
   MALFORMED_PACKET,
   MQTT_5,
@@ -89,9 +90,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   aliasesAnnounced = 0;
   /** The client's aliases, once it has set one. */
   aliasesIn: AliasesIn | null = null;
-  /** Answers that do not fit in the ring: SUBACK codes by token. */
+  /** Answers that do not fit in the ring: codes of SUBACK and UNSUBACK by token, and their bytes. */
   subackCodes: Map<number, Uint8Array> | null = null;
-  /** Bytes in `subackCodes`. */
   subackBytes = 0;
   /** False once the peer said goodbye in order: no will. */
   sendWill = true;
@@ -328,13 +328,13 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   onStored(token: number, reason: number): void {
     if (!this.acks.isOpen(token)) return;
     const type = this.acks.typeOf(token);
-    // A repeated PUBLISH was taken long before: its id stays, whatever became of this answer.
-    const repeated = this.acks.isRepeated(token);
-    if (reason !== OK && !repeated) this.#takeBack(type, this.acks.packetIdOf(token), reason);
+    // The id of a repeated PUBLISH stays; so does one that a failed disk may have, for the next start.
+    const stays = this.acks.isRepeated(token) || (type === PUBREC && reason === IMPLEMENTATION_SPECIFIC_ERROR);
+    if (reason !== OK && !stays) this.#takeBack(type, this.acks.packetIdOf(token), reason);
     if (this.state !== CONNECTED) return;
     // Taken, and then the disk refused: there is no negative answer before 5.0, nor a PUBCOMP that says so. A negative
-    // PUBREC would end an exchange whose message was delivered.
-    if (reason !== OK && (this.version !== MQTT_5 || type === PUBCOMP || repeated)) {
+    // PUBREC would end an exchange whose message was or will be delivered, and the id's next message would be lost.
+    if (reason !== OK && (this.version !== MQTT_5 || type === PUBCOMP || stays)) {
       close(this, reason);
       return;
     }

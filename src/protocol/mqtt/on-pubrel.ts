@@ -16,13 +16,17 @@ export function onPubrel(connection: Connection, bytes: Buffer, flags: number, a
   if (code !== OK) return code;
   if (!acks.hasRoom()) return connection.waitForAcks();
   const session = connection.session as Session;
-  const known = session.inbound.delete(view.packetId);
-  const token = known ? acks.pushRelease(PUBCOMP, view.packetId) : acks.push(PUBCOMP, view.packetId);
-  if (known && session.durable) {
-    server.parts.store.deleteInbound(session.queue.id, view.packetId);
+  const { packetId } = view;
+  const known = session.inbound.delete(packetId);
+  const token = known
+    ? acks.pushRelease(PUBCOMP, packetId)
+    : acks.pushUnknown(PUBCOMP, packetId, PACKET_IDENTIFIER_NOT_FOUND);
+  if (session.durable) {
+    if (known) server.parts.store.deleteInbound(session.queue.id, packetId);
+    // An id that is not there may have gone a moment ago, on an earlier connection, and not be gone from the medium.
     server.parts.store.barrier(connection, token);
   } else {
-    acks.resolve(token, known ? SUCCESS : PACKET_IDENTIFIER_NOT_FOUND);
+    acks.resolve(token, SUCCESS);
   }
   flushAcks(connection);
   return OK;

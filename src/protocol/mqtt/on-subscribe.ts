@@ -21,9 +21,9 @@ import { frameBytes } from "../../wire/mqtt/frame.ts";
 import { subackLength } from "../../wire/mqtt/suback.ts";
 import { decodeSubscribeHead, nextSubscription, type SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import type { Connection } from "./connection.ts";
+import { hasRoomForCodes, keepCodes } from "./filter-codes.ts";
 import { countOver } from "./over-limit.ts";
 import { flushAcks } from "./send.ts";
-import { SUBACK_BYTES_MAX } from "./states.ts";
 
 /** Retain Handling values (MQTT 5.0 section 3.8.3.1). */
 const RETAIN_SEND_IF_NEW = 1;
@@ -33,7 +33,7 @@ export function onSubscribe(connection: Connection, bytes: Buffer, at: number, e
   const view = connection.server.subscribeView;
   const code = decodeSubscribeHead(bytes, at, end, connection.version, view);
   if (code !== OK) return code;
-  if (connection.subackBytes >= SUBACK_BYTES_MAX || !connection.acks.hasRoom()) return connection.waitForAcks();
+  if (!hasRoomForCodes(connection) || !connection.acks.hasRoom()) return connection.waitForAcks();
   const session = connection.session as Session;
   const { packetId } = view;
   const codes: number[] = [];
@@ -48,9 +48,7 @@ export function onSubscribe(connection: Connection, bytes: Buffer, at: number, e
   if (frameBytes(subackLength(connection.version, codes.length)) > connection.peerPacketBytesMax)
     return PACKET_TOO_LARGE;
   const token = connection.acks.push(SUBACK, packetId);
-  connection.subackCodes ??= new Map();
-  connection.subackCodes.set(token, Uint8Array.from(codes));
-  connection.subackBytes += codes.length;
+  keepCodes(connection, token, codes);
   if (session.durable) connection.server.parts.store.barrier(connection, token);
   else connection.acks.resolve(token, SUCCESS);
   flushAcks(connection);

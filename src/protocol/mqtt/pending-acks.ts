@@ -20,7 +20,7 @@ import { PUBACK, PUBREC } from "../../wire/mqtt/codes.ts";
 const WAITS = 1 << 28;
 /** A PUBLISH that Receive Maximum counts is answered by this, or was by the PUBREC before it. */
 const COUNTED = 1 << 29;
-/** PUBREC for a packet id that was taken before. */
+/** PUBREC for a packet id that was taken before, or PUBCOMP for one that is not there: the store's word changes neither. */
 const REPEATED = 1 << 30;
 
 const ENTRY_BYTES = 8;
@@ -117,13 +117,21 @@ export class PendingAcks {
     return token;
   }
 
+  /** `push` for the PUBCOMP of a packet id that is not there; `reason` says so once the store has been heard. */
+  pushUnknown(type: number, packetId: number, reason: number): number {
+    const token = this.push(type, packetId);
+    const i = token & this.#mask;
+    this.#entries[i] = (this.#entries[i] as number) | REPEATED | (reason << 16);
+    return token;
+  }
+
   /** Takes back the newest: its packet is held and will be looked at again. */
   pop(): void {
     this.next--;
     if (((this.#entries[this.next & this.#mask] as number) & COUNTED) !== 0) this.unanswered--;
   }
 
-  /** The first word on a token counts. */
+  /** The first word on a token counts; SUCCESS leaves a reason that is there already. */
   resolve(token: number, reason: number): void {
     const i = token & this.#mask;
     const entry = this.#entries[i] as number;

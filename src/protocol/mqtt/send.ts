@@ -5,7 +5,7 @@ import type { Message } from "../../core/message.ts";
 import type { Publication } from "../../core/publication.ts";
 import { DELIVERY_QOS, DELIVERY_RETAIN } from "../../core/receiver.ts";
 import { ACK_BYTES_MAX, ackBytes, writeAck, writeAckWithProperties } from "../../wire/mqtt/ack.ts";
-import { MQTT_5, PUBLISH, PUBREL, SUBACK, SUCCESS, UNSPECIFIED_ERROR } from "../../wire/mqtt/codes.ts";
+import { MQTT_5, PUBLISH, PUBREL, SUBACK, SUCCESS, UNSPECIFIED_ERROR, UNSUBACK } from "../../wire/mqtt/codes.ts";
 import { frameBytes, writeFrameHeader } from "../../wire/mqtt/frame.ts";
 import { copyBytes, varintBytes, writeU16, writeU32, writeVarint } from "../../wire/mqtt/primitives.ts";
 import type { PropertiesWriter } from "../../wire/mqtt/properties.ts";
@@ -17,7 +17,9 @@ import {
 } from "../../wire/mqtt/property-table.ts";
 import { publishLength } from "../../wire/mqtt/publish.ts";
 import { subackLength, writeSuback } from "../../wire/mqtt/suback.ts";
+import { unsubackLength, writeUnsuback } from "../../wire/mqtt/unsuback.ts";
 import type { Connection } from "./connection.ts";
+import { takeCodes } from "./filter-codes.ts";
 import { ackWords, reasonString, subackWords } from "./reason-words.ts";
 
 const NO_IDS: readonly number[] = [];
@@ -238,6 +240,7 @@ export function flushAcks(connection: Connection, refusedBy = ""): void {
     const token = acks.first;
     const type = acks.typeOf(token);
     if (type === SUBACK) writeSubackOf(connection, token);
+    else if (type === UNSUBACK) writeUnsubackOf(connection, token);
     else writeAckOf(connection, type, token, refusedBy);
     acks.shift();
   }
@@ -282,12 +285,10 @@ function writeOne(connection: Connection, type: number, packetId: number, reason
 }
 
 function writeSubackOf(connection: Connection, token: number): void {
-  const codes = connection.subackCodes?.get(token) ?? new Uint8Array();
+  const codes = takeCodes(connection, token);
   // The store failed: nothing was granted for good.
   const failure = connection.acks.reasonOf(token);
   if (failure !== SUCCESS) codes.fill(failure);
-  connection.subackCodes?.delete(token);
-  connection.subackBytes -= codes.length;
   const { version } = connection;
   const { output } = connection.link;
   const packetId = connection.acks.packetIdOf(token);
@@ -295,6 +296,21 @@ function writeSubackOf(connection: Connection, token: number): void {
   const at = output.reserve(frameBytes(subackLength(version, codes.length, properties)));
   output.commit(writeSuback(output.buffer, at, version, packetId, codes, codes.length, properties));
   connection.server.traffic.onSent(SUBACK);
+}
+
+function writeUnsubackOf(connection: Connection, token: number): void {
+  const codes = takeCodes(connection, token);
+  const failure = connection.acks.reasonOf(token);
+  const { version, acks } = connection;
+  if (failure !== SUCCESS) {
+    // The store failed. Before 5.0 there is no word for it: silence, as nothing was ended for good.
+    if (version !== MQTT_5) return;
+    codes.fill(failure);
+  }
+  const { output } = connection.link;
+  const at = output.reserve(frameBytes(unsubackLength(version, codes.length)));
+  output.commit(writeUnsuback(output.buffer, at, version, acks.packetIdOf(token), codes, codes.length));
+  connection.server.traffic.onSent(UNSUBACK);
 }
 
 /** [MQTT5-3.9.2-1]: null when nothing was refused, or the peer does not want or take words. */

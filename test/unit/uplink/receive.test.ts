@@ -69,10 +69,26 @@ test("QoS 2: PUBREC when message and id are stored, PUBCOMP when the release is"
 });
 
 test("PUBREL of an id we do not know: PUBCOMP with 0x92", () => {
-  const { connection } = durableWorld();
+  const { world, connection } = durableWorld();
+  world.persist();
   connection.send(connection.ack(codes.PUBREL, 5));
+  world.persist();
   const packet = connection.takeOne(codes.PUBCOMP);
   assert.deepEqual([packet.packetId, packet.reasonCode], [5, codes.PACKET_IDENTIFIER_NOT_FOUND]);
+});
+
+test("[MQTT5-4.3.3-13] PUBREL again on the next connection waits for the store as the first did", () => {
+  const { world, connection } = durableWorld();
+  connection.send(connection.publish("r/1", "a", 2, 9));
+  world.persist();
+  connection.send(connection.ack(codes.PUBREL, 9));
+  connection.drop();
+  const next = world.connect(true);
+  next.take();
+  next.send(next.ack(codes.PUBREL, 9));
+  assert.deepEqual(acks(next), []);
+  world.persist();
+  assert.deepEqual(acks(next), [[codes.PUBCOMP, 9]]);
 });
 
 test("QoS 2 over a crash: what was stored is known again, what was not is published", () => {

@@ -18,6 +18,7 @@ import {
   readPublish,
   SUBACK,
   subscribe,
+  UNSUBACK,
   UNSUBSCRIBE,
   u16,
   u32,
@@ -92,6 +93,59 @@ describe("acknowledgements", () => {
     hub.settle();
     assert.deepEqual(readAck(of(PUBREC, again.take())[0] as Packet), { packetId: 7, reason: 0x97 });
     assert.equal(hub.store.rows.length, 0);
+  });
+
+  test("[MQTT5-4.3.3-4] a QoS 2 PUBLISH that a failed disk may have gets no negative PUBREC, which would free its packet id", () => {
+    const hub = new Hub();
+    const peer = hub.connect({ ...KEPT, clientId: "a" });
+    peer.send(publish(5, { topic: "t", qos: 2, packetId: 7 }));
+    hub.store.fail();
+    assert.deepEqual(of(PUBREC, peer.take()), []);
+    assert.equal(peer.closed, true);
+    const again = hub.connect({ ...KEPT, clientId: "a" });
+    again.send(publish(5, { topic: "t", qos: 2, packetId: 7, dup: true }));
+    hub.store.fail();
+    assert.deepEqual(of(PUBREC, again.take()), []);
+  });
+
+  test("[MQTT5-4.3.3-11] PUBREL again on the next connection waits for the store as the first did: a crash must not bring the id back", () => {
+    const hub = new Hub();
+    const first = hub.connect({ ...KEPT, clientId: "a" });
+    first.send(publish(5, { topic: "t", qos: 2, packetId: 7 }));
+    hub.settle();
+    first.send(ack(PUBREL, 7));
+    first.drop();
+    const again = hub.connect({ ...KEPT, clientId: "a" });
+    again.send(ack(PUBREL, 7));
+    assert.deepEqual(of(PUBCOMP, again.take()), []);
+    hub.settle();
+    assert.deepEqual(readAck(of(PUBCOMP, again.take())[0] as Packet), { packetId: 7, reason: 0x92 });
+  });
+
+  test("UNSUBACK for a session that outlives its connection waits for the store", () => {
+    const hub = new Hub();
+    const peer = hub.connect({ ...KEPT, clientId: "a" });
+    peer.send(subscribe(5, 1, ["t", 1]));
+    hub.settle();
+    peer.take();
+    peer.send(packet(UNSUBSCRIBE, 2, u16(2), properties(5), field("t")));
+    assert.deepEqual(of(UNSUBACK, peer.take()), []);
+    hub.settle();
+    assert.deepEqual(of(UNSUBACK, peer.take())[0]?.body, bytes(u16(2), 0, 0));
+  });
+
+  test("UNSUBACK of a clean session does not, and a failed store says so", () => {
+    const hub = new Hub();
+    const clean = hub.connect({ version: 4, clientId: "c" });
+    clean.send(packet(UNSUBSCRIBE, 2, u16(2), field("t")));
+    assert.deepEqual(of(UNSUBACK, clean.take())[0]?.body, bytes(u16(2)));
+    const kept = hub.connect({ ...KEPT, clientId: "a" });
+    kept.send(subscribe(5, 1, ["t", 1]));
+    hub.settle();
+    kept.take();
+    kept.send(packet(UNSUBSCRIBE, 2, u16(2), properties(5), field("t")));
+    hub.store.fail();
+    assert.deepEqual(of(UNSUBACK, kept.take())[0]?.body, bytes(u16(2), 0, 0x83));
   });
 
   test("a release that the store failed to keep is not confirmed, and may be asked for again", () => {

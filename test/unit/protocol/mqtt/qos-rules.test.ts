@@ -140,8 +140,10 @@ for (const version of [4, 5] as const) {
     });
 
     test("PUBREL of an unknown id is answered, in 5.0 with 0x92", () => {
-      const publisher = publisherOf(new Hub());
+      const hub = new Hub();
+      const publisher = publisherOf(hub);
       publisher.send(ack(PUBREL, 99));
+      hub.settle();
       assert.deepEqual(answers(publisher, PUBCOMP), [[99, version === 5 ? 0x92 : 0]]);
       assert.equal(publisher.closed, false);
     });
@@ -179,6 +181,7 @@ for (const version of [4, 5] as const) {
       assert.deepEqual(payloads(peer, version), []);
       // The exchange of 3.1.1 goes on to its end.
       publisher.send(ack(PUBREL, 2));
+      hub.settle();
       assert.deepEqual(answers(publisher, PUBCOMP), [[2, version === 5 ? 0x92 : 0]]);
     });
 
