@@ -10,11 +10,11 @@ import type { StoreBench, StoreReport } from "./run.ts";
 
 export const WINDOWS = [1, 16, 256, 1000];
 export const PAYLOAD_BYTES = 200;
-/** What waits is not to be refused, nor to wait longer because much was written; none of these allocates anything. */
+/** What waits is not to be refused; neither of these allocates anything. */
 export const ROOM = [
   "memory_limit: 32MiB",
   "limits: {session_queue_messages: 10000000, session_queue_bytes: 8GiB}",
-  "store: {max_bytes: 16GiB, write_budget_per_day: off}",
+  "store: {max_bytes: 16GiB}",
 ];
 const WARM_UP_MS = 500;
 

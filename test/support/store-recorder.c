@@ -5,9 +5,11 @@
  *
  * $RECORD_TO: one line per event, data after it:
  *   open INO NAME · create INO NAME · rename FROM TO · unlink NAME · write INO OFFSET LENGTH (+ data) · size INO LENGTH ·
- *   begin ID INO · end ID RESULT · say LENGTH (+ text)                                  a directory has INO and no name
- * $RECORD_LIE: syncs of files whose name ends so are neither done nor recorded, and succeed. The test of the test.
+ *   begin ID INO · end ID RESULT · say LENGTH (+ text) · unknown CALL                   a directory has INO and no name
+ * $RECORD_FAIL=END:N: the N-th sync of a file whose name ends in END is not done and answers EIO.
  * $RECORD_SLOW_US: each sync takes that much longer, so that more happens while it runs.
+ * Reserve files hold no content and are left out. A call that changes files and is not modelled says `unknown`, so that
+ * nobody takes what it did for damage.
  *
  *   cc -shared -fPIC -O1 -o store-recorder.so store-recorder.c -ldl -lpthread
  */
@@ -28,6 +30,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int record_fd = -2;
 static long syncs;
+static long failing_syncs;
 
 static void put(const void *data, size_t bytes) {
   if (record_fd == -2) {
@@ -48,7 +51,7 @@ static void line(const char *format, ...) {
 
 static int matches(const char *path) {
   const char *match = getenv("RECORD_MATCH");
-  return match != NULL && strstr(path, match) != NULL;
+  return match != NULL && strstr(path, match) != NULL && strstr(path, "/sluice.reserve") == NULL;
 }
 
 static const char *name_of(const char *path) {
@@ -97,6 +100,18 @@ static int open_through(const char *path, int flags, mode_t mode) {
 OPEN(open)
 OPEN(open64)
 
+#define OPENAT(name)                                                                   \
+  int name(int directory, const char *path, int flags, ...) {                          \
+    va_list values;                                                                    \
+    va_start(values, flags);                                                           \
+    mode_t mode = va_arg(values, mode_t);                                              \
+    va_end(values);                                                                    \
+    if (directory == AT_FDCWD || path[0] == '/') return open_through(path, flags, mode); \
+    return (int)syscall(SYS_openat, directory, path, flags, mode);                     \
+  }
+OPENAT(openat)
+OPENAT(openat64)
+
 static ssize_t write_through(int fd, const void *data, size_t bytes, off_t offset) {
   char path[PATH_MAX];
   int said = fd == 1;
@@ -136,7 +151,47 @@ int ftruncate(int fd, off_t bytes) { return ftruncate64(fd, (off64_t)bytes); }
 
 int posix_fallocate64(int fd, off64_t from, off64_t bytes) {
   (void)fd, (void)from, (void)bytes;
-  return EINVAL; /* not modelled: the caller writes instead */
+  return EINVAL; /* the caller writes instead */
+}
+
+static void unknown(const char *call) {
+  pthread_mutex_lock(&lock);
+  line("unknown %s\n", call);
+  pthread_mutex_unlock(&lock);
+}
+
+/* Of what follows only the fact is recorded, and only for files that matter. */
+#define WATCHED(type, name, parameters, fd, arguments)              \
+  type name parameters {                                            \
+    char path[PATH_MAX];                                            \
+    type (*real) parameters = (type(*) parameters)dlsym(RTLD_NEXT, #name); \
+    if (path_of(fd, path)) unknown(#name);                          \
+    return real arguments;                                          \
+  }
+struct iovec;
+WATCHED(ssize_t, pwritev, (int fd, const struct iovec *parts, int count, off_t offset), fd, (fd, parts, count, offset))
+WATCHED(ssize_t, pwritev64, (int fd, const struct iovec *parts, int count, off64_t offset), fd, (fd, parts, count, offset))
+WATCHED(ssize_t, writev, (int fd, const struct iovec *parts, int count), fd, (fd, parts, count))
+WATCHED(int, fallocate, (int fd, int mode, off_t from, off_t bytes), fd, (fd, mode, from, bytes))
+WATCHED(int, fallocate64, (int fd, int mode, off64_t from, off64_t bytes), fd, (fd, mode, from, bytes))
+WATCHED(ssize_t, copy_file_range, (int in, off64_t *in_at, int out, off64_t *out_at, size_t bytes, unsigned flags), out,
+        (in, in_at, out, out_at, bytes, flags))
+WATCHED(ssize_t, sendfile, (int out, int in, off_t *at, size_t bytes), out, (out, in, at, bytes))
+WATCHED(ssize_t, sendfile64, (int out, int in, off64_t *at, size_t bytes), out, (out, in, at, bytes))
+
+int link(const char *from, const char *to) {
+  if (matches(to)) unknown("link");
+  return (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+static int must_fail(const char *path) {
+  const char *order = getenv("RECORD_FAIL");
+  const char *colon = order == NULL ? NULL : strchr(order, ':');
+  if (colon == NULL) return 0;
+  size_t length = (size_t)(colon - order);
+  size_t path_bytes = strlen(path);
+  if (path_bytes < length || strncmp(path + path_bytes - length, order, length) != 0) return 0;
+  return ++failing_syncs == atol(colon + 1);
 }
 
 static int sync_through(int fd, const char *call) {
@@ -144,35 +199,48 @@ static int sync_through(int fd, const char *call) {
   int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, call);
   if (!path_of(fd, path)) return real(fd);
   const char *slow = getenv("RECORD_SLOW_US");
-  const char *lie = getenv("RECORD_LIE");
-  size_t path_bytes = strlen(path);
-  if (lie != NULL && path_bytes >= strlen(lie) && strcmp(path + path_bytes - strlen(lie), lie) == 0) return 0;
   pthread_mutex_lock(&lock);
   long id = ++syncs;
+  int fails = must_fail(path);
   line("begin %ld %lu\n", id, inode_of(fd));
   pthread_mutex_unlock(&lock);
   if (slow != NULL) usleep((useconds_t)atol(slow));
-  int result = real(fd);
+  int result = fails ? -1 : real(fd);
+  int error = fails ? EIO : errno;
   pthread_mutex_lock(&lock);
   line("end %ld %d\n", id, result);
   pthread_mutex_unlock(&lock);
+  errno = error;
   return result;
 }
 int fsync(int fd) { return sync_through(fd, "fsync"); }
 int fdatasync(int fd) { return sync_through(fd, "fdatasync"); }
 
-int unlink(const char *path) {
+static int unlink_through(const char *path, int flags) {
   pthread_mutex_lock(&lock);
-  int result = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+  int result = (int)syscall(SYS_unlinkat, AT_FDCWD, path, flags);
+  int error = errno;
   if (result == 0 && matches(path)) line("unlink %s\n", name_of(path));
   pthread_mutex_unlock(&lock);
+  errno = error;
   return result;
+}
+int unlink(const char *path) { return unlink_through(path, 0); }
+int unlinkat(int directory, const char *path, int flags) {
+  if (directory == AT_FDCWD || path[0] == '/') return unlink_through(path, flags);
+  return (int)syscall(SYS_unlinkat, directory, path, flags);
+}
+int remove(const char *path) {
+  struct stat file;
+  return unlink_through(path, lstat(path, &file) == 0 && S_ISDIR(file.st_mode) ? AT_REMOVEDIR : 0);
 }
 
 int rename(const char *from, const char *to) {
   pthread_mutex_lock(&lock);
   int result = (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
+  int error = errno;
   if (result == 0 && matches(to)) line("rename %s %s\n", name_of(from), name_of(to));
   pthread_mutex_unlock(&lock);
+  errno = error;
   return result;
 }

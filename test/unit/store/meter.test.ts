@@ -134,9 +134,6 @@ test("what a store writes is counted by class, and exactly the pages of its fram
   const answers = new Answers();
   const cloud = new FakeReceiver(store, "uplink", "cloud");
   await answers.barrier(store);
-  assert.ok(counters.get("store.written.sessions.day") > 0, "the receiver's row");
-  assert.ok(counters.get("store.written.upkeep.day") > 0, "the tables were made");
-  assert.equal(counters.get("store.written.messages.day"), 0);
   const before = counters.get("store.bytes_written");
   const frames = counters.get("store.wal_bytes") / FRAME_BYTES;
   await publish(store, answers, [cloud], "x".repeat(10_000)).stored;

@@ -1,11 +1,13 @@
 /**
- * What a disk may hold after a power cut, from a record of what a process did (store-recorder.c).
+ * What a disk may hold after a power cut, from a record of what a process did (../store-recorder.c).
  *
  * Per file: what is on the medium for sure, and the operations since. A sync that ended well makes sure what was done
  * before it began. Of the rest each block of 512 or 4096 bytes may show any of its versions. A change of size happens
  * or does not, for the whole file. A name in the directory may have any version since the last sync of the directory.
+ * A sync that failed leaves what was done before it in the memory of the machine only: processes read it, the medium
+ * never gets it, unless somebody writes into the same page again.
  */
-import type { Random } from "../../src/base/random.ts";
+import type { Random } from "../../../src/base/random.ts";
 
 interface Write {
   readonly serial: number;
@@ -21,7 +23,11 @@ type Operation = Write | Resize;
 interface DiskFile {
   durable: Buffer;
   pending: Operation[];
+  /** What a failed sync has dropped. */
+  lost: Write[];
 }
+
+const PAGE_BYTES = 4096;
 
 interface Name {
   durable: DiskFile | null;
@@ -41,6 +47,8 @@ export function parseRecord(record: Buffer): Event[] {
     const words = record.toString("utf8", at, end).split(" ");
     const length = words[0] === "write" || words[0] === "say" ? Number(words.at(-1)) : 0;
     if (end + 1 + length > record.length) break; // cut by the kill
+    if (words[0] === "unknown")
+      throw new Error(`the recorded process called ${words[1]}, which the recorder does not model`);
     events.push({ words, data: record.subarray(end + 1, end + 1 + length) });
     at = end + 1 + length;
   }
@@ -49,6 +57,8 @@ export function parseRecord(record: Buffer): Event[] {
 
 /** Ways in which unsynced operations may have reached the medium. */
 const SHAPES = ["none", "all", "prefix", "torn", "blocks", "all but one", "only one", "subset"] as const;
+/** What a killed process leaves: everything it did. */
+export type Cut = "power" | "kill";
 type Shape = (typeof SHAPES)[number];
 
 export class Disk {
@@ -57,11 +67,29 @@ export class Disk {
   readonly #byInode = new Map<string, DiskFile>();
   readonly #begun = new Map<string, { inode: string; serial: number }>();
 
+  /** A disk on which everything is safe. */
+  static holding(files: ReadonlyMap<string, Buffer>, inodeOf: (name: string) => string): Disk {
+    const disk = new Disk();
+    for (const [name, durable] of files) {
+      const file: DiskFile = { durable, pending: [], lost: [] };
+      disk.#byInode.set(inodeOf(name), file);
+      disk.#names.set(name, { durable: file, pending: [] });
+    }
+    return disk;
+  }
+
+  /** Name of the file, as the process sees it now; "" = it has none. */
+  nameOf(inode: string): string {
+    const file = this.#byInode.get(inode);
+    for (const name of this.#names.keys()) if (file !== undefined && this.#current(name) === file) return name;
+    return "";
+  }
+
   apply(event: Event): void {
-    const [kind, a = "", b = "", result = ""] = event.words;
+    const [kind, a = "", b = ""] = event.words;
     const serial = ++this.#serial;
     if (kind === "create") {
-      const file: DiskFile = { durable: Buffer.alloc(0), pending: [] };
+      const file: DiskFile = { durable: Buffer.alloc(0), pending: [], lost: [] };
       this.#byInode.set(a, file);
       this.#link(b, serial, file);
     } else if (kind === "rename") {
@@ -70,7 +98,8 @@ export class Disk {
     } else if (kind === "unlink") {
       this.#link(a, serial, null);
     } else if (kind === "write") {
-      this.#byInode.get(a)?.pending.push({ serial, offset: Number(b), data: event.data });
+      const file = this.#byInode.get(a);
+      if (file !== undefined) write(file, { serial, offset: Number(b), data: event.data });
     } else if (kind === "size") {
       this.#byInode.get(a)?.pending.push({ serial, size: Number(b) });
     } else if (kind === "begin") {
@@ -78,7 +107,8 @@ export class Disk {
     } else if (kind === "end") {
       const begun = this.#begun.get(a);
       this.#begun.delete(a);
-      if (begun !== undefined && b === "0" && result === "") this.#synced(begun.inode, begun.serial);
+      if (begun !== undefined && b === "0") this.#synced(begun.inode, begun.serial);
+      else if (begun !== undefined) this.#notSynced(begun.inode, begun.serial);
     }
   }
 
@@ -113,6 +143,27 @@ export class Disk {
     file.pending = file.pending.filter((operation) => operation.serial >= before);
   }
 
+  #notSynced(inode: string, before: number): void {
+    const file = this.#byInode.get(inode);
+    if (file === undefined) return;
+    for (const operation of file.pending)
+      if (operation.serial < before && "data" in operation) file.lost.push(operation);
+    // A change of size is the directory's, not a page's.
+    file.pending = file.pending.filter((operation) => operation.serial >= before || "size" in operation);
+  }
+
+  /** What is there now, for whoever starts next without a power cut. */
+  killed(): Map<string, Buffer> {
+    const files = new Map<string, Buffer>();
+    for (const name of this.#names.keys()) {
+      const file = this.#current(name);
+      if (file === null) continue;
+      const operations = [...file.lost, ...file.pending].sort((a, b) => a.serial - b.serial);
+      files.set(name, applied(file.durable, operations));
+    }
+    return files;
+  }
+
   /** One of the states that a power cut now could leave, by name. */
   crash(random: Random): Map<string, Buffer> {
     const files = new Map<string, Buffer>();
@@ -128,6 +179,22 @@ export class Disk {
     }
     return files;
   }
+}
+
+/** A page of which something was lost is written with all it holds in memory when somebody writes into it. */
+function write(file: DiskFile, operation: Write): void {
+  const { lost } = file;
+  const from = Math.floor(operation.offset / PAGE_BYTES) * PAGE_BYTES;
+  const end = Math.ceil((operation.offset + operation.data.length) / PAGE_BYTES) * PAGE_BYTES;
+  const again: Write[] = [];
+  for (const { serial, offset, data } of lost) {
+    const start = Math.max(offset, from);
+    const stop = Math.min(offset + data.length, end);
+    if (start < stop) again.push({ serial, offset: start, data: data.subarray(start - offset, stop - offset) });
+  }
+  // Oldest first: what was written since lies over it.
+  file.pending.unshift(...again);
+  file.pending.push(operation);
 }
 
 function crashed(file: DiskFile, shape: Shape, random: Random): Buffer {

@@ -1,0 +1,11 @@
+/** The clients of a recorded gateway. */
+
+export const PUBLISHERS: readonly string[] = ["p0", "p1", "p2"];
+
+/** Pace: acknowledgements per turn; share of the turns in which it leaves and returns; QoS of its subscriptions. */
+export const RECEIVERS = [
+  { name: "prompt", pace: 50, leaves: 0.004, returns: 0.2, qos: 2 },
+  { name: "slow", pace: 3, leaves: 0.01, returns: 0.1, qos: 2 },
+  { name: "away", pace: 50, leaves: 0.2, returns: 0.05, qos: 1 },
+  { name: "fickle", pace: 5, leaves: 0.02, returns: 0.05, qos: 2 },
+] as const;
