@@ -4,17 +4,22 @@ import { memoryBill } from "../gateway/bill.ts";
 import { readConfiguration } from "../gateway/configuration.ts";
 import { OK, parse, say, USAGE, UsageError } from "./arguments.ts";
 import { complaintsText } from "./complaints-text.ts";
+import { dataDirOf } from "./where.ts";
 
 export async function check(args: string[]): Promise<number> {
-  const { values } = parse({
+  const { values, positionals } = parse({
     args,
+    allowPositionals: true,
     options: {
       config: { type: "string" },
+      "data-dir": { type: "string" },
       store: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
     },
   });
-  if (values.store) throw new UsageError("check --store is not built yet");
+  if (values.store) return store(values, positionals);
+  if (positionals.length > 0 || values["data-dir"] !== undefined)
+    throw new UsageError("check takes --config FILE; FILE alone and --data-dir go with --store");
   if (values.config === undefined) throw new UsageError("check needs --config FILE");
   const { config, complaints } = readConfiguration(values.config);
   if (config === null) {
@@ -28,4 +33,14 @@ export async function check(args: string[]): Promise<number> {
     say(JSON.stringify({ event: "bill", lines, totalBytes: totalBytes(lines), memoryLimitBytes, fits: fit }));
   else say(budgetTable(lines, memoryLimitBytes));
   return fit ? OK : USAGE;
+}
+
+async function store(
+  values: { config?: string | undefined; "data-dir"?: string | undefined; json: boolean },
+  files: readonly string[],
+): Promise<number> {
+  const given = files.length + (values.config === undefined ? 0 : 1) + (values["data-dir"] === undefined ? 0 : 1);
+  if (given > 1) throw new UsageError("check --store takes one of FILE, --config and --data-dir");
+  const { checkStore } = await import("./check-store.ts");
+  return checkStore(await dataDirOf(values.config, values["data-dir"]), files[0], values.json);
 }

@@ -2,6 +2,7 @@
  * The control socket: one JSON line each way, several per connection if need be.
  *
  *     -> {"verb":"status","drops":true}
+ *     <- {"progress":{...}} *                 for what takes long
  *     <- {"ok":true,"result":{...}}          or {"ok":false,"error":"..."}
  *
  * Its file mode (0600, in a folder of 0700) is its only lock.
@@ -14,8 +15,16 @@ export interface ControlRequest {
   readonly [option: string]: unknown;
 }
 
+/** Who asked. */
+export interface Asker {
+  /** Still there. */
+  readonly present: boolean;
+  /** Tells how far it is; also what keeps the connection from counting as idle. */
+  progress(value: unknown): void;
+}
+
 /** @returns what goes into "result"  @throws Error whose message goes into "error" */
-export type ControlHandler = (request: ControlRequest) => unknown;
+export type ControlHandler = (request: ControlRequest, asker: Asker) => unknown;
 
 const CONNECTIONS_MAX = 8;
 const REQUEST_BYTES_MAX = 64 * 1024;
@@ -66,19 +75,30 @@ export class ControlServer {
     socket.on("error", () => socket.destroy());
     readLines(socket, REQUEST_BYTES_MAX, (line) => {
       if (line === null) socket.end(failure("the request is too long"));
-      else void this.#answer(line).then((answer) => socket.write(answer));
+      else void this.#answer(line, askerOf(socket)).then((answer) => socket.write(answer));
     });
   }
 
-  async #answer(line: string): Promise<string> {
+  async #answer(line: string, asker: Asker): Promise<string> {
     try {
       const request: unknown = JSON.parse(line);
       if (!isRequest(request)) return failure('a request is {"verb": ...}');
-      return `${JSON.stringify({ ok: true, result: await this.#handle(request) })}\n`;
+      return `${JSON.stringify({ ok: true, result: await this.#handle(request, asker) })}\n`;
     } catch (error) {
       return failure(error instanceof SyntaxError ? "the request is no JSON" : (error as Error).message);
     }
   }
+}
+
+function askerOf(socket: Socket): Asker {
+  return {
+    get present() {
+      return !socket.destroyed;
+    },
+    progress: (value) => {
+      if (!socket.destroyed) socket.write(`${JSON.stringify({ progress: value })}\n`);
+    },
+  };
 }
 
 function isRequest(value: unknown): value is ControlRequest {
@@ -114,7 +134,11 @@ export class NoGatewayError extends Error {
 }
 
 /** Asks the gateway behind the socket at `path`. @throws NoGatewayError, or an Error with the gateway's words */
-export function askControl(path: string, request: ControlRequest): Promise<unknown> {
+export function askControl(
+  path: string,
+  request: ControlRequest,
+  onProgress: (value: unknown) => void = () => {},
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(path);
     const fail = (error: Error): void => {
@@ -127,7 +151,8 @@ export function askControl(path: string, request: ControlRequest): Promise<unkno
     socket.on("connect", () => socket.write(`${JSON.stringify(request)}\n`));
     readLines(socket, ANSWER_BYTES_MAX, (line) => {
       if (line === null) return fail(new Error("the gateway's answer is too long"));
-      const answer = JSON.parse(line) as { ok: boolean; result?: unknown; error?: string };
+      const answer = JSON.parse(line) as { ok: boolean; result?: unknown; error?: string; progress?: unknown };
+      if (answer.progress !== undefined) return onProgress(answer.progress);
       if (answer.ok) resolve(answer.result);
       else reject(new Error(answer.error ?? "the gateway refused"));
       socket.destroy();

@@ -7,6 +7,11 @@ const VERBS: Record<string, string> = {
   SIGHUP reloads log level, passwords, ACL and certificates.`,
   check: `sluice check --config FILE [--json]
   Says everything that is wrong with a configuration, or what memory it may take, a line per owner.`,
+  "check --store": `sluice check --store [FILE | --config FILE | --data-dir DIR] [--json]
+  Says whether a stopped store is whole, what lies in it for whom, and what belongs to nobody; of a running gateway what
+  can be said without stopping it. FILE: a backup, or a damaged file set aside. Exit code 1: something is wrong.`,
+  backup: `sluice backup FILE [--config FILE | --data-dir DIR] [--force] [--json]
+  Copies the store into FILE while the gateway runs, and checks the copy. FILE must not be there, or --force given.`,
   passwd: `sluice passwd FILE USER [-D] [--stdin] [--iterations N] [--json]
   Sets a user's password in FILE, for logins with it and by SCRAM-SHA-256; asks for it without echo. --stdin takes it from the first line of stdin.
   -D deletes the user. A running gateway takes the file over at SIGHUP.`,

@@ -1,4 +1,5 @@
 /** `sluice run`: the gateway, from the configuration to the last byte written. */
+import { isAbsolute } from "node:path";
 import { Log } from "../base/log.ts";
 import { budgetTable, fits } from "../config/budget.ts";
 import { ConfigurationError } from "../config/complaint.ts";
@@ -11,12 +12,14 @@ import { Gateway } from "../gateway/gateway.ts";
 import { FAILED, OK, parse, say, sayError, USAGE } from "./arguments.ts";
 import { readInChild } from "./child-configuration.ts";
 import { complaintsText } from "./complaints-text.ts";
-import { type ControlRequest, ControlServer } from "./control.ts";
+import { type Asker, type ControlRequest, ControlServer } from "./control.ts";
 import { storeRestartable } from "./store-watch.ts";
 import { Systemd } from "./systemd.ts";
 
 /** Flushing and committing take less; a disk that hangs must not keep the supervisor waiting. */
 const STOP_DEADLINE_MS = 20_000;
+/** Between words about how far a long answer is. */
+const PROGRESS_MS = 500;
 
 export async function run(args: string[]): Promise<number> {
   const { values } = parse({
@@ -64,7 +67,7 @@ class Runner {
     this.#json = json;
     this.#log = new Log(config.log);
     this.#gateway = new Gateway(config, this.#log);
-    this.#control = new ControlServer(controlSocket(config.dataDir), (request) => this.#answer(request));
+    this.#control = new ControlServer(controlSocket(config.dataDir), (request, asker) => this.#answer(request, asker));
     this.#systemd = new Systemd(process.env, (error) =>
       this.#log.warn("systemd-notify-failed", { reason: error.message }),
     );
@@ -184,9 +187,33 @@ class Runner {
     }
   }
 
-  #answer(request: ControlRequest): unknown {
+  #answer(request: ControlRequest, asker: Asker): unknown {
     if (request.verb === "status") return this.#gateway.status(request["drops"] === true);
-    throw new Error(`${JSON.stringify(request.verb)} is not built yet`);
+    if (request.verb === "check") return answering(asker, () => this.#gateway.checkStore());
+    if (request.verb === "backup") return this.#backup(request["target"], asker);
+    throw new Error(`there is no verb ${JSON.stringify(request.verb)}`);
+  }
+
+  #backup(target: unknown, asker: Asker): Promise<unknown> {
+    if (typeof target !== "string" || !isAbsolute(target)) throw new Error("backup needs the whole path of a file");
+    let latest = {};
+    const onProgress = (progress: object): void => {
+      latest = progress;
+    };
+    const copy = async (): Promise<unknown> => ({
+      bytes: await this.#gateway.backup(target, onProgress, () => asker.present),
+    });
+    return answering(asker, copy, () => latest);
+  }
+}
+
+/** Tells who asked now and then how far it is, so that the connection does not count as idle. */
+async function answering<T>(asker: Asker, work: () => Promise<T>, progress: () => object = () => ({})): Promise<T> {
+  const timer = setInterval(() => asker.progress(progress()), PROGRESS_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
   }
 }
 

@@ -25,6 +25,7 @@ export async function runVerb(verb: string | undefined, args: string[]): Promise
     case "-h":
       return help(undefined);
     case "backup":
+      return (await import("./backup.ts")).backup(args);
     case "serial":
       throw new UsageError(`${verb} is not built yet`);
     default:

@@ -8,6 +8,8 @@ import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
 import type { DeliveryQueue } from "../core/delivery-queue.ts";
+import type { BackupProgress } from "../store/backup.ts";
+import type { StoreReport } from "../store/inspect.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { Uplink } from "../uplink/uplink.ts";
 import type { BoundListener } from "./bound-listener.ts";
@@ -146,6 +148,32 @@ export class Gateway {
   /** Whether the store stores nothing any more, and only a restart helps. */
   get storeFailed(): boolean {
     return this.#rooms?.store.health === "failed";
+  }
+
+  /**
+   * Copies the store while all goes on. @param wanted asked now and then: false = break it off
+   * @returns bytes of the copy  @throws Error in words
+   */
+  async backup(target: string, onProgress: (progress: BackupProgress) => void, wanted: () => boolean): Promise<number> {
+    const startedMs = performance.now();
+    try {
+      const bytes = await this.#storeOpen().backups.run(target, onProgress, wanted);
+      this.#log.info("backup-made", { path: target, bytes, ms: Math.round(performance.now() - startedMs) });
+      return bytes;
+    } catch (error) {
+      this.#log.warn("backup-failed", { path: target, reason: (error as Error).message });
+      throw error;
+    }
+  }
+
+  /** What can be said of the store while it is in use. */
+  checkStore(): Promise<StoreReport> {
+    return this.#storeOpen().inspect();
+  }
+
+  #storeOpen(): Rooms["store"] {
+    if (this.#rooms === null) throw new Error("the gateway is not running");
+    return this.#rooms.store;
   }
 
   /** How things stand, as plain JSON. @param drops with the last messages lost, and why */

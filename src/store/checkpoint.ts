@@ -47,6 +47,10 @@ export class Checkpoint {
   #restarted = false;
   /** Longest synchronous stretch of copying. */
   copyMsMax = 0;
+  /** A backup takes its last pages: checkpoints that can wait do. */
+  held = false;
+  /** Told before pages are copied: those that the log has change in the database file. */
+  onCopy: (() => void) | null = null;
 
   constructor(parts: CheckpointParts) {
     this.#parts = parts;
@@ -90,6 +94,7 @@ export class Checkpoint {
   /** Steps 11 and 12. */
   #copy(): void {
     const { file, syncer, health, log, meter, writes } = this.#parts;
+    this.onCopy?.();
     const startedMs = performance.now();
     // Several frames of one page are copied once.
     const pagesMax = Math.min(file.walFrames(), file.statements.pages.get()?.[0] ?? 0);

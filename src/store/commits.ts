@@ -230,7 +230,7 @@ export class Commits {
   /** Moves the log into the database, receivers' counts brought up to date first. */
   startCheckpoint(): void {
     const { places, checkpoint, health } = this.#parts;
-    if (!checkpoint.open || health.failed) return;
+    if (!checkpoint.open || checkpoint.held || health.failed) return;
     if (places.grown.size > 0 && !this.#savingGrown) {
       // Comes back here at its end when the log is over its limit.
       this.#savingGrown = true;

@@ -142,6 +142,9 @@ function openOnce(file: string, dataDir: string, parts: OpenOnceParts): Opened {
     // Step 4: never append to an inherited log.
     const [checkpoint] = db.pragma("wal_checkpoint(TRUNCATE)") as { busy: number }[];
     assert(checkpoint?.busy === 0, "nobody else has the database open");
+    // SQLite reads zeros for what is missing of the last page.
+    if (fs.statSync(file).size % PAGE_BYTES !== 0)
+      throw new SqliteError("the file ends within a page", "SQLITE_CORRUPT");
     // Step 5.
     walFd = fs.openSync(`${file}-wal`, "r");
     databaseFd = fs.openSync(file, "r");

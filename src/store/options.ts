@@ -4,6 +4,7 @@ import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Line } from "../config/budget.ts";
 import type { StoreHealth } from "../core/ports.ts";
+import { BACKUP_BUFFER_BYTES } from "./backup.ts";
 import type { DamagedFiles } from "./damaged-files.ts";
 import { CACHE_KIB } from "./open.ts";
 import { PLACE_BYTES } from "./places.ts";
@@ -109,6 +110,7 @@ export function budget(receiversMax: number, pendingBytesMax: number = PENDING_B
       bytes: SEGMENTS_MAX * SEGMENT_BYTES,
       how: `${SEGMENTS_MAX} segments of ${SEGMENT_BYTES} B`,
     },
+    { owner: "store: a backup under way", bytes: BACKUP_BUFFER_BYTES, how: "one buffer" },
     { owner: "store: receivers' places in the log", bytes: receiversMax * PLACE_BYTES, how: `${receiversMax} places` },
   ];
 }

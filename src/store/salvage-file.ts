@@ -26,15 +26,19 @@ export class DamagedFile {
   readonly #inWal = new Map<number, number>();
   /** Pages that there may be, the file's and the log's. */
   readonly pages: number;
-  readonly walFrames: number;
+  /** Pages of the database as of the last commit. */
+  readonly length: number;
 
   /** @param path of the database; the log is beside it, if there is one */
   constructor(path: string) {
     this.#fd = fs.openSync(path, "r");
     this.#walFd = fs.existsSync(`${path}-wal`) ? fs.openSync(`${path}-wal`, "r") : -1;
-    this.walFrames = this.#walFd < 0 ? 0 : this.#readLog();
+    const committed = this.#walFd < 0 ? 0 : this.#readLog();
     const pages = Math.ceil(fs.fstatSync(this.#fd).size / PAGE_BYTES);
-    this.pages = Math.max(pages, ...this.#inWal.keys());
+    this.length = committed === 0 ? pages : committed;
+    let last = pages;
+    for (const page of this.#inWal.keys()) last = Math.max(last, page);
+    this.pages = last;
   }
 
   /** @returns false when there is no such page, or the medium cannot read it */
@@ -49,7 +53,7 @@ export class DamagedFile {
     if (this.#walFd >= 0) fs.closeSync(this.#walFd);
   }
 
-  /** @returns frames of complete commits */
+  /** @returns pages of the database after the last commit; 0 = there is none */
   #readLog(): number {
     const header = Buffer.alloc(WAL_HEADER_BYTES);
     if (!readWhole(this.#walFd, header, 0)) return 0;
@@ -60,7 +64,7 @@ export class DamagedFile {
     const frame = Buffer.alloc(FRAME_BYTES);
     const open = new Map<number, number>();
     let committed = 0;
-    for (let n = 0, at = WAL_HEADER_BYTES; readWhole(this.#walFd, frame, at); n++, at += FRAME_BYTES) {
+    for (let at = WAL_HEADER_BYTES; readWhole(this.#walFd, frame, at); at += FRAME_BYTES) {
       if (!trusted) {
         // The first frame is a generation commit (steps 6 and 13), of which nothing is missed.
         salts = Buffer.from(frame.subarray(FRAME_SALTS_AT, FRAME_SALTS_AT + SALTS_BYTES));
@@ -74,10 +78,11 @@ export class DamagedFile {
       const page = frame.readUInt32BE(0);
       if (page === 0 || !sum.equals(frame, FRAME_SALTS_AT + SALTS_BYTES)) break;
       open.set(page, at + FRAME_HEADER_BYTES);
-      if (frame.readUInt32BE(4) === 0) continue;
+      const pages = frame.readUInt32BE(4);
+      if (pages === 0) continue;
       for (const [number, place] of open) this.#inWal.set(number, place);
       open.clear();
-      committed = n + 1;
+      committed = pages;
     }
     return committed;
   }

@@ -102,6 +102,11 @@ const CHECKS: Record<string, (values: readonly Value[]) => boolean> = {
     atLeast(id, 1) && within(expirySeconds, 0, EXPIRY_SECONDS_MAX) && atLeast(disconnected, 0),
   subscription: ([id, filter, options, identifier]) =>
     atLeast(id, 1) && filter !== "" && within(options, 0, 0xff) && within(identifier, 0, SUBSCRIPTION_ID_MAX),
+  // Rows of drop_count have the same types.
+  sqlite_autoindex_receiver_1: ([kind, , id]) =>
+    /^(session|share|uplink|serial|library)$/.test(String(kind)) && atLeast(id, 1),
+  will: ([clientId, , delay, expiry, flags, topicEnd, propertiesEnd, bytes]) =>
+    clientId !== "" && atLeast(delay, 0) && atLeast(expiry, -1) && isMessage(flags, topicEnd, propertiesEnd, bytes),
   inbound: ([id, packetId]) => atLeast(id, 1) && within(packetId, 1, PACKET_ID_MAX),
   retained: ([topic, accepted, expires, flags, propertiesEnd, bytes]) =>
     atLeast(accepted, 0) &&

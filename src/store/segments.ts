@@ -14,7 +14,7 @@ import type { Statements } from "./statements.ts";
 export const SEGMENT_SEQS = 256;
 const FILTER_BITS = 512;
 /** Filters kept, oldest dropped first: a million rows. */
-export const SEGMENTS_MAX = 3968;
+export const SEGMENTS_MAX = 3908;
 /** Estimated bytes of memory for one filter. */
 export const SEGMENT_BYTES = FILTER_BITS / 8 + 120;
 /** Receiver lists fetched at once: a row's list may be 12 KiB. */

@@ -20,16 +20,24 @@ import {
   type WillRecord,
 } from "../core/ports.ts";
 import type { AgeKeeper } from "./age-keeper.ts";
+import { Backups } from "./backup.ts";
 import type { Changes } from "./changes.ts";
 import { type Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
 import { isDamage, isUnreadable } from "./damage.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import { readDrops } from "./drop-rows.ts";
 import type { Health } from "./health.ts";
+import { inspectInSlices, type StoreReport } from "./inspect.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
 import { CHECKPOINT, logBytes } from "./meter.ts";
 import { makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
-import { PENDING_BYTES_MAX, type StoreOptions, type StoreStatus, startRoomBytesOf } from "./options.ts";
+import {
+  checkpointFramesOf,
+  PENDING_BYTES_MAX,
+  type StoreOptions,
+  type StoreStatus,
+  startRoomBytesOf,
+} from "./options.ts";
 import { buildParts, type StoreParts } from "./parts.ts";
 import type { Place, Places } from "./places.ts";
 import { PAGE_BYTES } from "./schema.ts";
@@ -72,6 +80,7 @@ export class SqliteStore implements Store, DropStore {
   readonly #places: Places;
   readonly #changes: Changes;
   readonly #commits: Commits;
+  readonly #backups: Backups;
   readonly #pendingBytesMax: number;
   readonly #refusedFull: Counter;
   readonly #refusedFailed: Counter;
@@ -99,6 +108,7 @@ export class SqliteStore implements Store, DropStore {
     this.#places = parts.places;
     this.#changes = parts.changes;
     this.#commits = parts.commits;
+    this.#backups = new Backups({ ...parts, checkpointFrames: checkpointFramesOf(options) });
     registerGauges(parts, counters);
     parts.space.check(parts.commits.frames);
     if (!parts.space.reserved) parts.pulse.start();
@@ -318,12 +328,23 @@ export class SqliteStore implements Store, DropStore {
     this.#health.fail(doing, error);
   }
 
+  /** Copies while all goes on. */
+  get backups(): Backups {
+    return this.#backups;
+  }
+
+  /** What `sluice check --store` says of a running gateway. */
+  inspect(): Promise<StoreReport> {
+    return inspectInSlices(this.#file, this.#health, () => this.#closing === null);
+  }
+
   /** Step 14: writes and syncs what there is and closes the file. After a failure it closes nothing. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
   }
 
   async #close(): Promise<void> {
+    await this.#backups.end();
     await this.#parts.space.settled();
     this.#parts.ages.finish();
     await this.#commits.quiet();
