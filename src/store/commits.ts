@@ -152,7 +152,7 @@ export class Commits {
     const { health, checkpoint, writer } = this.#parts;
     const idle = health.failed || health.refusal !== null || this.#closed || !checkpoint.open;
     const { open } = this.#intake;
-    if (idle || open.count === 0 || !writer.isApart(open.openSeq)) this.#onDue();
+    if (idle || open.count === 0 || !writer.isApart(open.firstSeq)) this.#onDue();
     else this.#commitRecords();
   }
 
@@ -162,7 +162,7 @@ export class Commits {
    */
   #commitRecords(): void {
     const { writer } = this.#parts;
-    const { openSeq } = this.#intake.open;
+    const openSeq = this.#intake.open.firstSeq;
     if (writer.hasRecords(openSeq)) {
       const records = new Group(openSeq);
       if (!this.#write(records, openSeq, false)) return;

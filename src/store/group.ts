@@ -1,18 +1,12 @@
 /**
- * The messages of one commit group. Sequence numbers inside it are dense, so a message is found by its number:
- *
- *     #messages  | null | null |  m  | null |  m  |  m  |      null: elided
- *     number      first         ^#oldest
- *
- * A group that is written but not yet on the medium keeps its messages until it is.
+ * One commit group: its messages, who waits beside them, and what becomes of them. A group that is written but not yet
+ * on the medium keeps its messages until it is.
  */
 import { DURABLE, type Message, WITHDRAWN, WRITTEN } from "../core/message.ts";
 import { SETTLED, type StoreWaiter } from "../core/ports.ts";
 import { type Level, levelOf, ON_MEDIUM } from "./level.ts";
+import { OpenMessages } from "./open-messages.ts";
 import type { Place, Places } from "./places.ts";
-
-/** Elided places in front of the oldest message before the arrays are moved up. */
-const COMPACT_AT = 1024;
 
 interface Barrier {
   readonly waiter: StoreWaiter;
@@ -24,15 +18,11 @@ let groups = 0;
 export class Group {
   /** Tells groups apart without holding on to them. */
   readonly id = ++groups;
-  #firstSeq: number;
-  #messages: (Message | null)[] = [];
-  #enteredMs: number[] = [];
-  #oldest = 0;
+  readonly #messages: OpenMessages;
   /** Messages whose topic has a durability of its own, and the longest delay that any of them had. */
   #own = 0;
   #ownDelayMsMax = 0;
-  /** Messages that are to be written, and their bytes (Message.size). */
-  count = 0;
+  /** Bytes of the messages that are to be written (Message.size). */
   bytes = 0;
   /** Messages without a row of their own in the log: what waits is their retained value. */
   readonly rowless: Message[] = [];
@@ -46,18 +36,21 @@ export class Group {
 
   /** @param firstSeq number of the first message it may hold */
   constructor(firstSeq: number) {
-    this.#firstSeq = firstSeq;
+    this.#messages = new OpenMessages(firstSeq);
   }
 
-  /** Number of the first message it may hold. */
+  /** Messages that are to be written. */
+  get count(): number {
+    return this.#messages.count;
+  }
+
+  /** No message in it, or yet to come, has a lower number. */
   get firstSeq(): number {
-    return this.#firstSeq;
+    return this.#messages.firstSeq;
   }
 
   add(message: Message, nowMs: number): void {
-    this.#messages.push(message);
-    this.#enteredMs.push(nowMs);
-    this.count++;
+    this.#messages.add(message, nowMs);
     this.bytes += message.size;
     if (message.durability !== null) this.#addOwn(message.durability.commitDelayMs);
   }
@@ -67,30 +60,16 @@ export class Group {
     if (delayMs !== null && delayMs > this.#ownDelayMsMax) this.#ownDelayMsMax = delayMs;
   }
 
-  /** Places for messages, those of elided ones between others included. */
-  get length(): number {
-    return this.#messages.length;
-  }
-
-  /** The lowest number that a message still in it may have. */
-  get openSeq(): number {
-    return this.#firstSeq + this.#oldest;
-  }
-
   /** When its messages are due with this `commit_delay`, and no delay of a topic's own but 0 under `leastMs`; Infinity when there are none. */
   dueMs(delayMs: number, leastMs: number): number {
     if (this.count === 0) return Number.POSITIVE_INFINITY;
-    if (this.#own === 0) return (this.#enteredMs[this.#oldest] as number) + delayMs;
+    if (this.#own === 0) return this.#messages.oldestMs + delayMs;
     let dueMs = Number.POSITIVE_INFINITY;
-    for (let i = this.#oldest; i < this.#messages.length; i++) {
-      const message = this.#messages[i];
-      if (message === null || message === undefined) continue;
-      const ownMs = message.durability === null ? null : message.durability.commitDelayMs;
-      dueMs = Math.min(
-        dueMs,
-        (this.#enteredMs[i] as number) + (ownMs === null ? delayMs : ownMs === 0 ? 0 : Math.max(ownMs, leastMs)),
-      );
-    }
+    this.#messages.visit(({ durability }, enteredMs) => {
+      const ownMs = durability === null ? null : durability.commitDelayMs;
+      const waitsMs = ownMs === null ? delayMs : ownMs === 0 ? 0 : Math.max(ownMs, leastMs);
+      dueMs = Math.min(dueMs, enteredMs + waitsMs);
+    });
     return dueMs;
   }
 
@@ -101,37 +80,18 @@ export class Group {
 
   /** Takes out a message that need not be written any more. */
   elide(message: Message): void {
-    const index = message.seq - this.#firstSeq;
-    if (this.#messages[index] !== message) return;
-    this.#messages[index] = null;
-    this.count--;
+    if (!this.#messages.remove(message)) return;
     this.bytes -= message.size;
     if (message.durability !== null) this.#own--;
-    while (this.#oldest < this.#messages.length && this.#messages[this.#oldest] === null) this.#oldest++;
-    if (this.#oldest >= COMPACT_AT && this.#oldest * 2 >= this.#messages.length) this.#compact();
-  }
-
-  #compact(): void {
-    this.#messages.splice(0, this.#oldest);
-    this.#enteredMs.splice(0, this.#oldest);
-    this.#firstSeq += this.#oldest;
-    this.#oldest = 0;
   }
 
   /** The first message with number `seq` or higher; null when there is none. */
   from(seq: number): Message | null {
-    for (let i = Math.max(seq - this.#firstSeq, this.#oldest); i < this.#messages.length; i++) {
-      const message = this.#messages[i];
-      if (message !== null && message !== undefined) return message;
-    }
-    return null;
+    return this.#messages.from(seq);
   }
 
   visit(visit: (message: Message) => void): void {
-    for (let i = this.#oldest; i < this.#messages.length; i++) {
-      const message = this.#messages[i];
-      if (message !== null && message !== undefined) visit(message);
-    }
+    this.#messages.visit(visit);
   }
 
   // ---- when its waiters are told -----------------------------------------------------------------------------

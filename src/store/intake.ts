@@ -11,12 +11,6 @@ import { Group } from "./group.ts";
 import type { Places } from "./places.ts";
 import { Soon } from "./soon.ts";
 
-/**
- * Places of an open group, elided messages between others included: a message that waits long keeps those behind it
- * from being forgotten. A group of so many is written.
- */
-export const GROUP_LENGTH_MAX = 8192;
-
 export interface IntakeParts {
   readonly places: Places;
   readonly changes: Changes;
@@ -69,7 +63,7 @@ export class Intake {
     const open = this.#open;
     open.add(message, nowMs);
     const ownMs = message.durability === null ? null : message.durability.commitDelayMs;
-    if (ownMs === 0 || open.bytes >= this.#parts.commitBytes || open.length >= GROUP_LENGTH_MAX) this.due.soon();
+    if (ownMs === 0 || open.bytes >= this.#parts.commitBytes) this.due.soon();
     else this.due.entered(nowMs, ownMs);
   }
 

@@ -195,13 +195,3 @@ test("whoever is told may call the store: nobody is told within that, and the or
     );
   }
 });
-
-test("a group with very many places of elided messages is written: a message that waits long does not make it grow", async (t) => {
-  const { store, counters } = await openTestStore(dataDir(t), MINUTE);
-  const answers = new Answers();
-  const cloud = new FakeReceiver(store, "uplink", "cloud");
-  const stuck = publish(store, answers, [cloud], "stuck");
-  for (let i = 0; i < 8192; i++) cloud.acknowledge(publish(store, answers, [cloud], "x").message);
-  assert.equal(await stuck.stored, SETTLED);
-  assert.equal(counters.get("store.rows_written"), 1);
-});
