@@ -4,8 +4,8 @@
  * A receiver with `latest-per-topic` says in its record that its peer is away: a restart knows then which messages were
  * never in flight and may be dropped from the middle of its backlog. When the peer is back, or when it is there and
  * drops are not stored yet, nothing of QoS 2 leaves before the record is: a crash could undo the drop, and what had left
- * would come again under another packet id. What is superseded while the peer is there holds up QoS 1 as well: after a
- * crash an old value would follow a newer one.
+ * would come again under another packet id. What was just superseded holds up QoS 1 as well: after a crash an old value
+ * would follow a newer one.
  */
 import type { LogPlace } from "./log-place.ts";
 import type { Store, StoredReceiver, StoreWaiter } from "./ports.ts";
@@ -44,9 +44,10 @@ export class AwayMark implements StoreWaiter {
   }
 
   erase(): void {
-    const changed = this.#place.away || this.#place.unsavedDrops;
+    const { away, unsavedDrops } = this.#place;
     this.#place.away = false;
-    if (changed) this.hold();
+    if (unsavedDrops && this.#marks) this.holdAll();
+    else if (away || unsavedDrops) this.hold();
   }
 
   holdAll(): void {

@@ -60,7 +60,7 @@ export class Ledger {
 
   constructor(counters: Counters) {
     this.#byCause = DROP_CAUSES.map((cause) => counters.counter(`drops.${cause}`));
-    counters.gauge("drops_receivers", () => this.#counts.receivers);
+    counters.gauge("ledger.receivers", () => this.#counts.receivers);
   }
 
   /** @param topic read only when the drop opens a new entry, so that a flood of drops costs no strings */

@@ -20,7 +20,7 @@ export class LogPlace {
   multipart = false;
   /** Whether the record is to say that nothing goes into flight before another one is written (`latest-per-topic`). */
   away = false;
-  /** Rows were dropped that the record does not know of; those behind them have other ordinals then. */
+  /** Rows were dropped, and nobody has waited until the record says so; those behind them have other ordinals then. */
   unsavedDrops = false;
   /** Ordinal whose message is looked for in the log after a reconnect; equal to inflight.next when none is. */
   #replay = 0;
@@ -129,7 +129,8 @@ export class LogPlace {
   /** A message is done without an answer: a mark among those in flight keeps a reconnect from sending it again. */
   passBy(message: Message): void {
     this.#sentThrough = Math.max(this.#sentThrough, message.seq);
-    if (this.#placedSeq !== message.seq && this.#replays(message)) {
+    if (this.#placedSeq === message.seq) return; // it has its ordinal
+    if (this.#replays(message)) {
       if (this.inflight.seqAt(this.#replay) === 0) this.#unknownFrom = message.seq + 1;
       this.inflight.discard(this.#replay++);
       return;

@@ -172,6 +172,7 @@ export class Superseding {
     }
     // What memory holds from there on is read from the log again, without the row.
     if (seq >= (unsent.waiting.peek()?.message.seq ?? Number.POSITIVE_INFINITY)) unsent.forget();
+    unsent.place.unsavedDrops = true;
     this.#queue.giveUp(message, "superseded");
     return true;
   }
