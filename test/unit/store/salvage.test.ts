@@ -528,3 +528,39 @@ test("what was salvaged is in the status as long as a damaged file lies there", 
   const { store, counters } = await openTestStore(dir);
   assert.deepEqual([store.status().damaged, counters.get("store.damaged_files")], [null, 0]);
 });
+
+test("the tables of version 2 come over as well, also when only the shape of their rows tells them apart", async (t) => {
+  for (const [from, end] of [
+    [60, 64], // the version: damage at one place only
+    [0, PAGE],
+  ] as const) {
+    const { dir, opened } = await fill(t, 50);
+    await opened.store.close();
+    const file = path.join(dir, "sluice.db");
+    const tables = ["will", "drop_entry", "drop_count"];
+    const db = new Database(file);
+    const will = db.prepare("INSERT INTO will VALUES (?, 'user', 30, -1, 1, 1, 1, ?)");
+    const count = db.prepare("INSERT INTO drop_count VALUES (?, 'queue-full', ?)");
+    const entry = db.prepare("INSERT INTO drop_entry VALUES (?, 1, ?, 't', 'expired', 1)");
+    for (let n = 1; n <= 100; n++) {
+      will.run(`client-${n}`, Buffer.from(`tgone ${n}`));
+      count.run(`session:client-${n}`, n);
+      entry.run(n, `session:client-${n}`);
+    }
+    const rowsOf = (source: Database.Database) => tables.map((name) => source.prepare(`SELECT * FROM ${name}`).all());
+    const before = rowsOf(db);
+    db.pragma("wal_checkpoint(TRUNCATE)");
+    db.close();
+    fs.writeFileSync(file, fs.readFileSync(file).fill(0xff, from, end));
+    const { store, counters } = await openTestStore(dir);
+    assert.equal(counters.get("store.moved_aside"), 1);
+    const sessions: string[] = [];
+    store.loadSessions(({ clientId }) => sessions.push(clientId));
+    assert.equal(sessions.length, 150, "no receiver was made of a row of drops");
+    assert.equal(store.status().receivers, 151);
+    await store.close();
+    const after = new Database(file);
+    assert.deepEqual(rowsOf(after), before);
+    after.close();
+  }
+});
