@@ -192,6 +192,7 @@ export class Writer {
     for (const [clientId, will] of this.#changes.wills) {
       if (will === null) st.deleteWill.run(clientId);
       else st.upsertWill.run(...willColumns(will));
+      this.#meter.rows(SESSIONS, 1, will?.bytes.length ?? 0);
     }
     for (const [topic, m] of this.#changes.retained) {
       this.#meter.rows(RETAINED, 1, m.bytes.length);

@@ -13,7 +13,7 @@ const QUEUE = "unit/core/delivery-queue.test.ts";
 const SPOOL = "unit/uplink/spool.test.ts";
 const RECEIVE = "unit/uplink/receive.test.ts";
 const FULL_DISK = "e2e/store-full.test.ts";
-const KILL = "e2e/kill-qos.test.ts";
+const KILL = "e2e/kill-mixed.test.ts";
 
 const AFTER_SYNC = [HERE, "with a durable receiver each protocol's acknowledgement comes after the sync"] as const;
 const IN_ORDER = [
@@ -45,6 +45,13 @@ export const CONTRACT: readonly Promise[] = [
     words:
       "a message without a durable receiver is acknowledged when it is routed; 5.0 is told 0x10 when nobody matched",
     tests: [AFTER_SYNC, [ROUTER, "goes to those who match, and says when nobody does"]],
+  },
+  {
+    words: "SUBACK and UNSUBACK of a session that outlives its connection: what they say is stored",
+    tests: [
+      ["unit/protocol/mqtt/stored-answers.test.ts", "SUBACK and UNSUBACK leave when what they say is stored"],
+      KILLED,
+    ],
   },
   // ---- durable receivers -----------------------------------------------------------------------------------------
   {
@@ -208,6 +215,10 @@ export const CONTRACT: readonly Promise[] = [
   {
     words: "a retained row is not elided by its receivers",
     tests: [[COMMIT, "a message with receivers and a retained value waits for both, and is not elided"]],
+  },
+  {
+    words: "a will is published once its connection is gone, through kill -9: with its row's end in one transaction",
+    tests: [["unit/core/wills.test.ts", "[MQTT5-4.3.3-1] the message and the end of the row are one group"], KILLED],
   },
   // ---- restart ---------------------------------------------------------------------------------------------------
   {

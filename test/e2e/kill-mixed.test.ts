@@ -1,12 +1,16 @@
-// What the gateway acknowledged survives kill -9, wherever it strikes: under QoS 1 and QoS 2 load from several devices,
-// with subscribers here and at the cloud (Debian's mosquitto over TLS), in both directions. Messages are recognised by
-// source and number in the payload.
+// What the gateway acknowledged survives kill -9, wherever it strikes: under QoS 0, 1 and 2 from devices here and from
+// the cloud (Debian's mosquitto over TLS), with subscribers here and there, durable sessions that come and go, shared
+// groups, retained values that come and go, wills, and subscriptions that change. Everybody connects again at once, so
+// the first packets meet a gateway that has just begun to listen. Who promises what to whom is in mixed-load.ts.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
-import { Journal, numberOf } from "../support/journal.ts";
+import { Journal } from "../support/journal.ts";
+import { Churner, Device, Hammer, Keeper, Mortals, moment, Noise, Sleeper } from "../support/mixed-load.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
 import { readPublish } from "../support/mqtt-packets.ts";
 import { MqttPeer, type Outgoing } from "../support/mqtt-peer.ts";
@@ -15,57 +19,14 @@ import { RawMqtt } from "../support/raw-mqtt.ts";
 
 const LONG_SEED = process.env["SLUICE_LONG"];
 const SEED = LONG_SEED === undefined ? 1 : Number(LONG_SEED);
-const ROUNDS = LONG_SEED === undefined ? 14 : 300;
+/** With each version of the uplink's protocol. */
+const ROUNDS = LONG_SEED === undefined ? 25 : 300;
 /** Packets that the gateway sends to devices and subscribers before it is killed, at most. */
 const PACKETS_MAX = 6000;
 /** What a device has on its way at once. */
 const WINDOW = 16;
 /** Commands on their way from the cloud at once: more than the gateway's Receive Maximum. */
 const COMMANDS = 100;
-
-/** Publishes as fast as it is answered: two topics in turn, and every eighth message a retained value. */
-class Device {
-  readonly peer: MqttPeer;
-  readonly acknowledged: Outgoing[] = [];
-  /** Number of the last retained value that was acknowledged. */
-  retained = -1;
-  loading = true;
-  /** The test says when the next message is due; else an acknowledgement does. */
-  paced = false;
-  readonly #qos: 1 | 2;
-  readonly #topic: string;
-  readonly #retainEvery: number;
-  #next = 0;
-
-  /** @param root of its topics: root/q1/name/0  @param retainEvery of its messages are retained values */
-  constructor(peer: MqttPeer, qos: 1 | 2, root: string, retainEvery = 8) {
-    this.peer = peer;
-    this.#qos = qos;
-    this.#retainEvery = retainEvery;
-    this.#topic = `${root}/q${qos}/${peer.clientId}`;
-    peer.onAcknowledged = (message) => {
-      this.acknowledged.push(message);
-      if (message.retain) this.retained = Math.max(this.retained, numberOf(message.payload));
-      if (this.loading && !this.paced) this.publish();
-    };
-  }
-
-  publish(): void {
-    const number = this.#next++;
-    const retain = number % this.#retainEvery === this.#retainEvery - 1;
-    this.#publish(retain ? "state" : String(number % 2), number, retain);
-  }
-
-  /** A last message on each topic, behind whatever else is on its way. */
-  finish(): void {
-    for (const topic of ["0", "1", "state"]) this.#publish(topic, this.#next++, false);
-  }
-
-  #publish(topic: string, number: number, retain: boolean): void {
-    const payload = `${this.peer.clientId} ${number}`;
-    this.peer.publish({ topic: `${this.#topic}/${topic}`, payload, qos: this.#qos, retain });
-  }
-}
 
 /** A subscriber with a session, and what it got. */
 function listen(peer: MqttPeer, also: (topic: string) => void = () => {}): Journal {
@@ -78,10 +39,10 @@ function listen(peer: MqttPeer, also: (topic: string) => void = () => {}): Journ
 }
 
 /** A different way of storing for each start: kill -9 must not get through any of them. */
-function configuration(cloud: Mosquitto, random: Random, protocol: 4 | 5): Record<string, unknown> {
+function configuration(cloud: Mosquitto, random: Random, protocol: 4 | 5, port = 0): Record<string, unknown> {
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
   return {
-    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    listeners: [{ type: "mqtt", bind: `127.0.0.1:${port}` }],
     memory_limit: "64MiB",
     uplinks: [
       {
@@ -93,6 +54,8 @@ function configuration(cloud: Mosquitto, random: Random, protocol: 4 | 5): Recor
         forward: [
           { match: "load/q1/#", qos: 1, to: "up/{topic}" },
           { match: "load/q2/#", qos: 2, to: "up/{topic}" },
+          { match: "load/q0/#", qos: 1, to: "up/{topic}" },
+          { match: "will/#", qos: "keep", to: "up/{topic}" },
         ],
         receive: [{ match: "cmd/#", qos: 2, to: "down/{rest}" }],
       },
@@ -114,9 +77,13 @@ async function findRetained(port: number, devices: readonly Device[]): Promise<v
   );
 }
 
-/** Connects all; whoever is interrupted by the kill is connected in the next round. */
-function connectAll(peers: readonly MqttPeer[], port: number): Promise<unknown> {
-  return Promise.allSettled(peers.map((peer) => peer.connect(port)));
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 /** Resolves when `peers` have got so many packets more, and a moment has passed. */
@@ -129,15 +96,16 @@ async function someMoment(peers: readonly MqttPeer[], random: Random): Promise<v
       };
     }
   });
-  await new Promise((done) => setTimeout(done, random() * 20));
+  await moment(random() * 20);
 }
 
 async function killAgainAndAgain(t: TestContext, protocol: 4 | 5): Promise<void> {
   t.diagnostic(`seed ${SEED}`);
   const random = seededRandom(SEED);
+  const port = await freePort();
   using folder = temporaryFolder();
   await using cloud = await Mosquitto.start(folder.path);
-  await using gateway = new GatewayProcess(folder.path, configuration(cloud, random, protocol));
+  await using gateway = new GatewayProcess(folder.path, configuration(cloud, random, protocol, port));
   using scope = new DisposableStack();
   const peer = (clientId: string, version: 4 | 5): MqttPeer => scope.use(new MqttPeer(clientId, version));
 
@@ -151,7 +119,6 @@ async function killAgainAndAgain(t: TestContext, protocol: 4 | 5): Promise<void>
   const atLeastOnce = peer("at-least-once", 4);
   const exactlyOnce = peer("exactly-once", 5);
   const atCloud = peer("at-cloud", 5);
-  const locals = [...devices.map((device) => device.peer), atLeastOnce, exactlyOnce];
   const local = listen(atLeastOnce);
   // Commands go on at the pace at which they arrive, or thousands would wait at the cloud while the gateway is away.
   commander.paced = true;
@@ -159,59 +126,99 @@ async function killAgainAndAgain(t: TestContext, protocol: 4 | 5): Promise<void>
     if (topic.startsWith("down/") && commander.loading) commander.publish();
   });
   const remote = listen(atCloud);
+  const crew = new Journal("crew");
+  const sleepers = [new Sleeper(peer("sleeper-v4", 4)), new Sleeper(peer("sleeper-v5", 5))];
+  const members = [new Sleeper(peer("member-v4", 4), crew), new Sleeper(peer("member-v5", 5), crew)];
+  const resting = [...sleepers, ...members];
+  const keepers = [new Keeper(peer("keeper-v4", 4), 1), new Keeper(peer("keeper-v5", 5), 2)];
+  const churner = new Churner();
+  const mortals = new Mortals();
+  const noise = new Noise();
+  const always = [...devices.map((device) => device.peer), atLeastOnce, exactlyOnce];
+  const locals = [...always, ...resting.map((sleeper) => sleeper.peer), ...keepers.map((keeper) => keeper.peer)];
 
   await gateway.start();
   await Promise.all([atCloud.connect(cloud.port), commander.peer.connect(cloud.port)]);
-  for (const local of locals) await local.connect(gateway.port());
+  for (const local of locals) await local.connect(port);
   // SUBACK says that the session is stored.
-  for (const { peer } of [...devices, commander]) await peer.subscribe("nothing", 0);
+  for (const { peer } of [...devices, ...keepers, commander]) await peer.subscribe("nothing", 0);
   await atLeastOnce.subscribe("load/#", 1);
-  await exactlyOnce.subscribe("load/#", 2);
-  await exactlyOnce.subscribe("down/#", 2);
+  for (const filter of ["load/#", "down/#", "will/#"]) await exactlyOnce.subscribe(filter, 2);
+  await sleepers[0]?.peer.subscribe("load/#", 1);
+  await sleepers[1]?.peer.subscribe("load/#", 2);
+  for (const { peer } of members) {
+    await peer.subscribe("$share/crew/load/q1/#", 1);
+    await peer.subscribe("$share/crew/load/q2/#", 2);
+  }
   await atCloud.subscribe("up/#", 2);
   await eventually("the uplink has subscribed", () => / gateway 2 cmd\/#/.test(cloud.output));
+  const hammer = scope.use(new Hammer(always, port));
   for (const device of devices) for (let i = 0; i < WINDOW; i++) device.publish();
   for (let i = 0; i < COMMANDS; i++) commander.publish();
+  for (const keeper of keepers) keeper.start();
 
   for (let round = 0; round < ROUNDS; round++) {
-    await someMoment(locals, random);
+    const others = Promise.all([
+      mortals.round(port),
+      churner.round(port, random),
+      noise.round(port),
+      ...resting.map((sleeper) => sleeper.round(port, random)),
+      ...(round === 0 ? [] : keepers.map(({ peer }) => peer.connect(port).catch(() => {}))),
+    ]);
+    others.catch(() => {}); // not now: when the round is over
+    await someMoment(always, random);
     await gateway.end("SIGKILL");
-    await eventually("all noticed", () => locals.every(({ connected }) => !connected));
-    gateway.configure(configuration(cloud, random, protocol));
+    await others;
+    await eventually("all noticed", () => resting.every(({ peer }) => !peer.connected));
+    gateway.configure(configuration(cloud, random, protocol, port));
     await gateway.start();
-    await findRetained(gateway.port(), devices);
-    void connectAll(locals, gateway.port());
+    await findRetained(port, devices);
+    for (const keeper of keepers) await keeper.check(port);
   }
 
   // Everything that is under way arrives.
-  const all = [...devices, commander];
+  for (const { peer } of [...resting, ...keepers]) await peer.connect(port);
+  const all = [...devices, ...keepers, commander];
   for (const device of all) device.loading = false;
   await settled(all, "all messages are acknowledged");
   const load = devices.flatMap(({ acknowledged }) => acknowledged);
   const missing = () => [
-    ...local.missing(load),
-    ...exact.missing(load),
+    ...[local, exact, crew, ...sleepers.map(({ journal }) => journal)].flatMap((journal) => journal.missing(load)),
     ...exact.missing(commander.acknowledged, (topic) => topic.replace("cmd/", "down/")),
-    ...remote.missing(load, (topic) => `up/${topic}`),
+    ...exact.missing(mortals.due),
+    ...[...load, ...mortals.due].filter((known) => remote.missing([known], (topic) => `up/${topic}`).length > 0),
   ];
-  await eventually("all is where it should be", () => missing().length === 0, 10_000).catch(() => {});
+  await eventually("all is where it should be", () => missing().length === 0, 15_000).catch(() => {});
   assert.deepEqual(missing().slice(0, 20), [], "lost");
 
   // After an orderly restart nothing of it comes again: a last message on each topic is behind all that could.
   assert.equal(await gateway.end("SIGTERM"), 0);
   await gateway.start();
-  await connectAll(locals, gateway.port());
-  for (const device of all) device.finish();
-  await settled(all, "the last messages are acknowledged");
+  await eventually("all are back", () => hammer.connected());
+  for (const { peer } of resting) await peer.connect(port);
+  for (const device of [...devices, commander]) device.finish();
+  await settled([...devices, commander], "the last messages are acknowledged");
   load.push(...devices.flatMap(({ acknowledged }) => acknowledged.slice(-3)));
   await eventually("the last messages have come", () => missing().length === 0);
-  const isOnce = (topic: string) => topic.includes("q2/");
-  assert.deepEqual([...exact.repeated(isOnce), ...remote.repeated(isOnce)], [], "twice");
-  for (const journal of [local, exact, remote]) assert.deepEqual(journal.disorder, [], journal.receiver);
+  const isOnce = (topic: string) => topic.includes("q2");
+  const strict = [exact, remote, crew, sleepers[1]?.journal as Journal];
+  assert.deepEqual(
+    strict.flatMap((journal) => journal.repeated(isOnce)),
+    [],
+    "twice",
+  );
+  const journals = [local, exact, remote, ...sleepers.map(({ journal }) => journal)];
+  for (const journal of journals) assert.deepEqual(journal.disorder, [], journal.receiver);
+  const raised = mortals.never.filter((known) => exact.times(known) > 0);
+  assert.deepEqual(raised, [], "wills of who had said goodbye");
   for (const { clientId, violations } of [...locals, atCloud, commander.peer]) {
     assert.deepEqual(violations, [], clientId);
   }
-  t.diagnostic(`${load.length} messages up, ${commander.acknowledged.length} down, ${ROUNDS} kills`);
+  assert.ok(mortals.due.length >= ROUNDS && churner.acknowledged >= ROUNDS, "there was something to lose");
+  t.diagnostic(
+    `${load.length} messages up, ${commander.acknowledged.length} down, ${mortals.due.length} wills, ` +
+      `${churner.acknowledged} subscriptions changed, ${ROUNDS} kills`,
+  );
 }
 
 for (const protocol of [5, 4] as const) {
@@ -224,7 +231,7 @@ for (const protocol of [5, 4] as const) {
   );
 }
 
-async function settled(devices: readonly Device[], what: string): Promise<void> {
+async function settled(devices: readonly { readonly peer: MqttPeer }[], what: string): Promise<void> {
   await eventually(what, () => devices.every(({ peer }) => peer.outstanding === 0));
 }
 

@@ -1,0 +1,118 @@
+// What a client with a lasting session is told of its subscriptions is stored before it is told; kill -9 takes nothing of
+// it back. (PUBACK, PUBREC and PUBCOMP: conformance/acknowledgement; what leaves for subscribers: core/delivery-queue.test.ts.)
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
+import {
+  type ConnectFields,
+  DISCONNECT,
+  field,
+  type Packet,
+  packet,
+  properties,
+  readConnack,
+  SUBACK,
+  subscribe,
+  u16,
+  type Version,
+} from "../../../support/mqtt-packets.ts";
+
+const UNSUBSCRIBE = 10;
+const UNSUBACK = 11;
+const DISK_FAILURE = 0x83;
+
+function connected(hub: Hub, version: Version, fields: Partial<ConnectFields> = {}): HubPeer {
+  const peer = hub.connect({ version, clientId: "c", clean: false, expirySeconds: 600, ...fields });
+  assert.equal(readConnack(peer.take()[0] as Packet).reason, 0);
+  return peer;
+}
+
+function unsubscribe(version: Version, packetId: number, ...filters: string[]): Buffer {
+  return packet(UNSUBSCRIBE, 2, u16(packetId), properties(version), ...filters.map((filter) => field(filter)));
+}
+
+function answers(peer: HubPeer): [type: number, packetId: number][] {
+  return peer.take().map(({ type, body }) => [type, body.readUInt16BE(0)]);
+}
+
+function filtersAfterKill(hub: Hub): string[] {
+  const next = new Hub(undefined, {}, hub.store.crash());
+  return [...next.registry.sessions()].flatMap(({ subscriptions }) => [...subscriptions.keys()]);
+}
+
+for (const version of [4, 5] as const) {
+  describe(`version ${version}`, () => {
+    test("SUBACK and UNSUBACK leave when what they say is stored, in their order", () => {
+      const hub = new Hub();
+      const peer = connected(hub, version);
+      peer.send(
+        subscribe(version, 1, ["a", 1], ["b", 0]),
+        unsubscribe(version, 2, "a"),
+        subscribe(version, 3, ["c", 2]),
+      );
+      assert.deepEqual(answers(peer), []);
+      hub.store.commit();
+      assert.deepEqual(answers(peer), [], "committed, not on the medium");
+      hub.store.sync();
+      assert.deepEqual(answers(peer), [
+        [SUBACK, 1],
+        [UNSUBACK, 2],
+        [SUBACK, 3],
+      ]);
+      assert.deepEqual(filtersAfterKill(hub), ["b", "c"]);
+    });
+
+    test("an UNSUBSCRIBE sent again after the connection broke waits too, though there is nothing left to delete", () => {
+      const hub = new Hub();
+      const first = connected(hub, version);
+      first.send(subscribe(version, 1, ["a", 1]));
+      hub.settle();
+      first.send(unsubscribe(version, 2, "a"));
+      first.drop();
+      const second = connected(hub, version);
+      second.send(unsubscribe(version, 3, "a"));
+      assert.deepEqual(answers(second), []);
+      hub.settle();
+      assert.deepEqual(answers(second), [[UNSUBACK, 3]]);
+    });
+
+    test("a session that ends with its connection has nothing to wait for", () => {
+      const hub = new Hub();
+      const peer = connected(hub, version, { clean: true, expirySeconds: 0 });
+      peer.send(subscribe(version, 1, ["a", 1]), unsubscribe(version, 2, "a", "b"));
+      assert.deepEqual(answers(peer), [
+        [SUBACK, 1],
+        [UNSUBACK, 2],
+      ]);
+    });
+
+    test("more of them than may wait: the next is read when they have left", () => {
+      const hub = new Hub();
+      const peer = connected(hub, version);
+      const filters = Array.from({ length: 1500 }, (_, n) => `f${n}`);
+      for (let id = 1; id <= 5; id++) peer.send(unsubscribe(version, id, ...filters));
+      assert.equal(peer.paused, true);
+      assert.deepEqual(answers(peer), []);
+      hub.settle();
+      hub.settle();
+      assert.deepEqual(
+        answers(peer).map(([, id]) => id),
+        [1, 2, 3, 4, 5],
+      );
+      assert.equal(peer.paused, false);
+    });
+  });
+}
+
+test("a disk that fails: 5.0 is told 0x83 for each filter, 3.1.1 is closed", () => {
+  for (const version of [4, 5] as const) {
+    const hub = new Hub();
+    const peer = connected(hub, version);
+    peer.send(unsubscribe(version, 7, "a", "b"));
+    hub.store.fail();
+    const [answer] = peer.take();
+    if (version === 4) assert.deepEqual([answer, peer.closed], [undefined, true]);
+    else assert.deepEqual([...(answer as Packet).body], [0, 7, 0, DISK_FAILURE, DISK_FAILURE]);
+    assert.notEqual(answer?.type, DISCONNECT);
+  }
+});
