@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Allowance } from "../../../src/base/allowance.ts";
+import { Counters } from "../../../src/base/counters.ts";
+import { DeliveryQueue } from "../../../src/core/delivery-queue.ts";
+import { Ledger } from "../../../src/core/ledger.ts";
+import type { Outlet } from "../../../src/core/outlet.ts";
+import type { QueueLimits } from "../../../src/core/queue-limits.ts";
 import { ListEncoder, ListReader, withoutReceivers } from "../../../src/store/receiver-list.ts";
+import type { SqliteStore } from "../../../src/store/store.ts";
 import { STRIKES_MAX } from "../../../src/store/strikes.ts";
+import { clockOf } from "../../support/clock-of.ts";
+import { cutsOf } from "../../support/cuts.ts";
+import { eventually } from "../../support/eventually.ts";
 import {
   Answers,
   crashImage,
@@ -93,4 +103,78 @@ test("receivers leave a list in any order, Subscription Identifiers stay with th
     assert.deepEqual(read(withoutReceivers(1, list, gone)), expected);
   }
   assert.equal(withoutReceivers(1, list, [300, 2, 70_000, 5]).length, 0);
+});
+
+const LATEST: QueueLimits = {
+  messages: 200,
+  bytes: 1e6,
+  onlineMessages: 200,
+  onlineBytes: 1e6,
+  maxAgeMs: Number.POSITIVE_INFINITY,
+  whenFull: "latest-per-topic",
+  windowBytes: 65_536,
+};
+
+/** A delivery queue on a store on disk, whose peer is away. */
+function away(store: SqliteStore): { queue: DeliveryQueue; ledger: Ledger } {
+  const ledger = new Ledger(new Counters());
+  const time = clockOf(() => 1);
+  const schedule = (queue: DeliveryQueue): void => void setImmediate(() => queue.runScheduled());
+  const host = { store, time, ledger, waitingMemory: new Allowance(1e6), cuts: cutsOf(time), schedule };
+  const queue = new DeliveryQueue(host, "uplink:cloud", store.createReceiver("uplink", "cloud"), LATEST);
+  store.register(queue);
+  return { queue, ledger };
+}
+
+function enter(store: SqliteStore, queue: DeliveryQueue, text: string, topic: string): void {
+  const message = messageOfText(text, topic);
+  message.addReceiver(queue.id, 1);
+  store.append(message);
+  queue.enqueue(message, 1, null);
+}
+
+test("topics updated for a year while the cloud is away: neither log nor file grow, and a crash changes nothing", async (t) => {
+  const dir = dataDir(t);
+  const { store } = await openTestStore(dir, { commitDelayMs: 1 });
+  const answers = new Answers();
+  const { queue, ledger } = away(store);
+  let sizeEarly = 0;
+  for (let n = 0; n < 20_000; n++) {
+    enter(store, queue, `${n}`, n % 1000 === 0 ? `rare/${n / 1000}` : `often/${n % 7}`);
+    if (n % 50 === 49) await answers.barrier(store);
+    if (n === 4000) sizeEarly = store.status().databaseBytes;
+    if (n % 50 === 49) assert.ok(store.status().rows <= 350, `${store.status().rows} rows after ${n}`);
+  }
+  await eventually("room is made", () => queue.count <= 200);
+  await answers.barrier(store);
+  assert.ok(store.status().databaseBytes <= sizeEarly + 128 * 1024, "the file has its size");
+  assert.equal(
+    ledger.entries().every(({ cause }) => cause === "superseded"),
+    true,
+  );
+
+  const next = await openTestStore(crashImage(t, dir), { commitDelayMs: 1 });
+  const back = away(next.store);
+  assert.ok(back.queue.count <= 200);
+  for (let n = 20_000; n < 21_000; n++) {
+    enter(next.store, back.queue, `${n}`, `often/${n % 7}`);
+    if (n % 50 === 49) await answers.barrier(next.store);
+  }
+  await eventually("room is made again", () => back.queue.count <= 200);
+  const got: string[] = [];
+  const outlet: Outlet = {
+    parts: () => 1,
+    partOptions: (_message, _part, options) => options,
+    sendPublish: (message, _part, _options, _ids, packetId) => {
+      got.push(`${message.topic} ${message.payload}`);
+      setImmediate(() => back.queue.onPuback(packetId));
+    },
+    sendPubrel: () => {},
+    writable: () => true,
+  };
+  back.queue.attach(outlet, 20, true);
+  await eventually("all came", () => back.queue.count === 0);
+  for (let n = 0; n < 20; n++) assert.ok(got.includes(`rare/${n} ${n * 1000}`), `rare/${n}`);
+  for (let n = 20_993; n < 21_000; n++) assert.ok(got.includes(`often/${n % 7} ${n}`), `often/${n % 7}`);
+  assert.ok(got.length <= 200);
 });
