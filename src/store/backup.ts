@@ -77,10 +77,7 @@ export class Backups {
   ): Promise<number> {
     if (this.#running !== null) throw new BackupError("another backup is under way");
     if (this.#ended) throw new BackupError("the gateway is stopping");
-    const backup = new Backup(this.#parts, target, (progress) => {
-      onProgress(progress);
-      backup.aborted ||= !wanted();
-    });
+    const backup = new Backup(this.#parts, target, onProgress, wanted);
     const done = backup.run();
     this.#running = { backup, done };
     try {
@@ -110,14 +107,21 @@ class Backup {
   #total = 0;
   /** Of the log, while checkpoints are held. */
   #framesMax = 0;
-  /** Set to end it: the asker is gone, or the gateway stops. */
+  readonly #wanted: () => boolean;
+  /** Set to end it: the gateway stops. */
   aborted = false;
 
-  /** @param target the file to write, which is replaced */
-  constructor(parts: BackupParts, target: string, onProgress: (progress: BackupProgress) => void) {
+  /** @param target the file to write, which is replaced  @param wanted false = who asked is gone */
+  constructor(
+    parts: BackupParts,
+    target: string,
+    onProgress: (progress: BackupProgress) => void,
+    wanted: () => boolean,
+  ) {
     this.#parts = parts;
     this.#target = target;
     this.#onProgress = onProgress;
+    this.#wanted = wanted;
   }
 
   /** @returns bytes of the copy  @throws BackupError; then there is no copy */
@@ -164,6 +168,7 @@ class Backup {
       for (let pass = 0; pass < PASSES_MAX && this.#noted.size > HELD_PAGES_MAX; pass++) await this.#copyNoted(handle);
       this.#framesMax = checkpointFrames + HELD_FRAMES_MAX * Math.min(round + 1, HELD_GROWTH_MAX);
       checkpoint.held = true;
+      // One that runs; on a full disk it waits for room in the middle, and so does the backup while somebody wants it.
       while (!checkpoint.open) await this.#pause();
       await this.#copyNoted(handle);
       const pages = this.#noted.size > 0 ? 0 : await this.#copyLog(handle);
@@ -245,7 +250,7 @@ class Backup {
   }
 
   #goOn(): void {
-    if (this.aborted) throw new BackupError("the backup was broken off");
+    if (this.aborted || !this.#wanted()) throw new BackupError("the backup was broken off");
     if (this.#parts.health.failed) throw new BackupError("the store has failed");
   }
 }

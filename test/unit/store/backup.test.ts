@@ -38,7 +38,10 @@ test("a backup under load, through many checkpoints: all that was acknowledged b
     if (n % 100 === 99) await sent.at(-1)?.stored;
   }
   let acknowledged = 0;
-  for (let round = 0; round < 3; round++) {
+  // Until some met a checkpoint in the middle.
+  let met = 0;
+  for (let round = 0; met < 3; round++) {
+    assert.ok(round < 100, "no backup met a checkpoint");
     const before = sent.length;
     const checkpoints = counters.get("store.checkpoints");
     const target = path.join(dataDir(t), "copy.db");
@@ -58,7 +61,7 @@ test("a backup under load, through many checkpoints: all that was acknowledged b
     const bytes = await copying;
     assert.equal(fs.statSync(target).size, bytes);
     assert.ok(steps > 20, `${steps} steps`);
-    assert.ok(round > 0 || counters.get("store.checkpoints") > checkpoints, "checkpoints went on");
+    if (counters.get("store.checkpoints") > checkpoints) met++;
     assert.equal(quickCheck(target), "ok");
     const report = inspectFile(target);
     assert.deepEqual([report.integrity, report.problems], [["ok"], []]);

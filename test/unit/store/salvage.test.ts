@@ -12,6 +12,7 @@ import { LEAF_TABLE, Page } from "../../../src/store/salvage-cells.ts";
 import { DamagedFile } from "../../../src/store/salvage-file.ts";
 import { Trees } from "../../../src/store/salvage-trees.ts";
 import { Syncer } from "../../../src/store/sync.ts";
+import { requireRoot } from "../../support/peers.ts";
 import {
   Answers,
   crashImage,
@@ -563,4 +564,30 @@ test("the tables of version 2 come over as well, also when only the shape of the
     assert.deepEqual(rowsOf(after), before);
     after.close();
   }
+});
+
+test("a disk without room for both files: what fits comes over, counted right, and the rest stays aside", {
+  skip: requireRoot(),
+}, async (t) => {
+  const { dir, opened } = await fill(t, 6000);
+  await opened.store.close();
+  const bytes = fs.readFileSync(path.join(dir, "sluice.db")).fill(0, 0, PAGE);
+  const mebibytes = 2 ** 20;
+  const small = dataDir(t, Math.ceil((1.6 * bytes.length) / mebibytes));
+  const file = path.join(small, "sluice.db");
+  fs.writeFileSync(file, bytes);
+  const { store, counters } = await openTestStore(small);
+  const { report } = damagedFiles(small);
+  assert.deepEqual([report?.complete, report?.problem], [false, "no space left on the disk"]);
+  const rows = store.status().rows;
+  assert.ok(rows > 500 && rows < 5900, `${rows} rows`);
+  assert.equal(counters.get("store.moved_aside"), 1);
+  const sessions: string[] = [];
+  store.loadSessions(({ clientId }) => sessions.push(clientId));
+  assert.equal(sessions.length, 150);
+  const cloud = new FakeReceiver(store, "uplink", "cloud");
+  const { length } = cloud.recover();
+  assert.ok(length > 500 && length <= rows, `${length} of ${rows}`);
+  assert.equal(store.loadReceiver("uplink", "cloud")?.count, length);
+  assert.ok(fs.readFileSync(report?.movedTo ?? "").equals(bytes));
 });
