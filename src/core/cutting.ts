@@ -47,6 +47,8 @@ export interface Cuttable {
   giveUp(message: Message, cause: DropCause): void;
 }
 
+/** Slices in one go until it fits: a limit that was made much smaller is reached in later turns. */
+const SLICES_MAX = 4;
 /** Share of `memory_limit` for the indexes of `latest-per-topic`. */
 const LATEST_SHARE = 64;
 
@@ -139,8 +141,9 @@ export class Cutting implements BacklogSink, AgingQueue {
 
   #dropOldest(): void {
     this.#making = true;
+    let slices = SLICES_MAX;
     do this.#sliceForRoom();
-    while (this.#making && !this.#fits);
+    while (this.#making && !this.#fits && --slices > 0);
     if (this.#making) this.#queue.askForTurn();
   }
 

@@ -196,6 +196,18 @@ describe("a queue whose peer is away", () => {
     assert.equal(w.ledger.entries()[0]?.count, 7);
   });
 
+  test("a limit that was made much smaller is reached in turns", () => {
+    const w = new World({ ...LIMITS, whenFull: "drop-oldest" });
+    for (let i = 0; i < 200; i++) w.publish(1);
+    w.store.commit();
+    w.limits = { ...w.limits, messages: 10 };
+    w.crash();
+    w.publish(1);
+    assert.ok(w.queue.count > 10 && w.queue.count < 200, "a few slices at once");
+    for (let n = 0; n < 100; n++) w.turn();
+    assert.equal(w.queue.count, 10);
+  });
+
   test("an expired message is not delivered", () => {
     const w = new World();
     w.publish(1, 2000);

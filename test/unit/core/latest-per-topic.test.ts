@@ -135,6 +135,30 @@ describe("latest-per-topic", () => {
     assert.equal(drain(w)[0], "m0");
   });
 
+  test("topics that find no room in the index: the oldest goes, counted", () => {
+    const w = new World(LATEST);
+    const { latestMemory, notIndexed } = w.host.cuts;
+    latestMemory.takeAnyway(latestMemory.bytesMax);
+    for (let i = 0; i < 12; i++) w.publish(1, 0, i === 0 ? "rare" : "often");
+    quiesce(w);
+    assert.deepEqual(causes(w), { "queue-full": 4 });
+    assert.ok(notIndexed.value >= 12, `${notIndexed.value}`);
+    assert.equal(drain(w)[0], "m4");
+  });
+
+  test("the memory of the index comes back when the receiver has room, or is no more", () => {
+    for (const end of [true, false]) {
+      const w = new World(LATEST);
+      const { latestMemory } = w.host.cuts;
+      for (let i = 0; i < 12; i++) w.publish(1, 0, `${i % 4}`);
+      quiesce(w);
+      assert.ok(latestMemory.used > 0);
+      if (end) w.queue.end();
+      else drain(w);
+      assert.equal(latestMemory.used, 0);
+    }
+  });
+
   test("a queue without a log supersedes what waits in memory", () => {
     const w = new World(LATEST, false);
     w.queue.attach(w.peer, 1, false);
