@@ -104,11 +104,14 @@ function isBadSector(error: unknown, dataDir: string, syncer: Syncer): boolean {
   }
 }
 
-/** What SQLite would not report: it takes such a log for empty, and deletes it. */
+/** What SQLite would not report: it takes such a log for empty and deletes it, and reads zeros behind the end. */
 function lookAtLog(file: string): void {
   const wal = `${file}-wal`;
   const sizeOf = (name: string): number => fs.statSync(name, { throwIfNoEntry: false })?.size ?? 0;
   if (walHeaderDamaged(wal)) throw new SqliteError("the write-ahead log has no header", "SQLITE_CORRUPT");
+  // With a log the end may be torn by a power cut, and be in the log: looked at after step 4.
+  if (sizeOf(file) % PAGE_BYTES !== 0 && sizeOf(wal) === 0 && sizeOf(`${file}-journal`) === 0)
+    throw new SqliteError("the file ends within a page", "SQLITE_CORRUPT");
   if (sizeOf(file) === 0 && sizeOf(wal) > 0) throw new SqliteError("a log without a database", "SQLITE_CORRUPT");
 }
 
