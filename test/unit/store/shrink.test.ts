@@ -146,6 +146,35 @@ test("however slowly a receiver reads, the log is not longer than its limit and 
   assert.ok(longest <= WAL_HEADER_BYTES + CHECKPOINT_FRAMES * FRAME_BYTES + commitBytes, `${longest} bytes`);
 });
 
+test("a backup while the file is made shorter is whole, and the log stays within its limit", async (t) => {
+  const { dir, store, counters, cloud, messages } = await filled(t, 24 * MIB);
+  const kept = messages.slice(-200);
+  await drain(dir, store, cloud, messages.slice(0, -200));
+  const target = path.join(dataDir(t), "copy.db");
+  const before = counters.get("store.pages_given_back");
+  let over = false;
+  const copying = store.backups
+    .run(target, () => {})
+    .finally(() => {
+      over = true;
+    });
+  const held = 4 * 1024 * FRAME_BYTES; // checkpoints wait for the end of a backup, by so much at most
+  const limit = WAL_HEADER_BYTES + CHECKPOINT_FRAMES * FRAME_BYTES + held + COMMIT_BYTES;
+  const answers = new Answers();
+  while (!over) {
+    await publish(store, answers, [cloud], "y".repeat(1000)).stored;
+    assert.ok(sizeOf(dir, "sluice.db-wal") <= limit);
+  }
+  await copying;
+  assert.ok(counters.get("store.pages_given_back") > before, "it was made shorter meanwhile");
+  await until(dir, SMALL_BYTES + kept.length * 8192);
+  const db = new Database(target, { readonly: true });
+  assert.equal(db.pragma("integrity_check", { simple: true }), "ok");
+  const rows = Number(db.prepare("SELECT count(*) FROM log").pluck().get());
+  db.close();
+  assert.ok(rows >= kept.length, `${rows} rows`);
+});
+
 /** A data directory as version 1 left it, with rows for nobody. */
 function versionOne(t: TestContext, bytes: number): string {
   const dir = dataDir(t);
