@@ -118,9 +118,18 @@ export function pruneDamaged(directory: string, roomBytes: number): string[] {
   return deleted;
 }
 
+/** [] when nobody can say: that of a stand-in is gone, or the disk fails. */
+function namesIn(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
 /** The oldest first. */
 function listed(directory: string): { path: string; bytes: number; changedMs: number }[] {
-  const names = fs.readdirSync(directory).filter((name) => name.startsWith(DAMAGED_PREFIX) && isDatabase(name));
+  const names = namesIn(directory).filter((name) => name.startsWith(DAMAGED_PREFIX) && isDatabase(name));
   return names
     .map((name) => {
       const file = path.join(directory, name);

@@ -127,20 +127,21 @@ export class MemoryStore implements Store {
     for (const receiver of this.#receivers.values()) receiver.onDurable();
   }
 
-  /** The disk is full: the open group is taken back. */
-  withdraw(): void {
+  /** The disk is full (0x97) or read-only (0x83): the open group is taken back. */
+  withdraw(reason = 0x97): void {
     const messages = this.#open;
     this.#open = [];
     this.#inboundOpen = this.#inboundOpen.filter(({ message }) => message === null || !messages.includes(message));
     for (const message of messages) {
       message.state = WITHDRAWN;
       for (const id of message.receiverIds) this.#receivers.get(id)?.onWithdrawn(message);
-      message.tellWaiter(0x97);
+      message.tellWaiter(reason);
     }
   }
 
   /** The disk fails: who waits is told, and nothing of it is kept. */
   fail(): void {
+    this.health = "failed";
     this.#inboundOpen = [];
     for (const { waiter, token } of this.#barriers.splice(0)) waiter.onStored(token, 0x83);
   }

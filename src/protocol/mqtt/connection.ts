@@ -14,7 +14,6 @@ import {
   AUTH,
   CONNECT,
   DISCONNECT,
-  IMPLEMENTATION_SPECIFIC_ERROR,
   KEEP_ALIVE_TIMEOUT,
   MALFORMED_PACKET,
   MQTT_5,
@@ -328,8 +327,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   onStored(token: number, reason: number): void {
     if (!this.acks.isOpen(token)) return;
     const type = this.acks.typeOf(token);
-    // The id of a repeated PUBLISH stays; so does one that a failed disk may have, for the next start.
-    const stays = this.acks.isRepeated(token) || (type === PUBREC && reason === IMPLEMENTATION_SPECIFIC_ERROR);
+    // The id of a repeated PUBLISH stays; so does one that a failed disk may have. A full or read-only one rolled it back.
+    const stays = this.acks.isRepeated(token) || (type === PUBREC && this.server.parts.store.health === "failed");
     if (reason !== OK && !stays) this.#takeBack(type, this.acks.packetIdOf(token), reason);
     if (this.state !== CONNECTED) return;
     // Taken, and then the disk refused: there is no negative answer before 5.0, nor a PUBCOMP that says so. A negative

@@ -108,6 +108,23 @@ describe("acknowledgements", () => {
     assert.deepEqual(of(PUBREC, again.take()), []);
   });
 
+  test("[MQTT5-4.3.3-4] one that a read-only disk rolled back does: sent again under the same id it counts as new", () => {
+    const hub = new Hub();
+    const reader = hub.connect({ ...KEPT, clientId: "reader" });
+    reader.send(subscribe(5, 1, ["t", 2]));
+    hub.settle();
+    const peer = hub.connect({ ...KEPT, clientId: "a" });
+    peer.send(publish(5, { topic: "t", qos: 2, packetId: 7 }));
+    hub.store.withdraw(0x83);
+    assert.equal(of(PUBREC, peer.take())[0]?.body[2], 0x83);
+    assert.equal(peer.closed, false);
+    reader.take();
+    peer.send(publish(5, { topic: "t", qos: 2, packetId: 7 }));
+    hub.settle();
+    assert.deepEqual(of(PUBREC, peer.take())[0]?.body, bytes(u16(7)));
+    assert.equal(of(PUBLISH, reader.take()).length, 1);
+  });
+
   test("[MQTT5-4.3.3-11] PUBREL again on the next connection waits for the store as the first did: a crash must not bring the id back", () => {
     const hub = new Hub();
     const first = hub.connect({ ...KEPT, clientId: "a" });
