@@ -9,6 +9,7 @@ import type { AuthConfig } from "../config/auth.ts";
 import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import type { DurabilityRule } from "../config/durability.ts";
+import { SYNC_MODES, type SyncMode } from "../config/store.ts";
 import { type AuthorityFiles, FileAuthority } from "../core/authority.ts";
 import { cuttingShared } from "../core/cutting.ts";
 import { HookAuthority } from "../core/hook-authority.ts";
@@ -91,6 +92,7 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
     log,
     counters,
     autoCommitDelayMs: commitDelayMs,
+    syncHighest: highestSync(config),
     pendingBytesMax: pendingBytesOf(memoryLimitBytes),
   });
   stops.push(() => store.close());
@@ -163,6 +165,12 @@ export function queueLimitsOf({ limits }: Config): QueueLimits {
 export function readAuthorityFiles({ anonymous, passwordFile, aclFile }: AuthConfig): AuthorityFiles {
   const read = (file: string | null) => (file === null ? null : { text: readFileSync(file, "utf8"), file });
   return { anonymous, passwords: read(passwordFile), acl: read(aclFile) };
+}
+
+/** The most careful of what the store and the rules for topics ask for. */
+function highestSync({ store, durability }: Config): SyncMode {
+  const all = [store.sync, ...durability.map(({ sync }) => sync)];
+  return SYNC_MODES.find((mode) => all.includes(mode)) ?? store.sync;
 }
 
 /** The first rule that matches a topic says what it has instead of the store's settings. */

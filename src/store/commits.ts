@@ -44,6 +44,7 @@ export interface CommitParts {
   readonly changes: Changes;
   readonly counters: Counters;
   readonly sync: SyncMode;
+  readonly syncHighest: SyncMode;
   readonly nowMs: () => number;
   readonly delayMs: () => number;
   readonly widenedMs: (delayMs: number) => number;
@@ -75,7 +76,12 @@ export class Commits {
     const onDue = (): void => this.#onDue();
     const onLazyDue = (): void => this.#onLazyDue();
     this.#intake = new Intake({ ...parts, onDue, onLazyDue }, lastSeq);
-    this.#written = new Written(wal, health, levelOfMode(parts.sync), lastSeq);
+    this.#written = new Written(
+      wal,
+      health,
+      { plain: levelOfMode(parts.sync), highest: levelOfMode(parts.syncHighest) },
+      lastSeq,
+    );
     this.#frames = parts.file.walFrames();
     counters.gauge("store.commit_delay_ms", parts.delayMs);
     this.#commits = counters.counter("store.commits");

@@ -4,7 +4,7 @@
  */
 import { DURABLE, type Message, WITHDRAWN, WRITTEN } from "../core/message.ts";
 import { SETTLED, type StoreWaiter } from "../core/ports.ts";
-import { type Level, levelOf, ON_MEDIUM } from "./level.ts";
+import { type Level, type Levels, levelOf, ON_MEDIUM, syncLevelOf } from "./level.ts";
 import { OpenMessages } from "./open-messages.ts";
 import type { Place, Places } from "./places.ts";
 
@@ -96,18 +96,15 @@ export class Group {
 
   // ---- when its waiters are told -----------------------------------------------------------------------------
 
-  /** What the most careful of its messages asks for. @param storeLevel of messages without a durability of their own, and of all else */
-  level(storeLevel: Level): Level {
-    if (this.barriers.length > 0 || (this.count === 0 && this.rowless.length === 0))
-      return this.#highest(storeLevel, storeLevel);
-    return this.#highest(0, storeLevel);
-  }
-
-  #highest(from: Level, storeLevel: Level): Level {
-    if (this.#own === 0 && this.rowless.length === 0) return storeLevel;
-    let level = from;
+  /** How soon it has to be on the medium: as soon as the most careful of its messages, or whoever waits beside them. */
+  level(levels: Levels): Level {
+    const { plain, highest } = levels;
+    if (this.barriers.length > 0 || (this.count === 0 && this.rowless.length === 0)) return highest;
+    if (plain === highest && this.#own === 0 && this.rowless.length === 0) return highest;
+    let level: Level = 0;
     const raise = (message: Message): void => {
-      const own = levelOf(message, storeLevel);
+      if (level === ON_MEDIUM) return;
+      const own = syncLevelOf(message, levels);
       if (own > level) level = own;
     };
     this.visit(raise);
@@ -124,18 +121,15 @@ export class Group {
   }
 
   /** It is in the log of the database: the publishers for whom that is enough are told. */
-  tellWritten(storeLevel: Level): void {
-    if (storeLevel === ON_MEDIUM && this.#own === 0 && this.rowless.length === 0) return;
+  tellWritten(levels: Levels): void {
+    if (levels.plain === ON_MEDIUM && this.#own === 0 && this.rowless.length === 0) return;
     const told: Message[] = [];
     const take = (message: Message): void => {
-      if (levelOf(message, storeLevel) !== ON_MEDIUM) told.push(message);
+      if (levelOf(message, levels) !== ON_MEDIUM) told.push(message);
     };
     this.visit(take);
     for (const message of this.rowless) take(message);
-    if (told.length === 0) return;
-    for (const message of told) if (message.seq !== 0) message.state = DURABLE;
     for (const message of told) message.tellWaiter(SETTLED);
-    for (const place of this.places) place.receiver?.onDurable();
   }
 
   /** It is safe at the durability that each of its messages has. */

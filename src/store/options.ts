@@ -3,6 +3,7 @@ import type { KeptClock } from "../base/clock.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Line } from "../config/budget.ts";
+import type { SyncMode } from "../config/store.ts";
 import type { StoreHealth } from "../core/ports.ts";
 import { BACKUP_BUFFER_BYTES } from "./backup.ts";
 import type { DamagedFiles } from "./damaged-files.ts";
@@ -44,6 +45,8 @@ export interface StoreOptions {
   readonly counters: Counters;
   /** The commit delay of this moment, asked when `commitDelayMs` is "auto". */
   readonly autoCommitDelayMs?: () => number;
+  /** The most careful of `config.sync` and what topics have of their own; the former when left out. */
+  readonly syncHighest?: SyncMode;
   readonly checkpointFrames?: number;
   readonly pendingBytesMax?: number;
   /** Free bytes in the file from which it is made shorter; see shrink.ts. */

@@ -102,6 +102,7 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
       changes,
       counters,
       sync: config.sync,
+      syncHighest: options.syncHighest ?? config.sync,
       nowMs: () => clock.nowMs(),
       delayMs: budget.windowMs,
       widenedMs: budget.widenedMs,

@@ -13,7 +13,7 @@
 import type { StoreWaiter } from "../core/ports.ts";
 import { Group } from "./group.ts";
 import type { Health } from "./health.ts";
-import { AT_CHECKPOINT, type Level, ON_MEDIUM, WITHIN_SECONDS } from "./level.ts";
+import { AT_CHECKPOINT, type Levels, ON_MEDIUM, WITHIN_SECONDS } from "./level.ts";
 import type { WalSync } from "./wal-sync.ts";
 
 /** `sync: normal`: what is written is on the medium after this time. */
@@ -22,7 +22,7 @@ const NORMAL_SYNC_MS = 5000;
 export class Written {
   readonly #wal: WalSync;
   readonly #health: Health;
-  readonly #storeLevel: Level;
+  readonly #levels: Levels;
   /** In log order. */
   readonly #groups: Group[] = [];
   /** So many of them have told their early waiters. */
@@ -35,10 +35,10 @@ export class Written {
   #timer: NodeJS.Timeout | null = null;
   #telling = false;
 
-  constructor(wal: WalSync, health: Health, storeLevel: Level, lastSeq: number) {
+  constructor(wal: WalSync, health: Health, levels: Levels, lastSeq: number) {
     this.#wal = wal;
     this.#health = health;
-    this.#storeLevel = storeLevel;
+    this.#levels = levels;
     this.durableSeq = lastSeq;
   }
 
@@ -56,8 +56,7 @@ export class Written {
    * @param changes rows around sessions, or retained values, are in it
    */
   add(group: Group, endSeq: number, changes: boolean): void {
-    const storeLevel = this.#storeLevel;
-    const level = group.level(storeLevel);
+    const level = group.level(this.#levels);
     group.writtenEndSeq = endSeq;
     group.markWritten();
     this.#groups.push(group);
@@ -65,7 +64,7 @@ export class Written {
     if (level === ON_MEDIUM) {
       group.number = this.#wal.written;
       this.#want(group.number);
-    } else if (level === WITHIN_SECONDS || (changes && storeLevel !== AT_CHECKPOINT)) {
+    } else if (level === WITHIN_SECONDS || (changes && this.#levels.highest !== AT_CHECKPOINT)) {
       this.#syncLater();
     }
   }
@@ -73,7 +72,7 @@ export class Written {
   /** Whoever waits for everything up to now. @returns false when nothing is under way */
   barrier(waiter: StoreWaiter, token: number): boolean {
     const wal = this.#wal;
-    if (this.#storeLevel === ON_MEDIUM && wal.synced < wal.written && !this.#health.failed) {
+    if (this.#levels.highest === ON_MEDIUM && wal.synced < wal.written && !this.#health.failed) {
       const last = this.#groups.at(-1);
       if (last === undefined || last.number < wal.written) {
         // What was written last is not waited for yet.
@@ -134,7 +133,7 @@ export class Written {
     const group = this.#groups[this.#toldEarly];
     if (group === undefined) return false;
     this.#toldEarly++;
-    group.tellWritten(this.#storeLevel);
+    group.tellWritten(this.#levels);
     return true;
   }
 

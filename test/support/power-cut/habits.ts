@@ -2,6 +2,9 @@
 
 export const PUBLISHERS: readonly string[] = ["p0", "p1", "p2"];
 
+/** One whose topics have `sync: off`: what it was told a power cut may take back, but nothing of the others. */
+export const HASTY = "p2";
+
 /** Pace: acknowledgements per turn; share of the turns in which it leaves and returns; QoS of its subscriptions. */
 export const RECEIVERS = [
   { name: "prompt", pace: 50, leaves: 0.004, returns: 0.2, qos: 2 },

@@ -12,6 +12,8 @@
  *     rel C ID                    C gets PUBREL
  */
 
+import { HASTY } from "./habits.ts";
+
 export interface Sent {
   readonly k: number;
   readonly qos: number;
@@ -126,9 +128,12 @@ export class World {
   #told(client: Client, id: number): void {
     const sent = client.outgoing.get(id);
     if (sent === undefined) return;
-    for (const receiver of this.clients.values())
-      if (receiver.owed.has(sent.k)) receiver.owed.set(sent.k, { told: true });
-    if (sent.retain) {
+    const hasty = sent.topic.startsWith(`m/${HASTY}/`);
+    for (const receiver of this.clients.values()) {
+      if (hasty) receiver.owed.delete(sent.k);
+      else if (receiver.owed.has(sent.k)) receiver.owed.set(sent.k, { told: true });
+    }
+    if (sent.retain && !hasty) {
       const values = this.retained.get(sent.topic) ?? [];
       const at = values.indexOf(sent.k);
       if (at > 0) values.splice(0, at);
