@@ -168,6 +168,8 @@ export const CONTRACT: readonly Promise[] = [
       [DURABILITY, "sync full for a topic brings its group to the medium where the store's own is normal or off"],
       [DURABILITY, "sync off for a topic: nothing is synced for it, and kill -9 loses nothing that was told"],
       [DURABILITY, "whoever waits for everything up to now waits for the sync that nobody needed before"],
+      [DURABILITY, "what goes out at QoS 2, and a barrier, wait for the sync where any topic has it"],
+      ["unit/store/power-cut.test.ts", "a power cut at any moment loses nothing that was acknowledged"],
     ],
   },
   {

@@ -207,7 +207,8 @@ export class WorldClient {
       this.due.push({ bytes: ack(PUBCOMP, packetId), k: 0 });
     } else if (packet.type === SUBACK || packet.type === UNSUBACK) {
       this.asking = false;
-      if ((packet.body.at(-1) ?? 0x80) >= 0x80 && packet.type === SUBACK) this.#say(`clean ${name}`);
+      // Refused, as the disk has failed: whether it holds, nobody knows.
+      if ((packet.body.at(-1) ?? 0x80) >= 0x80) this.#say(`clean ${name}`);
       else this.#say(`sure ${name}`);
     } else if (packet.type === DISCONNECT) {
       if (packet.body[0] !== IMPLEMENTATION_SPECIFIC_ERROR) this.#violation(`disconnected with ${packet.body[0]}`);
