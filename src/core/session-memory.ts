@@ -1,4 +1,5 @@
 /** What sessions, their wills and their subscriptions may take of the memory. */
+import { Allowance } from "../base/allowance.ts";
 import type { Line } from "../config/budget.ts";
 import { isShared, MEMBER_BYTES } from "./shared-groups.ts";
 import { levelCount } from "./topic.ts";
@@ -11,10 +12,17 @@ const CLIENT_ID_INCLUDED = 64;
 const LEVEL_BYTES = 240;
 const LEVELS_INCLUDED = 4;
 /** Shares of `memory_limit`: all sessions with their wills, all subscriptions. Who goes beyond is refused (0x97). */
-export const SESSIONS_SHARE = 8;
+const SESSIONS_SHARE = 8;
 /** Of the sessions' share: wills and QoS 2 ids together, so that a few clients with many cannot shut out newcomers. */
-export const EXTRAS_SHARE = 2;
-export const SUBSCRIPTIONS_SHARE = 48;
+const EXTRAS_SHARE = 2;
+const SUBSCRIPTIONS_SHARE = 48;
+
+/** The accounts of all sessions, of their wills and QoS 2 ids among them, and of all subscriptions. */
+export function allowancesOf(memoryLimitBytes: number): Record<"sessions" | "extras" | "subscriptions", Allowance> {
+  const sessions = new Allowance(Math.floor(memoryLimitBytes / SESSIONS_SHARE));
+  const extras = new Allowance(Math.floor(sessions.bytesMax / EXTRAS_SHARE), sessions);
+  return { sessions, extras, subscriptions: new Allowance(Math.floor(memoryLimitBytes / SUBSCRIPTIONS_SHARE)) };
+}
 
 /** A long client id stands in the session and in the label of its queue. */
 export function bytesOfSession(clientId: string): number {

@@ -1,7 +1,7 @@
 /**
  * All sessions by client id: made at CONNECT, taken over, kept while away, ended by expiry. Also sends wills.
  */
-import { Allowance } from "../base/allowance.ts";
+import type { Allowance } from "../base/allowance.ts";
 import type { Counter, Counters } from "../base/counters.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { CuttingShared } from "./cutting.ts";
@@ -21,14 +21,7 @@ import type { QueueLimits } from "./queue-limits.ts";
 import type { Retained } from "./retained.ts";
 import type { Router } from "./router.ts";
 import { Session, type SessionOutlet, WILL_TIMER, type Will } from "./session.ts";
-import {
-  bytesOfSession,
-  bytesOfSubscription,
-  EXTRAS_SHARE,
-  SESSION_BYTES,
-  SESSIONS_SHARE,
-  SUBSCRIPTIONS_SHARE,
-} from "./session-memory.ts";
+import { allowancesOf, bytesOfSession, bytesOfSubscription, SESSION_BYTES } from "./session-memory.ts";
 import { isShared, SharedGroups } from "./shared-groups.ts";
 import { Wills } from "./wills.ts";
 
@@ -113,9 +106,10 @@ export class SessionRegistry implements SessionHost {
     this.#limits = parts.limits;
     this.#takenOver = parts.counters.counter("session.taken_over");
     this.#expired = parts.counters.counter("session.expired");
-    this.#sessionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SESSIONS_SHARE));
-    this.#subscriptionMemory = new Allowance(Math.floor(parts.memoryLimitBytes / SUBSCRIPTIONS_SHARE));
-    this.inboundMemory = new Allowance(Math.floor(this.#sessionMemory.bytesMax / EXTRAS_SHARE), this.#sessionMemory);
+    const { sessions, extras, subscriptions } = allowancesOf(parts.memoryLimitBytes);
+    this.#sessionMemory = sessions;
+    this.#subscriptionMemory = subscriptions;
+    this.inboundMemory = extras;
     this.#wills = new Wills(parts, this.inboundMemory, (session) => this.#onCut(session));
     this.#groups = new SharedGroups(this, parts.router, parts.counters, this.#subscriptionMemory);
     this.#sessionsRefused = parts.counters.counter("session.refused");
@@ -201,6 +195,15 @@ export class SessionRegistry implements SessionHost {
     this.#enter(session);
     this.#save(session);
     return { session, present: false };
+  }
+
+  /** Ends the session that a client does not want back. @returns whether its end is to be stored before the client is told */
+  discard(clientId: string, principal: Principal): boolean {
+    const old = this.#sessions.get(clientId);
+    if (!old?.durable || old.principal.name !== principal.name) return false;
+    if (old.connected) this.#takeOver(old);
+    if (this.#sessions.get(clientId) === old) this.#end(old);
+    return this.store.health === "ok";
   }
 
   /** Makes room for the will of a CONNECT; `attach` takes it over. @returns false when sessions and wills together take too much (counted) */

@@ -201,7 +201,7 @@ export class Churner {
     if (raw === null) return;
     try {
       const sessionPresent = await this.#connect(raw);
-      assert.equal(sessionPresent, this.#begun, "the session of the one who subscribes");
+      if (this.#begun) assert.ok(sessionPresent, "the session of the one who subscribes");
       if (!this.#begun) await raw.subscribe(5, CHURN_END, 0);
       this.#begun = true;
       await this.#probe(raw);

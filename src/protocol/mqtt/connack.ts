@@ -64,6 +64,19 @@ export function sendConnack(connection: Connection, properties: PropertiesWriter
   connection.server.traffic.onSent(CONNACK);
 }
 
+/** The CONNACK of a session that is new, to be sent when its properties are gone. */
+export function connackOfNew(connection: Connection, properties: PropertiesWriter): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(bytesOf(properties));
+  return bytes.subarray(0, writeConnack(bytes, 0, connection.version, false, SUCCESS, properties));
+}
+
+export function sendConnackAsItIs(connection: Connection, connack: Buffer): void {
+  const { output } = connection.link;
+  const at = output.reserve(connack.length);
+  output.commit(at + connack.copy(output.buffer, at));
+  connection.server.traffic.onSent(CONNACK);
+}
+
 /**
  * The Keep Alive that the connection is held to. A 5.0 client is told when it is less than it asked for
  * [MQTT5-3.2.2-21]. Before 5.0 there is no word for it, and a device that keeps to what it asked for must not be cut

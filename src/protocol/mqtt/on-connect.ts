@@ -4,7 +4,7 @@
  * @see MQTT 3.1.1 section 3.1, MQTT 5.0 sections 3.1 and 3.2
  */
 import { randomBytes } from "node:crypto";
-import type { Principal } from "../../core/ports.ts";
+import type { Principal, StoreWaiter } from "../../core/ports.ts";
 import type { Will } from "../../core/session.ts";
 import { SESSION_FOREIGN, SESSIONS_FULL } from "../../core/session-registry.ts";
 import {
@@ -23,14 +23,15 @@ import {
 } from "../../wire/mqtt/codes.ts";
 import { type ConnectView, decodeConnect } from "../../wire/mqtt/connect.ts";
 import { areFlagsValid } from "../../wire/mqtt/frame.ts";
+import type { PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import { AliasesOut } from "./aliases-out.ts";
 import { closeSilently, refuseConnect } from "./close.ts";
-import { keepAliveOf, prepareConnack, sendConnack } from "./connack.ts";
+import { connackOfNew, keepAliveOf, prepareConnack, sendConnack, sendConnackAsItIs } from "./connack.ts";
 import type { Connection } from "./connection.ts";
 import { beginAuthentication, exchangeWaitMs, isMethodKnown } from "./on-auth.ts";
 import { checkClientId, checkProperties, checkString } from "./over-limit.ts";
 import { because, becauseOf } from "./reason-words.ts";
-import { CONNECTED } from "./states.ts";
+import { CONNECTED, LOGGING_IN } from "./states.ts";
 import { willOf, willRefusal } from "./will.ts";
 
 /** What a CONNECT asked for, kept until the login is decided. */
@@ -115,21 +116,55 @@ export function onConnect(connection: Connection, bytes: Buffer, flags: number, 
 
 /** The login is decided: session, CONNACK, and what waited. */
 export function finishConnect(connection: Connection, principal: Principal | null, reason: number): void {
-  const { server, link } = connection;
+  const { server } = connection;
   const { registry } = server.parts;
   const request = connection.request as ConnectRequest;
-  connection.request = null;
   if (principal === null) {
-    registry.releaseWill(request.will);
     refuseConnect(connection, reason);
     return;
   }
   const connack = prepareConnack(connection, request);
   if (connack === null) {
-    registry.releaseWill(request.will);
     closeSilently(connection, "CONNACK larger than the peer takes");
     return;
   }
+  if (request.cleanStart && registry.discard(request.clientId, principal)) {
+    connection.beginLogin();
+    server.parts.store.barrier(new Discarding(connection, principal, connackOfNew(connection, connack)), 0);
+    return;
+  }
+  enterSession(connection, principal, connack);
+}
+
+/** A CONNECT with a new session, until the end of the old one is stored ([MQTT5-3.1.2-4]). */
+class Discarding implements StoreWaiter {
+  readonly #connection: Connection;
+  readonly #principal: Principal;
+  readonly #connack: Buffer;
+
+  /** @param connack made while what it is made of is there */
+  constructor(connection: Connection, principal: Principal, connack: Buffer) {
+    this.#connection = connection;
+    this.#principal = principal;
+    this.#connack = connack;
+  }
+
+  /** Also when the disk has failed: what needs no disk goes on. */
+  onStored(): void {
+    const { state, server, request } = this.#connection;
+    if (state !== LOGGING_IN || request === null) return;
+    // Somebody else may have made one in between.
+    if (server.parts.registry.discard(request.clientId, this.#principal)) server.parts.store.barrier(this, 0);
+    else enterSession(this.#connection, this.#principal, this.#connack);
+  }
+}
+
+/** @param connack its properties, or all of it */
+function enterSession(connection: Connection, principal: Principal, connack: PropertiesWriter | Buffer): void {
+  const { server, link } = connection;
+  const { registry } = server.parts;
+  const request = connection.request as ConnectRequest;
+  connection.request = null;
   const opened = registry.open(request.clientId, principal, request.cleanStart, request.expirySeconds);
   if (opened === SESSIONS_FULL || opened === SESSION_FOREIGN) {
     registry.releaseWill(request.will);
@@ -151,7 +186,8 @@ export function finishConnect(connection: Connection, principal: Principal | nul
   connection.state = CONNECTED;
   connection.keepAliveMs = keepAliveOf(connection, request) * 1000;
   connection.startKeepAlive(0);
-  sendConnack(connection, connack, present);
+  if (Buffer.isBuffer(connack)) sendConnackAsItIs(connection, connack);
+  else sendConnack(connection, connack, present);
   server.parts.log.debug("mqtt-connected", {
     remote: link.remote,
     client: request.clientId,

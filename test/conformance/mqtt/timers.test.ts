@@ -162,7 +162,7 @@ forVersions({ 5: ["3.1.2-8"] }, "the end of the session does not wait for the de
   assert.deepEqual(payloads(version, watcher), ["gone"]);
   // A clean start ends it too.
   connected(hub, withDelayedWill("ends", 60, 600)).peer.drop();
-  connected(hub, { version, clientId: "ends", clean: true });
+  hub.connect({ version, clientId: "ends", clean: true });
   assert.deepEqual(payloads(version, watcher), ["gone"]);
   // And a session without expiry has no time to wait in.
   connected(hub, withDelayedWill("at-once", 60, 0)).peer.drop();

@@ -125,7 +125,7 @@ describe("clients that were connected when the gateway was killed", () => {
     const first = begun();
     connected(first, "c", { ...SESSION, will: will("gone", 20) });
     const next = cut(first);
-    connected(next, "c", { clean: true });
+    next.connect({ version: 5, clientId: "c", clean: true });
     assert.deepEqual(kept(next), ["gone"]);
   });
 });

@@ -6,6 +6,7 @@ import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
 import {
   type ConnectFields,
   DISCONNECT,
+  disconnect,
   field,
   type Packet,
   packet,
@@ -103,6 +104,75 @@ for (const version of [4, 5] as const) {
     });
   });
 }
+
+describe("a clean start", () => {
+  const CLEAN = { clientId: "c", clean: true, expirySeconds: 600 } as const;
+
+  function subscribed(): Hub {
+    const hub = new Hub();
+    const peer = connected(hub, 5);
+    peer.send(subscribe(5, 1, ["a", 1]));
+    hub.settle();
+    peer.send(disconnect());
+    hub.settle();
+    return hub;
+  }
+
+  for (const version of [4, 5] as const) {
+    const id = version === 4 ? "MQTT311-3.1.2-6" : "MQTT5-3.1.2-4";
+    test(`[${id}] is answered when the end of the old session is stored (${version})`, () => {
+      const hub = subscribed();
+      const peer = hub.connect({ ...CLEAN, version });
+      assert.deepEqual(peer.take(), []);
+      assert.equal(peer.paused, true);
+      hub.store.commit();
+      assert.deepEqual(peer.take(), []);
+      hub.store.sync();
+      const { reason, sessionPresent } = readConnack(peer.take()[0] as Packet);
+      assert.deepEqual([reason, sessionPresent, peer.paused], [0, false, false]);
+      assert.deepEqual(filtersAfterKill(hub), []);
+      peer.send(subscribe(version, 1, ["b", 1]));
+      hub.settle();
+      assert.deepEqual(answers(peer), [[SUBACK, 1]]);
+    });
+  }
+
+  test("waits for nothing when there is no such session, or the disk could not say when", () => {
+    const hub = subscribed();
+    connected(hub, 5, { ...CLEAN, clientId: "new" });
+    for (const health of ["full", "failed"] as const) {
+      const full = subscribed();
+      full.store.health = health;
+      connected(full, 5, CLEAN);
+    }
+  });
+
+  test("who is connected is told of the takeover; who comes in between has a session of his own, and is taken over", () => {
+    const hub = new Hub();
+    const first = connected(hub, 5);
+    const second = hub.connect({ ...CLEAN, version: 5 });
+    assert.deepEqual(
+      [first.take().map(({ type, body }) => [type, body[0]]), first.closed],
+      [[[DISCONNECT, 0x8e]], true],
+    );
+    const third = connected(hub, 5);
+    hub.settle();
+    assert.equal(third.closed, true);
+    hub.settle();
+    assert.equal(readConnack(second.take()[0] as Packet).sessionPresent, false);
+    assert.equal(hub.registry.count, 1);
+    assert.equal(hub.registry.connectedCount, 1);
+  });
+
+  test("one that is gone before the answer leaves nothing behind", () => {
+    const hub = subscribed();
+    const will = { topic: "w", payload: "p", qos: 1, retain: false };
+    const peer = hub.connect({ ...CLEAN, version: 5, will });
+    peer.drop();
+    hub.settle();
+    assert.deepEqual([hub.registry.count, hub.counters.get("session.will_bytes")], [0, 0]);
+  });
+});
 
 test("a disk that fails: 5.0 is told 0x83 for each filter, 3.1.1 is closed", () => {
   for (const version of [4, 5] as const) {
