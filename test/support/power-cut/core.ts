@@ -4,7 +4,7 @@ import { Counters } from "../../../src/base/counters.ts";
 import { Log } from "../../../src/base/log.ts";
 import { defaultConfig } from "../../../src/config/config.ts";
 import { buildRooms, type Rooms } from "../../../src/gateway/rooms.ts";
-import { HASTY } from "./habits.ts";
+import { HASTY_TOPICS } from "./habits.ts";
 
 /** Makes the log of the database as short as it gets: checkpoints are frequent. */
 const MAX_BYTES = 3 * 1024 * 1024;
@@ -32,7 +32,7 @@ export async function startCore(
       sessionWhenFull: "refuse" as const,
     },
     store: { ...base.store, ...store, maxBytes: MAX_BYTES },
-    durability: [{ match: `m/${HASTY}/+`, commitDelayMs: null, sync: "off" as const }],
+    durability: HASTY_TOPICS.map((match) => ({ match, commitDelayMs: null, sync: "off" as const })),
   };
   const log = new Log({ level: "error", format: "text", write: () => {} });
   const counters = new Counters();

@@ -2,8 +2,9 @@
 
 export const PUBLISHERS: readonly string[] = ["p0", "p1", "p2"];
 
-/** One whose topics have `sync: off`: what it was told a power cut may take back, but nothing of the others. */
+/** One who publishes to topics with `sync: off`: what it was told there a power cut may take back, and nothing else. */
 export const HASTY = "p2";
+export const HASTY_TOPICS: readonly string[] = ["0", "1", "2", "r0", "r1", "r2", "r3"].map((at) => `m/${HASTY}/h${at}`);
 
 /** Pace: acknowledgements per turn; share of the turns in which it leaves and returns; QoS of its subscriptions. */
 export const RECEIVERS = [

@@ -8,7 +8,7 @@ import { SystemClock } from "../../../src/base/clock.ts";
 import { type Random, seededRandom } from "../../../src/base/random.ts";
 import { WorldClient } from "./client.ts";
 import { startCore } from "./core.ts";
-import { PUBLISHERS, RECEIVERS } from "./habits.ts";
+import { HASTY, PUBLISHERS, RECEIVERS } from "./habits.ts";
 import { World } from "./world.ts";
 import { applyOrder, type Surroundings } from "./wrong-orders.ts";
 
@@ -48,6 +48,8 @@ const violations: string[] = [];
 const clientOf = (name: string): WorldClient => new WorldClient(name, world, orders.payloadBytes, say, violations);
 const publishers = PUBLISHERS.map(clientOf);
 const receivers = RECEIVERS.map((habits) => ({ ...habits, client: clientOf(habits.name) }));
+/** Wrong orders are to be found by what is promised to all. */
+const hasty = orders.order === "";
 let ending = false;
 
 async function close(): Promise<void> {
@@ -75,7 +77,12 @@ function publishSome(client: WorldClient): void {
     const retain = random() < 0.15;
     const topic = retain ? `r${Math.floor(random() * RETAINED_TOPICS)}` : String(Math.floor(random() * TOPICS));
     const qos = random() < 0.6 ? 1 : random() < 0.8 ? 2 : 0;
-    client.publish(`m/${client.name}/${topic}`, qos, retain, retain && random() < 0.3);
+    client.publish(
+      `m/${client.name}/${hasty && client.name === HASTY ? "h" : ""}${topic}`,
+      qos,
+      retain,
+      retain && random() < 0.3,
+    );
   }
 }
 

@@ -12,7 +12,7 @@
  *     rel C ID                    C gets PUBREL
  */
 
-import { HASTY } from "./habits.ts";
+import { HASTY_TOPICS } from "./habits.ts";
 
 export interface Sent {
   readonly k: number;
@@ -128,7 +128,7 @@ export class World {
   #told(client: Client, id: number): void {
     const sent = client.outgoing.get(id);
     if (sent === undefined) return;
-    const hasty = sent.topic.startsWith(`m/${HASTY}/`);
+    const hasty = HASTY_TOPICS.includes(sent.topic);
     for (const receiver of this.clients.values()) {
       if (hasty) receiver.owed.delete(sent.k);
       else if (receiver.owed.has(sent.k)) receiver.owed.set(sent.k, { told: true });
