@@ -25,6 +25,11 @@ const ROUNDS = LONG_SEED === undefined ? 25 : 300;
 const PACKETS_MAX = 6000;
 /** What a device has on its way at once. */
 const WINDOW = 16;
+/**
+ * Mosquitto 2.0.11 counts a subscriber's window wrongly (its issue 2306): with a queue behind the window, a message that
+ * comes may go out before those that wait. With so large a window nothing waits.
+ */
+const IN_ORDER = ["max_inflight_messages 20000"];
 /** Commands on their way from the cloud at once: more than the gateway's Receive Maximum. */
 const COMMANDS = 100;
 
@@ -104,7 +109,7 @@ async function killAgainAndAgain(t: TestContext, protocol: 4 | 5): Promise<void>
   const random = seededRandom(SEED);
   const port = await freePort();
   using folder = temporaryFolder();
-  await using cloud = await Mosquitto.start(folder.path);
+  await using cloud = await Mosquitto.start(folder.path, IN_ORDER);
   await using gateway = new GatewayProcess(folder.path, configuration(cloud, random, protocol, port));
   using scope = new DisposableStack();
   const peer = (clientId: string, version: 4 | 5): MqttPeer => scope.use(new MqttPeer(clientId, version));
