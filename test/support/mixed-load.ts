@@ -286,7 +286,8 @@ export class Mortals {
   #live(port: number, { topic, payload }: Known): Promise<RawMqtt> {
     const qos = topic.includes("q1") ? 1 : 2;
     const stays = topic.endsWith("stays");
-    const clientId = topic.replace("/", "-");
+    // Every other time the client of before: its new will must not hide that the old one is still there.
+    const clientId = `${topic}-${numberOf(payload) >> 1}`;
     const will = { topic, payload, qos, retain: false };
     const fields = { clientId, clean: !stays, expirySeconds: stays ? 3600 : 0 };
     return RawMqtt.connected(port, { version: 5, keepAliveSeconds: 0, ...fields, will });
