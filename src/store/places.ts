@@ -165,6 +165,7 @@ export class Places {
   unsaved(places: Iterable<Place>): void {
     for (const place of places) {
       place.savedOrdinal = -1;
+      place.notedIn = 0; // the same group may be written again: it has to find its receivers again
       this.touch(place);
     }
   }

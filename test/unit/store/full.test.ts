@@ -95,6 +95,34 @@ test("a full disk refuses messages and goes on with everything else; nothing of 
   assert.deepEqual(retained, ["lamp"]);
 });
 
+test("a group that is written on the second try, after a full disk, tells its receivers that it is durable", {
+  skip,
+}, async (t) => {
+  const dir = dataDir(t, 6);
+  const options = { ...small, checkpointFrames: 100_000 };
+  const first = await openTestStore(dir, options);
+  const before = new FakeReceiver(first.store, "uplink", "cloud");
+  for (let i = 0; i < 20; i++) await publish(first.store, new Answers(), [before], `${i} ${"x".repeat(2000)}`).stored;
+  await first.store.close(); // leaves room in the database, so that the checkpoint needs none
+
+  const { store, counters } = await openTestStore(dir, options);
+  const answers = new Answers();
+  const cloud = new FakeReceiver(store, "uplink", "cloud");
+  await eventually("the reserve", () => fs.existsSync(path.join(dir, "sluice.reserve")), 5000);
+  cloud.recover();
+  for (const message of [...cloud.seenMessages]) cloud.acknowledge(message);
+  await answers.barrier(store);
+  ballast(dir);
+  for (let i = 0; i < 100 && store.health === "ok"; i++) {
+    const { durable } = cloud;
+    const { message, stored } = publish(store, answers, [cloud], `m${i}`);
+    assert.equal(await stored, SETTLED);
+    assert.ok(cloud.durable > durable, `message ${i}`);
+    cloud.acknowledge(message);
+  }
+  assert.ok(counters.get("store.checkpoints") > 0, "a full disk was met");
+});
+
 test("a disk that others filled does not stop a database with room inside", { skip }, async (t) => {
   const dir = dataDir(t, 12);
   const { store } = await openTestStore(dir, small);
