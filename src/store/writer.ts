@@ -93,7 +93,8 @@ export class Writer {
     this.#open.length = 0;
     this.#retention.begin();
     this.#logRows.begin();
-    this.#rowsKept = this.#retention.rows;
+    const rowsBefore = this.#retention.rows;
+    this.#rowsKept = rowsBefore;
     st.begin.run();
     // First, so that the new rows take the pages it frees.
     this.#retention.makeRoom(group.firstSeq);
@@ -116,6 +117,7 @@ export class Writer {
     this.#leftOver = this.#shrink.run(sweeping);
     this.#meter.rows(MESSAGES, this.#rowsKept - this.#retention.rows, 0);
     st.commit.run();
+    this.#rows.value += this.#rowsKept - rowsBefore;
     this.stateDue = false;
     this.#places.untouch(this.#open);
     this.#changes.clear();
@@ -158,7 +160,6 @@ export class Writer {
     if (list.length === 0) return; // every receiver has it: only its retained value is waited for
     if (!this.#encoder.repeated) this.#list(m);
     this.#logRows.add(m, list);
-    this.#rows.value++;
     const size = m.size;
     this.#retention.entered(size);
     this.#rowsKept++;

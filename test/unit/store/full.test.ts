@@ -118,6 +118,7 @@ test("a group that is written on the second try, after a full disk, tells its re
     const { message, stored } = publish(store, answers, [cloud], `m${i}`);
     assert.equal(await stored, SETTLED);
     assert.ok(cloud.durable > durable, `message ${i}`);
+    assert.equal(counters.get("store.rows_written"), i + 1, "what was rolled back was not written");
     cloud.acknowledge(message);
   }
   assert.ok(counters.get("store.checkpoints") > 0, "a full disk was met");
