@@ -58,6 +58,8 @@ export class WorldClient {
   /** Acknowledgements that it owes, in order: a packet, and the message if that is the end of it. */
   readonly due: { readonly bytes: Buffer; readonly k: number }[] = [];
   #lastId = 0;
+  /** Where it waits for CONNACK. */
+  #entering: MqttServer | null = null;
 
   constructor(
     name: string,
@@ -90,9 +92,22 @@ export class WorldClient {
     server.accept(link, LISTENER);
     const options = { version: 5, clientId: this.name, clean, expirySeconds: EXPIRY_SECONDS } as const;
     link.send(connect({ ...options, keepAliveSeconds: 0 }));
-    const [first, ...others] = link.take();
-    if (first?.type !== CONNACK || readConnack(first).reason !== 0) {
-      this.#violation(`not let in: ${first?.body.toString("hex")}`);
+    // CONNACK waits until the session that a clean start ends is gone from the store: until then it asks nothing.
+    this.#entering = server;
+    this.asking = true;
+    this.receive();
+  }
+
+  #onConnack(first: Packet, server: MqttServer): void {
+    this.#entering = null;
+    this.asking = false;
+    const late = first.type === DISCONNECT && first.body[0] === IMPLEMENTATION_SPECIFIC_ERROR;
+    if (late) {
+      this.drop();
+      return;
+    }
+    if (first.type !== CONNACK || readConnack(first).reason !== 0) {
+      this.#violation(`not let in: ${first.body.toString("hex")}`);
       this.link = null;
       return;
     }
@@ -106,7 +121,6 @@ export class WorldClient {
     }
     if (!sessionPresent) this.#startAnew();
     this.#sendAgain();
-    for (const packet of others) this.#onPacket(packet);
   }
 
   /** The gateway, or the machine, has no session: nothing was promised for it. */
@@ -130,6 +144,7 @@ export class WorldClient {
 
   /** The connection breaks. */
   drop(): void {
+    this.#entering = null;
     this.link?.drop();
     this.link = null;
   }
@@ -176,8 +191,14 @@ export class WorldClient {
 
   /** Handles what came. @returns whether anything did */
   receive(): boolean {
-    const packets = this.link?.take() ?? [];
-    for (const packet of packets) this.#onPacket(packet);
+    const { link } = this;
+    const packets = link?.take() ?? [];
+    for (const packet of packets) {
+      // It has connected again: what else came was for the connection before.
+      if (this.#entering !== null && this.link !== link) break;
+      if (this.#entering !== null) this.#onConnack(packet, this.#entering);
+      else this.#onPacket(packet);
+    }
     return packets.length > 0;
   }
 

@@ -31,7 +31,8 @@ interface Owed {
 
 export interface Subscription {
   readonly qos: number;
-  readonly state: "asked" | "there" | "leaving";
+  /** unknown: a gateway ended before it answered; no answer of a later one is about it. */
+  readonly state: "asked" | "there" | "leaving" | "unknown";
 }
 
 export class Client {
@@ -83,7 +84,10 @@ export class World {
 
   apply(line: string): void {
     const [verb, name = "", a = "", b = "", c = "", d = "", e = "", f = ""] = line.split(" ");
-    if (verb === "life") return;
+    if (verb === "life") {
+      this.#askedOfAnother();
+      return;
+    }
     const client = this.client(name);
     if (verb === "pub") {
       this.#published(client, Number(a), Number(b), { qos: Number(c), retain: d === "1", empty: e === "1", topic: f });
@@ -101,6 +105,12 @@ export class World {
     else if (verb === "done") client.owed.delete(Number(a));
     else if (verb === "rel") client.incoming.delete(Number(a));
     else throw new Error(`not a line of a world: ${line}`);
+  }
+
+  #askedOfAnother(): void {
+    for (const { filters } of this.clients.values())
+      for (const [filter, { qos, state }] of filters)
+        if (state !== "there") filters.set(filter, { qos, state: "unknown" });
   }
 
   #published(client: Client, id: number, k: number, message: Omit<Sent, "k" | "received">): void {
