@@ -171,7 +171,7 @@ export class Commits {
     const openSeq = this.#intake.open.firstSeq;
     if (writer.hasRecords(openSeq)) {
       const records = new Group(openSeq);
-      if (!this.#write(records, openSeq, false)) return;
+      if (!this.#write(records, openSeq, false, true)) return;
       this.#onWritten(records, openSeq, false);
     }
     this.#intake.due.rested();
@@ -194,7 +194,7 @@ export class Commits {
     const group = this.#intake.open;
     const endSeq = this.lastSeq + 1;
     const changed = !changes.empty;
-    if (!this.#write(group, endSeq, saveGrown)) return false;
+    if (!this.#write(group, endSeq, saveGrown, false)) return false;
     this.#late = false;
     this.#retried = false;
     this.#intake.next();
@@ -203,9 +203,9 @@ export class Commits {
     return true;
   }
 
-  #write(group: Group, endSeq: number, saveGrown: boolean): boolean {
+  #write(group: Group, endSeq: number, saveGrown: boolean, apart: boolean): boolean {
     try {
-      this.#parts.writer.write(group, endSeq, saveGrown);
+      this.#parts.writer.write(group, endSeq, saveGrown, apart);
       return true;
     } catch (error) {
       this.#onRefused(group, error);
@@ -337,7 +337,8 @@ export class Commits {
     const { health, checkpoint, wal, places } = this.#parts;
     if (!health.failed) {
       if (!checkpoint.closable) return;
-      while (this.#hasWork() || places.grown.size > 0) if (!this.commit(true)) break;
+      // What is left to delete or to give back is the next start's: it may be much, and nobody waits for it.
+      while (this.#intake.hasWork(false) || places.grown.size > 0) if (!this.commit(true)) break;
       if (!health.failed && !checkpoint.closable) return;
       if (!health.failed && wal.synced < wal.written) {
         wal.start();

@@ -33,6 +33,9 @@ const CHECKPOINT_PAGES = 32 * MIB_PAGES;
 /** What giving back a page adds to the log, about; to tell it from the rest of its transaction. */
 const LOG_BYTES_PER_PAGE = 96;
 
+/** Steps without effect before it is given up for this time. */
+const FRUITLESS_MAX = 16;
+
 export class Shrink {
   readonly #file: DatabaseFile;
   readonly #space: Space;
@@ -41,6 +44,9 @@ export class Shrink {
   readonly #beginPages: number;
   readonly #keepPages: number;
   #under = false;
+  /** Free pages that the last step left, and steps in a row that left no fewer. */
+  #freeBefore = 0;
+  #fruitless = 0;
   #sinceCheckpoint = 0;
   /** Pages the transaction under way gives back. */
   #step = 0;
@@ -68,10 +74,16 @@ export class Shrink {
     if (!reserved || !this.#file.shrinkable) return false;
     if (!this.#under) {
       if (freePages < this.#beginPages || freePages < BEGIN_RATIO * (pages - freePages)) return false;
+      if (this.#fruitless > FRUITLESS_MAX && freePages >= this.#freeBefore) return false;
+      this.#fruitless = 0;
+      this.#freeBefore = Number.POSITIVE_INFINITY;
       this.#under = true;
     }
     const more = freePages - this.#keepPages;
-    if (more <= 0) {
+    this.#fruitless = freePages < this.#freeBefore ? 0 : this.#fruitless + 1;
+    this.#freeBefore = freePages;
+    // A damaged list of free pages may say what it likes.
+    if (more <= 0 || this.#fruitless > FRUITLESS_MAX) {
       this.#under = false;
       return false;
     }

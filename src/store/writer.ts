@@ -82,11 +82,12 @@ export class Writer {
 
   /**
    * BEGIN to COMMIT. Throws what SQLite throws; the caller then calls `rollback`.
-   * @param endSeq     one more than the last sequence number given out; or that of the first open message, which then
+   * @param endSeq     one more than the last sequence number given out; `apart`: that of the first open message, which
    *                   stays open with all after it
    * @param saveGrown  brings the rows of grown receivers up to date as well
+   * @param apart      only records are written
    */
-  write(group: Group, endSeq: number, saveGrown: boolean): void {
+  write(group: Group, endSeq: number, saveGrown: boolean, apart: boolean): void {
     const st = this.#statements;
     this.#countedBefore = this.#counted;
     this.#saved.length = 0;
@@ -103,7 +104,7 @@ export class Writer {
     group.visit((message) => this.#writeMessage(message, group));
     this.#logRows.flush();
     // After the rows: a record counts what is in this group.
-    for (const place of this.#places.touched) this.#saveIfNeeded(place, endSeq);
+    for (const place of this.#places.touched) this.#saveIfNeeded(place, endSeq, apart);
     if (saveGrown) this.#saveGrown(endSeq);
     // After the records: what they no longer need goes in the same transaction.
     const sweeping = this.#retention.run(endSeq);
@@ -220,10 +221,10 @@ export class Writer {
     for (const packetId of received.keys()) st.insertInbound.run(id, packetId);
   }
 
-  #saveIfNeeded(place: Place, endSeq: number): void {
+  #saveIfNeeded(place: Place, endSeq: number, apart: boolean): void {
     if (place.receiver === null) return;
     const whole = place.receiver.save();
-    const record = inLog(whole, endSeq);
+    const record = apart ? inLog(whole, endSeq) : whole;
     if (record !== whole) this.#open.push(place);
     if (place.mustSave(record)) this.#save(place, record, endSeq);
   }

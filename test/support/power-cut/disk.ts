@@ -225,21 +225,22 @@ function torn(durable: Buffer, operations: readonly Operation[], random: Random)
   return applied(durable, [...operations.slice(0, -1), part]);
 }
 
-/** Every block has one of its versions. A change of size splits time: it happened, or nothing after it did. */
+/** Every block has one of its versions. A change of size happened, or nothing after it did. */
 function mixed(durable: Buffer, pending: readonly Operation[], shape: Shape, random: Random): Buffer {
   const resizes = pending.flatMap((operation, i) => ("size" in operation ? [i] : []));
   const last = pick([-1, ...resizes], random);
   const next = resizes.find((i) => i > last) ?? pending.length;
-  const base = applied(durable, pending.slice(0, last + 1));
-  const writes = pending.slice(last + 1, next) as Write[];
+  // The size may be on the medium before what was written in place, also before it was changed.
+  const sizes = pending.slice(0, last + 1).filter((operation) => "size" in operation);
+  const base = applied(durable, sizes);
   const unit = pick([512, 4096], random);
-  const newest = applied(base, writes);
+  const newest = applied(durable, pending.slice(0, next));
   const out = Buffer.alloc(newest.length);
   const blocks = Math.ceil(newest.length / unit);
   const single = Math.floor(random() * blocks);
   const share = pick([0.05, 0.5, 0.95], random);
   // Images after some of the writes, for blocks that were written more than once.
-  const between = applied(base, writes.slice(0, Math.floor(random() * (writes.length + 1))));
+  const between = applied(durable, pending.slice(0, last + 1 + Math.floor(random() * (next - last))));
   for (let block = 0; block < blocks; block++) {
     let isNew = random() < share;
     if (shape === "all but one") isNew = block !== single;

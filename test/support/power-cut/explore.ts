@@ -40,6 +40,10 @@ const LIVES = [
 ];
 /** States examined at once: they wait for timers and syncs more than they compute. */
 const AT_ONCE = 6;
+/** Beside 1 for any event: at a sync; while pages are copied; from a new round of the log, or a change of names, to its sync. */
+const EDGE_WEIGHT = 3;
+const COPY_WEIGHT = 4;
+const TURN_WEIGHT = 20;
 const CHANGES_OF_NAMES = ["size", "unlink", "rename", "create"];
 /** Each sync takes so much longer: more happens while it runs. */
 const SLOW_US = 1500;
@@ -227,18 +231,24 @@ function weightsOf(events: readonly Event[]): number[] {
   const names = new Map<string, string>();
   const begun = new Map<string, number>();
   let hotSince = -1;
+  let heat = 0;
   return events.map((event, i) => {
     const [kind = "", a = "", b = ""] = event.words;
     if (kind === "create" || kind === "open") names.set(a, b);
     if (kind === "rename") for (const [inode, name] of names) if (name === a) names.set(inode, b);
     if (kind === "begin") begun.set(a, i);
     const name = kind === "write" ? names.get(a) : "";
-    const changesOrder =
-      CHANGES_OF_NAMES.includes(kind) || (name === "sluice.db-wal" && b === "0") || name === "sluice.db";
-    if (changesOrder && hotSince < 0) hotSince = i;
-    const isHot = hotSince >= 0;
-    if (kind === "end" && (begun.get(a) ?? 0) >= hotSince) hotSince = -1;
+    const isTurn = CHANGES_OF_NAMES.includes(kind) || (name === "sluice.db-wal" && b === "0");
+    if (isTurn || name === "sluice.db") {
+      if (hotSince < 0) hotSince = i;
+      heat = Math.max(heat, isTurn ? TURN_WEIGHT : COPY_WEIGHT);
+    }
     const isEdge = kind === "begin" || kind === "end" || events[i + 1]?.words[0] === "begin";
-    return (isEdge ? 3 : 1) + (isHot ? 6 : 0);
+    const weight = (isEdge ? EDGE_WEIGHT : 1) + heat;
+    if (kind === "end" && (begun.get(a) ?? 0) >= hotSince) {
+      hotSince = -1;
+      heat = 0;
+    }
+    return weight;
   });
 }

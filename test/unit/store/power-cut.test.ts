@@ -26,6 +26,8 @@ const recorder = skip === false ? preloadable("store-recorder") : "";
 const long = process.env["SLUICE_LONG"];
 const states = Number(process.env["SLUICE_STATES"] ?? (long === undefined ? 400 : 2500));
 const TURNS = 250;
+/** Of the product, however few of them a seed gives. */
+const STATES_MIN = 1000;
 
 function planOf(t: TestContext, seed: number, order: string, count: number): Plan {
   const base = fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir();
@@ -48,11 +50,15 @@ function judge(t: TestContext, plan: Plan, record: string, found: Findings): voi
 
 test("a power cut at any moment loses nothing that was acknowledged and leaves no damage", { skip }, async (t) => {
   const seeds = long === undefined ? [1, 2, 3] : Array.from({ length: 4 }, (_, i) => Number(long) + i);
+  let looked = 0;
   for (const seed of seeds) {
     const plan = planOf(t, seed, "", states);
     const record = await recordLives(plan, recorder);
-    judge(t, plan, record, await explore(plan, record));
+    const found = await explore(plan, record);
+    judge(t, plan, record, found);
+    looked += found.states;
   }
+  assert.ok(looked >= Math.min(STATES_MIN, states * 2), `${looked} states`);
 });
 
 test("nor does one in the middle of the start after a power cut", { skip }, async (t) => {

@@ -12,7 +12,7 @@ import { preloadable } from "../../support/store-process.ts";
 const skip = requirePeer("cc");
 const recorder = skip === false ? preloadable("store-recorder") : "";
 /** An order that does not show in one run shows in the next. */
-const SEEDS = [3, 5, 8, 10, 13];
+const SEEDS = [3, 5, 8, 10, 13, 17, 19, 23];
 const STATES = 400;
 const TURNS = 250;
 
