@@ -27,6 +27,9 @@ export class DropCounts {
   #lastCounts: Float64Array | null = null;
   /** What the store does not have yet. */
   readonly #changed = new Set<string>();
+  /** Of the receivers here, those that the store has heard of. */
+  readonly #stored = new Set<string>();
+  /** Once stored, and not here any more: as many as were stored at the last `takeChanges`, at most. */
   readonly #forgotten = new Set<string>();
 
   count(receiver: string, cause: number, count: number): void {
@@ -40,7 +43,7 @@ export class DropCounts {
     const counts = this.#receivers.get(receiver) ?? new Float64Array(DROP_CAUSES.length);
     this.#receivers.delete(receiver);
     this.#receivers.set(receiver, counts);
-    this.#forgotten.delete(receiver);
+    if (this.#forgotten.delete(receiver)) this.#stored.add(receiver);
     this.#lastReceiver = receiver;
     this.#lastCounts = counts;
     if (this.#receivers.size > DROP_RECEIVERS_MAX) this.#forget();
@@ -50,7 +53,7 @@ export class DropCounts {
     const [oldest, counts] = this.#receivers.entries().next().value as [string, Float64Array];
     this.#receivers.delete(oldest);
     this.#changed.delete(oldest);
-    this.#forgotten.add(oldest);
+    if (this.#stored.delete(oldest)) this.#forgotten.add(oldest);
     this.#changed.add(OTHERS);
     for (let i = 0; i < counts.length; i++) (this.#others[i] as number) += counts[i] as number;
   }
@@ -75,6 +78,7 @@ export class DropCounts {
       else this.#others[index] = count;
     }
     this.#changed.clear();
+    for (const receiver of this.#receivers.keys()) this.#stored.add(receiver);
   }
 
   /** What has changed since the last call. */
@@ -86,6 +90,7 @@ export class DropCounts {
         if (count > 0) counts.push({ receiver, cause: DROP_CAUSES[index] as DropCause, count });
       }
     }
+    for (const receiver of this.#changed) if (receiver !== OTHERS) this.#stored.add(receiver);
     const forgotten = [...this.#forgotten];
     this.#changed.clear();
     this.#forgotten.clear();

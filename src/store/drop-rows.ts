@@ -3,7 +3,7 @@ import type { DropCount } from "../core/drop-counts.ts";
 import type { Drop, DropChanges, DropRecord } from "../core/ledger.ts";
 import type { Statements } from "./statements.ts";
 
-/** Bounded by what the ledger keeps: a few hundred entries and receivers. */
+/** Bounded by what the ledger keeps, a few hundred entries and receivers, and hands over between two commits. */
 export class DropRows {
   readonly #entries = new Map<number, Drop>();
   readonly #counts = new Map<string, DropCount>();

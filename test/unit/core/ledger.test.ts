@@ -36,6 +36,16 @@ describe("the ledger", () => {
     );
   });
 
+  test("however many lose something while the store takes nothing, it only remembers to forget whom the store knows", () => {
+    const ledger = new Ledger(new Counters());
+    drop(ledger, "session:known");
+    ledger.takeChanges();
+    for (let i = 0; i < 20 * DROP_RECEIVERS_MAX; i++) drop(ledger, `session:${i}`);
+    assert.deepEqual(ledger.takeChanges()?.forgotten, ["session:known"]);
+    for (let i = 0; i < DROP_RECEIVERS_MAX; i++) drop(ledger, `session:late-${i}`);
+    assert.equal(ledger.takeChanges()?.forgotten.length, DROP_RECEIVERS_MAX);
+  });
+
   test(`keeps ${LEDGER_ENTRIES_MAX} entries and counts ${DROP_RECEIVERS_MAX} receivers, the others together`, () => {
     const ledger = new Ledger(new Counters());
     for (let n = 0; n < DROP_RECEIVERS_MAX + 10; n++) drop(ledger, `session:${n}`, "queue-full", 2);
