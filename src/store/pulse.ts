@@ -28,6 +28,7 @@ export class Pulse {
   readonly #parts: PulseParts;
   #timer: NodeJS.Timeout | null = null;
   #quietBeats = 0;
+  #stopped = false;
 
   constructor(parts: PulseParts) {
     this.#parts = parts;
@@ -40,6 +41,7 @@ export class Pulse {
   }
 
   stop(): void {
+    this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
@@ -55,7 +57,7 @@ export class Pulse {
     this.#quietBeats++;
     if (health.refusal === "read-only") this.#probeReadOnly();
     else if (health.refusal === "full") this.#probeFull();
-    else if (!space.reserved) void space.restore();
+    else if (!space.reserved) void space.restore().then(this.#onReserve);
     const idle = this.#quietBeats > IDLE_BEATS;
     if (idle) this.#whenIdle();
     if (!health.failed && (!idle || health.refusal !== null)) this.#timer ??= setTimeout(this.#beat, PULSE_MS);
@@ -78,9 +80,16 @@ export class Pulse {
       return;
     }
     void space.restore().then(() => {
-      if (space.reserved) health.setRefusal(null);
+      if (!space.reserved) return;
+      health.setRefusal(null);
+      this.#onReserve();
     });
   }
+
+  /** The next round of the log begins with the numbers of meter.ts: what the reserve took would not be found again. */
+  readonly #onReserve = (): void => {
+    if (this.#parts.space.reserved && !this.#stopped) this.#parts.commits.startCheckpoint();
+  };
 
   #whenIdle(): void {
     const { commits, checkpointFrames, health } = this.#parts;
