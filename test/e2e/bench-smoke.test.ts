@@ -14,6 +14,9 @@ const RATIO_MAX = 0.3;
 const STORE_BENCH = resolve(import.meta.dirname, "../../bench/store/run.ts");
 /** The target is twice the bare loop's time; the limit allows three times that. */
 const BARE_RATIO_MAX = 6;
+/** Three times the targets: 8 MB more with a backlog, and ready within a second of a start with it. */
+const BACKLOG_RSS_MAX = 24e6;
+const READY_MS_MAX = 3000;
 
 interface Result {
   readonly peer: string;
@@ -49,7 +52,16 @@ test("the 1:1 firehose costs less than 0.3 of mosquitto's CPU per delivery and l
 interface StoreFigures {
   /** By messages per commit. */
   readonly engine: Readonly<Record<string, Readonly<Record<"bare" | "kept", { readonly perSecond: number }>>>>;
-  readonly backlog: { readonly sluice: { readonly lost: number; readonly repeated: number } };
+  readonly backlog: { readonly sluice: BacklogFigures };
+}
+
+interface BacklogFigures {
+  readonly lost: number;
+  readonly repeated: number;
+  readonly rssBefore: number;
+  readonly rssWith: number;
+  readonly readyAfterKillMs: number;
+  readonly readyAfterStopMs: number;
 }
 
 test("1,000 messages per commit are stored in less than six times a bare loop's time, and a backlog comes back whole", {
@@ -62,5 +74,8 @@ test("1,000 messages per commit are stored in less than six times a bare loop's 
   const { engine, backlog } = JSON.parse(readFileSync(json, "utf8")) as StoreFigures;
   const { bare, kept } = engine["1000"] ?? {};
   assert.ok(bare !== undefined && kept !== undefined && bare.perSecond / kept.perSecond < BARE_RATIO_MAX);
-  assert.deepEqual([backlog.sluice.lost, backlog.sluice.repeated], [0, 0]);
+  const { lost, repeated, rssBefore, rssWith, readyAfterKillMs, readyAfterStopMs } = backlog.sluice;
+  assert.deepEqual([lost, repeated], [0, 0]);
+  assert.ok(rssWith - rssBefore < BACKLOG_RSS_MAX, `RSS grew by ${rssWith - rssBefore} bytes`);
+  assert.ok(Math.max(readyAfterKillMs, readyAfterStopMs) < READY_MS_MAX, `${readyAfterKillMs}, ${readyAfterStopMs} ms`);
 });
