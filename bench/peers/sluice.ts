@@ -20,10 +20,17 @@ export interface SluiceOptions {
   readonly config?: readonly string[];
   /** Flags for node, e.g. a profiler; without, the launcher that users run. */
   readonly nodeFlags?: readonly string[];
+  /** Added to the environment. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface SluicePeer extends Peer {
+  /** By type of listener. */
+  readonly ports: Readonly<Record<string, number>>;
 }
 
 /** The product as it is shipped: the bundle, a data directory, the store on, default limits. */
-export async function startSluice(directory: string, options: SluiceOptions = {}): Promise<Peer | null> {
+export async function startSluice(directory: string, options: SluiceOptions = {}): Promise<SluicePeer | null> {
   if (!existsSync(BUNDLE)) return null;
   const listeners = options.listeners ?? ["mqtt"];
   mkdirSync(directory, { recursive: true });
@@ -39,23 +46,28 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
   const file = `${directory}/sluice.yaml`;
   writeFileSync(file, config);
   const verb = ["run", "--config", file, "--json"];
+  const environment = { ...process.env, ...options.environment };
   const started = await (options.nodeFlags === undefined
-    ? KeptProcess.start(LAUNCHER, verb)
-    : KeptProcess.start(process.execPath, [...RUN_FLAGS, ...options.nodeFlags, BUNDLE, ...verb]));
+    ? KeptProcess.start(LAUNCHER, verb, environment)
+    : KeptProcess.start(process.execPath, [...RUN_FLAGS, ...options.nodeFlags, BUNDLE, ...verb], environment));
   started.stderr.pipe(process.stderr);
   const ready = await lineOf(started.stdout, readReady, 15_000).catch(async (error: Error) => {
     await started.stop();
     throw new Error(`sluice: ${error.message}`);
   });
-  const address = ready.listeners.find((listener) => listener.type === listeners[0])?.address ?? "";
-  const port = Number(address.slice(address.lastIndexOf(":") + 1));
-  return { name: "sluice", version: versionOf(), pid: started.pid, port, process: started };
+  const ports = Object.fromEntries(ready.listeners.map(({ type, address }) => [type, portOf(address)]));
+  const port = ports[listeners[0] ?? ""] ?? 0;
+  return { name: "sluice", version: versionOf(), pid: started.pid, port, ports, process: started };
 }
 
 function readReady(line: string): Ready | null {
   if (!line.startsWith("{")) return null;
   const message = JSON.parse(line) as Ready;
   return message.event === "ready" ? message : null;
+}
+
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(":") + 1));
 }
 
 function versionOf(): string {

@@ -79,6 +79,7 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
   const { config, log, clock, counters, stops } = ground;
   const { limits, memoryLimitBytes } = config;
   const wheel = new TimerWheel(clock);
+  counters.gauge("timers.armed", () => wheel.armed);
   const files = new FileAuthority(counters);
   const complaints = files.reload(readAuthorityFiles(config.auth));
   if (complaints.length > 0) throw new ConfigurationError(complaints);
