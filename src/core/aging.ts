@@ -22,22 +22,16 @@ const INTERVAL_MS_MAX = 60_000;
 /** Time spent on it in one turn. */
 const SLICE_MS = 1;
 
-interface Entry {
-  readonly queue: AgingQueue;
-  dueMs: number;
-}
-
 export class Aging {
   readonly #wheel: TimerWheel;
   readonly #nowMs: () => number;
   readonly #later: (run: () => void) => void;
   readonly #timer = new Timer({ onTimer: () => this.#look() }, 0);
-  /** One for each queue that is looked after: at most as many as there are receivers. */
-  #entries: Entry[] = [];
-  /** Next entry to look at in the round under way, and how many entries of it stay. */
-  #next = 0;
-  #staying = 0;
-  #rounds = false;
+  /** When each queue that is looked after is due: at most as many as there are receivers. */
+  readonly #dueMs = new Map<AgingQueue, number>();
+  /** Of the round under way: who comes next, and who has more to drop. null = none. */
+  #round: MapIterator<AgingQueue> | null = null;
+  #current: AgingQueue | null = null;
 
   /** @param later runs something in a later turn of the event loop */
   constructor(wheel: TimerWheel, nowMs: () => number, later: (run: () => void) => void = setImmediate) {
@@ -47,20 +41,25 @@ export class Aging {
   }
 
   get size(): number {
-    return this.#entries.length;
+    return this.#dueMs.size;
   }
 
-  /** Until its `cutOld` answers AGED. */
+  /** Until its `cutOld` answers AGED, or `remove`. */
   add(queue: AgingQueue): void {
-    this.#entries.push({ queue, dueMs: this.#nowMs() + intervalMs(queue) });
-    if (!this.#timer.armed && !this.#rounds) this.#wheel.schedule(this.#timer, INTERVAL_MS_MIN);
+    this.#dueMs.set(queue, this.#nowMs() + intervalMs(queue));
+    if (!this.#timer.armed && this.#round === null) this.#wheel.schedule(this.#timer, INTERVAL_MS_MIN);
+  }
+
+  /** Its receiver is no more. */
+  remove(queue: AgingQueue): void {
+    this.#dueMs.delete(queue);
+    if (this.#current === queue) this.#current = null;
+    if (this.#dueMs.size === 0) this.#wheel.cancel(this.#timer);
   }
 
   /** Begins a round. */
   #look(): void {
-    this.#rounds = true;
-    this.#next = 0;
-    this.#staying = 0;
+    this.#round = this.#dueMs.keys();
     this.#goOn();
   }
 
@@ -68,26 +67,24 @@ export class Aging {
     const untilMs = performance.now() + SLICE_MS;
     const nowMs = this.#nowMs();
     do {
-      const entry = this.#entries[this.#next];
-      if (entry === undefined) {
-        this.#endRound();
+      const queue = this.#current ?? this.#round?.next().value;
+      if (queue === undefined) {
+        this.#round = null;
+        if (this.#dueMs.size > 0) this.#wheel.schedule(this.#timer, INTERVAL_MS_MIN);
         return;
       }
-      const answer = entry.dueMs > nowMs ? AGES : entry.queue.cutOld();
-      if (answer === AGES_NOW) continue;
-      if (answer === AGES) {
-        if (entry.dueMs <= nowMs) entry.dueMs = nowMs + intervalMs(entry.queue);
-        this.#entries[this.#staying++] = entry;
-      }
-      this.#next++;
+      this.#visit(queue, nowMs);
     } while (performance.now() < untilMs);
     this.#later(this.#goOn);
   };
 
-  #endRound(): void {
-    this.#rounds = false;
-    this.#entries.length = this.#staying;
-    if (this.#staying > 0) this.#wheel.schedule(this.#timer, INTERVAL_MS_MIN);
+  #visit(queue: AgingQueue, nowMs: number): void {
+    this.#current = null;
+    if ((this.#dueMs.get(queue) as number) > nowMs) return;
+    const answer = queue.cutOld();
+    if (answer === AGES_NOW) this.#current = queue;
+    else if (answer === AGES) this.#dueMs.set(queue, nowMs + intervalMs(queue));
+    else this.#dueMs.delete(queue);
   }
 }
 

@@ -240,8 +240,14 @@ export class Cutting implements BacklogSink, AgingQueue {
     this.#queue.giveUp(message, stale ?? "queue-full");
   }
 
-  /** The peer is there, or the receiver is no more: what is known of the backlog is forgotten. */
+  /** The peer is there: what is known of the backlog is forgotten. */
   reset(): void {
     this.#superseding?.reset();
+  }
+
+  /** The receiver is no more. */
+  end(): void {
+    this.reset();
+    if (this.#watched) this.#host.cuts.aging.remove(this);
   }
 }

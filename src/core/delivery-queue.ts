@@ -144,7 +144,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
   /** Its receiver is no more. */
   end(): void {
     this.ended = true;
-    this.#cutting?.reset();
+    this.#cutting?.end();
   }
 
   /** @returns TAKES, DROPS (counted by `refuse`) or REFUSES for a message of `bytes` (Message.size) */

@@ -101,6 +101,13 @@ describe("what gets too old while the peer is away", () => {
     online.queue.detach();
     assert.equal(online.host.cuts.aging.size, 1);
   });
+
+  test("who is no more is looked after no more, however many come and go", () => {
+    const w = new World({ ...LIMITS, maxAgeMs: AGE_MS });
+    w.publish(1);
+    w.queue.end();
+    assert.equal(w.host.cuts.aging.size, 0);
+  });
 });
 
 class FakeQueue implements AgingQueue {
@@ -142,4 +149,33 @@ test("each is looked at about 64 times in its age, slice after slice, until it i
   pass(64_000);
   assert.equal(queues[3]?.looks, 3, "not any more");
   assert.ok((queues[4]?.looks ?? 0) >= 6);
+});
+
+test("a queue that ends while its own round looks at it is done with, and the round goes on behind it", () => {
+  const clock = new ManualClock();
+  const wheel = new TimerWheel(clock);
+  const later: (() => void)[] = [];
+  const aging = new Aging(
+    wheel,
+    () => clock.nowMs(),
+    (run) => later.push(run),
+  );
+  const [first, second] = [new FakeQueue(), new FakeQueue()];
+  first.cutOld = () => {
+    const until = performance.now() + 2; // more than a turn may take
+    while (performance.now() < until);
+    return AGES_NOW;
+  };
+  aging.add(first);
+  aging.add(second);
+  for (let ms = 0; ms < 11_000; ms += 1000) {
+    clock.advance(1000);
+    wheel.tick();
+  }
+  assert.equal(later.length, 1, "the round stands at the first");
+  aging.remove(first);
+  for (let run = later.shift(); run !== undefined; run = later.shift()) run();
+  assert.deepEqual([second.looks, aging.size], [1, 1]);
+  aging.remove(second);
+  assert.equal(wheel.armed, 0, "with nobody to look after it sleeps");
 });
