@@ -5,6 +5,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import Database, { type Database as Db } from "better-sqlite3";
+import { checkDataDir } from "./data-dir.ts";
 import { inspect, type StoreReport } from "./inspect.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
 import { checkVersion } from "./migrations.ts";
@@ -30,6 +31,7 @@ export class NoStoreError extends Error {
 export function lockStopped(dataDir: string): DataDirLock {
   const file = path.join(dataDir, DATABASE_NAME);
   if (!fs.existsSync(file)) throw new NoStoreError(file);
+  checkDataDir(dataDir);
   return lockDataDir(dataDir);
 }
 

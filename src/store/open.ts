@@ -47,14 +47,6 @@ export interface Opened {
   readonly writes: ThreadWrites;
 }
 
-/** Step 1, first half: the data directory, 0700. */
-export function makeDataDir(dataDir: string, syncer: Syncer): void {
-  const first = fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  for (let made = path.resolve(dataDir); made.length >= first.length; made = path.dirname(made))
-    syncer.directory(path.dirname(made));
-}
-
 /**
  * Steps 2 to 6. A file that SQLite finds damaged is moved aside, and a new one started with the rows that can be read.
  * @throws NewerDatabaseError, ForeignDatabaseError, or the error of a disk that does not work

@@ -24,13 +24,14 @@ import { Backups } from "./backup.ts";
 import type { Changes } from "./changes.ts";
 import { type Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
 import { isDamage, isUnreadable } from "./damage.ts";
+import { checkDataDir, makeDataDir } from "./data-dir.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import { readDrops } from "./drop-rows.ts";
 import type { Health } from "./health.ts";
 import { inspectInSlices, type StoreReport } from "./inspect.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
 import { CHECKPOINT, logBytes } from "./meter.ts";
-import { makeDataDir, markSuspect, type Opened, openDatabase } from "./open.ts";
+import { markSuspect, type Opened, openDatabase } from "./open.ts";
 import {
   checkpointFramesOf,
   PENDING_BYTES_MAX,
@@ -52,11 +53,12 @@ const PENDING_DELETIONS_MAX = 1024;
 
 /**
  * Opens or makes the store of `dataDir`.
- * @throws DataDirLockedError, NewerDatabaseError, ForeignDatabaseError, or the disk's own error
+ * @throws DataDirError, DataDirLockedError, NewerDatabaseError, ForeignDatabaseError, or the disk's own error
  */
 export async function openStore(options: StoreOptions): Promise<SqliteStore> {
   const syncer = new Syncer(options.counters);
   makeDataDir(options.dataDir, syncer);
+  checkDataDir(options.dataDir);
   const lock = lockDataDir(options.dataDir);
   try {
     const { log, counters } = options;
