@@ -26,6 +26,10 @@ export interface Load {
   readonly window?: number;
   /** MQTT version, 4 or 5. */
   readonly mqtt?: 4 | 5;
+  /** Bytes of a payload. */
+  readonly payload?: number;
+  /** Each message has a Message Expiry Interval, a Content Type and a User Property; with MQTT 5. */
+  readonly properties?: boolean;
 }
 
 export interface LoadResult {

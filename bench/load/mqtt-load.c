@@ -26,7 +26,11 @@ static network net = {.version = 4};
 static int publishers = 1, subscribers = 1, topics = 1, idle = 0;
 static int payload_bytes = 64, burst = 50, unacknowledged_max = 100, broker_pid = 0;
 static long window = 5000, seconds_ms = 3000, warm_up_ms = 1000;
-static bool wildcard = false;
+static bool wildcard = false, properties = false;
+
+// Message Expiry Interval of an hour, Content Type and a User Property: what a device with MQTT 5 says about a reading.
+static const uint8_t PROPERTIES[] = "\x02\0\0\x0e\x10" "\x03\0\x10" "application/json" "\x26\0\4" "unit" "\0\7" "celsius";
+enum { PROPERTIES_BYTES = sizeof PROPERTIES - 1 };
 
 static uint8_t *payload;
 static histogram latency;
@@ -123,10 +127,10 @@ static int publish(client *c, long window_now) {
   int topic_length = strlen(c->topic), sent = 0;
   while (sent < burst && outstanding < window_now) {
     if (net.qos && c->unacknowledged >= unacknowledged_max) break;
-    uint8_t packet[64];
-    int n = 0;
+    uint8_t packet[128];
+    int n = 0, property_bytes = properties ? PROPERTIES_BYTES : 0;
     packet[n++] = 0x30 | net.qos << 1;
-    n += put_length(packet + n, 2 + topic_length + (net.qos ? 2 : 0) + (net.version == 5) + payload_bytes);
+    n += put_length(packet + n, 2 + topic_length + (net.qos ? 2 : 0) + (net.version == 5) + property_bytes + payload_bytes);
     packet[n++] = 0;
     packet[n++] = topic_length;
     memcpy(packet + n, c->topic, topic_length);
@@ -137,7 +141,9 @@ static int publish(client *c, long window_now) {
       packet[n++] = c->packet_id;
       c->unacknowledged++;
     }
-    if (net.version == 5) packet[n++] = 0;
+    if (net.version == 5) packet[n++] = property_bytes;
+    memcpy(packet + n, PROPERTIES, property_bytes);
+    n += property_bytes;
     memcpy(payload + 12, &c->sequence, 4);
     c->sequence++;
     client_append(c, packet, n);
@@ -212,7 +218,7 @@ static void parse(int count, char **arguments) {
       {"port", 1, 0, 'p'},    {"publishers", 1, 0, 'P'},         {"subscribers", 1, 0, 'S'}, {"topics", 1, 0, 'T'},
       {"wildcard", 0, 0, 'w'}, {"qos", 1, 0, 'q'},               {"payload", 1, 0, 's'},     {"burst", 1, 0, 'b'},
       {"window", 1, 0, 'W'},  {"milliseconds", 1, 0, 'd'},       {"warm-up", 1, 0, 'u'},     {"broker-pid", 1, 0, 'B'},
-      {"idle", 1, 0, 'I'},    {"unacknowledged", 1, 0, 'a'},     {"mqtt", 1, 0, 'v'},        {0},
+      {"idle", 1, 0, 'I'},    {"unacknowledged", 1, 0, 'a'},     {"mqtt", 1, 0, 'v'},        {"properties", 0, 0, 'r'}, {0},
   };
   int option;
   while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
@@ -233,10 +239,11 @@ static void parse(int count, char **arguments) {
       case 'I': idle = value; break;
       case 'a': unacknowledged_max = value; break;
       case 'v': net.version = value; break;
+      case 'r': properties = true; break;
       default: exit(2);
     }
   }
-  if (!net.port || publishers < 1 || subscribers < 1 || topics < 1 || payload_bytes < STAMP_BYTES) exit(2);
+  if (!net.port || publishers < 1 || subscribers < 1 || topics < 1 || payload_bytes < STAMP_BYTES || (properties && net.version != 5)) exit(2);
 }
 
 int main(int count, char **arguments) {

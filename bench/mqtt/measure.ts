@@ -1,5 +1,5 @@
 import { memoryOf, resetPeak } from "../../scripts/kept/proc.ts";
-import { type LoadResult, runLoad } from "../load/load.ts";
+import { type Load, type LoadResult, runLoad } from "../load/load.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { Workload } from "./workloads.ts";
 
@@ -8,6 +8,8 @@ export interface Measurement {
   readonly workload: string;
   readonly peer: string;
   readonly cpuUsPerDelivery: number;
+  /** The same, by round. */
+  readonly cpuUsByRound: readonly number[];
   readonly userUsPerDelivery: number;
   readonly systemUsPerDelivery: number;
   readonly deliveriesPerSecond: number;
@@ -46,7 +48,7 @@ export async function measure(
   const errors = new Map<string, string>();
   for (let round = 1; round <= rounds; round++) {
     for (const peer of peers) {
-      if (errors.has(peer.name)) continue;
+      if (errors.has(peer.name) || !serves(peer, workload.load)) continue;
       progress(`${workload.title}: ${peer.name}, round ${round} of ${rounds}`);
       try {
         resetPeak(peer.pid);
@@ -58,7 +60,13 @@ export async function measure(
       }
     }
   }
-  return peers.map((peer) => combine(workload.name, peer.name, done.get(peer.name)!, errors.get(peer.name) ?? null));
+  return peers
+    .filter((peer) => serves(peer, workload.load))
+    .map((peer) => combine(workload.name, peer.name, done.get(peer.name)!, errors.get(peer.name) ?? null));
+}
+
+function serves(peer: Peer, load: Load): boolean {
+  return peer.serves?.(load) ?? true;
 }
 
 /** Long enough for a JIT, not longer than the measurement. */
@@ -84,6 +92,7 @@ function combine(workload: string, peer: string, rounds: readonly Round[], error
     workload,
     peer,
     cpuUsPerDelivery: userUs + systemUs,
+    cpuUsByRound: rounds.map(({ result: r }) => ((r.userSeconds + r.systemSeconds) * 1e6) / r.deliveries),
     userUsPerDelivery: userUs,
     systemUsPerDelivery: systemUs,
     deliveriesPerSecond: deliveries / sum((r) => r.seconds),

@@ -18,12 +18,15 @@ export interface Report {
   readonly measurements: readonly Measurement[];
 }
 
-/** What every broker is compared with. */
-export const REFERENCE = "mosquitto";
+/** What is measured against the others. */
+const OURS = "sluice";
+/** What it is measured against, with a target each. */
+const REFERENCES = ["mosquitto", "probe"] as const;
 
-export function ratioOf(report: Report, workload: string, peer: string): number {
+/** CPU per delivery of `peer` : `reference`; NaN without both. */
+export function ratioOf(report: Report, workload: string, peer: string, reference: string): number {
   const cost = (name: string): number => find(report, workload, name)?.cpuUsPerDelivery ?? Number.NaN;
-  return cost(peer) / cost(REFERENCE);
+  return cost(peer) / cost(reference);
 }
 
 export function printReport(report: Report): string {
@@ -40,15 +43,27 @@ function find(report: Report, workload: string, peer: string): Measurement | und
 }
 
 function cpuTable(report: Report, notes: string[]): string {
-  const others = report.peers.map((peer) => peer.name).filter((name) => name !== REFERENCE);
-  const compared = report.peers.length > others.length ? others : [];
-  const head = ["workload", ...report.peers.map((p) => p.name), ...compared.map((name) => `${name} : ${REFERENCE}`)];
-  const rows = report.workloads.map((workload) => [
-    workload.title,
-    ...report.peers.map(({ name }) => cpuCell(find(report, workload.name, name), workload.title, notes)),
-    ...compared.map((name) => threeDigits(ratioOf(report, workload.name, name))),
-  ]);
+  const names = report.peers.map(({ name }) => name);
+  const references = REFERENCES.filter((name) => names.includes(name) && names.includes(OURS));
+  const head = ["workload", ...names, ...references.flatMap((name) => [`${OURS} : ${name}`, "at most"])];
+  if (references.length > 0) head.push("met");
+  const rows = report.workloads.map((workload) => {
+    const against = references.map((name) => ({
+      ratio: ratioOf(report, workload.name, OURS, name),
+      target: workload.target?.[name] ?? Number.NaN,
+    }));
+    return [
+      workload.title,
+      ...names.map((name) => cpuCell(find(report, workload.name, name), workload.title, notes)),
+      ...against.flatMap(({ ratio, target }) => [threeDigits(ratio), threeDigits(target)]),
+      against.some(({ ratio, target }) => ratio > target) ? "no" : against.some(isMet) ? "yes" : "",
+    ];
+  });
   return table([head, ...rows]);
+}
+
+function isMet({ ratio, target }: { readonly ratio: number; readonly target: number }): boolean {
+  return ratio <= target;
 }
 
 /** The figure; a broker that did not deliver everything gets a mark and a note. */

@@ -2,7 +2,8 @@
  * npm run bench -- mqtt [--seconds N] [--rounds N] [--only NAME,...] [--peers NAME,...] [--attach NAME:PORT:PID]
  *                       [--json FILE]
  *
- * CPU per delivered message of Sluice, mosquitto and aedes, alternately in one run. How to read it: ../README.md.
+ * CPU per delivered message of Sluice, mosquitto, the probe and aedes, alternately in one run. NAME is a workload, a group
+ * of them or `all`. How to read it: ../README.md.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,15 +14,17 @@ import { describeMachine, thisMachine } from "../machine.ts";
 import { startAedes } from "../peers/aedes.ts";
 import { startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer, StartPeer } from "../peers/peer.ts";
+import { startProbe } from "../peers/probe.ts";
 import { startSluice } from "../peers/sluice.ts";
 import { Progress } from "../progress.ts";
 import { type Measurement, measure } from "./measure.ts";
 import { printReport, type Report, ratioOf } from "./report.ts";
-import { WORKLOADS } from "./workloads.ts";
+import { DEFAULT_GROUP, WORKLOADS, workloadsOf } from "./workloads.ts";
 
 const STARTERS: Readonly<Record<string, StartPeer>> = {
   sluice: startSluice,
   mosquitto: startMosquitto,
+  probe: startProbe,
   aedes: startAedes,
 };
 
@@ -29,7 +32,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "3" },
     rounds: { type: "string", default: "2" },
-    only: { type: "string", default: WORKLOADS.map(({ name }) => name).join() },
+    only: { type: "string", default: DEFAULT_GROUP },
     peers: { type: "string", default: Object.keys(STARTERS).join() },
     attach: { type: "string", multiple: true, default: [] },
     json: { type: "string" },
@@ -37,13 +40,7 @@ const { values } = parseArgs({
 });
 const durationMs = Math.round(positive("seconds", values.seconds) * 1_000);
 const rounds = Math.ceil(positive("rounds", values.rounds));
-const workloads = values.only.split(",").map((name) =>
-  known(
-    "workload",
-    name,
-    WORKLOADS.find((w) => w.name === name),
-  ),
-);
+const workloads = values.only.split(",").flatMap((name) => known("workload", name, workloadsOf(name)));
 const starters = values.peers.split(",").map((name) => ({ name, start: known("peer", name, STARTERS[name]) }));
 
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
@@ -88,7 +85,7 @@ async function run(): Promise<void> {
     `${describeMachine(machine)}; ${rounds} x ${durationMs / 1_000} s each\n\n${printReport(report)}\n`,
   );
   if (values.json !== undefined) {
-    const results = measurements.map((m) => ({ ...m, ratio: ratioOf(report, m.workload, m.peer) }));
+    const results = measurements.map((m) => ({ ...m, ratio: ratioOf(report, m.workload, m.peer, "mosquitto") }));
     const json = { when: new Date().toISOString(), machine, rounds, durationMs, peers: report.peers, results };
     writeFileSync(values.json, `${JSON.stringify(json, null, 1)}\n`);
   }
@@ -108,12 +105,17 @@ function positive(option: string, text: string): number {
 }
 
 function known<T>(kind: string, name: string, found: T | undefined): T {
-  return found ?? usage(`there is no ${kind} ${name}`);
+  const none = found === undefined || (Array.isArray(found) && found.length === 0);
+  return none ? usage(`there is no ${kind} ${name}`) : found;
 }
 
 function usage(complaint: string): never {
   process.stderr.write(
-    `bench mqtt: ${complaint}\nworkloads: ${WORKLOADS.map(({ name }) => name).join(" ")}\npeers: ${Object.keys(STARTERS).join(" ")}\n`,
+    `bench mqtt: ${complaint}\nworkloads: ${listOf("name")}\ngroups: all ${listOf("group")}\npeers: ${Object.keys(STARTERS).join(" ")}\n`,
   );
   process.exit(2);
+}
+
+function listOf(key: "name" | "group"): string {
+  return [...new Set(WORKLOADS.map((workload) => workload[key]))].join(" ");
 }

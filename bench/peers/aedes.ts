@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
+import type { Load } from "../load/load.ts";
 import type { Peer } from "./peer.ts";
 
 const SCRIPT = fileURLToPath(new URL("aedes-broker.mjs", import.meta.url));
@@ -17,5 +18,6 @@ export async function startAedes(): Promise<Peer | null> {
   const broker = await KeptProcess.start(process.execPath, [SCRIPT]);
   broker.stderr.pipe(process.stderr);
   const port = await lineOf(broker.stdout, (line) => Number(/^port (\d+)/.exec(line)?.[1]) || null, 15_000);
-  return { name: "aedes", version, pid: broker.pid, port, process: broker };
+  const serves = ({ mqtt = 4 }: Load): boolean => mqtt === 4;
+  return { name: "aedes", version, pid: broker.pid, port, process: broker, serves };
 }

@@ -1,5 +1,6 @@
 import { createConnection, createServer } from "node:net";
 import type { KeptProcess } from "../../scripts/kept/kept-process.ts";
+import type { Load } from "../load/load.ts";
 
 /** A broker that runs for the bench, on 127.0.0.1. */
 export interface Peer {
@@ -9,6 +10,8 @@ export interface Peer {
   readonly port: number;
   /** Null for a broker that somebody else started. */
   readonly process: KeptProcess | null;
+  /** Whether it can be asked this; without, everything. */
+  readonly serves?: (load: Load) => boolean;
 }
 
 /** Starts one in `directory` (empty, its own); null when it is not installed. */
