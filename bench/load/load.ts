@@ -9,7 +9,8 @@ const SOURCES = fileURLToPath(new URL(".", import.meta.url));
 const BUILD = fileURLToPath(new URL("../../build/bench/", import.meta.url));
 const PROGRAM = `${BUILD}mqtt-load`;
 const STORE_PROGRAM = `${BUILD}store-load`;
-const PROGRAMS = ["mqtt-load", "store-load"];
+export const STORM_PROGRAM = `${BUILD}storm`;
+const PROGRAMS = ["mqtt-load", "store-load", "storm"];
 
 /** What the load generator is asked to do. Left out: the default in mqtt-load.c. */
 export interface Load {

@@ -64,12 +64,13 @@ async function fillExchanges(world: World): Promise<void> {
 /** Sessions that expire with a message each. */
 async function fillLedger(world: World): Promise<void> {
   const n = world.next();
-  for (let i = 0; i < SESSIONS; i++) {
+  const park = async (i: number): Promise<void> => {
     const client = SoakClient.tcp(world.ports.mqtt, 5);
     await client.connect({ clientId: `filled-${n}-${i}`, clean: false, expirySeconds: 1 });
     await client.subscribe([`fill/ledger/${n}`], 1);
     await client.cut();
-  }
+  };
+  await Promise.all(Array.from({ length: SESSIONS }, (_, i) => park(i)));
   await withClient(world, (client) => client.publish({ topic: `fill/ledger/${n}`, qos: 1 }));
 }
 

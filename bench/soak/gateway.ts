@@ -96,7 +96,7 @@ export class SoakedGateway {
 
 /** As shipped, but for what would make a soak wait: how long newcomers, sessions and slow readers are waited for. */
 function configuration(cloudPort: number): string[] {
-  const limits = `connect_timeout: 1s, session_expiry_max: 2s, pause_max: 500ms, retained_messages: ${RETAINED_MAX}`;
+  const limits = `connect_timeout: 1s, session_expiry_max: 2s, pause_max: 50ms, retained_messages: ${RETAINED_MAX}`;
   const forward = '[{match: "up/#", qos: keep, to: "site/{topic}"}]';
   const receive = '[{match: "down/#", qos: 2}]';
   return [

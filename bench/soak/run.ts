@@ -57,8 +57,8 @@ try {
   gateway = await SoakedGateway.start(`${directory}/sluice`, relay?.port ?? 0);
   process.exitCode = await soak(gateway);
 } finally {
-  relay?.close();
   await gateway?.stop();
+  relay?.close();
   await cloud?.process?.stop();
 }
 
@@ -99,7 +99,7 @@ async function soak(soaked: SoakedGateway): Promise<number> {
   if (values.json !== undefined)
     writeFileSync(
       values.json,
-      JSON.stringify({ seed, grown, unanswered: world.unanswered, lives: crowd.lives, begin, end }),
+      JSON.stringify({ seed, grown, unanswered: world.unanswered, lives: Object.fromEntries(crowd.lived), begin, end }),
     );
   return grown > Number(values["grow-kib"]) * 1024 || world.unanswered > 0 ? 1 : 0;
 
@@ -116,6 +116,7 @@ async function soak(soaked: SoakedGateway): Promise<number> {
   async function weigh(when: "begin" | "end"): Promise<Sample> {
     progress.show(`${when}: all leave`);
     await untilQuiet(soaked);
+    progress.show(`${when}: caches are filled`);
     await fill(world);
     await untilQuiet(soaked);
     const sample = await soaked.sample();

@@ -3,7 +3,7 @@ import type { Random } from "../../src/base/random.ts";
 import type { Relay } from "./relay.ts";
 import { oneOf } from "./world.ts";
 
-const FINE_MS = [1_500, 3_000, 5_000, 15_000, 70_000];
+const FINE_MS = [4_000, 10_000, 20_000, 70_000];
 const BAD_MS = [0, 300, 2_000];
 
 export class Weather {

@@ -1,0 +1,38 @@
+// A short form of the soak: everything that peers do to the gateway, weighed before and after. What leaks a little for
+// each client shows here, as some two thousand come and go; the long form is `npm run bench -- soak --minutes 10`.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { temporaryFolder } from "../support/gateway-process.ts";
+import { requirePeer } from "../support/peers.ts";
+
+const BENCH = resolve(import.meta.dirname, "../../bench/soak/run.ts");
+/** Three times what the long form allows: code that runs for the first time is compiled here, after the warm-up. */
+const GROW_KIB_MAX = 3 * 1024;
+/** What a run is long enough for on a slow machine. */
+const LIVES_MIN = 200;
+
+interface Soaked {
+  readonly grown: number;
+  readonly unanswered: number;
+  readonly lives: Readonly<Record<string, number>>;
+  readonly end: { readonly fds: number; readonly counters: Readonly<Record<string, number>> };
+  readonly begin: Soaked["end"];
+}
+
+test("after some thousand clients of all kinds have come and gone, the gateway holds what it held before", {
+  skip: requirePeer("mosquitto"),
+}, async () => {
+  using folder = temporaryFolder();
+  const json = join(folder.path, "soak.json");
+  const flags = ["--minutes", "0.2", "--grow-kib", String(GROW_KIB_MAX), "--json", json];
+  await promisify(execFile)(process.execPath, [BENCH, ...flags]); // fails when the heap grew by more
+  const { lives, unanswered, begin, end } = JSON.parse(readFileSync(json, "utf8")) as Soaked;
+  assert.equal(unanswered, 0, "answers that did not come");
+  const lived = Object.values(lives).reduce((sum, count) => sum + count, 0);
+  assert.ok(lived >= LIVES_MIN, `${lived} lives`);
+  assert.ok(Math.abs(end.fds - begin.fds) <= 4, `${begin.fds} descriptors before, ${end.fds} after`);
+});
