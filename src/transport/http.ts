@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TlsServerConfig } from "../config/listeners.ts";
+import { DeadlineWatch } from "./deadline-watch.ts";
 import { type Listener, type ListenOptions, SocketListener, tcpName } from "./listener.ts";
 import type { Transport } from "./transport.ts";
 
@@ -97,14 +98,19 @@ async function open(
 ): Promise<Listener> {
   server.maxHeadersCount = HEADERS_MAX;
   server.on("request", onRequest);
-  if (onUpgrade !== undefined) server.on("upgrade", onUpgrade);
+  const deadlines = new DeadlineWatch(server);
+  server.on(handshake ? "secureConnection" : "connection", (socket: Duplex) => deadlines.enter(socket));
+  if (onUpgrade !== undefined) {
+    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      deadlines.upgraded(socket);
+      onUpgrade(request, socket, head);
+    });
+  }
   const listener = new SocketListener(transport, type, name, handshake, (socket: Socket) => {
     server.emit("connection", socket);
     if (!handshake) socket.resume(); // TLS reads from the handle below
   });
   await listener.open({ host, port });
-  // The server never listens itself, and begins to watch its deadlines at this event only.
-  server.emit("listening");
   return new HttpListener(listener, server);
 }
 

@@ -43,12 +43,14 @@ test("requests and their bodies reach the callback, several on one connection", 
 test("a connection that sends no headers, or half of them, is closed at the deadline", async (t) => {
   const deadlines = { headersMs: 200, requestMs: 400, keepAliveMs: 15_000 };
   const { listener, counters } = await listening(t, { deadlines });
-  const silent = await client(t, listener);
-  const half = await client(t, listener);
-  half.write("GET / HTTP/1.1\r\nHost: x\r\n");
-  const [, answer] = await Promise.all([readToEnd(silent), readToEnd(half)]);
-  assert.match(String(answer), /^HTTP\/1\.1 408 /);
-  assert.equal(counters.get("transport.connections"), 0);
+  for (let round = 0; round < 2; round++) {
+    const silent = await client(t, listener);
+    const half = await client(t, listener);
+    half.write("GET / HTTP/1.1\r\nHost: x\r\n");
+    const [, answer] = await Promise.all([readToEnd(silent), readToEnd(half)]);
+    assert.match(String(answer), /^HTTP\/1\.1 408 /);
+    assert.equal(counters.get("transport.connections"), 0, "nobody is there, and the deadlines rest");
+  }
 });
 
 test("headers beyond 8 KiB and requests that are none get an answer and are closed", async (t) => {
