@@ -39,8 +39,8 @@ function decodeCase(name: string, version: number, qos: number): MicroCase {
   };
 }
 
-export const publishCases: readonly MicroCase[] = [
-  decodeCase("wire/mqtt/publish: decode, 3.1.1 QoS 0", MQTT_3_1_1, 0),
-  decodeCase("wire/mqtt/publish: decode, 3.1.1 QoS 1", MQTT_3_1_1, 1),
-  decodeCase("wire/mqtt/publish: decode, 5.0 QoS 1, expiry", MQTT_5, 1),
+export const publishCases: readonly (() => MicroCase)[] = [
+  () => decodeCase("wire/mqtt/publish: decode, 3.1.1 QoS 0", MQTT_3_1_1, 0),
+  () => decodeCase("wire/mqtt/publish: decode, 3.1.1 QoS 1", MQTT_3_1_1, 1),
+  () => decodeCase("wire/mqtt/publish: decode, 5.0 QoS 1, expiry", MQTT_5, 1),
 ];

@@ -51,4 +51,25 @@ function treeMatch(): MicroCase {
   };
 }
 
-export const routeCases: readonly MicroCase[] = [cacheHit(1), cacheHit(200), treeMatch()];
+/** A topic that nobody published to before: the entry whose turn it is gives way. */
+function cacheMiss(): MicroCase {
+  const cache = new RouteCache();
+  const keys = Array.from({ length: 20_000 }, (_, i) => Buffer.from(topicOf(i)));
+  let next = 0;
+  return {
+    name: "core/route-cache: miss and keep, 1 receiver",
+    run: (times) => {
+      for (let i = 0; i < times; i++) {
+        const key = keys[next]!;
+        next = next + 1 === keys.length ? 0 : next + 1;
+        const route = cache.find(key, 0, key.length);
+        route.slots.push(0);
+        route.grants.push(0);
+        route.subscriptionIds.push(null);
+        sink.value += cache.keep(key, 0, key.length).slots.length;
+      }
+    },
+  };
+}
+
+export const routeCases: readonly (() => MicroCase)[] = [() => cacheHit(1), () => cacheHit(200), cacheMiss, treeMatch];

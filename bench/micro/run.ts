@@ -1,45 +1,63 @@
 /**
- * npm run bench -- micro [--only TEXT]     nanoseconds per operation of the hot modules, by themselves
+ * npm run bench -- micro [--only TEXT]     nanoseconds and instructions per operation of the hot modules, by themselves
  *
- * A file per room with its cases; a new hot module gets one and a line in CASES.
+ * A file per idea with its cases; a new hot module gets one and a line in CASES.
  */
 import { parseArgs } from "node:util";
 import { describeMachine, thisMachine } from "../machine.ts";
 import { table, threeDigits } from "../table.ts";
 import type { MicroCase } from "./case.ts";
+import { deliverCases } from "./deliver.ts";
+import { inflightCases } from "./inflight.ts";
+import { countsInstructions, instructionsOf } from "./instructions.ts";
+import { outputCases } from "./output.ts";
+import { propertyCases } from "./properties.ts";
 import { publishCases } from "./publish.ts";
+import { retainedCases } from "./retained.ts";
 import { routeCases } from "./routes.ts";
 import { storeCases } from "./store.ts";
+import { timerCases } from "./timers.ts";
+import { wildcardCases } from "./wildcards.ts";
 
-/** Made when their turn comes: a store on disk is only opened for its own case. */
+/** Made when their turn comes: one case's memory is no other's, and a store on disk is only opened for its own. */
 const CASES: readonly (() => MicroCase | Promise<MicroCase>)[] = [
-  ...publishCases.map((microCase) => () => microCase),
-  ...routeCases.map((microCase) => () => microCase),
+  ...publishCases,
+  ...propertyCases,
+  ...routeCases,
+  ...wildcardCases,
+  ...deliverCases,
+  ...outputCases,
+  ...inflightCases,
+  ...timerCases,
+  ...retainedCases,
   ...storeCases,
 ];
 const SAMPLES = 15;
 const SAMPLE_MS = 40;
 
 const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
+const counts = countsInstructions();
 const rows: string[][] = [];
 for (const make of CASES) {
   const microCase = await make();
   if (microCase.name.includes(values.only)) {
-    const samples = (await measure(microCase)).sort((a, b) => a - b);
-    rows.push([microCase.name, threeDigits(samples[SAMPLES >> 1]!), threeDigits(samples[0]!)]);
+    const { samples, times } = await measure(microCase);
+    samples.sort((a, b) => a - b);
+    const instructions = counts ? threeDigits((await instructionsOf(() => microCase.run(times))) / times) : "";
+    rows.push([microCase.name, threeDigits(samples[SAMPLES >> 1]!), threeDigits(samples[0]!), instructions]);
   }
   await microCase.close?.();
 }
-const head = ["ns per operation", "median", "least"];
+const head = ["ns per operation", "median", "least", "instructions"];
 process.stdout.write(`${describeMachine(thisMachine())}\n\n${table([head, ...rows])}\n`);
 
-/** Nanoseconds per operation of each sample, after the compiler has had its time. */
-async function measure({ run }: MicroCase): Promise<number[]> {
+/** Nanoseconds per operation of each sample, after the compiler has had its time; `times` operations make one sample. */
+async function measure({ run }: MicroCase): Promise<{ samples: number[]; times: number }> {
   let times = 100;
   while ((await millisecondsOf(run, times)) < SAMPLE_MS) times *= 2;
   const samples: number[] = [];
   while (samples.length < SAMPLES) samples.push(((await millisecondsOf(run, times)) * 1e6) / times);
-  return samples;
+  return { samples, times };
 }
 
 async function millisecondsOf(run: MicroCase["run"], times: number): Promise<number> {
