@@ -28,6 +28,10 @@ export class Publication {
   frameVersion = 0;
   frameFrom = 0;
   frameEnd = 0;
+  /** Several receivers may get the frame as it stands, unchanged. The router sets it. */
+  shared = false;
+  /** What the transport answered to the last of them, for the next; -1 = none has got it. The router resets it. */
+  sharedTicket = -1;
   /** The message made of it when somebody has to keep it; made once, shared by all who do. The router resets it. */
   kept: Message | null = null;
 

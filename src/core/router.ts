@@ -135,8 +135,10 @@ export class Router {
     if (this.#gate !== null && !this.#gate(p, this.#receivers[p.publisher]?.principal ?? null)) return FORBIDDEN;
     const route = this.#route(p);
     p.kept = null;
+    const slots = route.slots;
+    p.shared = slots.length > 1 && p.qos === 0 && !p.retain;
+    p.sharedTicket = -1;
     if (p.qos === 0 && !p.retain && !route.raises) {
-      const slots = route.slots;
       for (let i = 0; i < slots.length; i++) this.#deliverLive(p, route, i, 0);
       return slots.length === 0 ? NO_SUBSCRIBERS : ROUTED;
     }
@@ -151,6 +153,7 @@ export class Router {
   publishLive(p: Publication): string {
     const route = this.#passingRoute(p.topic);
     p.kept = null;
+    p.shared = false;
     for (let i = 0; i < route.slots.length; i++) if (!this.#isAway(route, i)) this.#deliverLive(p, route, i, 0);
     return this.#away(route);
   }

@@ -1,6 +1,6 @@
 /** What the transport may take at most; `config/budget.ts` adds it to the bill. */
 import type { Line } from "../config/budget.ts";
-import { LARGE_BYTES, outputMemory, SMALL_BYTES } from "./output-buffers.ts";
+import { LARGE_BYTES, MEDIUM_BYTES, outputMemory, SMALL_BYTES } from "./output-buffers.ts";
 
 /** Estimated bytes of a link with its output. Node's own socket, about 5 KiB, is the runtime's and comes on top. */
 const LINK_BYTES = 1024;
@@ -17,7 +17,7 @@ export interface BudgetLimits {
 export function budget(limits: BudgetLimits): Line[] {
   const { maxConnections, maxPacketBytes } = limits;
   const addresses = limits.connectionsPerAddress < maxConnections ? maxConnections : 0;
-  const { smallMax, largeMax, oneOffBytesMax } = outputMemory(maxConnections);
+  const { smallMax, mediumMax, largeMax, oneOffBytesMax } = outputMemory(maxConnections);
   return [
     {
       owner: "transport: connections",
@@ -26,8 +26,8 @@ export function budget(limits: BudgetLimits): Line[] {
     },
     {
       owner: "transport: output",
-      bytes: smallMax * SMALL_BYTES + largeMax * LARGE_BYTES,
-      how: `${smallMax} buffers of ${SMALL_BYTES} bytes, ${largeMax} of ${LARGE_BYTES}`,
+      bytes: smallMax * SMALL_BYTES + mediumMax * MEDIUM_BYTES + largeMax * LARGE_BYTES,
+      how: `${smallMax} buffers of ${SMALL_BYTES} bytes, ${mediumMax} of ${MEDIUM_BYTES}, ${largeMax} of ${LARGE_BYTES}`,
     },
     {
       owner: "transport: large packets on their way out",

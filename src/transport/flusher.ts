@@ -6,6 +6,7 @@ import type { Counter, Counters } from "../base/counters.ts";
 import { READ_BUDGET_BYTES, READ_BUDGET_BYTES_MIN } from "./link.ts";
 import type { Output } from "./output.ts";
 import { LARGE_BYTES, OutputBuffers, type OutputMemory } from "./output-buffers.ts";
+import { SharedBytes } from "./shared-bytes.ts";
 
 const NOTHING: Buffer = Buffer.alloc(0);
 /** Bytes of all links that a turn should not take many more of. */
@@ -18,6 +19,7 @@ export interface TurnListener {
 
 export class Flusher {
   readonly buffers: OutputBuffers;
+  readonly shared = new SharedBytes(this);
   /** Bytes that may wait for one socket; beyond it the link is destroyed. */
   readonly outputBytesMax: number;
   readonly bytesSent: Counter;
@@ -77,6 +79,7 @@ export class Flusher {
     this.readers = 0;
     for (let i = 0; i < dirty.length; i++) (dirty[i] as Output).endTurn();
     dirty.length = 0;
+    this.shared.release();
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];

@@ -11,7 +11,7 @@
  * output with nothing to send holds no buffer.
  */
 import type { Flusher } from "./flusher.ts";
-import { isOneOff, LARGE_BYTES } from "./output-buffers.ts";
+import { isOneOff, LARGE_BYTES, LARGE_KEPT, MEDIUM_BYTES } from "./output-buffers.ts";
 
 /** What takes the bytes: a socket, a WebSocket. Calls nobody back from within `write`. */
 export interface Writer {
@@ -44,8 +44,10 @@ export class Output {
   readonly #flusher: Flusher;
   readonly #writer: Writer;
   readonly #owner: OutputOwner;
-  /** Bytes in `buffer`. */
+  /** What is not handed over: up to here in `buffer`; while running from `#from` up to here in `Flusher.shared`. */
   #end = 0;
+  #from = 0;
+  #running = false;
   /** In the flusher's list; for ever once closed, so that nothing enters it there again. */
   #dirty = false;
   #closed = false;
@@ -63,7 +65,7 @@ export class Output {
 
   /** Bytes not yet taken by the kernel. */
   get pendingBytes(): number {
-    return this.#closed ? this.#behindBytes : this.#end + this.#behindBytes;
+    return this.#closed ? this.#behindBytes : this.#end - this.#from + this.#behindBytes;
   }
 
   /**
@@ -95,6 +97,17 @@ export class Output {
     this.commit(at + bytes);
   }
 
+  /**
+   * As `append`, of bytes that other outputs take, too: they are copied once for all who can send from that copy.
+   * @param ticket  what the last of them answered; NO_COPY for the first
+   */
+  appendShared(source: Buffer, from: number, end: number, ticket: number): number {
+    const at = this.#flusher.shared.placeOf(ticket);
+    if (at !== this.#end || !this.#running) return this.#appendShared(source, from, end, ticket);
+    this.#end = at + end - from;
+    return ticket;
+  }
+
   /** Hands over what is there, unless the socket is still busy with earlier bytes. */
   flush(): void {
     if (this.#closed || this.#inFlight !== null) return;
@@ -121,11 +134,16 @@ export class Output {
         break;
       }
       this.#behindBytes -= next.end;
-      if (!this.#write(next.buffer, next.end)) return;
+      if (!this.#write(next.buffer, 0, next.end)) return;
       this.#flusher.buffers.give(next.buffer);
     }
     this.flush();
     if (this.pendingBytes === 0) this.#owner.onEmpty();
+  }
+
+  /** `Flusher.shared`'s: the bytes of the run go elsewhere. */
+  endRun(): void {
+    if (this.#running) this.#handOver();
   }
 
   /** What was written still goes out; nothing more is taken: later bytes vanish. */
@@ -166,6 +184,8 @@ export class Output {
   }
 
   #makeRoom(bytes: number): number {
+    if (this.#running) this.#leaveRun(bytes);
+    if (this.#end + bytes <= this.buffer.length) return this.#end;
     if (!this.#closed && this.#behindBytes > this.#flusher.outputBytesMax) {
       this.#flusher.overflows.value++;
       this.overflow();
@@ -188,40 +208,103 @@ export class Output {
     return this.#end;
   }
 
-  /** Moves what is in a small buffer to a large one, if there is one and that helps. */
+  /** Moves what is in the buffer to a larger one, if there is one and that helps. */
   #grow(bytes: number): boolean {
     if (this.#end === 0 || this.buffer.length >= LARGE_BYTES || this.#end + bytes > LARGE_BYTES) return false;
-    const large = this.#flusher.buffers.takeLarge();
-    if (large === null) return false;
-    this.buffer.copy(large, 0, 0, this.#end);
-    this.#flusher.buffers.give(this.buffer);
-    this.buffer = large;
+    const { buffers } = this.#flusher;
+    const larger = buffers.takeLarger(this.#end + bytes, this.#inFlight === null ? 0 : LARGE_KEPT);
+    if (larger === null) return false;
+    this.buffer.copy(larger, 0, 0, this.#end);
+    buffers.give(this.buffer);
+    this.buffer = larger;
     return true;
   }
 
-  /** `buffer` goes to the socket, or behind what waits for it; it stays ours, empty, if the kernel took all at once. */
+  #appendShared(source: Buffer, from: number, end: number, ticket: number): number {
+    const { shared } = this.#flusher;
+    const bytes = end - from;
+    let copied = ticket;
+    if (shared.placeOf(ticket) < 0 && (this.#runsTo(shared.end) || this.#mayRun(bytes)))
+      copied = shared.copy(source, from, end);
+    const at = shared.placeOf(copied);
+    if (at >= 0 && !this.#runsTo(at) && this.#mayRun(bytes)) this.#beginRun(at);
+    if (this.#runsTo(at)) this.#end = at + bytes;
+    else this.append(source, from, end);
+    return copied;
+  }
+
+  #runsTo(at: number): boolean {
+    return this.#running && this.#end === at;
+  }
+
+  /**
+   * Whether there is nothing before a run that it would overtake. A little that is there is better continued by a copy
+   * than written for itself: `bytes` more.
+   */
+  #mayRun(bytes: number): boolean {
+    if (this.#closed || this.#inFlight !== null) return false;
+    if (this.#running) this.#leaveRun(bytes);
+    if (this.#end === 0) return this.#inFlight === null;
+    if (this.#end + bytes <= this.buffer.length) return false;
+    if (this.buffer.length < MEDIUM_BYTES && this.#grow(bytes)) return false;
+    this.#handOver();
+    return this.#inFlight === null;
+  }
+
+  #beginRun(at: number): void {
+    this.#giveBuffer();
+    this.#running = true;
+    this.#from = at;
+    this.commit(at);
+    this.#flusher.shared.enter(this);
+  }
+
+  /** Own bytes follow the run: a short one is copied in front of them, a long one is handed over. */
+  #leaveRun(bytes: number): void {
+    const { buffers, shared } = this.#flusher;
+    const length = this.#end - this.#from;
+    const own = length + bytes <= MEDIUM_BYTES ? buffers.takePooled(length + bytes) : null;
+    if (own === null) {
+      this.#handOver();
+      return;
+    }
+    shared.buffer.copy(own, 0, this.#from, this.#end);
+    this.buffer = own;
+    this.#running = false;
+    this.#from = 0;
+    this.#end = length;
+  }
+
+  /** What is there goes to the socket, or behind what waits for it; the buffer stays ours if the kernel took all at once. */
   #handOver(): void {
     const { buffer } = this;
+    const from = this.#from;
     const end = this.#end;
+    this.#from = 0;
     this.#end = 0;
-    if (this.#inFlight !== null) {
+    if (this.#running) {
+      this.#running = false;
+      const { buffers, shared } = this.#flusher;
+      if (!this.#write(shared.buffer, from, end)) buffers.hold(shared.buffer);
+    } else if (this.#inFlight !== null) {
       this.#waiting ??= [];
       this.#waiting.push({ buffer, end });
       this.#behindBytes += end;
       this.buffer = NOTHING;
-    } else if (!this.#write(buffer, end)) {
+    } else if (!this.#write(buffer, 0, end)) {
       this.buffer = NOTHING;
     }
   }
 
   /** False when the socket kept the buffer. */
-  #write(buffer: Buffer, end: number): boolean {
-    this.#writer.write(buffer.subarray(0, end));
-    this.#flusher.bytesSent.value += end;
+  #write(buffer: Buffer, from: number, end: number): boolean {
+    const bytes = end - from;
+    this.#writer.write(buffer.subarray(from, end));
+    this.#flusher.bytesSent.value += bytes;
     if (this.#writer.writableLength === 0) return true;
     this.#inFlight = buffer;
-    this.#inFlightBytes = end;
-    this.#behindBytes += end;
+    this.#inFlightBytes = bytes;
+    this.#behindBytes += bytes;
     this.#flusher.busy.add(this);
     return false;
   }
@@ -230,6 +313,8 @@ export class Output {
     if (this.buffer.length > 0 && !this.#closed) this.#flusher.buffers.give(this.buffer);
     this.buffer = NOTHING;
     this.#end = 0;
+    this.#from = 0;
+    this.#running = false;
   }
 
   #giveInFlight(): void {

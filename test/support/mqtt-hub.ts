@@ -199,6 +199,12 @@ export class HubPeer implements Link {
       commit(end: number): void {
         if (!peer.closed) peer.#bytes.push(this.buffer.subarray(0, end));
       },
+      appendShared(source: Buffer, from: number, end: number, ticket: number): number {
+        const at = this.reserve(end - from);
+        source.copy(this.buffer, at, from, end);
+        this.commit(at + end - from);
+        return ticket;
+      },
       get pendingBytes(): number {
         return peer.blocked ? 1 << 30 : 0;
       },

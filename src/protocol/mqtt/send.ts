@@ -72,16 +72,19 @@ export function sendLive(
     return;
   }
   const output = connection.link.output;
-  const at = output.reserve(bytes);
-  const buffer = output.buffer;
-  copyBytes(p.bytes, p.frameFrom, bytes, buffer, at);
-  buffer[at] = (PUBLISH << 4) | (qos << 1) | ((options & DELIVERY_RETAIN) >> 2);
-  if (qos !== 0) {
-    const idAt = at + p.topicEnd - p.frameFrom;
-    buffer[idAt] = packetId >> 8;
-    buffer[idAt + 1] = packetId & 0xff;
+  if (p.shared) p.sharedTicket = output.appendShared(p.bytes, p.frameFrom, p.frameEnd, p.sharedTicket);
+  else {
+    const at = output.reserve(bytes);
+    const buffer = output.buffer;
+    copyBytes(p.bytes, p.frameFrom, bytes, buffer, at);
+    buffer[at] = (PUBLISH << 4) | (qos << 1) | ((options & DELIVERY_RETAIN) >> 2);
+    if (qos !== 0) {
+      const idAt = at + p.topicEnd - p.frameFrom;
+      buffer[idAt] = packetId >> 8;
+      buffer[idAt + 1] = packetId & 0xff;
+    }
+    output.commit(at + bytes);
   }
-  output.commit(at + bytes);
   const { traffic } = connection.server;
   traffic.publishesSent.value++;
   traffic.payloadBytesSent.value += p.payloadEnd - p.payloadFrom;

@@ -39,7 +39,7 @@ export function bench(t: TestContext, limits: Partial<TransportLimits> = {}, clo
     },
     { clock, wheel, counters, log },
     // Enough for one slow reader of some megabytes: what a small pool does when it is empty is a test of its own.
-    { smallMax: 100, largeMax: 32, oneOffBytesMax: 1024 * 1024 },
+    { smallMax: 100, mediumMax: 0, largeMax: 32, oneOffBytesMax: 1024 * 1024 },
   );
   const made: Bench = { transport, counters, wheel, logged, listeners: [] };
   wheel.start();

@@ -177,7 +177,12 @@ test("beyond twice limits.output_bytes the link goes; room is still given, and f
 });
 
 test("without pooled buffers outputs still write, from small one-offs that are counted", async () => {
-  const { output, writer, flusher, counters } = made(1024 * 1024, { smallMax: 0, largeMax: 0, oneOffBytesMax: 1e6 });
+  const { output, writer, flusher, counters } = made(1024 * 1024, {
+    smallMax: 0,
+    mediumMax: 0,
+    largeMax: 0,
+    oneOffBytesMax: 1e6,
+  });
   let expected = "";
   for (let i = 0; i < 500; i++) {
     const text = `${i}`.repeat(25);
@@ -191,7 +196,7 @@ test("without pooled buffers outputs still write, from small one-offs that are c
 });
 
 test("when one-offs have used up their allowance, the output that holds most goes", async () => {
-  const { flusher, counters } = made(10e6, { smallMax: 1, largeMax: 0, oneOffBytesMax: 600_000 });
+  const { flusher, counters } = made(10e6, { smallMax: 1, mediumMax: 0, largeMax: 0, oneOffBytesMax: 600_000 });
   const slow = [300_000, 200_000, 150_000].map((bytes) => {
     const writer = new FakeWriter();
     writer.keeps = true;
@@ -254,7 +259,7 @@ test("many outputs share few buffers and none is reused while a socket has it", 
 });
 
 async function shareBuffers(random: Random, seed: number): Promise<void> {
-  const { flusher } = made(1e9, { smallMax: 4, largeMax: 3, oneOffBytesMax: 1e9 });
+  const { flusher } = made(1e9, { smallMax: 4, mediumMax: 2, largeMax: 3, oneOffBytesMax: 1e9 });
   const peers = Array.from({ length: 12 }, () => {
     const writer = new FakeWriter();
     return { writer, output: new Output(flusher, writer, writer), hash: createHash("sha256"), bytes: 0 };
@@ -296,7 +301,7 @@ test("the memory bill has a line per owner", () => {
     lines.map(({ owner, bytes }) => [owner, bytes / 1024]),
     [
       ["transport: connections", 1024],
-      ["transport: output", 512 + 10 * 64],
+      ["transport: output", 512 + 20 * 16 + 5 * 64],
       ["transport: large packets on their way out", 256 + 256],
     ],
   );
