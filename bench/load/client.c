@@ -31,25 +31,38 @@ static const char *role_name(client_role role) {
   return role == PUBLISHER ? "publisher" : role == SUBSCRIBER ? "subscriber" : "idle";
 }
 
-void client_append(client *c, const void *bytes, size_t length) {
-  if (c->out_end + length > c->out_capacity) {
-    memmove(c->out, c->out + c->out_from, c->out_end - c->out_from);
-    c->out_end -= c->out_from;
-    c->out_from = 0;
-    while (c->out_end + length > c->out_capacity) {
-      c->out_capacity = c->out_capacity ? c->out_capacity * 2 : 256;
-      c->out = realloc(c->out, c->out_capacity);
-      if (!c->out) fail("out of memory");
-    }
+// Makes `length` more bytes fit behind out_end.
+static void reserve(client *c, size_t length) {
+  if (c->out_end + length <= c->out_capacity) return;
+  memmove(c->out, c->out + c->out_from, c->out_end - c->out_from);
+  c->out_end -= c->out_from;
+  c->out_from = 0;
+  while (c->out_end + length > c->out_capacity) {
+    c->out_capacity = c->out_capacity ? c->out_capacity * 2 : 256;
+    c->out = realloc(c->out, c->out_capacity);
+    if (!c->out) fail("out of memory");
   }
-  memcpy(c->out + c->out_end, bytes, length);
+}
+
+void client_append_parts(client *c, const void *head, size_t head_length, const void *rest, size_t rest_length) {
+  size_t length = head_length + rest_length;
+  reserve(c, length + WEBSOCKET_HEAD_MAX);
+  if (c->websocket) c->out_end += websocket_head(c->out + c->out_end, length);
+  uint8_t *packet = c->out + c->out_end;
+  memcpy(packet, head, head_length);
+  if (rest_length) memcpy(packet + head_length, rest, rest_length);
+  if (c->websocket) websocket_mask(packet, length);
   c->out_end += length;
 }
 
+void client_append(client *c, const void *packet, size_t length) { client_append_parts(c, packet, length, NULL, 0); }
+
 void client_flush(const network *net, client *c) {
   while (c->out_from < c->out_end) {
-    ssize_t sent = send(c->fd, c->out + c->out_from, c->out_end - c->out_from, MSG_NOSIGNAL);
-    if (sent < 0) {
+    const uint8_t *from = c->out + c->out_from;
+    size_t length = c->out_end - c->out_from;
+    ssize_t sent = c->tls ? tls_send(c->tls, from, length) : send(c->fd, from, length, MSG_NOSIGNAL);
+    if (sent <= 0) {
       if (errno == EAGAIN) break;
       fail("%s %d: send: %s", role_name(c->role), c->index, strerror(errno));
     }
@@ -74,6 +87,12 @@ static client *dial(const network *net, client_role role, int index, const char 
   if (connect(c->fd, (struct sockaddr *)&address, sizeof address)) fail("connect: %s", strerror(errno));
   int one = 1;
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (net->tls) c->tls = tls_open(c->fd);
+  if (net->websocket) {
+    websocket_open(c->fd);
+    c->websocket = calloc(1, sizeof *c->websocket);
+    if (!c->websocket) fail("out of memory");
+  }
   fcntl(c->fd, F_SETFL, O_NONBLOCK);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
   epoll_ctl(net->epoll, EPOLL_CTL_ADD, c->fd, &event);
@@ -92,11 +111,15 @@ static client *dial(const network *net, client_role role, int index, const char 
   return c;
 }
 
-client *client_dial(const network *net, client_role role, int index) {
+static client *dial_named(const network *net, client_role role, int index, bool clean) {
   char id[24];
   snprintf(id, sizeof id, "%.1s%d-%d", role_name(role), index, (int)getpid());
-  return dial(net, role, index, id, true);
+  return dial(net, role, index, id, clean);
 }
+
+client *client_dial(const network *net, client_role role, int index) { return dial_named(net, role, index, true); }
+
+client *client_dial_durable(const network *net, client_role role, int index) { return dial_named(net, role, index, false); }
 
 client *client_resume(const network *net, client_role role, const char *id) {
   if (strlen(id) > 23) fail("%s is longer than a client id may be", id);
@@ -123,6 +146,16 @@ void client_disconnect(const network *net, client *c) {
   close(c->fd);
 }
 
+void client_leave(const network *net, client *c) {
+  struct timeval second = {.tv_sec = 1};
+  client_append(c, "\xe0\0", 2);
+  client_flush(net, c);
+  fcntl(c->fd, F_SETFL, 0);
+  setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+  while (recv(c->fd, scratch, READ_BYTES, 0) > 0) {}
+  close(c->fd);
+}
+
 static void keep_rest(client *c, const uint8_t *bytes, size_t length) {
   if (length > c->rest_capacity) {
     c->rest_capacity = length < 256 ? 256 : length;
@@ -134,30 +167,42 @@ static void keep_rest(client *c, const uint8_t *bytes, size_t length) {
   c->rest_length = length;
 }
 
-void client_read(client *c, packet_handler *handle) {
-  if (c->rest_length) memcpy(scratch, c->rest, c->rest_length);
-  ssize_t got = recv(c->fd, scratch + c->rest_length, READ_BYTES - c->rest_length, 0);
-  if (got < 0 && errno == EAGAIN) return;
-  if (got <= 0) fail("%s %d: closed by the broker", role_name(c->role), c->index);
-  const uint8_t *at = scratch, *end = scratch + c->rest_length + got;
+// Takes the whole packets from bytes[0..length); returns the bytes taken.
+static size_t take_packets(client *c, const uint8_t *bytes, size_t length, packet_handler *handle) {
+  const uint8_t *at = bytes, *end = bytes + length;
   for (;;) {
-    uint32_t length = 0;
+    uint32_t body = 0;
     int used = 1, shift = 0;
     bool complete = false;
     while (used < 5 && at + used < end) {
       uint8_t byte = at[used++];
-      length |= (uint32_t)(byte & 127) << shift;
+      body |= (uint32_t)(byte & 127) << shift;
       shift += 7;
       if (!(byte & 128)) {
         complete = true;
         break;
       }
     }
-    if (!complete || end - at < (ptrdiff_t)(used + length)) break;
-    handle(c, at[0], at + used, length);
-    at += used + length;
+    if (!complete || end - at < (ptrdiff_t)(used + body)) return at - bytes;
+    handle(c, at[0], at + used, body);
+    at += used + body;
   }
-  keep_rest(c, at, end - at);
+}
+
+void client_read(client *c, packet_handler *handle) {
+  ssize_t got;
+  size_t room;
+  do {
+    if (c->rest_length) memcpy(scratch, c->rest, c->rest_length);
+    uint8_t *to = scratch + c->rest_length;
+    room = READ_BYTES - c->rest_length;
+    got = c->tls ? tls_receive(c->tls, to, room) : recv(c->fd, to, room, 0);
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0) fail("%s %d: closed by the broker", role_name(c->role), c->index);
+    size_t length = c->rest_length + (c->websocket ? websocket_unwrap(c->websocket, to, got) : (size_t)got);
+    size_t taken = take_packets(c, scratch, length, handle);
+    keep_rest(c, scratch + taken, length - taken);
+  } while ((size_t)got == room); // TLS may hold more that epoll does not see
 }
 
 void network_pump(const network *net, int timeout_ms, packet_handler *handle) {
@@ -165,6 +210,7 @@ void network_pump(const network *net, int timeout_ms, packet_handler *handle) {
   int n = epoll_wait(net->epoll, events, 256, timeout_ms);
   for (int i = 0; i < n; i++) {
     client *c = events[i].data.ptr;
+    if (!c) continue;
     if (events[i].events & EPOLLOUT) client_flush(net, c);
     if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
       client_read(c, handle);

@@ -1,16 +1,21 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
+import { programOf } from "./build.ts";
 
 const run = promisify(execFile);
-const SOURCES = fileURLToPath(new URL(".", import.meta.url));
-const BUILD = fileURLToPath(new URL("../../build/bench/", import.meta.url));
-const PROGRAM = `${BUILD}mqtt-load`;
-const STORE_PROGRAM = `${BUILD}store-load`;
-export const STORM_PROGRAM = `${BUILD}storm`;
-const PROGRAMS = ["mqtt-load", "store-load", "storm"];
+
+/** A broker on 127.0.0.1, as the load generators reach it. */
+export interface Broker {
+  readonly port: number;
+  /** Its CPU time counts. */
+  readonly pid: number;
+  /** Without: TCP. */
+  readonly transport?: Transport;
+  /** Goes in front of a command that is to reach a broker in a network of its own. */
+  readonly enter?: readonly string[];
+}
+
+export type Transport = "tls" | "websocket";
 
 /** What the load generator is asked to do. Left out: the default in mqtt-load.c. */
 export interface Load {
@@ -25,6 +30,12 @@ export interface Load {
   readonly burst?: number;
   /** Deliveries that may be outstanding. */
   readonly window?: number;
+  /** Subscriber i takes `+/<i mod topics>`. */
+  readonly plus?: boolean;
+  /** Each message goes to a topic that none had before, a level below the publisher's; with `wildcard`. */
+  readonly unique?: boolean;
+  /** Subscribers have sessions that the broker keeps; with MQTT 3.1.1. */
+  readonly durable?: boolean;
   /** MQTT version, 4 or 5. */
   readonly mqtt?: 4 | 5;
   /** Bytes of a payload. */
@@ -50,91 +61,24 @@ export interface LoadResult {
   readonly stalls: number;
 }
 
-/** Compiles the load generators when a source is newer than a program. */
-export async function buildLoad(): Promise<void> {
-  const sources = readdirSync(SOURCES).filter((name) => /\.[ch]$/.test(name));
-  const newest = Math.max(...sources.map((name) => statSync(SOURCES + name).mtimeMs));
-  mkdirSync(BUILD, { recursive: true });
-  for (const program of PROGRAMS) {
-    if ((statSync(BUILD + program, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) continue;
-    const temporary = `${BUILD}${program}.${process.pid}`;
-    await run("cc", ["-O2", "-Wall", "-Wextra", "-o", temporary, `${SOURCES}${program}.c`, `${SOURCES}client.c`]);
-    renameSync(temporary, BUILD + program);
-  }
-}
-
-/** Drives the broker on 127.0.0.1:`port`; `pid` is the process whose CPU time counts. */
-export async function runLoad(
-  port: number,
-  pid: number,
-  load: Load,
-  durationMs: number,
-  warmUpMs: number,
-): Promise<LoadResult> {
-  const flags = Object.entries(load).flatMap(([name, value]) =>
-    value === true ? [`--${name}`] : value === false ? [] : [`--${name}`, String(value)],
-  );
-  const where = ["--port", String(port), "--broker-pid", String(pid)];
-  const time = ["--milliseconds", String(durationMs), "--warm-up", String(warmUpMs)];
-  const { stdout } = await run(PROGRAM, [...where, ...time, ...flags]);
+/** Drives the broker as fast as it goes. */
+export async function runLoad(broker: Broker, load: Load, durationMs: number, warmUpMs: number): Promise<LoadResult> {
+  const time = { milliseconds: durationMs, "warm-up": warmUpMs };
+  const flags = flagsOf({ "broker-pid": broker.pid, ...time, ...load });
+  const [file = "", ...rest] = commandFor(broker, programOf("mqtt-load"), flags);
+  const { stdout } = await run(file, rest);
   return JSON.parse(stdout) as LoadResult;
 }
 
-/** Opens `count` connections that say nothing; they close when the returned process is stopped. */
-export async function holdIdle(port: number, count: number): Promise<KeptProcess> {
-  const holder = await KeptProcess.start(PROGRAM, ["--port", String(port), "--idle", String(count)]);
-  holder.stderr.pipe(process.stderr);
-  await lineOf(holder.stdout, (line) => (line.startsWith("{") ? line : null), 90_000);
-  return holder;
+/** How `program` is called to reach `broker`. */
+export function commandFor(broker: Broker, program: string, flags: readonly string[]): string[] {
+  const transport = broker.transport === undefined ? [] : [`--${broker.transport}`];
+  return [...(broker.enter ?? []), program, "--port", String(broker.port), ...transport, ...flags];
 }
 
-/** What `publishDurably` measured, after its warm-up. */
-export interface AcknowledgedResult {
-  readonly acknowledged: number;
-  readonly refused: number;
-  readonly seconds: number;
-  readonly p50Us: number;
-  readonly p99Us: number;
-}
-
-/** Makes a session that the broker keeps, subscribed to `topic` at QoS 1, and leaves it. */
-export async function parkSession(port: number, id: string, topic: string): Promise<void> {
-  await run(STORE_PROGRAM, ["--port", String(port), "--park", id, "--topic", topic]);
-}
-
-export interface DurableLoad {
-  readonly topic: string;
-  /** PUBLISH packets of QoS 1 without PUBACK at any time. */
-  readonly window: number;
-  readonly payloadBytes: number;
-  /** Ends after as many messages; 0 = after `durationMs`. */
-  readonly messages?: number;
-  readonly durationMs?: number;
-  readonly warmUpMs?: number;
-}
-
-/** Publishes at QoS 1 as fast as the window allows. */
-export async function publishDurably(port: number, load: DurableLoad): Promise<AcknowledgedResult> {
-  const { topic, window, payloadBytes, messages = 0, durationMs = 0, warmUpMs = 0 } = load;
-  const flags = { topic, window, payload: payloadBytes, messages, milliseconds: durationMs, "warm-up": warmUpMs };
-  const { stdout } = await run(STORE_PROGRAM, ["--port", String(port), "--publish", ...flagsOf(flags)]);
-  return JSON.parse(stdout) as AcknowledgedResult;
-}
-
-export interface DrainResult {
-  readonly received: number;
-  readonly seconds: number;
-  /** Messages that came again, or after a later one. */
-  readonly repeated: number;
-  readonly missing: number;
-}
-
-/** Comes back as session `id` and takes `messages` that wait for it, each acknowledged. */
-export async function drainSession(port: number, id: string, messages: number): Promise<DrainResult> {
-  const { stdout } = await run(STORE_PROGRAM, ["--port", String(port), "--drain", id, "--messages", String(messages)]);
-  return JSON.parse(stdout) as DrainResult;
-}
-
-function flagsOf(values: Readonly<Record<string, string | number>>): string[] {
-  return Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)]);
+/** `--name value`; `--name` for what is true, nothing for what is false. */
+export function flagsOf(values: Readonly<Record<string, string | number | boolean>>): string[] {
+  return Object.entries(values).flatMap(([name, value]) =>
+    typeof value !== "boolean" ? [`--${name}`, String(value)] : value ? [`--${name}`] : [],
+  );
 }

@@ -14,19 +14,22 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "clock.h"
+#include "crowd.h"
 #include "histogram.h"
 
-enum { STAMP_BYTES = 16, CONNECT_TIMEOUT_MS = 60000, DRAIN_TIMEOUT_MS = 3000, STALL_MS = 1000 };
+enum { STAMP_BYTES = 16, DRAIN_TIMEOUT_MS = 3000, STALL_MS = 1000, UNIQUE_BYTES = 11 };
 
 static network net = {.version = 4};
-static int publishers = 1, subscribers = 1, topics = 1, idle = 0;
+static int publishers = 1, subscribers = 1, topics = 1;
 static int payload_bytes = 64, burst = 50, unacknowledged_max = 100, broker_pid = 0;
 static long window = 5000, seconds_ms = 3000, warm_up_ms = 1000;
-static bool wildcard = false, properties = false;
+static bool wildcard = false, plus = false;
+static bool unique = false;  // each message goes to a topic of its own, below the publisher's
+static bool durable = false; // subscribers have sessions that the broker keeps
+static bool properties = false;
 
 // Message Expiry Interval of an hour, Content Type and a User Property: what a device with MQTT 5 says about a reading.
 static const uint8_t PROPERTIES[] = "\x02\0\0\x0e\x10" "\x03\0\x10" "application/json" "\x26\0\4" "unit" "\0\7" "celsius";
@@ -36,12 +39,6 @@ static uint8_t *payload;
 static histogram latency;
 static uint64_t delivered, published, lost, repeated, refused, stalls;
 static long outstanding; // deliveries that published messages still owe
-
-static uint64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
 
 // Notes one delivery and checks its place in the publisher's sequence.
 static void on_publish(client *c, uint8_t header, const uint8_t *body, uint32_t length) {
@@ -116,6 +113,12 @@ static void on_packet(client *c, uint8_t header, const uint8_t *body, uint32_t l
   }
 }
 
+// A last level that no message had before.
+static void write_unique(char *to, uint32_t number) {
+  to[0] = '/';
+  for (int i = UNIQUE_BYTES - 1; i > 0; i--, number /= 10) to[i] = '0' + number % 10;
+}
+
 // Publishes up to `burst` messages in one write; returns how many.
 static int publish(client *c, long window_now) {
   enum { OUT_MAX = 1 << 16 };
@@ -124,7 +127,9 @@ static int publish(client *c, long window_now) {
   uint32_t from = c->index;
   memcpy(payload, &ns, 8);
   memcpy(payload + 8, &from, 4);
-  int topic_length = strlen(c->topic), sent = 0;
+  char topic[sizeof c->topic + UNIQUE_BYTES];
+  strcpy(topic, c->topic);
+  int topic_length = strlen(topic) + (unique ? UNIQUE_BYTES : 0), sent = 0;
   while (sent < burst && outstanding < window_now) {
     if (net.qos && c->unacknowledged >= unacknowledged_max) break;
     uint8_t packet[128];
@@ -133,7 +138,8 @@ static int publish(client *c, long window_now) {
     n += put_length(packet + n, 2 + topic_length + (net.qos ? 2 : 0) + (net.version == 5) + property_bytes + payload_bytes);
     packet[n++] = 0;
     packet[n++] = topic_length;
-    memcpy(packet + n, c->topic, topic_length);
+    if (unique) write_unique(topic + topic_length - UNIQUE_BYTES, c->sequence);
+    memcpy(packet + n, topic, topic_length);
     n += topic_length;
     if (net.qos) {
       if (!++c->packet_id) c->packet_id = 1;
@@ -146,8 +152,7 @@ static int publish(client *c, long window_now) {
     n += property_bytes;
     memcpy(payload + 12, &c->sequence, 4);
     c->sequence++;
-    client_append(c, packet, n);
-    client_append(c, payload, payload_bytes);
+    client_append_parts(c, packet, n, payload, payload_bytes);
     outstanding += c->fan_out;
     sent++;
   }
@@ -172,45 +177,14 @@ static void broker_cpu(unsigned long *user, unsigned long *system) {
     fail("cannot read %s", path);
 }
 
-static client **dial_all(client_role role, int count) {
-  client **all = calloc(count + 1, sizeof *all);
-  uint64_t deadline = now_ns() + CONNECT_TIMEOUT_MS * 1000000ull;
-  enum { TOGETHER = 50 }; // fewer than a listen backlog
-  for (int i = 0; i < count; i++) {
-    all[i] = client_dial(&net, role, i);
-    if (i % TOGETHER < TOGETHER - 1 && i < count - 1) continue;
-    for (int j = i - i % TOGETHER; j <= i; j++)
-      while (!all[j]->connected) {
-        network_pump(&net, 100, on_packet);
-        if (now_ns() > deadline) fail("%d of %d clients connected in %d ms", j, count, CONNECT_TIMEOUT_MS);
-      }
-  }
-  return all;
-}
-
 static void subscribe_all(client **all, int count) {
-  uint64_t deadline = now_ns() + CONNECT_TIMEOUT_MS * 1000000ull;
   for (int i = 0; i < count; i++) {
     if (wildcard) strcpy(all[i]->topic, "b/#");
-    else snprintf(all[i]->topic, sizeof all[i]->topic, "b/%d", i % topics);
+    else snprintf(all[i]->topic, sizeof all[i]->topic, plus ? "+/%d" : "b/%d", i % topics);
     all[i]->expected = calloc(publishers, sizeof *all[i]->expected);
     client_subscribe(&net, all[i]);
   }
-  for (int i = 0; i < count; i++)
-    while (!all[i]->subscribed) {
-      network_pump(&net, 100, on_packet);
-      if (now_ns() > deadline) fail("%d of %d subscriptions answered in time", i, count);
-    }
-}
-
-// Holds idle connections until standard input closes, so that the caller can weigh them.
-static int hold_idle(void) {
-  dial_all(IDLE, idle);
-  printf("{\"idle\":%d}\n", idle);
-  fflush(stdout);
-  char byte;
-  while (read(0, &byte, 1) > 0) {}
-  return 0;
+  crowd_await_subscribed(&net, all, count, on_packet);
 }
 
 static void parse(int count, char **arguments) {
@@ -218,7 +192,9 @@ static void parse(int count, char **arguments) {
       {"port", 1, 0, 'p'},    {"publishers", 1, 0, 'P'},         {"subscribers", 1, 0, 'S'}, {"topics", 1, 0, 'T'},
       {"wildcard", 0, 0, 'w'}, {"qos", 1, 0, 'q'},               {"payload", 1, 0, 's'},     {"burst", 1, 0, 'b'},
       {"window", 1, 0, 'W'},  {"milliseconds", 1, 0, 'd'},       {"warm-up", 1, 0, 'u'},     {"broker-pid", 1, 0, 'B'},
-      {"idle", 1, 0, 'I'},    {"unacknowledged", 1, 0, 'a'},     {"mqtt", 1, 0, 'v'},        {"properties", 0, 0, 'r'}, {0},
+      {"plus", 0, 0, 'l'},    {"unacknowledged", 1, 0, 'a'},     {"mqtt", 1, 0, 'v'},        {"properties", 0, 0, 'r'},
+      {"unique", 0, 0, 'U'},  {"durable", 0, 0, 'D'},            {"tls", 0, 0, 't'},         {"websocket", 0, 0, 'x'},
+      {0},
   };
   int option;
   while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
@@ -236,27 +212,32 @@ static void parse(int count, char **arguments) {
       case 'd': seconds_ms = value; break;
       case 'u': warm_up_ms = value; break;
       case 'B': broker_pid = value; break;
-      case 'I': idle = value; break;
+      case 'l': plus = true; break;
       case 'a': unacknowledged_max = value; break;
       case 'v': net.version = value; break;
       case 'r': properties = true; break;
+      case 'U': unique = true; break;
+      case 'D': durable = true; break;
+      case 't': net.tls = true; break;
+      case 'x': net.websocket = true; break;
       default: exit(2);
     }
   }
-  if (!net.port || publishers < 1 || subscribers < 1 || topics < 1 || payload_bytes < STAMP_BYTES || (properties && net.version != 5)) exit(2);
+  if (!net.port || publishers < 1 || subscribers < 1 || topics < 1 || payload_bytes < STAMP_BYTES || (properties && net.version != 5) ||
+      (durable && net.version != 4) || (unique && !wildcard))
+    exit(2);
 }
 
 int main(int count, char **arguments) {
   parse(count, arguments);
   prctl(PR_SET_PDEATHSIG, SIGKILL); // ends with whoever started it
   net.epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (idle) return hold_idle();
   alarm((CONNECT_TIMEOUT_MS + warm_up_ms + seconds_ms + DRAIN_TIMEOUT_MS) / 1000 + 5);
   payload = calloc(1, payload_bytes);
 
-  client **subscriber = dial_all(SUBSCRIBER, subscribers);
+  client **subscriber = crowd_dial(&net, durable ? client_dial_durable : client_dial, SUBSCRIBER, subscribers, on_packet);
   subscribe_all(subscriber, subscribers);
-  client **publisher = dial_all(PUBLISHER, publishers);
+  client **publisher = crowd_dial(&net, client_dial, PUBLISHER, publishers, on_packet);
   for (int i = 0; i < publishers; i++) {
     snprintf(publisher[i]->topic, sizeof publisher[i]->topic, "b/%d", i % topics);
     for (int j = 0; j < subscribers; j++) publisher[i]->fan_out += wildcard || j % topics == i % topics;
@@ -302,7 +283,11 @@ int main(int count, char **arguments) {
   while (outstanding > 0 && now_ns() < drained) network_pump(&net, 50, on_packet);
   if (outstanding > 0) lost += outstanding;
   for (int i = 0; i < publishers; i++) client_disconnect(&net, publisher[i]);
-  for (int i = 0; i < subscribers; i++) client_disconnect(&net, subscriber[i]);
+  for (int i = 0; i < subscribers; i++) (durable ? client_leave : client_disconnect)(&net, subscriber[i]);
+  if (durable) { // no session stays
+    subscriber = crowd_dial(&net, client_dial, SUBSCRIBER, subscribers, on_packet);
+    for (int i = 0; i < subscribers; i++) client_disconnect(&net, subscriber[i]);
+  }
 
   printf("{\"deliveries\":%lu,\"publishes\":%lu,\"seconds\":%.4f,\"userSeconds\":%.2f,\"systemSeconds\":%.2f,"
          "\"p50Us\":%lu,\"p99Us\":%lu,\"owed\":%lu,\"lost\":%lu,\"repeated\":%lu,\"refused\":%lu,\"stalls\":%lu}\n",

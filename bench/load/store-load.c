@@ -15,10 +15,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client.h"
+#include "clock.h"
 #include "histogram.h"
 
 enum { STAMP_BYTES = 4, IDS = 65536, OUT_MAX = 1 << 16, SILENCE_MS = 30000 };
@@ -33,12 +33,6 @@ static uint64_t sent_ns[IDS]; // by packet id
 static histogram latency;
 static uint64_t acknowledged, refused, received, repeated;
 static uint32_t expected;
-
-static uint64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
 
 static void on_message(client *c, uint8_t header, const uint8_t *body, uint32_t length) {
   uint32_t at = 2 + (body[0] << 8 | body[1]), sequence;
@@ -92,18 +86,17 @@ static client *resume(client_role role, const char *id) {
 }
 
 // Appends messages until the window is full or enough waits for the socket.
-static void publish(client *c, const uint8_t *head, int head_bytes, uint8_t *payload) {
+static void publish(client *c, uint8_t *head, int head_bytes, uint8_t *payload) {
   while (c->unacknowledged < window && c->out_end - c->out_from < OUT_MAX) {
     if (messages && c->sequence == (uint32_t)messages) break;
     if (!++c->packet_id) c->packet_id = 1;
-    uint8_t id[2] = {c->packet_id >> 8, c->packet_id};
+    head[head_bytes - 2] = c->packet_id >> 8;
+    head[head_bytes - 1] = c->packet_id;
     memcpy(payload, &c->sequence, STAMP_BYTES);
     c->sequence++;
     c->unacknowledged++;
     sent_ns[c->packet_id] = now_ns();
-    client_append(c, head, head_bytes);
-    client_append(c, id, 2);
-    client_append(c, payload, payload_bytes);
+    client_append_parts(c, head, head_bytes, payload, payload_bytes);
   }
   client_flush(&net, c);
 }
@@ -118,7 +111,7 @@ static void run_publisher(void) {
   head[n++] = 0;
   head[n++] = topic_length;
   memcpy(head + n, topic, topic_length);
-  n += topic_length;
+  n += topic_length + 2; // the packet id comes with each message
   uint8_t *payload = calloc(1, payload_bytes);
 
   uint64_t start = now_ns(), warm = start + warm_up_ms * 1000000ull, end = warm + duration_ms * 1000000ull;

@@ -1,7 +1,7 @@
 /** The storm of storm.c: many clients at once, which come, subscribe, and come back. */
 import { createInterface } from "node:readline";
 import { KeptProcess } from "../../scripts/kept/kept-process.ts";
-import { STORM_PROGRAM } from "./load.ts";
+import { programOf } from "./build.ts";
 
 export interface StormResult {
   readonly event: "connect" | "subscribe" | "reconnect";
@@ -25,7 +25,7 @@ export class Storm {
 
   /** Has `clients` that wait for a word; their sessions stay when they are cut off. */
   static async gather(port: number, clients: number): Promise<Storm> {
-    const kept = await KeptProcess.start(STORM_PROGRAM, ["--port", String(port), "--clients", String(clients)]);
+    const kept = await KeptProcess.start(programOf("storm"), ["--port", String(port), "--clients", String(clients)]);
     kept.stderr.pipe(process.stderr);
     return new Storm(kept);
   }

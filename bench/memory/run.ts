@@ -11,7 +11,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
 import { type Memory, memoryOf } from "../../scripts/kept/proc.ts";
-import { buildLoad, holdIdle } from "../load/load.ts";
+import { holdIdle } from "../load/beside.ts";
+import { buildLoad } from "../load/build.ts";
 import { describeMachine, thisMachine } from "../machine.ts";
 import { startAedes } from "../peers/aedes.ts";
 import { startMosquitto } from "../peers/mosquitto.ts";
@@ -71,7 +72,7 @@ async function weigh(): Promise<void> {
 
 async function perConnection(peer: Peer, before: Memory): Promise<string[]> {
   progress.show(`${connections} idle connections: ${peer.name}`);
-  const holder = await holdIdle(peer.port, connections);
+  const holder = await holdIdle(peer, { connections });
   await delay(SETTLE_MS);
   const after = memoryOf(peer.pid);
   await holder.stop();

@@ -1,6 +1,7 @@
 import { memoryOf, resetPeak } from "../../scripts/kept/proc.ts";
 import { type Load, type LoadResult, runLoad } from "../load/load.ts";
 import type { Peer } from "../peers/peer.ts";
+import { type BesideResult, withBeside } from "./beside.ts";
 import type { Workload } from "./workloads.ts";
 
 /** One broker under one workload, all rounds together. */
@@ -23,12 +24,15 @@ export interface Measurement {
   readonly repeated: number;
   readonly refused: number;
   readonly stalls: number;
+  /** Of the last round; null when the load was alone. */
+  readonly beside: BesideResult | null;
   /** Why there is no figure; null when there is. */
   readonly error: string | null;
 }
 
 interface Round {
   readonly result: LoadResult;
+  readonly beside: BesideResult | null;
   readonly rssBytes: number;
   readonly peakBytes: number;
 }
@@ -52,9 +56,11 @@ export async function measure(
       progress(`${workload.title}: ${peer.name}, round ${round} of ${rounds}`);
       try {
         resetPeak(peer.pid);
-        const result = await runLoad(peer.port, peer.pid, workload.load, durationMs, warmUpMs(durationMs));
+        const { result, beside } = await withBeside(peer, workload.beside, () =>
+          runLoad(peer, workload.load, durationMs, warmUpMs(durationMs)),
+        );
         const { rssBytes, peakBytes } = memoryOf(peer.pid);
-        done.get(peer.name)!.push({ result, rssBytes, peakBytes });
+        done.get(peer.name)!.push({ result, beside, rssBytes, peakBytes });
       } catch (error) {
         errors.set(peer.name, await reasonOf(error, peer));
       }
@@ -105,6 +111,7 @@ function combine(workload: string, peer: string, rounds: readonly Round[], error
     repeated: sum((r) => r.repeated),
     refused: sum((r) => r.refused),
     stalls: sum((r) => r.stalls),
+    beside: rounds.at(-1)?.beside ?? null,
     error: error ?? (deliveries === 0 ? "nothing was delivered" : null),
   };
 }

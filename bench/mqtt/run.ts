@@ -1,95 +1,81 @@
 /**
  * npm run bench -- mqtt [--seconds N] [--rounds N] [--only NAME,...] [--peers NAME,...] [--attach NAME:PORT:PID]
- *                       [--json FILE]
+ *                       [--json FILE] [--compare FILE]
  *
  * CPU per delivered message of Sluice, mosquitto, the probe and aedes, alternately in one run. NAME is a workload, a group
  * of them or `all`. How to read it: ../README.md.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
-import { memoryOf } from "../../scripts/kept/proc.ts";
-import { buildLoad } from "../load/load.ts";
-import { describeMachine, thisMachine } from "../machine.ts";
-import { startAedes } from "../peers/aedes.ts";
-import { startMosquitto } from "../peers/mosquitto.ts";
-import type { Peer, StartPeer } from "../peers/peer.ts";
-import { startProbe } from "../peers/probe.ts";
-import { startSluice } from "../peers/sluice.ts";
+import { buildLoad, hasOpenSsl } from "../load/build.ts";
+import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
+import type { Peer } from "../peers/peer.ts";
 import { Progress } from "../progress.ts";
+import { withBrokers } from "./brokers.ts";
+import { figuresOf } from "./figures.ts";
 import { type Measurement, measure } from "./measure.ts";
-import { printReport, type Report, ratioOf } from "./report.ts";
-import { DEFAULT_GROUP, WORKLOADS, workloadsOf } from "./workloads.ts";
-
-const STARTERS: Readonly<Record<string, StartPeer>> = {
-  sluice: startSluice,
-  mosquitto: startMosquitto,
-  probe: startProbe,
-  aedes: startAedes,
-};
+import { type PeerReport, printReport, type Report, ratioOf } from "./report.ts";
+import { PEERS, type PeerName } from "./settings.ts";
+import { DEFAULT_GROUP, WORKLOADS, type Workload, workloadsOf } from "./workloads.ts";
 
 const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "3" },
     rounds: { type: "string", default: "2" },
     only: { type: "string", default: DEFAULT_GROUP },
-    peers: { type: "string", default: Object.keys(STARTERS).join() },
+    peers: { type: "string", default: PEERS.join() },
     attach: { type: "string", multiple: true, default: [] },
-    json: { type: "string" },
+    ...OUTCOME_OPTIONS,
   },
 });
 const durationMs = Math.round(positive("seconds", values.seconds) * 1_000);
 const rounds = Math.ceil(positive("rounds", values.rounds));
-const workloads = values.only.split(",").flatMap((name) => known("workload", name, workloadsOf(name)));
-const starters = values.peers.split(",").map((name) => ({ name, start: known("peer", name, STARTERS[name]) }));
+const names = values.peers.split(",").map(knownPeer);
+const attachedPeers = values.attach.map(attached);
+let workloads = [...new Set(values.only.split(",").flatMap(knownWorkloads))];
 
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();
-const peers: Peer[] = [];
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1)); // the keepers see it
-try {
-  await buildLoad();
-  for (const { name, start } of starters) {
-    progress.show(`starting ${name}`);
-    const peer = await start(`${directory}/${name}`);
-    if (peer === null) progress.note(`${name} is not installed and is left out`);
-    else peers.push(peer);
-  }
-  peers.push(...values.attach.map(attached));
-  await run();
-} finally {
-  await Promise.all(peers.map((peer) => peer.process?.stop()));
-}
 
-async function run(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 1_000)); // what start-up left is collected
-  const atRest = peers.map((peer) => memoryOf(peer.pid));
-  const measurements: Measurement[] = [];
-  for (const workload of workloads) {
-    measurements.push(...(await measure(workload, peers, rounds, durationMs, (text) => progress.show(text))));
-  }
-  progress.clear();
-  const report: Report = {
-    workloads,
-    peers: peers.map(({ name, version, pid, process: broker }, i) => ({
-      name,
-      version,
-      atRest: atRest[i]!,
-      afterwards: broker?.running === false ? null : memoryOf(pid),
-    })),
-    measurements,
+await buildLoad();
+if (workloads.some(({ setting }) => setting === "tls") && !(await hasOpenSsl())) {
+  progress.note("no workloads over TLS: OpenSSL's headers are not installed (Debian: libssl-dev)");
+  workloads = workloads.filter(({ setting }) => setting !== "tls");
+}
+const measurements: Measurement[] = [];
+const peers: PeerReport[] = [];
+for (const [setting, ofSetting] of bySetting(workloads)) {
+  const more = setting === "plain" ? attachedPeers : [];
+  const measureAll = async (brokers: readonly Peer[]): Promise<void> => {
+    for (const workload of ofSetting) {
+      measurements.push(...(await measure(workload, brokers, rounds, durationMs, (text) => progress.show(text))));
+    }
   };
-  const machine = thisMachine();
-  process.stdout.write(
-    `${describeMachine(machine)}; ${rounds} x ${durationMs / 1_000} s each\n\n${printReport(report)}\n`,
-  );
-  if (values.json !== undefined) {
-    const results = measurements.map((m) => ({ ...m, ratio: ratioOf(report, m.workload, m.peer, "mosquitto") }));
-    const json = { when: new Date().toISOString(), machine, rounds, durationMs, peers: report.peers, results };
-    writeFileSync(values.json, `${JSON.stringify(json, null, 1)}\n`);
-  }
-  if (measurements.some((m) => m.peer === "sluice" && m.error !== null)) process.exitCode = 1;
+  peers.push(...(await withBrokers(setting, names, more, directory, progress, measureAll)));
+}
+progress.clear();
+const report: Report = { workloads, peers, measurements };
+publish({
+  bench: "mqtt",
+  options: values,
+  method: `${rounds} x ${durationMs / 1_000} s each`,
+  text: printReport(report),
+  figures: figuresOf(report),
+  details: {
+    peers,
+    results: measurements.map((m) => ({ ...m, ratio: ratioOf(report, m.workload, m.peer, "mosquitto") })),
+  },
+});
+if (measurements.some((m) => m.peer === "sluice" && m.error !== null)) process.exitCode = 1;
+
+/** In the order in which they were asked for. */
+function bySetting(all: readonly Workload[]): Map<Workload["setting"], Workload[]> {
+  const groups = new Map<Workload["setting"], Workload[]>();
+  for (const workload of all) groups.set(workload.setting, [...(groups.get(workload.setting) ?? []), workload]);
+  return groups;
 }
 
 /** A broker that already runs, given as NAME:PORT:PID. */
@@ -104,18 +90,19 @@ function positive(option: string, text: string): number {
   return usage(`--${option}: ${text} is not a positive number`);
 }
 
-function known<T>(kind: string, name: string, found: T | undefined): T {
-  const none = found === undefined || (Array.isArray(found) && found.length === 0);
-  return none ? usage(`there is no ${kind} ${name}`) : found;
+function knownPeer(name: string): PeerName {
+  return PEERS.find((peer) => peer === name) ?? usage(`there is no peer ${name}`);
+}
+
+function knownWorkloads(name: string): readonly Workload[] {
+  const found = workloadsOf(name);
+  return found.length > 0 ? found : usage(`there is no workload ${name}`);
 }
 
 function usage(complaint: string): never {
+  const listOf = (key: "name" | "group"): string => [...new Set(WORKLOADS.map((workload) => workload[key]))].join(" ");
   process.stderr.write(
-    `bench mqtt: ${complaint}\nworkloads: ${listOf("name")}\ngroups: all ${listOf("group")}\npeers: ${Object.keys(STARTERS).join(" ")}\n`,
+    `bench mqtt: ${complaint}\nworkloads: ${listOf("name")}\ngroups: all ${listOf("group")}\npeers: ${PEERS.join(" ")}\n`,
   );
   process.exit(2);
-}
-
-function listOf(key: "name" | "group"): string {
-  return [...new Set(WORKLOADS.map((workload) => workload[key]))].join(" ");
 }

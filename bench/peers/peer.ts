@@ -1,13 +1,12 @@
-import { createConnection, createServer } from "node:net";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
 import type { KeptProcess } from "../../scripts/kept/kept-process.ts";
-import type { Load } from "../load/load.ts";
+import type { Broker, Load } from "../load/load.ts";
 
 /** A broker that runs for the bench, on 127.0.0.1. */
-export interface Peer {
+export interface Peer extends Broker {
   readonly name: string;
   readonly version: string;
-  readonly pid: number;
-  readonly port: number;
   /** Null for a broker that somebody else started. */
   readonly process: KeptProcess | null;
   /** Whether it can be asked this; without, everything. */
@@ -29,17 +28,22 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** True once something listens on `port`; false when the process ended or `timeoutMs` passed before. */
+/** True once the process's network has a listener on `port`; false when the process ended or `timeoutMs` passed before. */
 export async function listens(port: number, broker: KeptProcess, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   while (broker.running && performance.now() < deadline) {
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = createConnection(port, "127.0.0.1");
-      socket.on("connect", () => resolve(true)).on("error", () => resolve(false));
-      socket.on("connect", () => socket.destroy());
-    });
-    if (open) return true;
+    if (hasListener(port, broker.pid)) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return false;
+}
+
+function hasListener(port: number, pid: number): boolean {
+  // A row of the table: number, local address (hexadecimal), remote address, state 0A = LISTEN.
+  const row = new RegExp(`^ *\\d+: [0-9A-F]+:${port.toString(16).toUpperCase().padStart(4, "0")} [0-9A-F:]+ 0A `, "m");
+  try {
+    return ["tcp", "tcp6"].some((table) => row.test(readFileSync(`/proc/${pid}/net/${table}`, "utf8")));
+  } catch {
+    return false; // it ended meanwhile, or there is no IPv6
+  }
 }

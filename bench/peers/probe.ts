@@ -14,6 +14,6 @@ export async function startProbe(): Promise<Peer> {
   return { name: "probe", version: "", pid: broker.pid, port, process: broker, serves };
 }
 
-function serves({ mqtt = 4, qos = 0 }: Load): boolean {
-  return mqtt === 4 && qos < 2;
+function serves({ mqtt = 4, qos = 0, plus = false, unique = false }: Load): boolean {
+  return mqtt === 4 && qos < 2 && !plus && !unique; // it would remember every topic for ever
 }

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { CertificatePaths } from "../../scripts/demo/certificates.ts";
 import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
 import { RUN_FLAGS } from "../../scripts/root.mjs";
 import type { Peer } from "./peer.ts";
@@ -16,6 +17,8 @@ interface Ready {
 export interface SluiceOptions {
   /** Types of listeners to open; the first is the one under load. */
   readonly listeners?: readonly string[];
+  /** The listeners speak TLS. */
+  readonly certificate?: CertificatePaths;
   /** Further lines of the configuration. */
   readonly config?: readonly string[];
   /** Flags for node, e.g. a profiler; without, the launcher that users run. */
@@ -38,7 +41,7 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
     "node: bench",
     `data_dir: ${directory}/data`,
     "listeners:",
-    ...listeners.map((type) => `  - {type: ${type}, bind: "127.0.0.1:0"}`),
+    ...listeners.map((type) => `  - {type: ${type}, bind: "127.0.0.1:0"${tlsOf(options.certificate)}}`),
     ...(options.config ?? []),
     "log: {level: warn}",
     "",
@@ -57,13 +60,19 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
   });
   const ports = Object.fromEntries(ready.listeners.map(({ type, address }) => [type, portOf(address)]));
   const port = ports[listeners[0] ?? ""] ?? 0;
-  return { name: "sluice", version: versionOf(), pid: started.pid, port, ports, process: started };
+  const peer = { name: "sluice", version: versionOf(), pid: started.pid, port, ports, process: started };
+  if (listeners[0] === "ws") return { ...peer, transport: "websocket" };
+  return options.certificate === undefined ? peer : { ...peer, transport: "tls" };
 }
 
 function readReady(line: string): Ready | null {
   if (!line.startsWith("{")) return null;
   const message = JSON.parse(line) as Ready;
   return message.event === "ready" ? message : null;
+}
+
+function tlsOf(certificate: CertificatePaths | undefined): string {
+  return certificate === undefined ? "" : `, tls: {cert: ${certificate.cert}, key: ${certificate.key}}`;
 }
 
 function portOf(address: string): number {

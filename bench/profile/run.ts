@@ -7,7 +7,8 @@
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
-import { buildLoad, runLoad } from "../load/load.ts";
+import { buildLoad } from "../load/build.ts";
+import { runLoad } from "../load/load.ts";
 import { WORKLOADS } from "../mqtt/workloads.ts";
 import { startSluice } from "../peers/sluice.ts";
 import { table, threeDigits } from "../table.ts";
@@ -39,7 +40,7 @@ const nodeFlags = ["--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-inter
 const sluice = await startSluice(directory, { nodeFlags });
 if (sluice === null) throw new Error("the product is not built");
 const loadFromUs = monotonicUs();
-const result = await runLoad(sluice.port, sluice.pid, workload.load, Number(values.seconds) * 1_000, WARM_UP_MS);
+const result = await runLoad(sluice, workload.load, Number(values.seconds) * 1_000, WARM_UP_MS);
 const loadEndUs = monotonicUs();
 await sluice.process?.stop();
 

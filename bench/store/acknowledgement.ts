@@ -1,6 +1,6 @@
 /** Rates and latencies of PUBACK for messages that have to be stored: the whole gateway, over MQTT, beside mosquitto. */
 import { cpuSeconds, writtenBytes } from "../../scripts/kept/proc.ts";
-import { parkSession, publishDurably } from "../load/load.ts";
+import { parkSession, publishDurably } from "../load/durable.ts";
 import { MOSQUITTO_PERSISTENT, startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
 import { startSluice } from "../peers/sluice.ts";
@@ -41,7 +41,10 @@ export async function acknowledgement({ directory, seconds, progress }: StoreBen
     add("sluice", await startSluice(`${directory}/sluice`, { config: ROOM, nodeFlags }));
     const atOnce = [...ROOM, 'durability: [{match: "#", commit_delay: 0ms}]'];
     add("sluice, commit_delay 0ms", await startSluice(`${directory}/at-once`, { config: atOnce, nodeFlags }));
-    add("mosquitto, autosave 1 s", await startMosquitto(`${directory}/mosquitto`, MOSQUITTO_PERSISTENT));
+    add(
+      "mosquitto, autosave 1 s",
+      await startMosquitto(`${directory}/mosquitto`, { persistence: MOSQUITTO_PERSISTENT }),
+    );
     const rows = [
       ["window", "broker", "durable msg/s", "PUBACK p50", "p99", "CPU us/msg", "written B/msg", STALL_HEAD],
     ];

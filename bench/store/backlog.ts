@@ -1,7 +1,7 @@
 /** A backlog for one session that is away: filling, memory, start-up with it, draining. Beside mosquitto. */
 import { rmSync } from "node:fs";
 import { memoryOf, writtenBytes } from "../../scripts/kept/proc.ts";
-import { drainSession, parkSession, publishDurably } from "../load/load.ts";
+import { drainSession, parkSession, publishDurably } from "../load/durable.ts";
 import { MOSQUITTO_PERSISTENT, startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
 import { startSluice } from "../peers/sluice.ts";
@@ -42,7 +42,7 @@ export async function backlog(bench: StoreBench): Promise<StoreReport> {
     { name: "sluice", start: () => startSluice(`${directory}/backlog`, { config: ROOM, nodeFlags }) },
     {
       name: "mosquitto, autosave 1 s",
-      start: () => startMosquitto(`${directory}/mosquitto-backlog`, MOSQUITTO_PERSISTENT),
+      start: () => startMosquitto(`${directory}/mosquitto-backlog`, { persistence: MOSQUITTO_PERSISTENT }),
     },
   ];
   const rows = [

@@ -8,7 +8,7 @@
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
-import { buildLoad } from "../load/load.ts";
+import { buildLoad } from "../load/build.ts";
 import { describeMachine, thisMachine } from "../machine.ts";
 import { Progress } from "../progress.ts";
 import { acknowledgement } from "./acknowledgement.ts";

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { cpuSeconds, memoryOf, resetPeak } from "../../scripts/kept/proc.ts";
-import { buildLoad } from "../load/load.ts";
+import { buildLoad } from "../load/build.ts";
 import { Storm, type StormResult } from "../load/storm.ts";
 import { describeMachine, thisMachine } from "../machine.ts";
 import { startMosquitto } from "../peers/mosquitto.ts";
