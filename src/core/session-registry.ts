@@ -3,6 +3,7 @@
  */
 import type { Allowance } from "../base/allowance.ts";
 import type { Counter, Counters } from "../base/counters.ts";
+import type { Log } from "../base/log.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { CuttingShared } from "./cutting.ts";
 import type { DeliveryQueue } from "./delivery-queue.ts";
@@ -21,7 +22,8 @@ import type { QueueLimits } from "./queue-limits.ts";
 import type { Retained } from "./retained.ts";
 import type { Router } from "./router.ts";
 import { Session, type SessionOutlet, WILL_TIMER, type Will } from "./session.ts";
-import { allowancesOf, bytesOfSession, bytesOfSubscription, SESSION_BYTES } from "./session-memory.ts";
+import { allowancesOf, bytesOfSubscription } from "./session-memory.ts";
+import { SessionRoom } from "./session-room.ts";
 import { isShared, SharedGroups } from "./shared-groups.ts";
 import { Wills } from "./wills.ts";
 
@@ -50,6 +52,7 @@ export interface RegistryParts extends QueueHost {
   readonly authority: Authority;
   readonly router: Router;
   readonly counters: Counters;
+  readonly log: Log;
   readonly limits: RegistryLimits;
   readonly memoryLimitBytes: number;
   readonly queueLimits: QueueLimits;
@@ -76,12 +79,11 @@ export class SessionRegistry implements SessionHost {
   readonly #wheel: TimerWheel;
   readonly #limits: RegistryLimits;
   readonly #sessions = new Map<string, Session>();
-  readonly #sessionMemory: Allowance;
+  readonly #room: SessionRoom;
   readonly inboundMemory: Allowance;
   readonly #subscriptionMemory: Allowance;
   readonly #wills: Wills;
   readonly #groups: SharedGroups;
-  readonly #sessionsRefused: Counter;
   readonly #subscriptionsRefused: Counter;
   /** Sessions whose client is there; and the most that ever were. */
   connectedCount = 0;
@@ -107,12 +109,13 @@ export class SessionRegistry implements SessionHost {
     this.#takenOver = parts.counters.counter("session.taken_over");
     this.#expired = parts.counters.counter("session.expired");
     const { sessions, extras, subscriptions } = allowancesOf(parts.memoryLimitBytes);
-    this.#sessionMemory = sessions;
+    const { maxSessions: sessionsMax } = parts.limits;
+    const end = (session: Session): void => this.#end(session);
+    this.#room = new SessionRoom({ ...parts, sessions: this.#sessions, sessionsMax, memory: sessions, end });
     this.#subscriptionMemory = subscriptions;
     this.inboundMemory = extras;
     this.#wills = new Wills(parts, this.inboundMemory, (session) => this.#onCut(session));
     this.#groups = new SharedGroups(this, parts.router, parts.counters, this.#subscriptionMemory);
-    this.#sessionsRefused = parts.counters.counter("session.refused");
     this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");
     parts.counters.gauge("session.subscription_bytes", () => this.#subscriptionMemory.used);
     parts.counters.gauge("session.count", () => this.#sessions.size);
@@ -171,10 +174,7 @@ export class SessionRegistry implements SessionHost {
     if (cut?.expirySeconds === 0 && !cut.connected) this.#end(cut); // cut off by a crash, and not dealt with yet
     const old = this.#sessions.get(clientId);
     if (old !== undefined && old.principal.name !== principal.name) return SESSION_FOREIGN;
-    if (old === undefined && !this.#hasRoom()) {
-      this.#sessionsRefused.value++;
-      return SESSIONS_FULL;
-    }
+    if (old === undefined && !this.#room.admit(expirySeconds > 0)) return SESSIONS_FULL;
     const expiry = Math.min(expirySeconds, this.#limits.sessionExpiryMaxMs / 1000);
     if (old?.connected) this.#takeOver(old);
     // A session that was to end with its connection has just ended, if it was taken over.
@@ -313,11 +313,6 @@ export class SessionRegistry implements SessionHost {
     else this.#router.unsubscribe(session, filter);
   }
 
-  #hasRoom(): boolean {
-    const { bytesMax, used } = this.#sessionMemory;
-    return this.#sessions.size < this.#limits.maxSessions && used + SESSION_BYTES <= bytesMax;
-  }
-
   #takeOver(session: Session): void {
     this.#takenOver.value++;
     const outlet = session.outlet as SessionOutlet;
@@ -340,7 +335,7 @@ export class SessionRegistry implements SessionHost {
     session.queue.end();
     this.#sessions.delete(session.clientId);
     session.inbound.end();
-    this.#sessionMemory.give(bytesOfSession(session.clientId));
+    this.#room.leave(session);
     if (session.durable) this.store.deleteSession(session.clientId, session.queue);
   }
 
@@ -393,7 +388,7 @@ export class SessionRegistry implements SessionHost {
   }
 
   #enter(session: Session): void {
-    this.#sessionMemory.takeAnyway(bytesOfSession(session.clientId));
+    this.#room.enter(session);
     this.#router.join(session);
     this.#sessions.set(session.clientId, session);
   }

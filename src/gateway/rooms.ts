@@ -116,6 +116,7 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
     authority,
     router,
     counters,
+    log,
     limits,
     memoryLimitBytes,
     queueLimits: {

@@ -72,6 +72,8 @@ export class Hub {
   /** Who may log in by SCRAM. */
   readonly scramUsers = new Map<string, ScramRecord>();
   readonly counters = new Counters();
+  /** Lines of its log. */
+  readonly logged: string[] = [];
   readonly ledger = new Ledger(this.counters);
   readonly retained: Retained;
   readonly router: Router;
@@ -115,7 +117,9 @@ export class Hub {
       gate: null,
     });
     const { router } = this;
+    const log = new Log({ level: "info", format: "text", write: (line) => this.logged.push(line) });
     this.registry = new SessionRegistry({
+      log,
       store,
       time,
       wheel,
@@ -139,7 +143,6 @@ export class Hub {
       },
       schedule: (queue: DeliveryQueue) => this.#due.push(queue),
     });
-    const log = new Log({ level: "error", format: "text", write: () => {} });
     const { registry } = this;
     const loginWaitMs = (): number => this.loginWaitMs;
     const parts = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
