@@ -2,7 +2,8 @@
 //
 //   build/sluice          launcher (sh)
 //   build/sluice.mjs      what always loads
-//   build/chunks/*.mjs    what `await import("./x.ts")` loads when it is configured
+//   build/chunks/run-*    the gateway: one file, with what it always needs
+//   build/chunks/*.mjs    what `await import("./x.ts")` loads when it is configured, and the other verbs
 //   build/library/        the doors for programs: index.mjs, client.mjs and what they share
 //   build/types/          their declarations
 //   build/stamp.json      hash of the sources and the list of the files above
@@ -28,6 +29,7 @@ export const EXTERNAL = ["better-sqlite3", "serialport"];
 /** Optional accelerators of ws, which it does without. */
 const ABSENT = ["bufferutil", "utf-8-validate"];
 
+const RUN = join(ROOT, "src/cli/run.ts");
 const STAMP = join(ROOT, "build/stamp.json");
 const INPUTS = [
   "package.json",
@@ -86,8 +88,11 @@ async function build() {
   const hash = sourceHash();
   const outdir = join(ROOT, "build");
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
-  const { outputFiles } = await bundle({ sluice: entry }, outdir, version);
-  // Bundles of their own: what they share with the command must not decide which of its code is in memory.
+  // Bundles of their own: what others share with the gateway must not cut its code into pieces. It was 52 files at rest,
+  // and resolving their 187 imports was so hot that V8's optimising compiler came into memory for it: 5.6 MiB.
+  const gateway = await bundle({ run: RUN }, outdir, version, "chunks/[name]-[hash]");
+  const run = gateway.outputFiles.find(({ path }) => /\/run-\w+\.mjs$/.test(path));
+  const { outputFiles } = await bundle({ sluice: entry }, outdir, version, "[name]", `./${relative(outdir, run.path)}`);
   const doors = { index: join(ROOT, "src/index.ts"), client: join(ROOT, "src/client.ts") };
   const library = await bundle(doors, join(outdir, "library"), version);
   const files = [];
@@ -96,7 +101,8 @@ async function build() {
     files.push(relative(outdir, path));
   }
   // Chunks first, the entry last, each by rename: whoever starts meanwhile gets the old product or the new one.
-  for (const { path, contents } of outputFiles.sort((a, b) => Number(a.path === BUNDLE) - Number(b.path === BUNDLE))) {
+  const command = [...gateway.outputFiles, ...outputFiles];
+  for (const { path, contents } of command.sort((a, b) => Number(a.path === BUNDLE) - Number(b.path === BUNDLE))) {
     replace(path, contents);
     files.push(relative(outdir, path));
   }
@@ -109,12 +115,14 @@ async function build() {
   replace(STAMP, JSON.stringify({ hash, files }, null, 1));
 }
 
-async function bundle(entryPoints, outdir, version) {
+/** @param run where the bundle of the gateway is; null = there is none beside this one */
+async function bundle(entryPoints, outdir, version, entryNames = "[name]", run = null) {
   const esbuild = await import("esbuild");
   try {
     return await esbuild.build({
       entryPoints,
       outdir,
+      entryNames,
       outExtension: { ".js": ".mjs" },
       chunkNames: "chunks/[name]-[hash]",
       bundle: true,
@@ -124,6 +132,7 @@ async function bundle(entryPoints, outdir, version) {
       platform: "node",
       target: "node24",
       external: [...EXTERNAL, ...ABSENT],
+      plugins: [required, ...(run === null ? [] : [besides(RUN, run)])],
       loader: { ".html": "text", ".css": "text", ".sql": "text" },
       define: { "process.env.SLUICE_VERSION": JSON.stringify(version), "process.env.SLUICE_BUILD_TIME": buildTime() },
       // Packages in CommonJS call require() for node's own modules.
@@ -135,6 +144,41 @@ async function bundle(entryPoints, outdir, version) {
     const text = await esbuild.formatMessages(failure.errors, { kind: "error", color: process.stderr.isTTY ?? false });
     throw new SetupError(`the build failed\n${text.join("")}`);
   }
+}
+
+/**
+ * Node's own modules and the native packages come by `require`. An ES import of one reads every property of it: getters
+ * of `node:http`, `node:fs` and `node:crypto` load undici, http2, tls, readline and webcrypto, and a CommonJS package is
+ * parsed for its names. At rest 13.6 MiB for `node:http` alone, 4 MiB of the gateway's private memory.
+ */
+const required = {
+  name: "required",
+  setup({ onResolve, onLoad }) {
+    const namespace = "required";
+    const filter = new RegExp(`^(node:.*|${EXTERNAL.join("|")})$`);
+    onResolve({ filter }, ({ path, kind }) =>
+      kind === "require-call" ? { path, external: true } : { path, namespace },
+    );
+    onLoad({ filter: /^node:/, namespace }, async ({ path }) => {
+      const names = Object.keys(await import(path)).filter((name) => name !== "default");
+      // Only the names that somebody imports stay in the bundle.
+      const lines = names.map((name) => `export const ${name} = /* @__PURE__ */ (() => all.${name})();`);
+      return { contents: [`const all = require("${path}");`, "export default all;", ...lines].join("\n") };
+    });
+    onLoad({ filter: /.*/, namespace }, ({ path }) => ({ contents: `module.exports = require("${path}");` }));
+  },
+};
+
+/** Takes the source file `source` from a bundle that was made before, `bundle`. */
+function besides(source, bundle) {
+  return {
+    name: "besides",
+    setup({ onResolve }) {
+      onResolve({ filter: /^\./ }, ({ path, resolveDir }) =>
+        join(resolveDir, path) === source ? { path: bundle, external: true } : null,
+      );
+    },
+  };
 }
 
 /** Seconds since 1970 as a string literal; SOURCE_DATE_EPOCH makes a build repeatable. */

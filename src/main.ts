@@ -1,12 +1,12 @@
 /** `sluice`: runs the verb that the command line names, and turns its outcome into an exit code. */
-import { FAILED, USAGE, UsageError } from "./cli/arguments.ts";
+import { FAILED, isUsageError, USAGE } from "./cli/arguments.ts";
 import { runVerb } from "./cli/verbs.ts";
 
 const [verb, ...args] = process.argv.slice(2);
 try {
   process.exitCode = await runVerb(verb, args);
 } catch (error) {
-  if (error instanceof UsageError) {
+  if (isUsageError(error)) {
     process.stderr.write(`sluice: ${error.message}\nTry: sluice --help\n`);
     process.exitCode = USAGE;
   } else {

@@ -13,6 +13,11 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** By name: the gateway's bundle has a class of its own. */
+export function isUsageError(error: unknown): error is UsageError {
+  return error instanceof Error && error.name === "UsageError";
+}
+
 /** @throws UsageError */
 export function parse<T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>> {
   try {

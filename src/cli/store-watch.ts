@@ -3,7 +3,7 @@
  * Until then the gateway goes on with what needs no disk, and a supervisor that starts it again and again would only
  * interrupt that.
  */
-import { open, rm } from "node:fs/promises";
+import fs from "node:fs";
 import { join } from "node:path";
 
 const EVERY_MS = 30_000;
@@ -37,14 +37,14 @@ export function storeRestartable(dataDir: string, failed: () => boolean): Promis
 
 async function canStore(file: string): Promise<boolean> {
   try {
-    const handle = await open(file, "w", 0o600);
+    const handle = await fs.promises.open(file, "w", 0o600);
     try {
       await handle.write(Buffer.alloc(4096, 1));
       await handle.datasync();
     } finally {
       await handle.close();
     }
-    await rm(file, { force: true });
+    await fs.promises.rm(file, { force: true });
     return true;
   } catch {
     return false;

@@ -1,6 +1,7 @@
 /** The files that a configuration names: can they be read, and are they what they should be? */
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { crypto } from "../base/crypto.ts";
 import type { Config } from "./config.ts";
 
 type Complain = (path: string, problem: string, advice: string) => void;
@@ -63,7 +64,7 @@ function readCertificate(path: string, file: string, complain: Complain): X509Ce
   const text = readText(path, file, complain);
   if (text === null) return null;
   try {
-    return new X509Certificate(text);
+    return new (crypto().X509Certificate)(text);
   } catch {
     complain(path, `${file} holds no certificate in PEM`, 'it must begin with "-----BEGIN CERTIFICATE-----"');
     return null;
@@ -74,7 +75,7 @@ function readKey(path: string, file: string, complain: Complain): KeyObject | nu
   const text = readText(path, file, complain);
   if (text === null) return null;
   try {
-    return createPrivateKey(text);
+    return crypto().createPrivateKey(text);
   } catch {
     if (text.includes("ENCRYPTED"))
       complain(path, `${file} is encrypted`, "give a key without passphrase; its file mode protects it");

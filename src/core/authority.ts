@@ -9,8 +9,9 @@
  * Decisions on topics are cached in a table of fixed size: the hash of name, client id and topic chooses a set of four
  * slots, of which the newest decision takes the first and the oldest leaves the last.
  */
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+
 import type { Counter, Counters } from "../base/counters.ts";
+import { crypto } from "../base/crypto.ts";
 import { Semaphore, SemaphoreFull } from "../base/semaphore.ts";
 import type { Line } from "../config/budget.ts";
 import type { Complaint } from "../config/complaint.ts";
@@ -52,17 +53,20 @@ interface Decision {
   readonly access: number;
 }
 
+/** Without users; nobody is asked for a password then. */
+const NOBODY: PasswordRecord = { iterations: 0, salt: Buffer.alloc(0), hash: Buffer.alloc(64) };
+
 export class FileAuthority implements Authority {
   generation = 0;
   #anonymous: AnonymousPolicy = "never";
   #users: Map<string, UserRecord> | null = null;
   #acl: Acl | null = null;
   /** Stands in for users that do not exist, and tells how many iterations every login takes. */
-  #decoy: PasswordRecord = decoyFor(new Map());
+  #decoy: PasswordRecord = NOBODY;
   readonly #hashing = new Semaphore(1, WAITING_MAX);
   /** User name to keyed hash of the password that was right. */
   readonly #verified = new Map<string, Buffer>();
-  readonly #verifiedKey = randomBytes(32);
+  #verifiedKey: Buffer | null = null;
   readonly #decisions: (Decision | null)[] = new Array<Decision | null>(DECISIONS).fill(null);
   readonly #granted: Counter;
   readonly #refused: Counter;
@@ -92,7 +96,7 @@ export class FileAuthority implements Authority {
     this.#anonymous = files.anonymous;
     this.#users = users;
     this.#acl = acl;
-    this.#decoy = decoyFor(users ?? new Map());
+    this.#decoy = users === null ? NOBODY : decoyFor(users);
     this.#verified.clear();
     this.#decisions.fill(null);
     this.generation++;
@@ -175,14 +179,14 @@ export class FileAuthority implements Authority {
     const missing = decoy.iterations - record.iterations;
     if (missing > 0) await hashLike({ ...decoy, iterations: missing }, password);
     if (this.#users !== users) return this.#isRight(userName, password);
-    if (!timingSafeEqual(hash, record.hash) || known === null) return false;
+    if (!crypto().timingSafeEqual(hash, record.hash) || known === null) return false;
     this.#remember(userName, password);
     return true;
   }
 
   #isRemembered(userName: string, password: Buffer): boolean {
     const verified = this.#verified.get(userName);
-    return verified !== undefined && timingSafeEqual(verified, this.#keyedHash(password));
+    return verified !== undefined && crypto().timingSafeEqual(verified, this.#keyedHash(password));
   }
 
   #remember(userName: string, password: Buffer): void {
@@ -192,7 +196,8 @@ export class FileAuthority implements Authority {
   }
 
   #keyedHash(password: Buffer): Buffer {
-    return createHmac("sha256", this.#verifiedKey).update(password).digest();
+    this.#verifiedKey ??= crypto().randomBytes(32);
+    return crypto().createHmac("sha256", this.#verifiedKey).update(password).digest();
   }
 
   #grant(waiter: LoginWaiter, name: string, clientId: string): void {
@@ -244,7 +249,7 @@ function setOf(name: string, clientId: string, topic: string): number {
 function decoyFor(users: ReadonlyMap<string, UserRecord>): PasswordRecord {
   let iterations = 0;
   for (const { password } of users.values()) iterations = Math.max(iterations, password?.iterations ?? 0);
-  return { iterations, salt: randomBytes(16), hash: randomBytes(64) };
+  return { iterations, salt: crypto().randomBytes(16), hash: crypto().randomBytes(64) };
 }
 
 /** Worst case of an authority over files with so many `users` and `rules`; null = no such file. */

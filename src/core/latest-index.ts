@@ -5,8 +5,9 @@
  *
  *     slot = key % slots      | key, seq | key, seq |  0, 0  | ...      linear probing, at most half full
  */
-import { hash } from "node:crypto";
+
 import type { Allowance } from "../base/allowance.ts";
+import { crypto } from "../base/crypto.ts";
 
 /** Topics of one receiver that are told apart; further ones are not in the index. */
 export const LATEST_TOPICS_MAX = 16_384;
@@ -32,7 +33,7 @@ export class LatestIndex {
 
   /** The number that stands for the topic `bytes[0..end)`; never 0. */
   static keyOf(bytes: Buffer, end: number): number {
-    const digest = hash("sha256", bytes.subarray(0, end), "buffer");
+    const digest = crypto().hash("sha256", bytes.subarray(0, end), "buffer");
     return digest.readUInt32LE(0) * 2 ** 21 + (digest.readUInt32LE(4) >>> 11) || 1;
   }
 

@@ -9,7 +9,7 @@
  * second. Salt, hash and keys are base64. Empty lines and lines that begin with # are skipped; everything else must be
  * a user.
  */
-import { createHash, pbkdf2, randomBytes } from "node:crypto";
+import { crypto } from "../base/crypto.ts";
 import type { Complaint } from "../config/complaint.ts";
 import { SCRAM_ITERATIONS_MIN, type ScramRecord, scramRecordOf } from "./scram.ts";
 
@@ -113,19 +113,19 @@ function decodeBase64(text: string): Buffer | null {
 /** The hash of `password` by the recipe of `record`, in libuv's pool when it takes long. */
 export function hashLike(record: PasswordRecord, password: Buffer): Promise<Buffer> {
   if (record.iterations > 0) return pbkdf2Of(password, record.salt, record.iterations);
-  return Promise.resolve(createHash("sha512").update(password).update(record.salt).digest());
+  return Promise.resolve(crypto().createHash("sha512").update(password).update(record.salt).digest());
 }
 
 /** A line for the password file. @param user  without colon or control characters */
 export async function passwordLine(user: string, password: Buffer, iterations = ITERATIONS_DEFAULT): Promise<string> {
-  const salt = randomBytes(NEW_SALT_BYTES);
+  const salt = crypto().randomBytes(NEW_SALT_BYTES);
   const hash = await pbkdf2Of(password, salt, iterations);
   return `${user}:$7$${iterations}$${salt.toString("base64")}$${hash.toString("base64")}`;
 }
 
 /** Its line for SCRAM: with as many iterations as the RFC asks for at least. */
 export function scramLine(user: string, password: string, iterations: number = SCRAM_ITERATIONS_MIN): string {
-  const salt = randomBytes(NEW_SALT_BYTES);
+  const salt = crypto().randomBytes(NEW_SALT_BYTES);
   const { storedKey, serverKey } = scramRecordOf(password, salt, Math.max(iterations, SCRAM_ITERATIONS_MIN));
   const parts = [salt, storedKey, serverKey].map((bytes) => bytes.toString("base64"));
   return `${user}:$scram-sha-256$${Math.max(iterations, SCRAM_ITERATIONS_MIN)}$${parts.join("$")}`;
@@ -133,6 +133,8 @@ export function scramLine(user: string, password: string, iterations: number = S
 
 function pbkdf2Of(password: Buffer, salt: Buffer, iterations: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    pbkdf2(password, salt, iterations, HASH_BYTES, "sha512", (error, hash) => (error ? reject(error) : resolve(hash)));
+    crypto().pbkdf2(password, salt, iterations, HASH_BYTES, "sha512", (error, hash) =>
+      error ? reject(error) : resolve(hash),
+    );
   });
 }

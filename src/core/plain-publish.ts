@@ -2,7 +2,7 @@
  * Publishing and reading for conversations that carry no MQTT frame (CoAP, HTTP, serial): what a topic, the options
  * of a publish and a media type become on the way to the router, and back.
  */
-import { hash } from "node:crypto";
+import { crypto } from "../base/crypto.ts";
 import { topicProblem as topicNameProblem } from "../config/topics.ts";
 import { PUBLISH } from "../wire/mqtt/codes.ts";
 import { decodeProperties, PropertiesView, PropertiesWriter } from "../wire/mqtt/properties.ts";
@@ -109,7 +109,7 @@ export function mediaTypeOf(message: Message): string | null {
 
 /** Bytes that change when payload or properties do: as many as a CoAP ETag may have. */
 export function entityTagOf(message: Message): Buffer {
-  return hash("sha1", message.bytes.subarray(message.topicEnd), "buffer").subarray(0, ENTITY_TAG_BYTES);
+  return crypto().hash("sha1", message.bytes.subarray(message.topicEnd), "buffer").subarray(0, ENTITY_TAG_BYTES);
 }
 
 /** Seconds until the message expires, at least 0; Infinity when it never does. */

@@ -9,7 +9,7 @@
  *
  * @see RFC 5802, RFC 7677
  */
-import { createHash, createHmac, pbkdf2Sync, timingSafeEqual } from "node:crypto";
+import { crypto } from "../base/crypto.ts";
 
 export const SCRAM_SHA_256 = "SCRAM-SHA-256";
 /** RFC 7677 section 4 asks for at least as many. */
@@ -90,7 +90,7 @@ export class ScramServer {
     if (proof.length !== KEY_BYTES) return SCRAM_WRONG_PROOF;
     const covered = `${this.#messages},${text.slice(0, text.lastIndexOf(",p="))}`;
     const clientKey = xor(proof, hmac(record.storedKey, covered));
-    if (!timingSafeEqual(sha256(clientKey), record.storedKey)) return SCRAM_WRONG_PROOF;
+    if (!crypto().timingSafeEqual(sha256(clientKey), record.storedKey)) return SCRAM_WRONG_PROOF;
     this.answer = `v=${hmac(record.serverKey, covered).toString("base64")}`;
     return SCRAM_OK;
   }
@@ -153,7 +153,7 @@ export function scramRecordOf(password: string, salt: Buffer, iterations: number
 
 /** RFC 4013 asks for NFKC and no control characters; those are refused where passwords are set. */
 function saltedPassword(password: string, salt: Buffer, iterations: number): Buffer {
-  return pbkdf2Sync(password.normalize("NFKC"), salt, iterations, KEY_BYTES, "sha256");
+  return crypto().pbkdf2Sync(password.normalize("NFKC"), salt, iterations, KEY_BYTES, "sha256");
 }
 
 /** "" when it is too long or no text, which is no SCRAM message either. */
@@ -174,11 +174,11 @@ function isNonce(text: string): boolean {
 }
 
 function hmac(key: Buffer, text: string): Buffer {
-  return createHmac("sha256", key).update(text).digest();
+  return crypto().createHmac("sha256", key).update(text).digest();
 }
 
 function sha256(bytes: Buffer): Buffer {
-  return createHash("sha256").update(bytes).digest();
+  return crypto().createHash("sha256").update(bytes).digest();
 }
 
 function xor(a: Buffer, b: Buffer): Buffer {

@@ -6,8 +6,9 @@
  * A row is believed when its types and its contents fit (salvage-tables.ts). What depends on a row that is lost goes
  * with it: a session without its own row has no owner, so it cannot be given to anybody.
  */
-import { randomInt } from "node:crypto";
+
 import type { Database, Statement } from "better-sqlite3";
+import { crypto } from "../base/crypto.ts";
 import { isInflightState } from "../core/inflight-record.ts";
 import { LogPlace } from "../core/log-place.ts";
 import { MESSAGE_OVERHEAD_BYTES } from "../core/message.ts";
@@ -140,7 +141,7 @@ export class SalvageCopy {
   #takeHeadless(id: number, kind: string, name: string): void {
     if (this.#names.has(keyOf(kind, name))) return;
     const headSeq = Number.POSITIVE_INFINITY;
-    const headOrdinal = randomInt(ORDINALS);
+    const headOrdinal = crypto().randomInt(ORDINALS);
     const receiver = { id, kind, name, headSeq, headOrdinal, state: EMPTY, count: 0, bytes: 0 };
     this.#receivers.set(id, { ...receiver, place: null, headless: true });
     this.#names.set(keyOf(kind, name), id);

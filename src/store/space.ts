@@ -3,13 +3,13 @@
  * receivers' acknowledgements, and the deletions that follow from them, can still be written. The log's own blocks are
  * kept for the same reason: it is never truncated while the gateway runs.
  */
-import { randomFillSync } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import type { DatabaseFile } from "./database-file.ts";
 import type { Health } from "./health.ts";
 import { UPKEEP, type WriteMeter } from "./meter.ts";
 import { FRAME_BYTES, PAGE_BYTES } from "./schema.ts";
+import { incompressible } from "./start-room.ts";
 import type { Syncer } from "./sync.ts";
 
 export const RESERVE_NAME = "sluice.reserve";
@@ -104,8 +104,7 @@ export class Space {
       const { bavail, bsize } = await fs.promises.statfs(this.#file.directory);
       if (bavail * bsize < RESERVE_ROOM * this.#reserveBytes) return;
       handle = await fs.promises.open(this.#reservePath, "w", 0o600);
-      // Not zeros: a file system that compresses would give them no room.
-      const chunk = randomFillSync(Buffer.allocUnsafe(CHUNK_BYTES));
+      const chunk = incompressible(CHUNK_BYTES);
       for (let at = 0; at < this.#reserveBytes; at += CHUNK_BYTES) await handle.write(chunk, 0, CHUNK_BYTES, at);
       this.#meter.add(UPKEEP, this.#reserveBytes);
       const { fd } = handle;

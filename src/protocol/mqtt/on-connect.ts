@@ -3,7 +3,7 @@
  *
  * @see MQTT 3.1.1 section 3.1, MQTT 5.0 sections 3.1 and 3.2
  */
-import { randomBytes } from "node:crypto";
+import { crypto } from "../../base/crypto.ts";
 import type { Principal, StoreWaiter } from "../../core/ports.ts";
 import type { Will } from "../../core/session.ts";
 import { SESSION_FOREIGN, SESSIONS_FULL } from "../../core/session-registry.ts";
@@ -76,7 +76,7 @@ export function onConnect(connection: Connection, bytes: Buffer, flags: number, 
   }
   const clientIdAssigned = view.clientIdLength === 0;
   const clientId = clientIdAssigned
-    ? `sluice-${randomBytes(9).toString("base64url")}`
+    ? `sluice-${crypto().randomBytes(9).toString("base64url")}`
     : text(bytes, view.clientIdAt, view.clientIdLength);
   const request: ConnectRequest = {
     clientId,

@@ -3,9 +3,9 @@
  * (one packet is handled to its end before the next, so one of each is enough).
  */
 import { isUtf8 } from "node:buffer";
-import { randomBytes } from "node:crypto";
 import { Allowance } from "../../base/allowance.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
+import { crypto } from "../../base/crypto.ts";
 import type { Log } from "../../base/log.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Line } from "../../config/budget.ts";
@@ -115,7 +115,7 @@ export class MqttServer {
   /** Of enhanced authentication. */
   readonly exchanges: Exchanges;
   /** A new one for each exchange. */
-  nonce = (): string => randomBytes(NONCE_BYTES).toString("base64");
+  nonce = (): string => crypto().randomBytes(NONCE_BYTES).toString("base64");
 
   readonly traffic: Traffic;
   readonly tooLarge: Counter;
