@@ -66,7 +66,7 @@ async function fillLedger(world: World): Promise<void> {
   const n = world.next();
   const park = async (i: number): Promise<void> => {
     const client = SoakClient.tcp(world.ports.mqtt, 5);
-    await client.connect({ clientId: `filled-${n}-${i}`, clean: false, expirySeconds: 1 });
+    await client.connect({ clientId: `filled-${n}-${i}`, clean: false, expirySeconds: 2 });
     await client.subscribe([`fill/ledger/${n}`], 1);
     await client.cut();
   };

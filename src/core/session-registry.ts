@@ -181,6 +181,7 @@ export class SessionRegistry implements SessionHost {
     const kept = this.#sessions.get(clientId);
     if (kept !== undefined && !cleanStart) {
       this.#wheel.cancel(kept.expiryTimer);
+      this.#room.onBack(kept);
       this.#wills.onBack(kept);
       kept.principal = principal;
       kept.expirySeconds = expiry;
@@ -246,6 +247,7 @@ export class SessionRegistry implements SessionHost {
     this.#wills.send(session);
     this.#scheduleExpiry(session);
     this.#save(session);
+    this.#room.onAway(session);
   }
 
   /** Off-time was counted: who has been away before it may end sooner, and its will go out. */
@@ -367,6 +369,7 @@ export class SessionRegistry implements SessionHost {
     // Connected when the gateway stopped: it counts as gone from now on.
     session.disconnectedMs = record.disconnectedMs === 0 ? this.time.ageMs() : record.disconnectedMs;
     this.#scheduleExpiry(session);
+    this.#room.onAway(session);
     // Not from now on again, should the gateway be cut off again.
     if (record.disconnectedMs === 0) this.#save(session);
   }

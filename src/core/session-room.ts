@@ -13,8 +13,6 @@ import { bytesOfSession, SESSION_BYTES } from "./session-memory.ts";
 const PASSING_SHARE = 8;
 /** Of the number: as many must be free before the log says so. */
 const RELIEF_SHARE = 16;
-/** Sessions looked at for a newcomer, each time from where the last look ended. */
-const LOOKS_MAX = 64;
 
 export interface SessionRoomParts {
   readonly sessions: ReadonlyMap<string, Session>;
@@ -35,24 +33,24 @@ export class SessionRoom {
   #staying = 0;
   #stayingBytes = 0;
   #full = false;
-  #next: Iterator<Session>;
+  /** Away and holding nothing, who left first in front. An iterator that is kept instead would hold every session that ended. */
+  readonly #empty = new Set<Session>();
 
   constructor(parts: SessionRoomParts) {
-    const { sessions, sessionsMax, memory, counters } = parts;
+    const { sessionsMax, memory, counters } = parts;
     this.#parts = parts;
     this.#stayingMax = sessionsMax - Math.floor(sessionsMax / PASSING_SHARE);
     this.#stayingBytesMax = memory.bytesMax - Math.floor(memory.bytesMax / PASSING_SHARE);
     this.#refused = counters.counter("session.refused");
     this.#madeWay = counters.counter("session.made_way");
     counters.gauge("session.staying", () => this.#staying);
-    this.#next = sessions.values();
   }
 
   /** Whether one more session may be made; counts the refusal. @param stays it outlives its connection */
   admit(stays: boolean): boolean {
     if (this.#hasRoom(stays)) return true;
-    const empty = this.#findEmpty();
-    if (empty !== null) {
+    const [empty] = this.#empty;
+    if (empty !== undefined) {
       this.#madeWay.value++;
       this.#parts.end(empty);
       if (this.#hasRoom(stays)) return true;
@@ -70,7 +68,18 @@ export class SessionRoom {
     this.#stayingBytes += bytes;
   }
 
-  leave({ clientId, durable }: Session): void {
+  /** Its client is gone, and what it holds does not grow meanwhile unless it has subscriptions. */
+  onAway(session: Session): void {
+    if (isEmpty(session)) this.#empty.add(session);
+  }
+
+  onBack(session: Session): void {
+    this.#empty.delete(session);
+  }
+
+  leave(session: Session): void {
+    const { clientId, durable } = session;
+    this.#empty.delete(session);
     const bytes = bytesOfSession(clientId);
     this.#parts.memory.give(bytes);
     if (!durable) return;
@@ -83,18 +92,6 @@ export class SessionRoom {
     const { sessions, sessionsMax, memory } = this.#parts;
     if (sessions.size >= sessionsMax || memory.used + SESSION_BYTES > memory.bytesMax) return false;
     return !stays || (this.#staying < this.#stayingMax && this.#stayingBytes + SESSION_BYTES <= this.#stayingBytesMax);
-  }
-
-  #findEmpty(): Session | null {
-    for (let looks = 0; looks < LOOKS_MAX; looks++) {
-      let { value } = this.#next.next();
-      if (value === undefined) {
-        this.#next = this.#parts.sessions.values();
-        ({ value } = this.#next.next());
-      }
-      if (value !== undefined && isEmpty(value)) return value;
-    }
-    return null;
   }
 
   #tellFull(stays: boolean): void {
@@ -113,8 +110,7 @@ export class SessionRoom {
   }
 }
 
-/** Its client is away, and would miss nothing but the session itself. */
-function isEmpty({ connected, subscriptions, queue, inbound, will }: Session): boolean {
-  const { count, inflight } = queue;
-  return !connected && will === null && subscriptions.size === 0 && count === 0 && inflight.empty && inbound.size === 0;
+/** Its client would miss nothing but the session itself. */
+function isEmpty({ subscriptions, queue, inbound, will }: Session): boolean {
+  return will === null && subscriptions.size === 0 && queue.count === 0 && queue.inflight.empty && inbound.size === 0;
 }

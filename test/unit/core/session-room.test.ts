@@ -65,6 +65,26 @@ describe("a flood of sessions that stay", () => {
     assert.equal(sessionPresent, true, "who holds something stays");
   });
 
+  test("makes way after a restart too", () => {
+    const before = hubOf();
+    for (let i = 0; i < STAYING_MAX; i++) comesAndGoes(before, `flood-${i}`, i === 0);
+    const hub = new Hub(undefined, { maxSessions: SESSIONS_MAX }, before.store.crash());
+    for (let i = 0; i < 20; i++) comesAndGoes(hub, `newcomer-${i}`, false);
+    const [back, gone] = ["flood-0", "flood-1"].map((id) => readConnack(stays(hub, id).take()[0]!).sessionPresent);
+    assert.deepEqual([back, gone], [true, false]);
+  });
+
+  test("one that is back does not make way, and may again when it has left", () => {
+    const hub = hubOf(1);
+    const first = stays(hub, "first");
+    first.send(disconnect());
+    first.drop();
+    const back = stays(hub, "first");
+    assert.equal(reasonOf(stays(hub, "second")), QUOTA_EXCEEDED);
+    back.drop();
+    assert.equal(reasonOf(stays(hub, "second")), 0);
+  });
+
   test("ends with its expiry, and the log says that there is room again", () => {
     const hub = hubOf();
     for (let i = 0; i < STAYING_MAX; i++) comesAndGoes(hub, `flood-${i}`, true);
