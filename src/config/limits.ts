@@ -35,8 +35,10 @@ export interface Limits {
   readonly topicBytes: number;
   /** Client id, user name, and each string among the properties of CONNECT and PUBLISH. */
   readonly stringBytes: number;
-  /** Outstanding QoS 1 and 2 messages per client. */
+  /** Outstanding QoS 1 and 2 messages per client whose session outlives its connection. */
   readonly inflight: number;
+  /** The same for one whose session does not: nothing is kept of what it was sent. As `inflight` where that is given. */
+  readonly inflightLive: number;
   /** QoS 1 and 2 messages that a client may send before the first is answered. */
   readonly receiveMaximum: number;
   /** Per connection and direction; 0 = none. */
@@ -59,6 +61,7 @@ const WHEN_FULL = ["drop-newest", "drop-oldest", "refuse", "latest-per-topic"] a
 const KEEP_ALIVE_MAX_MS = 65_535_000;
 /** Ordinals between the oldest unacknowledged message and the newest (core/inflight.ts). */
 const INFLIGHT_MAX = 4096;
+const INFLIGHT_LIVE = 1024;
 
 export function readLimits(root: Section): Limits {
   const section = root.sectionOrEmpty("limits");
@@ -66,6 +69,7 @@ export function readLimits(root: Section): Limits {
   const sessionExpiryMaxMs = section.duration("session_expiry_max", 14 * DAY_MS, 0, SESSION_EXPIRY_MAX_MS);
   // What nobody can come back for any more, unless groups or serial lines are to keep it longer or shorter.
   const queueAgeMs = Math.max(QUEUE_AGE_MS_MIN, sessionExpiryMaxMs);
+  const inflight = section.count("inflight", 64, 1, INFLIGHT_MAX);
   const limits: Limits = {
     maxConnections,
     connectionsPerAddress: section.count("connections_per_address", maxConnections, 1, CONNECTIONS_MAX),
@@ -89,7 +93,8 @@ export function readLimits(root: Section): Limits {
     topicLevels: section.count("topic_levels", 200, 1, 32_768),
     topicBytes: section.bytes("topic_bytes", 1024, 16, 65_535),
     stringBytes: section.bytes("string_bytes", 1024, 64, 65_535),
-    inflight: section.count("inflight", 64, 1, INFLIGHT_MAX),
+    inflight,
+    inflightLive: section.has("inflight") ? inflight : INFLIGHT_LIVE,
     receiveMaximum: section.count("receive_maximum", 1024, 1, 65_535),
     topicAliases: section.count("topic_aliases", 16, 0, 65_535),
     validateUtf8Payload: section.flag("validate_utf8_payload", false),

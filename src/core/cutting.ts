@@ -30,7 +30,6 @@ export interface CuttingShared {
 
 /** What is cut: a delivery queue. */
 export interface Cuttable {
-  /** 0 without a log. */
   readonly id: number;
   readonly limits: QueueLimits;
   readonly online: boolean;
@@ -109,22 +108,21 @@ export class Cutting implements BacklogSink, AgingQueue {
     return isAboveDropGoal(limits, online, count, bytes);
   }
 
-  /** A message has entered. With a log, `latest-per-topic` waits until it is on the medium: see `step`. */
+  /** A message has entered. `latest-per-topic` waits until it is on the medium: see `step`. */
   entered(): void {
-    if (this.#fits || this.#superseding?.hasLog) return;
-    this.#superseding?.dropWaiting(() => this.#isAboveGoal);
+    if (this.#fits || this.#superseding !== null) return;
     this.#dropOldest();
   }
 
   /** One slice of what is to be done, when messages have become durable and in turns after that. @returns whether there is more */
   step(): boolean {
     if (this.#queue.ended) return false;
-    if (this.#superseding?.hasLog) return this.#stepSuperseding(this.#superseding);
+    if (this.#superseding !== null) return this.#stepSuperseding(this.#superseding);
     if (this.#making) this.#sliceForRoom();
     return this.#making;
   }
 
-  /** `latest-per-topic` with a log: only what is safe on the medium supersedes, or a full disk could take back the newest after all. */
+  /** `latest-per-topic`: only what is safe on the medium supersedes, or a full disk could take back the newest after all. */
   #stepSuperseding(superseding: Superseding): boolean {
     const complete = superseding.look();
     if (!this.#fits) this.#making = true;
@@ -230,7 +228,7 @@ export class Cutting implements BacklogSink, AgingQueue {
   #stays(message: Message): boolean {
     if (this.#why === BY_AGE) return staleCause(this.#queue.limits, message, this.#host.time) === null;
     // Which of those that nobody is told of yet is the latest is not known yet.
-    return !this.#isAboveGoal || (this.#superseding?.hasLog === true && message.state !== DURABLE);
+    return !this.#isAboveGoal || (this.#superseding !== null && message.state !== DURABLE);
   }
 
   #drop(message: Message): void {

@@ -1,35 +1,37 @@
 /**
- * What waits for one receiver of QoS 1 and 2 messages, and what is in flight to it: a session, an uplink, a serial line.
+ * What waits for one durable receiver of QoS 1 and 2 messages, and what is in flight to it: a session that outlives its
+ * connection, an uplink, a serial line. Other sessions have a live-queue.
  *
  *     in flight (`inflight`, `log-place`) | waiting (`unsent`): in memory, then in the log alone
  *
  * A receiver that keeps up lives in memory alone: a message goes straight to the outlet or into `waiting`. One that
  * is offline, or whose `waiting` is full, is *behind*: its messages are only in the log, and `pump` reads them slice
  * by slice until it has caught up. Reconnect and restart are the same case: forget what memory held, read from the
- * head. A queue without a record (clean sessions) is never behind: all that `admit` took waits in memory.
+ * head.
  *
- * QoS 2 messages of a queue with a record leave only once they are durable: before that, a crash would make the
- * publisher send them again, and the receiver would get them twice.
+ * QoS 2 messages leave only once they are durable: before that, a crash would make the publisher send them again, and
+ * the receiver would get them twice.
  */
 
 import { AwayMark } from "./away-mark.ts";
 import { type Cuttable, Cutting } from "./cutting.ts";
-import { Inflight, RECEIVED } from "./inflight.ts";
+import { type Inflight, RECEIVED } from "./inflight.ts";
 import type { DropCause } from "./ledger.ts";
 import { LogPlace } from "./log-place.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
 import type { Outlet, QueueHost } from "./outlet.ts";
+import { packetIdOf } from "./packet-ids.ts";
 import { type BacklogSink, type ReceiverRecord, type StoredReceiver, topicAt } from "./ports.ts";
 import { PubrelReleases } from "./pubrel-releases.ts";
 import { admission, fits, makesRoom, type QueueLimits, staleCause } from "./queue-limits.ts";
-import { DELIVERY_QOS } from "./receiver.ts";
+import { DELIVERY_QOS, type ReceiverQueue } from "./receiver.ts";
 import { Unsent } from "./unsent.ts";
 import { Waiting, type WaitingEntry } from "./waiting.ts";
 
 /** Bytes of backlog read in one slice. */
 const READ_SLICE_BYTES = 64 * 1024;
 
-export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
+export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink, Cuttable {
   readonly id: number;
   /** "session:meter-7": for ledger and status. */
   readonly label: string;
@@ -43,7 +45,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
   readonly inflight: Inflight;
 
   readonly #host: QueueHost;
-  readonly #record: ReceiverRecord | null;
+  readonly #record: ReceiverRecord;
   readonly #place: LogPlace;
   readonly #waiting: Waiting;
   readonly unsent: Unsent;
@@ -55,24 +57,21 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
   readonly #releases: PubrelReleases;
   #pumping = false;
   #scheduled = false;
-  /** null without a log. */
-  readonly #awayMark: AwayMark | null;
+  readonly #awayMark: AwayMark;
 
-  /** @param record null: memory only, nothing survives `detach` */
-  constructor(host: QueueHost, label: string, record: ReceiverRecord | null, limits: QueueLimits) {
+  constructor(host: QueueHost, label: string, record: ReceiverRecord, limits: QueueLimits) {
     this.#host = host;
     this.label = label;
     this.limits = limits;
     this.#record = record;
-    this.id = record === null ? 0 : record.id;
+    this.id = record.id;
     this.#place = new LogPlace(record, host.store.lastSeq, host.time);
     this.inflight = this.#place.inflight;
-    this.#waiting = new Waiting(limits, record !== null, host.waitingMemory);
+    this.#waiting = new Waiting(limits, true, host.waitingMemory);
     this.unsent = new Unsent(this.#place, this.#waiting);
-    this.#releases = new PubrelReleases(record === null ? null : host.store);
+    this.#releases = new PubrelReleases(host.store);
     const marks = limits.whenFull === "latest-per-topic";
-    this.#awayMark = record && new AwayMark(host.store, this, this.#place, marks, () => this.pump());
-    if (record === null) return;
+    this.#awayMark = new AwayMark(host.store, this, this.#place, marks, () => this.pump());
     this.count = record.count;
     this.bytes = record.bytes;
     this.unsent.cursor = record.headSeq;
@@ -80,8 +79,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
     if (record.count > 0) this.cuts.watch();
   }
 
-  get persistent(): boolean {
-    return this.#record !== null;
+  get persistent(): true {
+    return true;
   }
 
   get online(): boolean {
@@ -107,35 +106,28 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
     this.#outlet = outlet;
     this.inflight.windowMax = windowMax;
     this.#releases.attach(outlet);
-    if (this.count > 0 && this.#record !== null) {
+    if (this.count > 0) {
       this.unsent.cursor = this.headSeq;
       this.unsent.behind = true;
     }
     this.#place.begin(resumed);
-    if (!resumed && this.#record !== null) this.#host.store.touch(this);
+    if (!resumed) this.#host.store.touch(this);
     this.#cutting?.reset();
-    this.#awayMark?.erase();
+    this.#awayMark.erase();
     for (let ordinal = this.inflight.head; ordinal < this.inflight.next; ordinal++) {
-      if (this.inflight.stateAt(ordinal) === RECEIVED) this.#releases.send(Inflight.packetIdOf(ordinal));
+      if (this.inflight.stateAt(ordinal) === RECEIVED) this.#releases.send(packetIdOf(ordinal));
     }
     this.pump();
   }
 
-  /** The peer is gone. With a record, what is unacknowledged stays in the log; without one it is dropped. */
+  /** The peer is gone. What is unacknowledged stays in the log. */
   detach(): void {
     if (this.#outlet === null) return;
-    if (this.#record === null) {
-      if (this.count > 0) this.#drop(() => "", "session-ended", this.count);
-      this.inflight.reset();
-      this.count = 0;
-      this.bytes = 0;
-    } else {
-      if (this.count > 0) this.unsent.cursor = this.headSeq;
-      this.unsent.behind = this.count > 0;
-      this.inflight.suspend();
-      this.#awayMark?.set();
-      if (this.count > 0) this.cuts.watch();
-    }
+    if (this.count > 0) this.unsent.cursor = this.headSeq;
+    this.unsent.behind = this.count > 0;
+    this.inflight.suspend();
+    this.#awayMark.set();
+    if (this.count > 0) this.cuts.watch();
     this.#waiting.clear();
     this.#outlet = null;
     this.#releases.detach();
@@ -157,27 +149,15 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
     this.#drop(topic, "queue-full");
   }
 
-  /** Whether a message could be sent this moment, so that the caller may write it without making a Message. Memory-only queues. */
-  get clear(): boolean {
-    return this.#waiting.length === 0 && this.inflight.hasRoom && this.#outlet?.writable() === true;
-  }
-
-  /** Takes a packet id for a message the caller writes itself (`clear` was true). */
-  takePacketId(qos: number, size: number): number {
-    this.count++;
-    this.bytes += size;
-    return Inflight.packetIdOf(this.inflight.push(0, qos, size, null));
-  }
-
   /**
-   * Enters a message that `admit` took. With a record, it is in the store's open group already (`Store.append`).
+   * Enters a message that `admit` took. It is in the store's open group already (`Store.append`).
    * @param options see receiver.ts
    */
   enqueue(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
     this.count++;
     this.bytes += message.size;
-    if (this.#record !== null) this.#host.store.touch(this);
-    if (this.#outlet === null && this.#record !== null) {
+    this.#host.store.touch(this);
+    if (this.#outlet === null) {
       if (!this.unsent.behind) {
         this.unsent.behind = true;
         this.unsent.cursor = message.seq;
@@ -193,12 +173,9 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
   #wait(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
     if (this.#waiting.hasRoom()) {
       this.#waiting.push(message, options, subscriptionIds);
-    } else if (this.#record !== null) {
+    } else {
       this.unsent.behind = true;
       this.unsent.cursor = message.seq;
-    } else {
-      this.#uncount(message.size);
-      this.#drop(() => message.topic, "queue-full");
     }
   }
 
@@ -207,7 +184,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
   }
 
   giveUp(message: Message, cause: DropCause): void {
-    if (cause === "superseded" && this.#outlet !== null) this.#awayMark?.holdAll();
+    if (cause === "superseded" && this.#outlet !== null) this.#awayMark.holdAll();
     this.#drop(() => message.topic, cause);
     this.#finished(message.seq, message.size, message);
   }
@@ -281,8 +258,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
         else dropped = true;
         continue;
       }
-      if (qos === 2 && this.#record !== null && (message.state !== DURABLE || this.#awayMark?.holds)) return false;
-      if (this.#awayMark?.holdsAll) return false;
+      if (qos === 2 && (message.state !== DURABLE || this.#awayMark.holds)) return false;
+      if (this.#awayMark.holdsAll) return false;
       if (!this.#place.hasRoomFor(message)) return false;
       const ordinal = this.#place.ordinalFor(message, qos);
       const dup = this.#place.wasSent(ordinal, message.seq);
@@ -290,13 +267,13 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
         this.inflight.discard(ordinal);
         dropped = true;
       } else {
-        outlet.sendPublish(message, entry.partsSent, options, entry.subscriptionIds, Inflight.packetIdOf(ordinal), dup);
+        outlet.sendPublish(message, entry.partsSent, options, entry.subscriptionIds, packetIdOf(ordinal), dup);
         awaited = true;
       }
     }
     if (dropped && cause !== null) this.#drop(() => message.topic, cause);
     if (!awaited) {
-      if (this.#record !== null) this.#place.passBy(message);
+      this.#place.passBy(message);
       this.#finished(message.seq, message.size, message);
     }
     return true;
@@ -327,7 +304,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
   /** PUBCOMP. @returns false when no PUBREL of that id is due */
   onPubcomp(packetId: number): boolean {
     if (!this.inflight.complete(packetId)) return false;
-    if (this.#record !== null) this.#host.store.touch(this);
+    this.#host.store.touch(this);
     this.pump();
     return true;
   }
@@ -354,7 +331,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
 
   #finished(seq: number, size: number, message: Message | null): void {
     if (message === null || message.state !== WITHDRAWN) this.#uncount(size);
-    if (this.#record === null || seq === 0) return;
+    if (seq === 0) return;
     if (message !== null && message.state === OPEN) this.#host.store.settle(message, this.id);
     this.#host.store.touch(this);
   }
@@ -364,8 +341,8 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
     this.bytes -= size;
   }
 
-  #drop(topic: () => string, cause: DropCause, count = 1): void {
-    this.#host.ledger.record(this.label, topic, cause, this.#host.time.wallMs(), count);
+  #drop(topic: () => string, cause: DropCause): void {
+    this.#host.ledger.record(this.label, topic, cause, this.#host.time.wallMs());
   }
 
   get headSeq(): number {
@@ -377,7 +354,7 @@ export class DeliveryQueue implements StoredReceiver, BacklogSink, Cuttable {
   }
 
   save(): ReceiverRecord {
-    const record = this.#record as ReceiverRecord;
+    const record = this.#record;
     const head = this.headSeq;
     record.headSeq = head === Number.POSITIVE_INFINITY ? this.#host.store.lastSeq + 1 : head;
     this.#place.save(record);

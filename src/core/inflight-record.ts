@@ -10,7 +10,8 @@
  * While nothing was dropped the messages in flight need no entry: they are the first of the log from the head on, in
  * order. With a floor they are listed one by one, because the log cannot tell them from the dropped ones any more.
  */
-import { DONE, type Inflight, RECEIVED, SENT, SPAN_MAX, UNSENT } from "./inflight.ts";
+import { DONE, type Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
+import { SPAN_MAX } from "./packet-ids.ts";
 import type { ReceiverRecord } from "./ports.ts";
 
 /** Bytes of one entry at most: 3 for the offset, 1, 8 for the sequence number. */

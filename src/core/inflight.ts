@@ -20,6 +20,7 @@
  */
 import { AckTime } from "./ack-time.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN, WRITTEN } from "./message.ts";
+import { FAR, PACKET_IDS, packetIdOf, SPAN_MAX, type Window } from "./packet-ids.ts";
 import type { TimeSource } from "./ports.ts";
 
 const FREE = 0;
@@ -29,15 +30,10 @@ export const DONE = 3;
 /** Sent on an earlier connection and due again on this one; its seq is 0 when a restart has to find it in the log. */
 export const UNSENT = 4;
 
-/** Most ordinals between the oldest unacknowledged message and the newest: bounds the ring (about 30 bytes an entry). */
-export const SPAN_MAX = 4096;
-export const PACKET_IDS = 65535;
-/** Ordinals from here on, counted from the head, have packet ids that no message will have soon. */
-export const FAR = 32_768;
 const RING_MIN = 8;
 const NONE = new Uint8Array(0);
 
-export class Inflight {
+export class Inflight implements Window {
   /** Ordinal of the oldest entry. */
   head = 0;
   /** Ordinal the next message takes. */
@@ -70,13 +66,9 @@ export class Inflight {
   /** Made with the first message. */
   #ackTime: AckTime | null = null;
 
-  static packetIdOf(ordinal: number): number {
-    return 1 + (ordinal % PACKET_IDS);
-  }
-
   /** A packet id that no message has or will have soon: for SUBSCRIBE. */
   get sparePacketId(): number {
-    return Inflight.packetIdOf(this.head + FAR);
+    return packetIdOf(this.head + FAR);
   }
 
   /** Smoothed ms from sending a message to its PUBACK or PUBREC; 0 = not known. */

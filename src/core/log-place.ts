@@ -7,9 +7,10 @@
  * knows of the messages in flight only how many there were before the last acknowledged one; which they were is found
  * when the log is read again from the head (entries with seq 0).
  */
-import { Inflight, RECEIVED, SENT, SPAN_MAX, UNSENT } from "./inflight.ts";
+import { Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
 import { decodeInflight, encodeInflight } from "./inflight-record.ts";
 import type { Message } from "./message.ts";
+import { SPAN_MAX } from "./packet-ids.ts";
 import type { ReceiverRecord, TimeSource } from "./ports.ts";
 
 export class LogPlace {
@@ -36,13 +37,11 @@ export class LogPlace {
   readonly #awaySinceMs: number;
 
   /**
-   * @param record  null: memory only
    * @param lastSeq end of the log at construction
    * @param time    what the peer's answers are timed with; null = they are not
    */
-  constructor(record: ReceiverRecord | null, lastSeq: number, time: TimeSource | null = null) {
-    this.#awaySinceMs = record?.awaySinceMs || Number.POSITIVE_INFINITY;
-    if (record === null) return;
+  constructor(record: ReceiverRecord, lastSeq: number, time: TimeSource | null = null) {
+    this.#awaySinceMs = record.awaySinceMs || Number.POSITIVE_INFINITY;
     const decoded = decodeInflight(record, this.inflight);
     this.floor = decoded.floor;
     this.#restartSeq = decoded.awayFrom > 0 ? decoded.awayFrom - 1 : lastSeq;

@@ -29,6 +29,12 @@ export interface Outlet {
   writable(message?: Message, options?: number): boolean;
 }
 
+/** The outlet of a session. */
+export interface LiveOutlet extends Outlet {
+  /** Half of what the peer's output may hold is there, and not taken yet. */
+  readonly crowded: boolean;
+}
+
 /** What all queues share. */
 export interface QueueHost {
   readonly store: Store;

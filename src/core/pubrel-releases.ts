@@ -8,13 +8,12 @@ import type { Store, StoreWaiter } from "./ports.ts";
 const PACKET_IDS = 65_536;
 
 export class PubrelReleases implements StoreWaiter {
-  readonly #store: Store | null;
+  readonly #store: Store;
   #outlet: Outlet | null = null;
   /** Counts attachments, so that an answer of the store that comes after a reconnect is not sent to the wrong peer. */
   #epoch = 0;
 
-  /** @param store null: nothing is stored, PUBREL leaves at once */
-  constructor(store: Store | null) {
+  constructor(store: Store) {
     this.#store = store;
   }
 
@@ -29,8 +28,7 @@ export class PubrelReleases implements StoreWaiter {
 
   /** PUBREC of `packetId` came, on this connection or on an earlier one. */
   send(packetId: number): void {
-    if (this.#store === null) this.#outlet?.sendPubrel(packetId);
-    else this.#store.barrier(this, this.#epoch * PACKET_IDS + packetId);
+    this.#store.barrier(this, this.#epoch * PACKET_IDS + packetId);
   }
 
   /** The store has the PUBREC. After a failure it has not, and PUBREL stays away: the peer keeps the id. */

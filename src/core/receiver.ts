@@ -6,7 +6,7 @@
  *     bit 0-1  QoS of the delivery (min of publish and grant, or what an uplink rule sets)
  *     bit 2    RETAIN flag to send
  */
-import type { DeliveryQueue } from "./delivery-queue.ts";
+import type { Message } from "./message.ts";
 import type { Principal } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 
@@ -17,13 +17,27 @@ export function deliveryOptions(qos: number, retain: boolean): number {
   return retain ? qos | DELIVERY_RETAIN : qos;
 }
 
+/** What the router sees of a receiver's queue (delivery-queue.ts, live-queue.ts). */
+export interface ReceiverQueue {
+  /** In the lists of receivers that messages have; 0 = the log does not know it. */
+  readonly id: number;
+  /** "session:meter-7": for ledger and status. */
+  readonly label: string;
+  readonly online: boolean;
+  /** @returns TAKES, DROPS (then `dropNewest` counts it) or REFUSES for a message of `bytes` (Message.size) */
+  admit(bytes: number): number;
+  dropNewest(topic: () => string): void;
+  /** Enters a message that `admit` took. */
+  enqueue(message: Message, options: number, subscriptionIds: readonly number[] | null): void;
+}
+
 export interface Receiver {
   /** Index in the router's table; set by `Router.join`, -1 before. */
   slot: number;
   /** Whose read rights filter what reaches it; null = may read all (uplinks are configured by the operator). */
   readonly principal: Principal | null;
   /** Where QoS >= 1 messages wait for it; null when it takes QoS 0 only. */
-  readonly queue: DeliveryQueue | null;
+  readonly queue: ReceiverQueue | null;
   /** The log must keep QoS >= 1 messages until it acknowledged them (DESIGN: session expiry > 0, uplinks, serial writes). */
   readonly durable: boolean;
   /**

@@ -9,7 +9,7 @@ import type { Outlet } from "./outlet.ts";
 import { TAKES } from "./queue-limits.ts";
 import { deliveryOptions } from "./receiver.ts";
 import type { Session } from "./session.ts";
-import type { SessionHost } from "./session-registry.ts";
+import type { SessionHost } from "./session-host.ts";
 
 interface Due {
   readonly topics: Generator<string>;

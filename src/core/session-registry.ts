@@ -22,28 +22,18 @@ import type { QueueLimits } from "./queue-limits.ts";
 import type { Retained } from "./retained.ts";
 import type { Router } from "./router.ts";
 import { Session, type SessionOutlet, WILL_TIMER, type Will } from "./session.ts";
+import type { SessionHost } from "./session-host.ts";
 import { allowancesOf, bytesOfSubscription } from "./session-memory.ts";
 import { SessionRoom } from "./session-room.ts";
 import { isShared, SharedGroups } from "./shared-groups.ts";
 import { Wills } from "./wills.ts";
-
-/** What a session needs around it. */
-export interface SessionHost extends QueueHost {
-  readonly retained: Retained;
-  readonly authority: Authority;
-  readonly queueLimits: QueueLimits;
-  readonly inflightMax: number;
-  readonly outputDrops: Counter;
-  /** Of QoS 2 ids that clients have not released, when they are many. */
-  readonly inboundMemory: Allowance;
-  onSessionTimer(session: Session, kind: number): void;
-}
 
 export interface RegistryLimits {
   readonly maxSessions: number;
   readonly sessionExpiryMaxMs: number;
   readonly subscriptionsPerClient: number;
   readonly inflight: number;
+  readonly inflightLive: number;
 }
 
 export interface RegistryParts extends QueueHost {
@@ -73,6 +63,7 @@ export class SessionRegistry implements SessionHost {
   readonly authority: Authority;
   readonly queueLimits: QueueLimits;
   readonly inflightMax: number;
+  readonly inflightLiveMax: number;
   readonly outputDrops: Counter;
   readonly schedule: (queue: DeliveryQueue) => void;
   readonly #router: Router;
@@ -101,6 +92,7 @@ export class SessionRegistry implements SessionHost {
     this.authority = parts.authority;
     this.queueLimits = parts.queueLimits;
     this.inflightMax = parts.limits.inflight;
+    this.inflightLiveMax = parts.limits.inflightLive;
     this.schedule = parts.schedule;
     this.outputDrops = parts.counters.counter("session.output_full");
     this.#router = parts.router;
@@ -148,8 +140,8 @@ export class SessionRegistry implements SessionHost {
 
   /** Of the durable receivers here: sessions with subscriptions of their own, there or not, and shared groups. */
   *durableQueues(): Generator<DeliveryQueue> {
-    for (const { durable, subscriptions, shares, queue } of this.#sessions.values()) {
-      if (durable && subscriptions.size > (shares?.count ?? 0)) yield queue;
+    for (const { subscriptions, shares, queue } of this.#sessions.values()) {
+      if (queue.persistent && subscriptions.size > (shares?.count ?? 0)) yield queue;
     }
     yield* this.#groups.queues();
   }
@@ -192,7 +184,7 @@ export class SessionRegistry implements SessionHost {
     if (kept !== undefined) this.#end(kept);
     const record = expiry > 0 ? this.store.createReceiver("session", clientId) : null;
     const session = new Session(this, clientId, principal, record, expiry);
-    if (record !== null) this.store.register(session.queue);
+    if (session.queue.persistent) this.store.register(session.queue);
     this.#enter(session);
     this.#save(session);
     return { session, present: false };
@@ -219,11 +211,10 @@ export class SessionRegistry implements SessionHost {
 
   /** The connection is ready: what waited and what was in flight goes out. Call after CONNACK is written. */
   attach(session: Session, outlet: SessionOutlet, windowMax: number, will: Will | null, present: boolean): void {
-    session.outlet = outlet;
     this.connectedCount++;
     this.connectedMax = Math.max(this.connectedMax, this.connectedCount);
     this.#wills.keep(session, will);
-    session.queue.attach(outlet, Math.min(windowMax, this.inflightMax), present);
+    session.attach(outlet, windowMax, present);
     session.shares?.pump();
   }
 
@@ -334,17 +325,20 @@ export class SessionRegistry implements SessionHost {
     this.#wills.publish(session);
     for (const filter of session.subscriptions.keys()) this.#leave(session, filter);
     this.#router.leave(session);
-    session.queue.end();
+    const { queue } = session;
     this.#sessions.delete(session.clientId);
     session.inbound.end();
     this.#room.leave(session);
-    if (session.durable) this.store.deleteSession(session.clientId, session.queue);
+    if (!queue.persistent) return;
+    queue.end();
+    this.store.deleteSession(session.clientId, queue);
   }
 
   #save(session: Session): void {
-    if (!session.durable) return;
+    const { queue } = session;
+    if (!queue.persistent) return;
     this.store.putSession({
-      receiver: session.queue.save(),
+      receiver: queue.save(),
       clientId: session.clientId,
       principal: session.principal.name,
       expirySeconds: session.expirySeconds,
@@ -358,7 +352,7 @@ export class SessionRegistry implements SessionHost {
     const principal: Principal = { name: record.principal, clientId: record.clientId };
     const session = new Session(this, record.clientId, principal, record.receiver, record.expirySeconds);
     for (const id of record.inboundIds) session.inbound.add(id);
-    this.store.register(session.queue);
+    if (session.queue.persistent) this.store.register(session.queue);
     this.#enter(session);
     for (const subscription of record.subscriptions) {
       session.subscriptions.set(subscription.filter, subscription);

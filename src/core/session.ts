@@ -9,18 +9,19 @@ import type { Counter } from "../base/counters.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import { DeliveryQueue } from "./delivery-queue.ts";
 import { InboundIds } from "./inbound-ids.ts";
+import { LiveQueue } from "./live-queue.ts";
 import { MESSAGE_OVERHEAD_BYTES, type Message, messageOf } from "./message.ts";
-import type { Outlet } from "./outlet.ts";
+import type { LiveOutlet } from "./outlet.ts";
 import type { Principal, ReceiverRecord, SubscriptionRecord } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 import { TAKES } from "./queue-limits.ts";
 import { DELIVERY_QOS, type Receiver } from "./receiver.ts";
 import { RetainedFeed } from "./retained-feed.ts";
-import type { SessionHost } from "./session-registry.ts";
+import type { SessionHost } from "./session-host.ts";
 import { Shares } from "./shares.ts";
 
 /** The connection of a session's client. */
-export interface SessionOutlet extends Outlet {
+export interface SessionOutlet extends LiveOutlet {
   /** Writes a PUBLISH straight from the publication's bytes. `packetId` is 0 at QoS 0. */
   sendLive(
     publication: Publication,
@@ -46,7 +47,8 @@ export class Session implements Receiver, Expirable {
   slot = -1;
   readonly clientId: string;
   principal: Principal;
-  readonly queue: DeliveryQueue;
+  /** Whether the log keeps messages for it depends on whether it outlives its connection. */
+  readonly queue: DeliveryQueue | LiveQueue;
   /** Seconds the session outlives its connection; 0 = it ends with it. */
   expirySeconds: number;
   /** Stamp; 0 while connected. */
@@ -78,7 +80,11 @@ export class Session implements Receiver, Expirable {
     this.principal = principal;
     this.expirySeconds = expirySeconds;
     this.inbound = new InboundIds(host.inboundMemory);
-    this.queue = new DeliveryQueue(host, `session:${clientId}`, record, host.queueLimits);
+    const label = `session:${clientId}`;
+    this.queue =
+      record === null
+        ? new LiveQueue(host, label, host.queueLimits)
+        : new DeliveryQueue(host, label, record, host.queueLimits);
     this.feed = new RetainedFeed(this, host);
     this.#outputDrops = host.outputDrops;
   }
@@ -86,6 +92,14 @@ export class Session implements Receiver, Expirable {
   /** Whether the log keeps messages for it: it outlives its connection. */
   get durable(): boolean {
     return this.queue.persistent;
+  }
+
+  /** Its client is there. @param windowMax its Receive Maximum */
+  attach(outlet: SessionOutlet, windowMax: number, resumed: boolean): void {
+    this.outlet = outlet;
+    const { queue } = this;
+    if (queue.persistent) queue.attach(outlet, Math.min(windowMax, this.#host.inflightMax), resumed);
+    else queue.attach(outlet, Math.min(windowMax, this.#host.inflightLiveMax));
   }
 
   get sharesOf(): Shares {
@@ -110,14 +124,14 @@ export class Session implements Receiver, Expirable {
       else this.#dropLive(p);
       return;
     }
-    const size = p.length + MESSAGE_OVERHEAD_BYTES;
-    if (this.queue.clear) {
-      outlet.sendLive(p, options, subscriptionIds, this.queue.takePacketId(qos, size));
-    } else if (this.queue.admit(size) === TAKES) {
+    const { queue } = this;
+    if (!queue.persistent && queue.clear) {
+      outlet.sendLive(p, options, subscriptionIds, queue.takePacketId(qos));
+    } else if (queue.admit(p.length + MESSAGE_OVERHEAD_BYTES) === TAKES) {
       p.kept ??= messageOf(p, this.#host.time.ageMs());
-      this.queue.enqueue(p.kept, options, subscriptionIds);
+      queue.enqueue(p.kept, options, subscriptionIds);
     } else {
-      this.queue.dropNewest(() => p.topic);
+      queue.dropNewest(() => p.topic);
     }
   }
 

@@ -22,16 +22,16 @@
  */
 import type { Counter } from "../base/counters.ts";
 import { DeliveryQueue } from "./delivery-queue.ts";
-import { Inflight, SPAN_MAX } from "./inflight.ts";
 import { copyOf, type Message } from "./message.ts";
 import type { Outlet } from "./outlet.ts";
+import { packetIdOf, SPAN_MAX } from "./packet-ids.ts";
 import { type ReceiverRecord, SETTLED, type StoreWaiter, topicAt } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 import { TAKES } from "./queue-limits.ts";
 import { DELIVERY_QOS, DELIVERY_RETAIN, deliveryOptions, type Receiver } from "./receiver.ts";
 import { GRANT_QOS, GRANT_RETAIN_AS_PUBLISHED } from "./route-cache.ts";
 import type { Session, SessionOutlet } from "./session.ts";
-import type { SessionHost } from "./session-registry.ts";
+import type { SessionHost } from "./session-host.ts";
 import { LOAN_BYTES } from "./shares.ts";
 
 /** Ordinals that the first holder of the oldest loan has time for. */
@@ -160,7 +160,7 @@ export class SharedGroup implements Receiver, Outlet, StoreWaiter {
     const { head, next } = this.queue.inflight;
     if (next - head < HELD_SPAN_MAX) return;
     if (head === this.#reclaimed && next < this.#reclaimableAt) return;
-    const packetId = Inflight.packetIdOf(head);
+    const packetId = packetIdOf(head);
     const holder = this.#holders.get(packetId);
     if (holder === undefined || !this.#isOtherFree(holder, this.queue.inflight.seqAt(head))) return;
     this.#reclaimed = head;
@@ -269,9 +269,10 @@ export class SharedGroup implements Receiver, Outlet, StoreWaiter {
     if (message === undefined) return granted === 0 || outstanding < windowMax;
     if (qos === 0 || granted === 0) return true;
     if (outstanding >= windowMax) return false;
-    if (qos === 1 || granted === 1) return this.#mayLend;
+    // What one member has in hand is lost to the others until it answers, however much a live window takes.
+    if (qos === 1 || granted === 1) return (session.shares?.loans ?? 0) < this.#host.inflightMax && this.#mayLend;
     // No more than it will send at once: what is not sent yet stays with the group, for whoever is free first.
-    if (!queue.persistent) return queue.clear && queue.admit(message.size) === TAKES;
+    if (!queue.persistent) return outstanding < this.#host.inflightMax && queue.clear;
     if (queue.count >= windowMax || queue.admit(message.size) !== TAKES) return false;
     return this.#host.store.admits(message.size) === SETTLED;
   }

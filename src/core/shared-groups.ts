@@ -10,7 +10,7 @@ import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { SubscriptionRecord } from "./ports.ts";
 import type { Router } from "./router.ts";
 import type { Session } from "./session.ts";
-import type { SessionHost } from "./session-registry.ts";
+import type { SessionHost } from "./session-host.ts";
 import { type GroupCounts, SharedGroup } from "./shared-group.ts";
 
 const PREFIX = "$share/";

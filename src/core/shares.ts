@@ -2,7 +2,7 @@
  * A session's side of shared subscriptions: the groups it is a member of, and the QoS 1 messages they have lent it.
  *
  * A loan goes out under a packet id of the session's, far from those its own queue takes: loans have ordinals of their
- * own, ahead of the queue's, and the queue stops short of the lowest one (`Inflight.barredOrdinal`), so that no id is
+ * own, ahead of the queue's, and the queue stops short of the lowest one (`Window.barredOrdinal`), so that no id is
  * used twice. Loans count in the session's window as its own messages do, and so there are no more than that.
  * A loan that its group takes back (`SharedGroup.#reclaim`) stays in the table until it is answered, and the answer counts
  * for nothing: the peer has the packet id in use ([MQTT5-2.2.1-4]), and Receive Maximum counts it ([MQTT5-4.9.0-2]).
@@ -12,7 +12,7 @@
  *     |own in flight|  ...  FAR  ...  |loan|    |loan|loan|       ordinals; packet id = 1 + ordinal % 65535
  */
 import type { Allowance } from "../base/allowance.ts";
-import { FAR, Inflight, PACKET_IDS, SPAN_MAX } from "./inflight.ts";
+import { FAR, PACKET_IDS, packetIdOf, SPAN_MAX } from "./packet-ids.ts";
 import type { Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
 
@@ -66,14 +66,19 @@ export class Shares {
     for (let n = 0; n < count; n++) this.#groups[(first + n) % count]?.onMemberReady();
   }
 
+  /** Messages it has been lent and has not answered. */
+  get loans(): number {
+    return this.#loans.size;
+  }
+
   /** Takes one message of `group` into the session's window. @returns the packet id to send it under */
   lend(group: SharedGroup, packetId: number): number {
     const { inflight } = this.#session.queue;
     const { head, next } = inflight;
     if (this.#next <= next + SPAN_MAX || this.#next >= head + PACKET_IDS) this.#next = head + FAR;
-    while (this.#loans.has(Inflight.packetIdOf(this.#next))) this.#next++;
+    while (this.#loans.has(packetIdOf(this.#next))) this.#next++;
     const ordinal = this.#next++;
-    const lentId = Inflight.packetIdOf(ordinal);
+    const lentId = packetIdOf(ordinal);
     this.#loans.set(lentId, { group, packetId, ordinal });
     this.#memory.takeAnyway(LOAN_BYTES);
     inflight.outstanding++;

@@ -19,6 +19,7 @@ import { LATEST_TOPICS_MAX, LatestIndex, NOT_INDEXED } from "./latest-index.ts";
 import { DURABLE, type Message } from "./message.ts";
 import type { QueueHost } from "./outlet.ts";
 import type { BacklogSink } from "./ports.ts";
+import type { Waiting } from "./waiting.ts";
 
 /** Bytes of backlog read in one slice. */
 const READ_SLICE_BYTES = 64 * 1024;
@@ -52,10 +53,6 @@ export class Superseding {
     this.#host = host;
     this.#queue = queue;
     this.#index = new LatestIndex(host.cuts.latestMemory);
-  }
-
-  get hasLog(): boolean {
-    return this.#queue.id !== 0;
   }
 
   /** Forgets what it knows. */
@@ -176,22 +173,21 @@ export class Superseding {
     this.#queue.giveUp(message, "superseded");
     return true;
   }
+}
 
-  /** For a queue without a log: all that waits is in memory. */
-  dropWaiting(isAboveGoal: () => boolean): void {
-    const { waiting } = this.#queue.unsent;
-    const newest = new Set<string>();
-    const superseded = new Set<Message>();
-    for (let i = waiting.length - 1; i >= 0; i--) {
-      const message = waiting.at(i)?.message as Message;
-      const { topic } = message;
-      if (newest.has(topic)) superseded.add(message);
-      else if (newest.size < LATEST_TOPICS_MAX) newest.add(topic);
-    }
-    waiting.retain(({ message, partsSent }) => {
-      if (partsSent > 0 || !superseded.has(message) || !isAboveGoal()) return true;
-      this.#queue.giveUp(message, "superseded");
-      return false;
-    });
+/** As above for a live-queue, all of whose messages are in memory: gives up the superseded ones, oldest first, while `isAboveGoal`. */
+export function retainLatest(waiting: Waiting, isAboveGoal: () => boolean, giveUp: (message: Message) => void): void {
+  const newest = new Set<string>();
+  const superseded = new Set<Message>();
+  for (let i = waiting.length - 1; i >= 0; i--) {
+    const message = waiting.at(i)?.message as Message;
+    const { topic } = message;
+    if (newest.has(topic)) superseded.add(message);
+    else if (newest.size < LATEST_TOPICS_MAX) newest.add(topic);
   }
+  waiting.retain(({ message }) => {
+    if (!superseded.has(message) || !isAboveGoal()) return true;
+    giveUp(message);
+    return false;
+  });
 }

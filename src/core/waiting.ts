@@ -39,6 +39,11 @@ export class Waiting {
     return this.#ring.length;
   }
 
+  /** Of the messages (Message.size). */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   peek(): WaitingEntry | undefined {
     return this.#ring.peek();
   }

@@ -35,6 +35,7 @@ export const LIMITS = {
   stringBytes: 1024,
   sessionExpiryMaxMs: 3_600_000,
   inflight: 64,
+  inflightLive: 1024,
   receiveMaximum: 1024,
   topicAliases: 16,
   validateUtf8Payload: false,
@@ -92,7 +93,8 @@ export class Hub {
     nowMs = 1_000_000,
   ) {
     this.nowMs = nowMs;
-    const limits = { ...LIMITS, ...changes };
+    // As the configuration: who gives `inflight` gives it for all.
+    const limits = { ...LIMITS, inflightLive: changes.inflight ?? LIMITS.inflightLive, ...changes };
     this.store = store;
     const { counters, ledger } = this;
     const clock = clockOf(() => this.nowMs);

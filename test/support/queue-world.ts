@@ -5,6 +5,7 @@ import { Counters } from "../../src/base/counters.ts";
 import type { Cutting } from "../../src/core/cutting.ts";
 import { DeliveryQueue } from "../../src/core/delivery-queue.ts";
 import { Ledger } from "../../src/core/ledger.ts";
+import type { LiveQueue } from "../../src/core/live-queue.ts";
 import { Message } from "../../src/core/message.ts";
 import type { Outlet, QueueHost } from "../../src/core/outlet.ts";
 import { type QueueLimits, TAKES } from "../../src/core/queue-limits.ts";
@@ -67,7 +68,7 @@ export class Peer implements Outlet {
   }
 
   /** Answers packet `n` of those it owes. */
-  answer(queue: DeliveryQueue, n: number): void {
+  answer(queue: DeliveryQueue | LiveQueue, n: number): void {
     const [packet] = this.owed.splice(n, 1);
     if (packet === undefined) return;
     if (packet.kind === "pubrel") queue.onPubcomp(packet.packetId);
@@ -90,11 +91,8 @@ export class World {
   peer = new Peer();
   #sent = 0;
 
-  readonly #hasLog: boolean;
-
-  constructor(limits = LIMITS, hasLog = true) {
+  constructor(limits = LIMITS) {
     this.limits = limits;
-    this.#hasLog = hasLog;
     this.queue = this.#make();
   }
 
@@ -109,9 +107,9 @@ export class World {
         this.due.push(queue);
       },
     };
-    const record = this.#hasLog ? this.store.createReceiver("session", "t") : null;
+    const record = this.store.createReceiver("session", "t");
     const queue = new DeliveryQueue(this.host, "session:t", record, this.limits);
-    if (this.#hasLog) this.store.register(queue);
+    this.store.register(queue);
     return queue;
   }
 
@@ -121,10 +119,8 @@ export class World {
     const bytes = Buffer.from(topic + payload);
     const m = new Message(bytes, topic.length, topic.length, qos, false, this.wallMs, expiresMs, -1);
     if (this.queue.admit(m.size) !== TAKES) return null;
-    if (this.#hasLog) {
-      m.addReceiver(this.queue.id, qos);
-      this.store.append(m);
-    }
+    m.addReceiver(this.queue.id, qos);
+    this.store.append(m);
     this.queue.enqueue(m, qos, null);
     return payload;
   }

@@ -370,6 +370,10 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     return this.link.output.pendingBytes < this.server.limits.outputBytes;
   }
 
+  get crowded(): boolean {
+    return this.link.output.pendingBytes > this.server.limits.outputBytes / 2;
+  }
+
   parts(_message: Message): number {
     return 1;
   }

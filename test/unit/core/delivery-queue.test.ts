@@ -1,16 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Allowance } from "../../../src/base/allowance.ts";
-import { Counters } from "../../../src/base/counters.ts";
 import { seededRandom } from "../../../src/base/random.ts";
-import { DeliveryQueue } from "../../../src/core/delivery-queue.ts";
-import { SPAN_MAX } from "../../../src/core/inflight.ts";
-import { Ledger } from "../../../src/core/ledger.ts";
-import { Message } from "../../../src/core/message.ts";
-import { TAKES } from "../../../src/core/queue-limits.ts";
-import { clockOf } from "../../support/clock-of.ts";
-import { cutsOf } from "../../support/cuts.ts";
-import { MemoryStore } from "../../support/memory-store.ts";
+import { SPAN_MAX } from "../../../src/core/packet-ids.ts";
 import { LIMITS, Peer, World } from "../../support/queue-world.ts";
 
 describe("a queue whose peer keeps up", () => {
@@ -298,34 +289,6 @@ function run(qos: number, seed: number): void {
     "first deliveries are in order",
   );
 }
-
-test("a queue without a log drops nothing that it admitted, and admits as much as an online receiver may have", () => {
-  const ledger = new Ledger(new Counters());
-  const host = {
-    store: new MemoryStore(),
-    time: clockOf(() => 0),
-    ledger,
-    waitingMemory: new Allowance(1e6),
-    cuts: cutsOf(clockOf(() => 0)),
-    schedule: (): void => {},
-  };
-  const queue = new DeliveryQueue(host, "session:clean", null, { ...LIMITS, onlineBytes: 10_000 });
-  const peer = new Peer();
-  queue.attach(peer, 8, false);
-  const published: string[] = [];
-  for (let i = 0; ; i++) {
-    const m = new Message(Buffer.from(`tm${i}`), 1, 1, 1, false, 0, 0, -1);
-    if (queue.admit(m.size) !== TAKES) break;
-    queue.enqueue(m, 1, null);
-    published.push(`m${i}`);
-  }
-  assert.ok(published.length > 70, "far beyond the window of messages, and of bytes, that a queue with a log keeps");
-  assert.ok(queue.congested);
-  while (peer.owed.length > 0) peer.answer(queue, 0);
-  assert.deepEqual(peer.delivered, published);
-  assert.deepEqual(ledger.entries(), []);
-  assert.equal(queue.count, 0);
-});
 
 test("queues share the memory of what waits: a queue with a log leaves the rest there, nothing is lost", () => {
   const w = new World({ ...LIMITS, windowBytes: 1e6 });

@@ -158,17 +158,6 @@ describe("latest-per-topic", () => {
       assert.equal(latestMemory.used, 0);
     }
   });
-
-  test("a queue without a log supersedes what waits in memory", () => {
-    const w = new World(LATEST, false);
-    w.queue.attach(w.peer, 1, false);
-    for (let i = 0; i < 20; i++) w.publish(1, 0, i === 1 ? "rare" : "often");
-    while (w.peer.owed.length > 0) w.peer.answer(w.queue, 0);
-    assert.equal(w.queue.count, 0);
-    assert.ok(w.peer.delivered.includes("m1"));
-    assert.deepEqual(w.peer.delivered.slice(-2), ["m18", "m19"]);
-    assert.equal(causes(w).superseded, 12);
-  });
 });
 
 describe("the index of topics", () => {

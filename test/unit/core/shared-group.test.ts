@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { SPAN_MAX } from "../../../src/core/inflight.ts";
+import { SPAN_MAX } from "../../../src/core/packet-ids.ts";
 import type { Authority, LoginRequest, LoginWaiter } from "../../../src/core/ports.ts";
 import { Hub } from "../../support/mqtt-hub.ts";
 import {

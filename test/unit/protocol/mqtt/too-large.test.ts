@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { DeliveryQueue } from "../../../../src/core/delivery-queue.ts";
+import type { Session } from "../../../../src/core/session.ts";
 import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
 import {
   ack,
@@ -35,7 +35,7 @@ function got(peer: HubPeer): Packet[] {
   return peer.take().filter(({ type }) => type === PUBLISH);
 }
 
-function queueOf(hub: Hub): DeliveryQueue {
+function queueOf(hub: Hub): Session["queue"] {
   const session = [...hub.registry.sessions()].find(({ clientId }) => clientId === "s");
   assert.ok(session !== undefined);
   return session.queue;

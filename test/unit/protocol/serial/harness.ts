@@ -7,7 +7,7 @@ import { TimerWheel } from "../../../../src/base/timer-wheel.ts";
 import { DeliveryQueue } from "../../../../src/core/delivery-queue.ts";
 import { Ledger } from "../../../../src/core/ledger.ts";
 import { messageOf } from "../../../../src/core/message.ts";
-import type { Store, StoreWaiter } from "../../../../src/core/ports.ts";
+import type { StoreWaiter } from "../../../../src/core/ports.ts";
 import { Publication } from "../../../../src/core/publication.ts";
 import type { QueueLimits } from "../../../../src/core/queue-limits.ts";
 import type { Receiver } from "../../../../src/core/receiver.ts";
@@ -15,6 +15,7 @@ import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
 import type { SerialDeviceHandler } from "../../../../src/protocol/serial/parts.ts";
 import { type SerialDoor, SerialLine, type SerialLineOptions } from "../../../../src/protocol/serial/serial-line.ts";
 import { cutsOf } from "../../../support/cuts.ts";
+import { MemoryStore } from "../../../support/memory-store.ts";
 
 export class FakeDevice implements SerialDoor {
   handler: SerialDeviceHandler | null = null;
@@ -76,6 +77,7 @@ export class Harness {
   readonly wheel = new TimerWheel(this.clock, 50);
   readonly counters = new Counters();
   readonly ledger = new Ledger(this.counters);
+  readonly store = new MemoryStore();
   readonly device = new FakeDevice();
   readonly logged: string[] = [];
   readonly published: { topic: string; payload: string; qos: number; publisher: number }[] = [];
@@ -90,14 +92,15 @@ export class Harness {
   constructor(options: Partial<SerialLineOptions> = {}) {
     const { clock, wheel, counters, ledger, device } = this;
     const host = {
-      store: {} as Store,
+      store: this.store,
       time: clock,
       ledger,
       waitingMemory: new Allowance(1e6),
       cuts: cutsOf(clock),
       schedule: (queue: DeliveryQueue) => queue.runScheduled(),
     };
-    this.queue = new DeliveryQueue(host, "serial:meter", null, QUEUE_LIMITS);
+    this.queue = new DeliveryQueue(host, "serial:meter", this.store.createReceiver("serial", "meter"), QUEUE_LIMITS);
+    this.store.register(this.queue);
     this.line = new SerialLine(
       device,
       {
@@ -150,8 +153,14 @@ export class Harness {
   deliver(payload: string, qos: number): void {
     const publication = new Publication();
     publication.setParts("serial/meter/set", Buffer.from(payload), qos, false);
-    if (qos === 0) this.receiver?.deliver(publication, 0, null);
-    else this.queue.enqueue(messageOf(publication, this.clock.ageMs()), 1, null);
+    if (qos === 0) {
+      this.receiver?.deliver(publication, 0, null);
+      return;
+    }
+    const message = messageOf(publication, this.clock.ageMs());
+    message.addReceiver(this.queue.id, 1);
+    this.store.append(message);
+    this.queue.enqueue(message, 1, null);
   }
 
   advance(ms: number): void {
