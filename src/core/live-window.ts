@@ -43,6 +43,10 @@ export class LiveWindow implements Window {
     this.next = first;
   }
 
+  get empty(): boolean {
+    return this.head === this.next;
+  }
+
   /** Whether one more may be sent. */
   get hasRoom(): boolean {
     return this.outstanding < this.windowMax && this.next - this.head < SPAN_MAX && this.next < this.barredOrdinal;
