@@ -26,7 +26,6 @@ import {
   PUBREC,
   PUBREL,
   QUOTA_EXCEEDED,
-  SERVER_SHUTTING_DOWN,
   SESSION_TAKEN_OVER,
   SUBSCRIBE,
   UNSUBSCRIBE,
@@ -311,10 +310,6 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
       const restMs = this.keepAliveMs * 1.5 - idleMs;
       wheel.schedule(this.#timer, restMs > 0 ? restMs : PAUSED_RECHECK_MS);
     }
-  }
-
-  stop(): void {
-    close(this, SERVER_SHUTTING_DOWN);
   }
 
   // ---- answers that come later -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import type { SessionRegistry } from "../../core/session-registry.ts";
 import type { Link } from "../../transport/link.ts";
 import { AckView } from "../../wire/mqtt/ack.ts";
 import { AuthView } from "../../wire/mqtt/auth.ts";
+import { SERVER_SHUTTING_DOWN } from "../../wire/mqtt/codes.ts";
 import { ConnectView } from "../../wire/mqtt/connect.ts";
 import { DisconnectView } from "../../wire/mqtt/disconnect.ts";
 import { FrameHeader } from "../../wire/mqtt/frame.ts";
@@ -25,6 +26,7 @@ import { SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import { UnsubscribeView } from "../../wire/mqtt/unsubscribe.ts";
 import { AliasFrame, SCRATCH_BYTES } from "./aliases-in.ts";
 import { EXCHANGE_BYTES, EXCHANGES_MAX, Exchanges } from "./auth-exchanges.ts";
+import { close } from "./close.ts";
 import { Connection } from "./connection.ts";
 import { InputRoom } from "./input-room.ts";
 import { PausedReaders } from "./paused-readers.ts";
@@ -169,7 +171,7 @@ export class MqttServer {
    */
   stop(): void {
     this.stopping = true;
-    for (const connection of [...this.connections]) connection.stop();
+    for (const connection of [...this.connections]) close(connection, SERVER_SHUTTING_DOWN);
     this.paused.stop();
   }
 }
