@@ -1,7 +1,7 @@
 /**
- * Room for one more session. What stays when its client goes may take seven eighths of it: a flood of client ids that
- * are never heard of again must not lock out clients that want nothing kept. And before a newcomer is refused, a session
- * that is away and holds nothing makes way: nobody loses a message by it, its client is told Session Present 0.
+ * Room for one more session. A part of it is for those that end with their connection: a flood of client ids that stay
+ * and are never heard of again must not lock out clients that want nothing kept. And before a newcomer is refused, a
+ * session that is away and holds nothing makes way: nobody loses a message by it, its client is told Session Present 0.
  */
 import type { Allowance } from "../base/allowance.ts";
 import type { Counter, Counters } from "../base/counters.ts";
@@ -9,9 +9,9 @@ import type { Log } from "../base/log.ts";
 import type { Session } from "./session.ts";
 import { bytesOfSession, SESSION_BYTES } from "./session-memory.ts";
 
-/** Of number and memory of all sessions: kept for those that end with their connection. */
+/** For sessions that end with their connection: of `max_sessions` as many more, of the memory as much of it. */
 const PASSING_SHARE = 8;
-/** Of the number: as many must be free before the log says so. */
+/** Of those that stayed when there was no more room: as many must have ended before the log says so. */
 const RELIEF_SHARE = 16;
 
 export interface SessionRoomParts {
@@ -26,20 +26,21 @@ export interface SessionRoomParts {
 
 export class SessionRoom {
   readonly #parts: SessionRoomParts;
-  readonly #stayingMax: number;
+  readonly #sessionsMax: number;
   readonly #stayingBytesMax: number;
   readonly #refused: Counter;
   readonly #madeWay: Counter;
   #staying = 0;
   #stayingBytes = 0;
-  #full = false;
+  /** Sessions that stayed when there was no room; -1 = there is. */
+  #fullAt = -1;
   /** Away and holding nothing, who left first in front. An iterator that is kept instead would hold every session that ended. */
   readonly #empty = new Set<Session>();
 
   constructor(parts: SessionRoomParts) {
     const { sessionsMax, memory, counters } = parts;
     this.#parts = parts;
-    this.#stayingMax = sessionsMax - Math.floor(sessionsMax / PASSING_SHARE);
+    this.#sessionsMax = sessionsMax + Math.floor(sessionsMax / PASSING_SHARE);
     this.#stayingBytesMax = memory.bytesMax - Math.floor(memory.bytesMax / PASSING_SHARE);
     this.#refused = counters.counter("session.refused");
     this.#madeWay = counters.counter("session.made_way");
@@ -85,27 +86,26 @@ export class SessionRoom {
     if (!durable) return;
     this.#staying--;
     this.#stayingBytes -= bytes;
-    if (this.#full) this.#tellRelieved();
+    if (this.#fullAt >= 0) this.#tellRelieved();
   }
 
   #hasRoom(stays: boolean): boolean {
     const { sessions, sessionsMax, memory } = this.#parts;
-    if (sessions.size >= sessionsMax || memory.used + SESSION_BYTES > memory.bytesMax) return false;
-    return !stays || (this.#staying < this.#stayingMax && this.#stayingBytes + SESSION_BYTES <= this.#stayingBytesMax);
+    if (sessions.size >= this.#sessionsMax || memory.used + SESSION_BYTES > memory.bytesMax) return false;
+    return !stays || (this.#staying < sessionsMax && this.#stayingBytes + SESSION_BYTES <= this.#stayingBytesMax);
   }
 
   #tellFull(stays: boolean): void {
-    if (this.#full) return;
-    this.#full = true;
+    if (this.#fullAt >= 0) return;
+    this.#fullAt = this.#staying;
     const { sessions, sessionsMax, log } = this.#parts;
     log.warn("sessions-at-limit", { sessions: sessions.size, staying: this.#staying, max: sessionsMax, stays });
   }
 
   #tellRelieved(): void {
     const { sessions, sessionsMax, log } = this.#parts;
-    const free = Math.max(1, Math.floor(this.#stayingMax / RELIEF_SHARE));
-    if (this.#staying > this.#stayingMax - free) return;
-    this.#full = false;
+    if (this.#staying > this.#fullAt - Math.ceil(this.#fullAt / RELIEF_SHARE)) return;
+    this.#fullAt = -1;
     log.info("sessions-below-limit", { sessions: sessions.size, staying: this.#staying, max: sessionsMax });
   }
 }
