@@ -31,8 +31,7 @@ export interface SubscribeResult {
 }
 
 /**
- * Begins a client that subscribes to new filters and unsubscribes from old ones, `rate` of each a second; 0 = as many as
- * are answered.
+ * Begins a client that subscribes to new filters and unsubscribes from old ones, `rate` of each a second.
  * @returns ends it and says what came of it
  */
 export async function subscribeSteadily(broker: Broker, rate: number): Promise<() => Promise<SubscribeResult>> {
