@@ -1,5 +1,5 @@
 /**
- * npm run bench -- memory [--connections N]
+ * npm run bench -- memory [--connections N] [--json FILE] [--compare FILE]
  *
  * Memory at rest of Sluice with MQTT, CoAP and HTTP listeners beside a bare Node server, mosquitto and aedes, and what
  * an idle MQTT connection costs each of them.
@@ -11,9 +11,10 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
 import { type Memory, memoryOf } from "../../scripts/kept/proc.ts";
+import type { Figure } from "../figures.ts";
 import { holdIdle } from "../load/beside.ts";
 import { buildLoad } from "../load/build.ts";
-import { describeMachine, thisMachine } from "../machine.ts";
+import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { startAedes } from "../peers/aedes.ts";
 import { startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
@@ -24,11 +25,12 @@ import { mebibytes, table } from "../table.ts";
 const SETTLE_MS = 3_000;
 const HANDSHAKES_PER_SECOND = 100_000; // idle connections are opened as fast as they come
 
-const { values } = parseArgs({ options: { connections: { type: "string", default: "4000" } } });
+const { values } = parseArgs({ options: { connections: { type: "string", default: "4000" }, ...OUTCOME_OPTIONS } });
 const connections = Number(values.connections);
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();
 const peers: Peer[] = [];
+const figures: Figure[] = [];
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1)); // the keepers see it
 try {
@@ -60,14 +62,19 @@ async function weigh(): Promise<void> {
       mebibytes(before.rssBytes),
       mebibytes(before.privateDirtyBytes),
     ];
+    note(peer, "RSS at rest, bytes", before.rssBytes);
+    note(peer, "private dirty at rest, bytes", before.privateDirtyBytes);
     if (peer.name !== "bare node") row.push(...(await perConnection(peer, before)));
     rows.push(row);
   }
   progress.clear();
   const head = ["broker", "RSS", "private dirty", "RSS per connection", "private dirty per connection"];
-  process.stdout.write(
-    `${describeMachine(thisMachine())}; ${connections} idle connections\n\n${table([head, ...rows])}\n`,
-  );
+  const method = `${connections} idle connections`;
+  publish({ bench: "memory", options: values, method, text: table([head, ...rows]), figures });
+}
+
+function note({ name }: Peer, what: string, value: number): void {
+  figures.push({ name: `${name}: ${what}`, better: "less", values: [value] });
 }
 
 async function perConnection(peer: Peer, before: Memory): Promise<string[]> {
@@ -76,9 +83,11 @@ async function perConnection(peer: Peer, before: Memory): Promise<string[]> {
   await delay(SETTLE_MS);
   const after = memoryOf(peer.pid);
   await holder.stop();
-  return [after.rssBytes - before.rssBytes, after.privateDirtyBytes - before.privateDirtyBytes].map(
-    (bytes) => `${Math.round(bytes / connections)} B`,
-  );
+  const rss = (after.rssBytes - before.rssBytes) / connections;
+  const privateDirty = (after.privateDirtyBytes - before.privateDirtyBytes) / connections;
+  note(peer, "RSS per connection, bytes", rss);
+  note(peer, "private dirty per connection, bytes", privateDirty);
+  return [rss, privateDirty].map((bytes) => `${Math.round(bytes)} B`);
 }
 
 async function startBareNode(): Promise<Peer> {

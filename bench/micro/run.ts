@@ -1,10 +1,13 @@
 /**
- * npm run bench -- micro [--only TEXT]     nanoseconds and instructions per operation of the hot modules, by themselves
+ * npm run bench -- micro [--only TEXT] [--json FILE] [--compare FILE]
+ *
+ * Nanoseconds and instructions per operation of the hot modules, by themselves.
  *
  * A file per idea with its cases; a new hot module gets one and a line in CASES.
  */
 import { parseArgs } from "node:util";
-import { describeMachine, thisMachine } from "../machine.ts";
+import { type Figure, median } from "../figures.ts";
+import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { table, threeDigits } from "../table.ts";
 import type { MicroCase } from "./case.ts";
 import { deliverCases } from "./deliver.ts";
@@ -35,21 +38,23 @@ const CASES: readonly (() => MicroCase | Promise<MicroCase>)[] = [
 const SAMPLES = 15;
 const SAMPLE_MS = 40;
 
-const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
+const { values } = parseArgs({ options: { only: { type: "string", default: "" }, ...OUTCOME_OPTIONS } });
 const counts = countsInstructions();
 const rows: string[][] = [];
+const figures: Figure[] = [];
 for (const make of CASES) {
   const microCase = await make();
   if (microCase.name.includes(values.only)) {
     const { samples, times } = await measure(microCase);
-    samples.sort((a, b) => a - b);
     const instructions = counts ? threeDigits((await instructionsOf(() => microCase.run(times))) / times) : "";
-    rows.push([microCase.name, threeDigits(samples[SAMPLES >> 1]!), threeDigits(samples[0]!), instructions]);
+    rows.push([microCase.name, threeDigits(median(samples)), threeDigits(Math.min(...samples)), instructions]);
+    figures.push({ name: `${microCase.name}, ns`, better: "less", values: samples });
   }
   await microCase.close?.();
 }
 const head = ["ns per operation", "median", "least", "instructions"];
-process.stdout.write(`${describeMachine(thisMachine())}\n\n${table([head, ...rows])}\n`);
+const method = `${SAMPLES} samples of ${SAMPLE_MS} ms and more`;
+publish({ bench: "micro", options: values, method, text: table([head, ...rows]), figures });
 
 /** Nanoseconds per operation of each sample, after the compiler has had its time; `times` operations make one sample. */
 async function measure({ run }: MicroCase): Promise<{ samples: number[]; times: number }> {

@@ -1,5 +1,6 @@
 /** Rates and latencies of PUBACK for messages that have to be stored: the whole gateway, over MQTT, beside mosquitto. */
 import { cpuSeconds, writtenBytes } from "../../scripts/kept/proc.ts";
+import type { Figure } from "../figures.ts";
 import { parkSession, publishDurably } from "../load/durable.ts";
 import { MOSQUITTO_PERSISTENT, startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
@@ -57,8 +58,14 @@ export async function acknowledgement({ directory, seconds, progress }: StoreBen
         rows.push([String(window), name, ...cells(found)]);
       }
     }
+    const compared = Object.entries(figures).flatMap(([name, windows]) =>
+      Object.entries(windows).flatMap(([window, found]): Figure[] => [
+        { name: `window ${window}: ${name}, CPU us`, better: "less", values: [found.cpuUs] },
+        { name: `window ${window}: ${name}, messages/s`, better: "more", values: [found.perSecond] },
+      ]),
+    );
     const title = `Acknowledged messages of ${PAYLOAD_BYTES} bytes for a session that is away (mosquitto acknowledges before it writes)`;
-    return { text: `${title}\n\n${table(rows)}`, figures };
+    return { text: `${title}\n\n${table(rows)}`, details: figures, figures: compared };
   } finally {
     await Promise.all(peers.map(({ peer }) => peer.process?.stop()));
   }

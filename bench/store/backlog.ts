@@ -1,6 +1,7 @@
 /** A backlog for one session that is away: filling, memory, start-up with it, draining. Beside mosquitto. */
 import { rmSync } from "node:fs";
 import { memoryOf, writtenBytes } from "../../scripts/kept/proc.ts";
+import type { Figure } from "../figures.ts";
 import { drainSession, parkSession, publishDurably } from "../load/durable.ts";
 import { MOSQUITTO_PERSISTENT, startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
@@ -71,7 +72,14 @@ export async function backlog(bench: StoreBench): Promise<StoreReport> {
     rows.push([name, ...cells(found)]);
   }
   rmSync(`${directory}/backlog`, { recursive: true, force: true });
-  return { text: `A backlog of ${messages.toLocaleString("en")} messages\n\n${table(rows)}`, figures };
+  const compared = Object.entries(figures).flatMap(([name, found]): Figure[] => [
+    { name: `backlog: ${name}, stored/s`, better: "more", values: [found.storedPerSecond] },
+    { name: `backlog: ${name}, RSS for it, bytes`, better: "less", values: [found.rssWith - found.rssBefore] },
+    { name: `backlog: ${name}, ready after kill -9, ms`, better: "less", values: [found.readyAfterKillMs] },
+    { name: `backlog: ${name}, drained/s`, better: "more", values: [found.drainedPerSecond] },
+  ]);
+  const text = `A backlog of ${messages.toLocaleString("en")} messages\n\n${table(rows)}`;
+  return { text, details: figures, figures: compared };
 }
 
 async function run(

@@ -13,6 +13,7 @@ import { Log } from "../../src/base/log.ts";
 import { Message } from "../../src/core/message.ts";
 import type { ReceiverRecord, StoredReceiver, StoreWaiter } from "../../src/core/ports.ts";
 import { openStore } from "../../src/store/store.ts";
+import type { Figure } from "../figures.ts";
 import { perSecond, table, threeDigits } from "../table.ts";
 import type { StoreBench, StoreReport } from "./run.ts";
 
@@ -68,8 +69,14 @@ export async function engine({ directory, seconds, progress }: StoreBench): Prom
       of("kept").stallMs.toFixed(1),
     ]);
   }
+  const compared = BATCHES.flatMap((batch) =>
+    MODES.map((mode): Figure => {
+      const name = `engine, ${batch} per commit: ${mode}, CPU us`;
+      return { name, better: "less", values: [figures[batch]?.[mode]?.cpuUs ?? 0] };
+    }),
+  );
   const title = `The store by itself, messages of 200 bytes with a topic of ${TOPIC.length}, each durable`;
-  return { text: `${title}\n\n${table(rows)}`, figures };
+  return { text: `${title}\n\n${table(rows)}`, details: figures, figures: compared };
 }
 
 function inChild(mode: Mode, batch: number, seconds: number, directory: string): Figures {

@@ -1,15 +1,16 @@
 /**
  * npm run bench -- store [--directory DIR] [--only engine,acknowledgement,backlog] [--seconds N] [--messages N]
- *                        [--json FILE]
+ *                        [--json FILE] [--compare FILE]
  *
  * What a durable message costs and what waiting messages cost, on the disk of DIR: the store by itself beside a bare
  * SQLite loop, the whole gateway beside mosquitto with persistence. How to read it: ../README.md.
  */
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
+import type { Figure } from "../figures.ts";
 import { buildLoad } from "../load/build.ts";
-import { describeMachine, thisMachine } from "../machine.ts";
+import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { Progress } from "../progress.ts";
 import { acknowledgement } from "./acknowledgement.ts";
 import { backlog } from "./backlog.ts";
@@ -24,10 +25,11 @@ export interface StoreBench {
   readonly progress: Progress;
 }
 
-/** For people, and for programs. */
+/** For people, for programs, and for a comparison. */
 export interface StoreReport {
   readonly text: string;
-  readonly figures: unknown;
+  readonly details: unknown;
+  readonly figures: readonly Figure[];
 }
 
 const PARTS: Readonly<Record<string, (bench: StoreBench) => Promise<StoreReport>>> = {
@@ -43,7 +45,7 @@ const { values } = parseArgs({
     only: { type: "string", default: Object.keys(PARTS).join() },
     seconds: { type: "string", default: "3" },
     messages: { type: "string", default: "1000000" },
-    json: { type: "string" },
+    ...OUTCOME_OPTIONS,
   },
 });
 const parts = values.only.split(",").map((name) => {
@@ -58,13 +60,17 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => pr
 if (statfsSync(directory).type === TMPFS_MAGIC)
   progress.note(`${directory} is in memory: nothing is written to a disk`);
 await buildLoad();
-process.stdout.write(`${describeMachine(thisMachine())}\n`);
-const figures: Record<string, unknown> = {};
+const reports: { readonly name: string; readonly report: StoreReport }[] = [];
 for (const { name, part } of parts) {
   const bench = { directory, seconds: Number(values.seconds), messages: Number(values.messages), progress };
-  const report = await part(bench);
-  figures[name] = report.figures;
-  progress.clear();
-  process.stdout.write(`\n${report.text}\n`);
+  reports.push({ name, report: await part(bench) });
 }
-if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(figures));
+progress.clear();
+publish({
+  bench: "store",
+  options: values,
+  method: `${values.seconds} s each, ${Number(values.messages).toLocaleString("en")} messages`,
+  text: reports.map(({ report }) => report.text).join("\n\n"),
+  figures: reports.flatMap(({ report }) => report.figures),
+  details: Object.fromEntries(reports.map(({ name, report }) => [name, report.details])),
+});

@@ -1,17 +1,18 @@
 /**
- * npm run bench -- storm [--clients N] [--json FILE]
+ * npm run bench -- storm [--clients N] [--json FILE] [--compare FILE]
  *
  * Thousands of clients at once, each with a session that stays: they connect, subscribe, and come back after the broker
  * was killed and started again. Sluice beside mosquitto, one after the other in one run.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { cpuSeconds, memoryOf, resetPeak } from "../../scripts/kept/proc.ts";
+import type { Figure } from "../figures.ts";
 import { buildLoad } from "../load/build.ts";
 import { Storm, type StormResult } from "../load/storm.ts";
-import { describeMachine, thisMachine } from "../machine.ts";
+import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
 import { startSluice } from "../peers/sluice.ts";
@@ -29,7 +30,7 @@ interface Gust extends StormResult {
 /** Until the kernel has taken back what the storm used. */
 const SETTLE_MS = 1_000;
 
-const { values } = parseArgs({ options: { clients: { type: "string", default: "10000" }, json: { type: "string" } } });
+const { values } = parseArgs({ options: { clients: { type: "string", default: "10000" }, ...OUTCOME_OPTIONS } });
 const clients = Number(values.clients);
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();
@@ -47,8 +48,23 @@ const gusts = [
 ];
 progress.clear();
 const head = ["storm", "broker", "per second", "CPU us each", "turned away", "peak RSS", "RSS after it"];
-process.stdout.write(`${describeMachine(thisMachine())}; ${clients} clients\n\n${table([head, ...rows(gusts)])}\n`);
-if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ machine: thisMachine(), clients, gusts }));
+publish({
+  bench: "storm",
+  options: values,
+  method: `${clients} clients`,
+  text: table([head, ...rows(gusts)]),
+  figures: gusts.flatMap(figuresOf),
+  details: { clients, gusts },
+});
+
+function figuresOf({ event, peer, seconds, cpuMicroseconds, peakBytes }: Gust): Figure[] {
+  const [broker] = peer.split(" ");
+  return [
+    { name: `${event}: ${broker}, per second`, better: "more", values: [clients / seconds] },
+    { name: `${event}: ${broker}, CPU us each`, better: "less", values: [cpuMicroseconds] },
+    { name: `${event}: ${broker}, peak RSS, bytes`, better: "less", values: [peakBytes] },
+  ];
+}
 
 async function stormed(name: string, start: () => Promise<Peer | null>): Promise<Gust[]> {
   const first = await start();

@@ -1,5 +1,5 @@
 /**
- * npm run bench -- memory/idle [--clients N] [--seconds N]
+ * npm run bench -- memory/idle [--clients N] [--seconds N] [--json FILE] [--compare FILE]
  *
  * What a broker does when nothing is to be done: how often it wakes up and what that takes, without clients and with
  * clients that only ping, Keep Alive 60 s. Sluice, with MQTT, CoAP and HTTP listeners, beside mosquitto.
@@ -9,7 +9,8 @@ import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { activityOf } from "../../../scripts/kept/proc.ts";
-import { describeMachine, thisMachine } from "../../machine.ts";
+import type { Figure } from "../../figures.ts";
+import { OUTCOME_OPTIONS, publish } from "../../outcome.ts";
 import { startMosquitto } from "../../peers/mosquitto.ts";
 import type { Peer } from "../../peers/peer.ts";
 import { startSluice } from "../../peers/sluice.ts";
@@ -21,13 +22,18 @@ import { Pingers } from "./pingers.ts";
 const SETTLE_MS = 10_000;
 
 const { values } = parseArgs({
-  options: { clients: { type: "string", default: "1000" }, seconds: { type: "string", default: "20" } },
+  options: {
+    clients: { type: "string", default: "1000" },
+    seconds: { type: "string", default: "20" },
+    ...OUTCOME_OPTIONS,
+  },
 });
 const clients = Number(values.clients);
 const seconds = Number(values.seconds);
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();
 const peers: Peer[] = [];
+const figures: Figure[] = [];
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1)); // the keepers see it
 try {
@@ -42,7 +48,8 @@ try {
   for (const each of pingers) each.leave();
   progress.clear();
   const head = ["at rest", "broker", "wakeups per second", "CPU ms per second"];
-  process.stdout.write(`${describeMachine(thisMachine())}; ${seconds} s each\n\n${table([head, ...rows])}\n`);
+  const text = table([head, ...rows]);
+  publish({ bench: "memory-idle", options: values, method: `${seconds} s each`, text, figures });
 } finally {
   await Promise.all(peers.map((peer) => peer.process?.stop()));
 }
@@ -57,6 +64,8 @@ async function watch(what: string): Promise<string[][]> {
     const after = activityOf(pid);
     const wakeups = (after.wakeups - before[i]!.wakeups) / seconds;
     const cpuMs = ((after.cpuSeconds - before[i]!.cpuSeconds) * 1_000) / seconds;
+    figures.push({ name: `${what}: ${name}, wakeups/s`, better: "less", values: [wakeups] });
+    figures.push({ name: `${what}: ${name}, CPU ms/s`, better: "less", values: [cpuMs] });
     return [what, `${name} ${version}`, threeDigits(wakeups), threeDigits(cpuMs)];
   });
 }
