@@ -151,7 +151,7 @@ static void run_drain(void) {
       progress_ns = now;
     } else if (now - progress_ns > SILENCE_MS * 1000000ull) break;
   }
-  double seconds = (now - start) / 1e9;
+  double seconds = (progress_ns - start) / 1e9; // without the silence after what is missing
   while (c->out_end) network_pump(&net, 1, on_packet);
   client_disconnect(&net, c);
   printf("{\"received\":%lu,\"seconds\":%.4f,\"repeated\":%lu,\"missing\":%lu}\n", received, seconds, repeated,

@@ -30,7 +30,7 @@ interface AckFigures {
   readonly delay: LoopDelay | null;
 }
 
-export async function acknowledgement({ directory, seconds, progress }: StoreBench): Promise<StoreReport> {
+export async function acknowledgement({ directory, seconds, has, progress }: StoreBench): Promise<StoreReport> {
   const out = `${directory}/loop-delay.json`;
   const nodeFlags = loopDelayFlags(out);
   const peers: { name: string; peer: Peer }[] = [];
@@ -39,13 +39,15 @@ export async function acknowledgement({ directory, seconds, progress }: StoreBen
     else peers.push({ name, peer });
   };
   try {
-    add("sluice", await startSluice(`${directory}/sluice`, { config: ROOM, nodeFlags }));
-    const atOnce = [...ROOM, 'durability: [{match: "#", commit_delay: 0ms}]'];
-    add("sluice, commit_delay 0ms", await startSluice(`${directory}/at-once`, { config: atOnce, nodeFlags }));
-    add(
-      "mosquitto, autosave 1 s",
-      await startMosquitto(`${directory}/mosquitto`, { persistence: MOSQUITTO_PERSISTENT }),
-    );
+    if (has("sluice")) {
+      add("sluice", await startSluice(`${directory}/sluice`, { config: ROOM, nodeFlags }));
+      const atOnce = [...ROOM, 'durability: [{match: "#", commit_delay: 0ms}]'];
+      add("sluice, commit_delay 0ms", await startSluice(`${directory}/at-once`, { config: atOnce, nodeFlags }));
+    }
+    if (has("mosquitto")) {
+      const persistent = { persistence: MOSQUITTO_PERSISTENT };
+      add("mosquitto, autosave 1 s", await startMosquitto(`${directory}/mosquitto`, persistent));
+    }
     const rows = [
       ["window", "broker", "durable msg/s", "PUBACK p50", "p99", "CPU us/msg", "written B/msg", STALL_HEAD],
     ];

@@ -39,9 +39,10 @@ export async function backlog(bench: StoreBench): Promise<StoreReport> {
   const { directory, messages, progress } = bench;
   const out = `${directory}/loop-delay.json`;
   const nodeFlags = loopDelayFlags(out);
-  const brokers: { name: string; start: Start }[] = [
-    { name: "sluice", start: () => startSluice(`${directory}/backlog`, { config: ROOM, nodeFlags }) },
+  const brokers: { peer: "sluice" | "mosquitto"; name: string; start: Start }[] = [
+    { peer: "sluice", name: "sluice", start: () => startSluice(`${directory}/backlog`, { config: ROOM, nodeFlags }) },
     {
+      peer: "mosquitto",
       name: "mosquitto, autosave 1 s",
       start: () => startMosquitto(`${directory}/mosquitto-backlog`, { persistence: MOSQUITTO_PERSISTENT }),
     },
@@ -62,7 +63,7 @@ export async function backlog(bench: StoreBench): Promise<StoreReport> {
     ],
   ];
   const figures: Record<string, BacklogFigures> = {};
-  for (const { name, start } of brokers) {
+  for (const { name, start } of brokers.filter(({ peer }) => bench.has(peer))) {
     const found = await run(bench, start, out, (text) => progress.show(`${name}: ${text}`));
     if (found === null) {
       progress.note(`${name} is not there and is left out`);

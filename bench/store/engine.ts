@@ -17,8 +17,6 @@ import type { Figure } from "../figures.ts";
 import { perSecond, table, threeDigits } from "../table.ts";
 import type { StoreBench, StoreReport } from "./run.ts";
 
-/** Messages without acknowledgement, and so in a transaction. */
-const BATCHES = [1, 16, 256, 1000];
 /**
  * kept: nobody takes them. taken: one receiver acknowledges each as soon as it is stored. elided: it acknowledges
  * before the commit is due. bare: rows of the same size, inserted.
@@ -40,7 +38,7 @@ interface Figures {
   readonly stallMs: number;
 }
 
-export async function engine({ directory, seconds, progress }: StoreBench): Promise<StoreReport> {
+export async function engine({ directory, seconds, batches, progress }: StoreBench): Promise<StoreReport> {
   const figures: Record<number, Record<string, Figures>> = {};
   const rows = [
     [
@@ -52,7 +50,7 @@ export async function engine({ directory, seconds, progress }: StoreBench): Prom
       "kept: worst stall ms",
     ],
   ];
-  for (const batch of BATCHES) {
+  for (const batch of batches) {
     const all = new Map<Mode, Figures>();
     for (const mode of MODES) {
       progress.show(`${batch} messages per commit: ${mode}`);
@@ -69,7 +67,7 @@ export async function engine({ directory, seconds, progress }: StoreBench): Prom
       of("kept").stallMs.toFixed(1),
     ]);
   }
-  const compared = BATCHES.flatMap((batch) =>
+  const compared = batches.flatMap((batch) =>
     MODES.map((mode): Figure => {
       const name = `engine, ${batch} per commit: ${mode}, CPU us`;
       return { name, better: "less", values: [figures[batch]?.[mode]?.cpuUs ?? 0] };

@@ -1,6 +1,6 @@
 /**
  * npm run bench -- store [--directory DIR] [--only engine,acknowledgement,backlog] [--seconds N] [--messages N]
- *                        [--json FILE] [--compare FILE]
+ *                        [--batches N,...] [--peers NAME,...] [--json FILE] [--compare FILE]
  *
  * What a durable message costs and what waiting messages cost, on the disk of DIR: the store by itself beside a bare
  * SQLite loop, the whole gateway beside mosquitto with persistence. How to read it: ../README.md.
@@ -22,6 +22,10 @@ export interface StoreBench {
   readonly seconds: number;
   /** That wait, in the bench of the backlog. */
   readonly messages: number;
+  /** Messages per commit, in the bench of the engine. */
+  readonly batches: readonly number[];
+  /** Whether the broker takes part. */
+  readonly has: (peer: "sluice" | "mosquitto") => boolean;
   readonly progress: Progress;
 }
 
@@ -45,6 +49,8 @@ const { values } = parseArgs({
     only: { type: "string", default: Object.keys(PARTS).join() },
     seconds: { type: "string", default: "3" },
     messages: { type: "string", default: "1000000" },
+    batches: { type: "string", default: "1,16,256,1000" },
+    peers: { type: "string", default: "sluice,mosquitto" },
     ...OUTCOME_OPTIONS,
   },
 });
@@ -61,8 +67,15 @@ if (statfsSync(directory).type === TMPFS_MAGIC)
   progress.note(`${directory} is in memory: nothing is written to a disk`);
 await buildLoad();
 const reports: { readonly name: string; readonly report: StoreReport }[] = [];
+const bench: StoreBench = {
+  directory,
+  seconds: Number(values.seconds),
+  messages: Number(values.messages),
+  batches: values.batches.split(",").map(Number),
+  has: (peer) => values.peers.split(",").includes(peer),
+  progress,
+};
 for (const { name, part } of parts) {
-  const bench = { directory, seconds: Number(values.seconds), messages: Number(values.messages), progress };
   reports.push({ name, report: await part(bench) });
 }
 progress.clear();
