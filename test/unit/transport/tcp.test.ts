@@ -139,6 +139,25 @@ test("a firehose leaves the others their share of a turn", async (t) => {
   await other.until(() => other.text() === "me too");
 });
 
+test("the memory of what was read goes back when the handler has seen it", async (t) => {
+  const { listener, door } = await listening(bench(t));
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  const seen: Buffer[] = [];
+  const onData = peer.onData.bind(peer);
+  peer.onData = (chunk) => {
+    seen.push(chunk);
+    onData(chunk);
+  };
+  const sent = Buffer.alloc(300_000, 7);
+  socket.write(sent);
+  await peer.until((self) => self.received === sent.length);
+  await turn();
+  assert.deepEqual(Buffer.concat(peer.chunks), sent);
+  assert.ok(peer.chunks.some(({ length }) => length >= 1024));
+  for (const [i, { length }] of peer.chunks.entries()) assert.equal(seen[i]?.length, length < 1024 ? length : 0);
+});
+
 test("end sends what is in the output, then FIN, and reads no more", async (t) => {
   const { listener, door } = await listening(bench(t));
   const socket = await client(t, listener);
