@@ -158,7 +158,8 @@ export class Retained {
     if (node.bytes > 0 && this.#expired(node) === expired) yield path.slice(0, -1);
     if (node.children === null) return;
     for (const [name, child] of node.children) {
-      if (path !== "" || !name.startsWith("$")) yield* this.#all(child, `${path}${name}/`, expired);
+      // No wildcard matches `$` at the front ([MQTT5-4.7.2-1]); what has expired there goes all the same.
+      if (expired || path !== "" || !name.startsWith("$")) yield* this.#all(child, `${path}${name}/`, expired);
     }
   }
 

@@ -132,6 +132,17 @@ describe("session_queue_messages, session_queue_bytes", () => {
 });
 
 describe("retained values", () => {
+  test("those that have expired make room, also below a level that begins with $", () => {
+    const hub = new Hub(undefined, { retainedMessages: 2 });
+    const peer = hub.connect({ version: 5, clientId: "a" });
+    const expiry = [0x02, 0, 0, 0, 1];
+    for (const topic of ["$/1", "t/2"]) peer.send(publish(5, { topic, payload: "1.000", retain: true }, ...expiry));
+    hub.advance(2_000);
+    for (const topic of ["t/3", "t/4"]) peer.send(publish(5, { topic, payload: "1.000", retain: true }));
+    assert.deepEqual([hub.counters.get("retained.refused"), hub.retained.count], [0, 2]);
+    assert.deepEqual([...hub.retained.match("t/+")].sort(), ["t/3", "t/4"]);
+  });
+
   const limits: readonly [what: string, change: object][] = [
     ["retained_messages", { retainedMessages: 2 }],
     ["retained_bytes", { retainedBytes: 2 * ("t/1".length + 5) }],
