@@ -24,6 +24,7 @@ export class Tree {
     }
     symlinkSync(join(ROOT, "node_modules"), join(this.root, "node_modules"));
     this.write("src/main.ts", main);
+    this.write("src/cli/run.ts", "export {};\n"); // a bundle of its own
     for (const door of ["index", "client"]) this.write(`src/${door}.ts`, `export const DOOR = "${door}";\n`);
   }
 

@@ -107,7 +107,7 @@ class World {
 }
 
 test("one message to 1,000 sessions that are away is one small row, not a thousand", async (t) => {
-  const world = await World.start(t, "store: {commit_delay: 20ms}");
+  const world = await World.start(t, "{memory_limit: 32MiB, store: {commit_delay: 20ms}}");
   const sessions = Array.from({ length: SESSIONS }, (_, i) => world.session(`c${i}`, "news"));
   const rows = world.counters.get("store.rows_written") as number;
   const bytes = await world.cost(() => world.publish("news", "x".repeat(100)).stored);
@@ -122,7 +122,7 @@ test("one message to 1,000 sessions that are away is one small row, not a thousa
 });
 
 test("of 1,000 sessions, who acknowledged before the commit is due is not in the row; when all have, there is none", async (t) => {
-  const world = await World.start(t, "store: {commit_delay: 100ms}");
+  const world = await World.start(t, "{memory_limit: 32MiB, store: {commit_delay: 100ms}}");
   const sessions = Array.from({ length: SESSIONS }, (_, i) => world.session(`c${i}`, "news"));
   for (const session of sessions) world.attach(session);
   const slow = sessions[SESSIONS / 2] as Session;
