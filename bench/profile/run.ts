@@ -25,9 +25,10 @@ const { values } = parseArgs({
     keep: { type: "string" },
   },
 });
-const workload = WORKLOADS.find(({ name }) => name === values.only);
+const offered = WORKLOADS.filter(({ setting }) => setting === "plain");
+const workload = offered.find(({ name }) => name === values.only);
 if (workload === undefined) {
-  process.stderr.write(`bench profile: workloads are ${WORKLOADS.map(({ name }) => name).join(" ")}\n`);
+  process.stderr.write(`bench profile: workloads are ${offered.map(({ name }) => name).join(" ")}\n`);
   process.exit(2);
 }
 const directory = mkdtempSync(`${tmpdir()}/sluice-profile-`);
