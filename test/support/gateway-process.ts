@@ -30,15 +30,23 @@ export class GatewayProcess {
   stderr = "";
   #child: ChildProcess | null = null;
   #env: NodeJS.ProcessEnv;
+  #command: readonly string[];
 
   /**
    * @param config as in the configuration file; `data_dir` is set to a folder in `folder` unless given. JSON is YAML.
-   * @param env    added to the process's environment (LD_PRELOAD, ...)
+   * @param env     added to the process's environment (LD_PRELOAD, ...)
+   * @param command what takes the words from `run` on: the bundle, unless it is to be a launcher
    */
-  constructor(folder: string, config: Record<string, unknown>, env: NodeJS.ProcessEnv = {}) {
+  constructor(
+    folder: string,
+    config: Record<string, unknown>,
+    env: NodeJS.ProcessEnv = {},
+    command: readonly string[] = [process.execPath, ...RUN_FLAGS, BUNDLE],
+  ) {
     this.folder = folder;
     this.configFile = join(folder, "sluice.yaml");
     this.#env = env;
+    this.#command = command;
     this.configure(config);
   }
 
@@ -59,8 +67,8 @@ export class GatewayProcess {
   async start(): Promise<void> {
     this.stdout = "";
     this.stderr = "";
-    const args = [...RUN_FLAGS, BUNDLE, "run", "--json", "--config", this.configFile];
-    const child = spawn(process.execPath, args, {
+    const [program = "", ...words] = this.#command;
+    const child = spawn(program, [...words, "run", "--json", "--config", this.configFile], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, NODE_OPTIONS: "", NODE_TEST_CONTEXT: "", ...this.#env },
     });
