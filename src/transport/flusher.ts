@@ -7,6 +7,7 @@ import { READ_BUDGET_BYTES, READ_BUDGET_BYTES_MIN } from "./link.ts";
 import type { Output } from "./output.ts";
 import { LARGE_BYTES, OutputBuffers, type OutputMemory } from "./output-buffers.ts";
 import { SharedBytes } from "./shared-bytes.ts";
+import { TurnQueue } from "./turn-queue.ts";
 
 const NOTHING: Buffer = Buffer.alloc(0);
 /** Bytes of all links that a turn should not take many more of. */
@@ -20,6 +21,8 @@ export interface TurnListener {
 export class Flusher {
   readonly buffers: OutputBuffers;
   readonly shared = new SharedBytes(this);
+  /** Links that wait for a turn. */
+  readonly turns: TurnQueue;
   /** Bytes that may wait for one socket; beyond it the link is destroyed. */
   readonly outputBytesMax: number;
   readonly bytesSent: Counter;
@@ -42,6 +45,7 @@ export class Flusher {
   /** @param outputBytes  limits.output_bytes: callers stop there, the link is destroyed at twice as much */
   constructor(outputBytes: number, memory: OutputMemory, counters: Counters) {
     this.buffers = new OutputBuffers(memory, counters);
+    this.turns = new TurnQueue(counters);
     this.outputBytesMax = 2 * outputBytes;
     this.bytesSent = counters.counter("transport.bytes_sent");
     this.overflows = counters.counter("transport.output_overflow");
@@ -80,10 +84,14 @@ export class Flusher {
     for (let i = 0; i < dirty.length; i++) (dirty[i] as Output).endTurn();
     dirty.length = 0;
     this.shared.release();
-    if (this.#waiting.length === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const listener of waiting) listener.onTurnEnd();
+    if (this.#waiting.length > 0) {
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const listener of waiting) listener.onTurnEnd();
+    }
+    if (this.turns.empty) return;
+    this.turns.run();
+    this.scheduleEnd();
   }
 
   /** A buffer of at least `bytes`. When memory is short: flushes all, then gives up the output that holds most. */

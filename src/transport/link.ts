@@ -20,6 +20,13 @@ export interface Link {
   /** Reads on; no effect on a link that is not paused. */
   resume(): void;
   readonly paused: boolean;
+  /**
+   * The handler has used up its share of this turn: `bytes[from..end)`, the end of what `onData` was given or of what the
+   * handler kept of it, come again by `onData` in a later turn, before anything else. Only from within `onData` or after
+   * `resume`, and not while there is a rest already. Links without it have small reads.
+   * @returns false when nobody has room for it: the handler goes on, and nothing more is read in this turn
+   */
+  putBack?(bytes: Buffer, from: number, end: number): boolean;
   /** Of links whose transport collects messages before it hands them on: who is told how much that is; null = nobody. */
   held?: HeldBytes | null;
   /** Sends what is in the output, then closes; what arrives meanwhile is not read. Destroys after 2 s. */
@@ -36,7 +43,7 @@ export interface HeldBytes {
 
 /** None of these is called from within a call that the handler makes into the link or its output. */
 export interface LinkHandler {
-  /** @param chunk valid until it returns; then its memory is given back */
+  /** @param chunk valid until it returns; then its memory is given back, unless some of it was put back */
   onData(chunk: Buffer): void;
   /** Exactly once, last. @param error null after an orderly close by either side, otherwise what happened in words */
   onClose(error: string | null): void;

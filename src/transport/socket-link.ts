@@ -4,6 +4,7 @@
  * output -> write -> socket.
  */
 import type { Socket } from "node:net";
+import { assert } from "../base/assert.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import type { TurnListener } from "./flusher.ts";
 import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
@@ -11,6 +12,7 @@ import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";
+import type { TurnTaker } from "./turn-queue.ts";
 
 const LINK = Symbol("link");
 interface LinkedSocket extends Socket {
@@ -26,7 +28,14 @@ const NOTHING = Buffer.alloc(0);
 /** Chunks of less are left to the garbage collector: giving one back costs 0.3 us. */
 const GIVEN_BACK_BYTES_MIN = 1024;
 
-export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expirable {
+/** What was put back of a chunk. */
+interface Rest {
+  readonly bytes: Buffer;
+  /** The chunk, given back at the end. */
+  whole: Buffer;
+}
+
+export class SocketLink implements Link, Writer, OutputOwner, TurnListener, TurnTaker, Expirable {
   readonly remoteAddress: string;
   readonly loopback: boolean;
   readonly certificateName: string | null;
@@ -38,6 +47,10 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
   #handler: LinkHandler = NO_HANDLER;
   #state = OPEN;
   #paused = false;
+  /** In the queue for turns, or kept out of it by `#paused`. */
+  #waitsForTurn = false;
+  /** What was put back, for `takeTurn`. */
+  #rest: Rest | null = null;
   /** The turn that `#turnBytes` were read in. */
   #turn = 0;
   #turnBytes = 0;
@@ -95,7 +108,26 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#socket.resume();
+    if (this.#waitsForTurn) return;
+    if (this.#rest === null) this.#socket.resume();
+    else this.#enterTurns();
+  }
+
+  putBack(bytes: Buffer, from: number, end: number): boolean {
+    assert(this.#rest === null, "one rest at a time");
+    if (this.#state !== OPEN) return true;
+    const { turns } = this.#transport.flusher;
+    const has = turns.hold(end - from);
+    this.#socket.pause();
+    if (has) {
+      this.#rest = { bytes: bytes.subarray(from, end), whole: bytes };
+      this.#enterTurns();
+    } else {
+      this.#waitsForTurn = true;
+      turns.wait(this);
+      this.#transport.flusher.scheduleEnd();
+    }
+    return has;
   }
 
   end(): void {
@@ -103,12 +135,14 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
     this.#beginEnding();
     if (this.output.pendingBytes === 0) this.#socket.end();
     // Unread bytes would turn our FIN into a RST, and the peer would never see our last packet.
-    this.resume();
+    this.#paused = false;
+    this.#socket.resume();
   }
 
   destroy(): void {
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
+    this.#forgetRest();
     this.output.drop();
     this.#socket.destroy();
   }
@@ -166,7 +200,7 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
     const before = this.#turnBytes;
     this.#turnBytes += chunk.length;
     this.#handler.onData(chunk);
-    this.#giveBack(chunk);
+    this.#doneWith(chunk, chunk);
     const { readBudgetBytes } = flusher;
     if (this.#turnBytes >= readBudgetBytes && before < readBudgetBytes) {
       this.#socket.pause();
@@ -176,7 +210,46 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
 
   /** The read budget was spent; now there is a new one. */
   onTurnEnd(): void {
-    if (!this.#paused) this.#socket.resume();
+    if (!this.#paused && !this.#waitsForTurn && this.#rest === null) this.#socket.resume();
+  }
+
+  takeTurn(): void {
+    this.#waitsForTurn = false;
+    if (this.#paused) return;
+    const rest = this.#rest;
+    if (rest === null) {
+      this.#socket.resume();
+      return;
+    }
+    const { turns } = this.#transport.flusher;
+    this.#rest = null;
+    turns.give(rest.bytes.length);
+    this.#handler.onData(rest.bytes);
+    this.#doneWith(rest.bytes, rest.whole);
+    if (this.#state !== OPEN || this.#paused || this.#waitsForTurn) return;
+    this.#waitsForTurn = true;
+    turns.wait(this);
+  }
+
+  #enterTurns(): void {
+    this.#waitsForTurn = true;
+    this.#transport.flusher.turns.enter(this);
+    this.#transport.flusher.scheduleEnd();
+  }
+
+  /** Nothing more comes in: what was put back is not wanted, and no turn either. */
+  #forgetRest(): void {
+    const { turns } = this.#transport.flusher;
+    if (this.#waitsForTurn) turns.leave(this);
+    this.#waitsForTurn = false;
+    if (this.#rest !== null) turns.give(this.#rest.bytes.length);
+    this.#rest = null;
+  }
+
+  /** The handler has returned from `bytes`, which are of `whole`: unless it put some back, nobody needs it. */
+  #doneWith(bytes: Buffer, whole: Buffer): void {
+    if (this.#rest !== null && this.#rest.whole === bytes) this.#rest.whole = whole;
+    else this.#giveBack(whole);
   }
 
   /**
@@ -201,6 +274,7 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
 
   takeClose(): void {
     this.#state = CLOSED;
+    this.#forgetRest();
     this.output.onSocketClosed();
     if (this.#deadline !== null) this.#transport.wheel.cancel(this.#deadline);
     this.#handler.onClose(this.#error);
@@ -208,6 +282,7 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Expi
 
   #beginEnding(): void {
     this.#state = ENDING;
+    this.#forgetRest();
     this.output.seal();
     this.#deadline = new Timer(this, 0);
     this.#transport.wheel.schedule(this.#deadline, END_DEADLINE_MS);

@@ -7,6 +7,7 @@ import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { certificateName } from "./peer-certificate.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";
+import type { TurnTaker } from "./turn-queue.ts";
 import type { WebSocket } from "./ws.ts";
 
 const OPEN = 0;
@@ -24,7 +25,7 @@ const CLOSE_FRAME_BYTES_MAX = 256;
 
 const SEND_OPTIONS = { binary: true, compress: false, fin: true };
 
-export class WsLink implements Link, Writer, OutputOwner, Expirable {
+export class WsLink implements Link, Writer, OutputOwner, TurnTaker, Expirable {
   readonly remoteAddress: string;
   readonly remote: string;
   readonly loopback: boolean;
@@ -40,6 +41,7 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
   #handler: LinkHandler = NO_HANDLER;
   #state = OPEN;
   #paused = false;
+  #waitsForTurn = false;
   #error: string | null = null;
 
   /** @param socket what carries the WebSocket */
@@ -87,7 +89,24 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#ws.resume();
+    if (!this.#waitsForTurn) this.#ws.resume();
+  }
+
+  /** ws hands on all frames of a read whatever we say: there is nowhere to put the rest, but no more is read. */
+  putBack(): boolean {
+    const { flusher } = this.#transport;
+    flusher.turns.overrun();
+    if (this.#state !== OPEN || this.#waitsForTurn) return false;
+    this.#waitsForTurn = true;
+    this.#ws.pause();
+    flusher.turns.wait(this);
+    flusher.scheduleEnd();
+    return false;
+  }
+
+  takeTurn(): void {
+    this.#waitsForTurn = false;
+    if (!this.#paused) this.#ws.resume();
   }
 
   end(): void {
@@ -159,6 +178,7 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
       this.#error ??= `connection lost (${code})`;
     }
     this.#state = CLOSED;
+    this.#transport.flusher.turns.leave(this);
     this.output.onSocketClosed();
     this.#transport.wheel.cancel(this.#deadline);
     this.#handler.onClose(this.#error);
@@ -170,7 +190,8 @@ export class WsLink implements Link, Writer, OutputOwner, Expirable {
     this.output.seal();
     this.#transport.wheel.schedule(this.#deadline, END_DEADLINE_MS);
     if (this.output.pendingBytes === 0 || code !== NORMAL) this.#ws.close(code);
-    this.resume();
+    this.#paused = false;
+    this.#ws.resume();
   }
 }
 

@@ -185,6 +185,7 @@ export class HubPeer implements Link {
   readonly loopback = true;
   readonly certificateName = null;
   readonly output: Output;
+  putBack?: (bytes: Buffer, from: number, end: number) => boolean;
   handler: LinkHandler = NO_HANDLER;
   paused = false;
   closed = false;

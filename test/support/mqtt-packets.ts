@@ -157,6 +157,10 @@ export function subscribe(version: Version, packetId: number, ...filters: [filte
   return packet(SUBSCRIBE, 2, u16(packetId), properties(version), ...entries);
 }
 
+export function unsubscribe(version: Version, packetId: number, ...filters: string[]): Buffer {
+  return packet(UNSUBSCRIBE, 2, u16(packetId), properties(version), ...filters.map((filter) => field(filter)));
+}
+
 export function disconnect(): Buffer {
   return packet(DISCONNECT, 0);
 }

@@ -41,11 +41,12 @@ import { onDisconnect } from "./on-disconnect.ts";
 import { onPingreq } from "./on-pingreq.ts";
 import { onPublish } from "./on-publish.ts";
 import { onPubrel } from "./on-pubrel.ts";
+import { onStored } from "./on-stored.ts";
 import { onSubscribe } from "./on-subscribe.ts";
 import { onUnsubscribe } from "./on-unsubscribe.ts";
 import { PendingAcks } from "./pending-acks.ts";
 import { because, becauseOf } from "./reason-words.ts";
-import { flushAcks, sendLive, sendMessage, sendPubrel } from "./send.ts";
+import { sendLive, sendMessage, sendPubrel } from "./send.ts";
 import type { MqttListenerOptions, MqttServer } from "./server.ts";
 import {
   AUTHENTICATING,
@@ -73,7 +74,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   frameVersion = 4;
   session: Session | null = null;
   /** The session it had, for what the store says after its end. */
-  #left: Session | null = null;
+  left: Session | null = null;
   /** What CONNECT asked for, while the login is under way. */
   request: ConnectRequest | null = null;
   /** Largest packet the peer takes. */
@@ -140,6 +141,10 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
 
   get entered(): boolean {
     return this.state === CONNECTED;
+  }
+
+  putBack(bytes: Buffer, from: number, end: number): boolean {
+    return this.link.putBack?.(bytes, from, end) ?? false;
   }
 
   onUnreadable(reasonCode: number, type: number): void {
@@ -282,7 +287,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     if (this.request !== null) this.server.parts.registry.releaseWill(this.request.will);
     this.request = null;
     const session = this.session;
-    this.#left ??= session;
+    this.left ??= session;
     this.session = null;
     if (session !== null) this.server.parts.registry.detach(session, this, this.sendWill);
   }
@@ -318,43 +323,12 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     if (this.state === LOGGING_IN || this.state === AUTHENTICATING) finishConnect(this, principal, reason);
   }
 
-  /** The store's word on the publish, release or subscription that owes the acknowledgement `token`. */
   onStored(token: number, reason: number): void {
-    if (!this.acks.isOpen(token)) return;
-    const type = this.acks.typeOf(token);
-    // The id of a repeated PUBLISH stays; so does one that a failed disk may have. A full or read-only one rolled it back.
-    const stays = this.acks.isRepeated(token) || (type === PUBREC && this.server.parts.store.health === "failed");
-    if (reason !== OK && !stays) this.#takeBack(type, this.acks.packetIdOf(token), reason);
-    if (this.state !== CONNECTED) return;
-    // Taken, and then the disk refused: there is no negative answer before 5.0, nor a PUBCOMP that says so. A negative
-    // PUBREC would end an exchange whose message was or will be delivered, and the id's next message would be lost.
-    if (reason !== OK && (this.version !== MQTT_5 || type === PUBCOMP || stays)) {
-      close(this, reason);
-      return;
-    }
-    this.acks.resolve(token, reason);
-    flushAcks(this);
-  }
-
-  /** The store does not have a packet id that came, or has one that went; the session may have another connection by now. */
-  #takeBack(type: number, packetId: number, reason: number): void {
-    const session = this.session ?? this.#left;
-    if (session === null || session.slot < 0) return;
-    if (type === PUBCOMP) {
-      session.inbound.add(packetId);
-    } else if (type === PUBREC && session.inbound.delete(packetId)) {
-      if (session.durable) this.server.parts.store.deleteInbound(session.queue.id, packetId);
-      const successor = session.outlet;
-      if (!(successor instanceof Connection)) return;
-      // Who was told, or is about to be, that the copy is taken: it is lost.
-      if (!successor.acks.refuse(PUBREC, packetId, reason) || successor === this) return;
-      if (successor.version === MQTT_5) flushAcks(successor);
-      else close(successor, reason);
-    }
+    onStored(this, token, reason);
   }
 
   onTakenOver(): void {
-    this.#left = this.session;
+    this.left = this.session;
     this.session = null;
     close(this, SESSION_TAKEN_OVER);
   }

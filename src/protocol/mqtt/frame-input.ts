@@ -15,6 +15,7 @@ import { overLimit } from "./over-limit.ts";
 import { because } from "./reason-words.ts";
 import type { MqttServer } from "./server.ts";
 import { HOLD } from "./states.ts";
+import { WORK_PER_READ, workOf } from "./work.ts";
 
 /** First size of `#rest`: it grows with what arrives, never ahead of it by more than a factor of two. */
 const REST_BYTES_MIN = 256;
@@ -22,6 +23,8 @@ const REST_BYTES_MIN = 256;
 export interface PacketHandler {
   /** One whole packet, valid until it returns. @returns OK, HOLD, or the reason to close with */
   onPacket(bytes: Buffer, frameAt: number, type: number, flags: number, at: number, end: number): number;
+  /** Its share of the turn is used up. @returns false when the rest cannot wait, and is handled now (Link.putBack) */
+  putBack(bytes: Buffer, from: number, end: number): boolean;
   /** The stream cannot go on. @param type of the packet */
   onUnreadable(reasonCode: number, type: number): void;
   readonly closed: boolean;
@@ -110,10 +113,16 @@ export class FrameInput implements RoomHolder, HeldBytes {
     );
   }
 
-  /** Handles the whole packets in `bytes[from..end)`. @returns the index of the first one not handled */
+  /**
+   * Handles the whole packets in `bytes[from..end)`, as many as one turn may. What is left then is put back.
+   * @returns the index of the first one not dealt with
+   */
   #readPackets(bytes: Buffer, from: number, end: number): number {
-    const header = this.#server.header;
+    const { header, traffic } = this.#server;
+    const { received, publishesSent } = traffic;
     let at = from;
+    // What is sent on the way comes closer to it, what is received brings it closer.
+    let workEnd = publishesSent.value + WORK_PER_READ;
     while (at < end) {
       const code = readFrameHeader(bytes, at, end, header);
       if (code === NEED_MORE) return at;
@@ -133,11 +142,16 @@ export class FrameInput implements RoomHolder, HeldBytes {
         this.#keep(bytes, at, end, this.#handler.entered);
         return end;
       }
-      const type = (bytes[at] as number) >> 4;
-      (this.#server.traffic.received[type] as Counter).value++;
-      if (answer !== OK) this.#handler.onUnreadable(answer, type);
+      const first = bytes[at] as number;
+      (received[first >> 4] as Counter).value++;
+      if (answer !== OK) this.#handler.onUnreadable(answer, first >> 4);
       if (this.#handler.closed) return end;
+      workEnd -= workOf(first, next - at);
       at = next;
+      if (publishesSent.value >= workEnd && at < end) {
+        if (this.#handler.putBack(bytes, at, end)) return end;
+        workEnd = Number.POSITIVE_INFINITY;
+      }
     }
     return at;
   }
