@@ -57,6 +57,11 @@ export class OutputBuffers {
     );
   }
 
+  /** Half of the allowance for one-offs is used: who holds a large buffer's worth and more should wait. */
+  get short(): boolean {
+    return this.#oneOffBytes > this.#oneOffBytesMax / 2;
+  }
+
   /** One-offs have used up their allowance. */
   get exhausted(): boolean {
     return this.#oneOffBytes > this.#oneOffBytesMax;

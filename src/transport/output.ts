@@ -69,6 +69,16 @@ export class Output {
   }
 
   /**
+   * Whether to send more that can wait or be dropped; when not, `OutputOwner.onEmpty` follows. A peer that is far behind
+   * is to wait already when the memory of all is short: at its end, the one that holds most is given up.
+   * @param bytesMax  not yet taken by the kernel
+   */
+  hasRoom(bytesMax: number): boolean {
+    const pending = this.pendingBytes;
+    return pending < bytesMax && (pending < LARGE_BYTES || !this.#flusher.buffers.short);
+  }
+
+  /**
    * Makes room for `bytes` in `buffer`; at most the largest packet and 16. No other output is to be touched before
    * `commit`. A closed output gives room too, and forgets what is written there.
    * @returns the index to write at

@@ -323,7 +323,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
 
   /** Whether more should be written now; when not, `onWritable` follows. */
   get writable(): boolean {
-    return this.state === CONNECTED && this.pendingBytes < OUTPUT_BYTES_MAX;
+    return this.state === CONNECTED && this.#link?.output.hasRoom(OUTPUT_BYTES_MAX) === true;
   }
 
   get pendingBytes(): number {

@@ -214,6 +214,9 @@ export class HubPeer implements Link {
       get pendingBytes(): number {
         return peer.blocked ? 1 << 30 : 0;
       },
+      hasRoom(): boolean {
+        return !peer.blocked;
+      },
     };
     this.output = output as unknown as Output;
   }

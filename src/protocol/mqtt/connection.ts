@@ -336,7 +336,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   // ---- Outlet: packets to the peer ---------------------------------------------------------------------------
 
   writable(): boolean {
-    return this.link.output.pendingBytes < this.server.limits.outputBytes;
+    return this.link.output.hasRoom(this.server.limits.outputBytes);
   }
 
   get crowded(): boolean {

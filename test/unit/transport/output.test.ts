@@ -215,6 +215,26 @@ test("when one-offs have used up their allowance, the output that holds most goe
   assert.ok(flusher.buffers.bytesInUse < 600_000);
 });
 
+test("one that is far behind is told to wait before memory is so short that it would have to go", () => {
+  const { flusher, counters, output, writer } = made();
+  writer.keeps = true;
+  const message = Buffer.alloc(1100, 7);
+  let sent = 0;
+  while (output.hasRoom(1024 * 1024)) {
+    output.append(message, 0, message.length);
+    output.flush();
+    sent++;
+    assert.ok(sent < 1000);
+  }
+  assert.ok(sent > 400, `${sent}`);
+  assert.equal(writer.overflows, 0);
+  assert.equal(flusher.buffers.exhausted, false);
+  const other = new Output(flusher, new FakeWriter(), new FakeWriter());
+  assert.ok(other.hasRoom(1024 * 1024), "who is not behind goes on");
+  other.append(message, 0, message.length);
+  assert.equal(counters.get("transport.output_evicted"), 0);
+});
+
 test("sealed, an output sends what it has and forgets what comes", async () => {
   const { output, writer, flusher } = made();
   writer.keeps = true;
