@@ -1,6 +1,33 @@
-// What Node costs before it does anything: a TCP server. Prints its port.
+// What Node costs before it does anything: a server of TCP, TLS or WebSocket (ws, as in its documentation) that answers
+// the first bytes of a connection with CONNACK. bare-node.mjs tcp|tls|ws [CERT KEY]; prints its port.
 // Plain JavaScript: the type stripper would add 18 MB to what is measured.
 import { createServer } from "node:net";
 
-const server = createServer();
-server.listen(0, "127.0.0.1", () => process.stdout.write(`port ${server.address().port}\n`));
+const [kind, cert, key] = process.argv.slice(2);
+const CONNACK = Buffer.from([0x20, 2, 0, 0]);
+
+if (kind === "ws") {
+  const { WebSocketServer } = await import("ws");
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  server.on("connection", (socket) => {
+    socket.on("error", () => {});
+    socket.on("message", () => socket.send(CONNACK));
+  });
+  server.on("listening", () => process.stdout.write(`port ${server.address().port}\n`));
+} else {
+  const serve = (socket) => {
+    socket.on("error", () => {});
+    socket.on("data", () => socket.write(CONNACK));
+  };
+  let server;
+  if (kind === "tls") {
+    // By require: an ES import of these would load what nobody uses.
+    const { readFileSync } = process.getBuiltinModule("node:fs");
+    const tls = process.getBuiltinModule("node:tls");
+    server = tls.createServer({ cert: readFileSync(cert), key: readFileSync(key) }, serve);
+    server.on("tlsClientError", () => {});
+  } else {
+    server = createServer(serve);
+  }
+  server.listen(0, "127.0.0.1", () => process.stdout.write(`port ${server.address().port}\n`));
+}

@@ -1,12 +1,19 @@
 // Test whether the gateway at rest is as small as it says, as shipped (launcher and all).
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createConnection, type Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
+import { connect } from "../support/mqtt-packets.ts";
 
+/** The target is 64 MiB. */
 const RSS_KIB_MAX = 67 * 1024;
+const CONNECTIONS = 10_000;
+/** One and a half times the target. */
+const BYTES_PER_CONNECTION_MAX = 10_500;
 
 test("at rest with MQTT, CoAP and HTTP listeners it takes at most 67 MiB RSS", async () => {
   using folder = temporaryFolder();
@@ -22,8 +29,7 @@ test("at rest with MQTT, CoAP and HTTP listeners it takes at most 67 MiB RSS", a
     { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "131072", MALLOC_MMAP_THRESHOLD_: "131072" },
   );
   await gateway.start();
-  const status = readFileSync(`/proc/${gateway.pid}/status`, "utf8");
-  const rssKib = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]);
+  const rssKib = rssKibOf(gateway);
   assert.ok(rssKib > 0 && rssKib <= RSS_KIB_MAX, `${rssKib} KiB`);
 });
 
@@ -44,3 +50,51 @@ test("a wrong argument of `run`, which is a bundle of its own, is told in one li
   assert.equal(status, 2);
   assert.equal(stderr, "sluice: Unknown option '--confg'\nTry: sluice --help\n");
 });
+
+test("10,000 idle connections hold, at 10.5 kB of RSS each or less", async () => {
+  using folder = temporaryFolder();
+  const count = Math.min(CONNECTIONS, descriptorsMax() - 500);
+  await using gateway = new GatewayProcess(
+    folder.path,
+    {
+      memory_limit: "256MiB",
+      limits: { max_connections: count + 10, max_sessions: count + 10, handshakes_per_second: 100_000 },
+      listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    },
+    { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "131072", MALLOC_MMAP_THRESHOLD_: "131072" },
+  );
+  await gateway.start();
+  const beforeKib = rssKibOf(gateway);
+  const sockets: Socket[] = [];
+  try {
+    while (sockets.length < count) {
+      const few = Array.from({ length: Math.min(200, count - sockets.length) }, (_, i) =>
+        enter(gateway.port("mqtt"), `idle-${sockets.length + i}`),
+      );
+      sockets.push(...(await Promise.all(few)));
+    }
+    const bytes = ((rssKibOf(gateway) - beforeKib) * 1024) / count;
+    assert.ok(sockets.every((socket) => !socket.destroyed));
+    assert.ok(bytes <= BYTES_PER_CONNECTION_MAX, `${bytes} bytes for each of ${count}`);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+});
+
+/** Resolves with CONNACK. */
+async function enter(port: number, clientId: string): Promise<Socket> {
+  const socket = createConnection(port, "127.0.0.1");
+  socket.write(connect({ version: 4, clientId, keepAliveSeconds: 0 }));
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  assert.deepEqual([...answer], [0x20, 2, 0, 0]);
+  return socket;
+}
+
+function rssKibOf(gateway: GatewayProcess): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${gateway.pid}/status`, "utf8"))?.[1]);
+}
+
+/** Of this process and of those it starts. */
+function descriptorsMax(): number {
+  return Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 1024);
+}
