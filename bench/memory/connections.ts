@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CertificatePaths } from "../../scripts/demo/certificates.ts";
 import { cpuSeconds, memoryOf } from "../../scripts/kept/proc.ts";
+import type { Figure } from "../figures.ts";
 import { holdIdle } from "../load/beside.ts";
 import { startAedes } from "../peers/aedes.ts";
 import { startMosquitto } from "../peers/mosquitto.ts";
@@ -26,6 +27,7 @@ export async function weighConnections(
   certificate: CertificatePaths,
   connections: number,
   progress: Progress,
+  figures: Figure[],
 ): Promise<string[][]> {
   const config = [
     "memory_limit: 256MiB", // a bill is checked against it; it allocates nothing
@@ -53,7 +55,13 @@ export async function weighConnections(
     const peer = await start();
     if (peer === null) continue;
     try {
-      rows.push([name, ...(await weigh(peer, connections, filters))]);
+      const row = await weigh(peer, connections, filters);
+      figures.push({
+        name: `${name}: RSS per connection, bytes`,
+        better: "less",
+        values: [Number.parseInt(row[0] ?? "", 10)],
+      });
+      rows.push([name, ...row]);
     } finally {
       await peer.process?.stop();
     }

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { CertificatePaths } from "../../scripts/demo/certificates.ts";
 import { memoryOf } from "../../scripts/kept/proc.ts";
+import type { Figure } from "../figures.ts";
 import type { Peer } from "../peers/peer.ts";
 import { type SluiceOptions, startSluice } from "../peers/sluice.ts";
 import type { Progress } from "../progress.ts";
@@ -49,6 +50,7 @@ export async function weighParts(
   directory: string,
   certificate: CertificatePaths,
   progress: Progress,
+  figures: Figure[],
 ): Promise<string[][]> {
   const head = ["at rest", "RSS", "private dirty", "RSS beside MQTT alone", "private dirty beside it"];
   const bare = await weighed(progress, "bare node", () => startBareNode("tcp"));
@@ -56,6 +58,7 @@ export async function weighParts(
   let alone: Weight | null = null;
   for (const [i, { name, options }] of partsOf(directory, certificate).entries()) {
     const weight = await weighed(progress, name, (n) => startSluice(`${directory}/part-${i}-${n}`, options));
+    figures.push({ name: `${name}: RSS at rest, bytes`, better: "less", values: [weight.rssBytes] });
     alone ??= weight;
     rows.push([
       name,

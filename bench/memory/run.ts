@@ -1,5 +1,5 @@
 /**
- * npm run bench -- memory [--connections N] [--only parts|connections]
+ * npm run bench -- memory [--connections N] [--only parts|connections] [--json FILE] [--compare FILE]
  *
  * Memory of Sluice at rest, part by part beside a bare Node server; and what an idle connection costs over TCP, TLS and
  * WebSocket, beside bare servers, mosquitto and aedes.
@@ -8,15 +8,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { makeCertificates } from "../../scripts/demo/certificates.ts";
+import type { Figure } from "../figures.ts";
 import { buildLoad } from "../load/build.ts";
-import { describeMachine, thisMachine } from "../machine.ts";
+import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { Progress } from "../progress.ts";
 import { table } from "../table.ts";
 import { weighConnections } from "./connections.ts";
 import { weighParts } from "./parts.ts";
 
 const { values } = parseArgs({
-  options: { connections: { type: "string", default: "4000" }, only: { type: "string" } },
+  options: { connections: { type: "string", default: "4000" }, only: { type: "string" }, ...OUTCOME_OPTIONS },
 });
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();
@@ -26,9 +27,11 @@ await buildLoad();
 const { issued } = await makeCertificates(`${directory}/certificates`, [{ name: "broker", usage: "server" }]);
 const certificate = issued[0]!;
 const rows: string[][][] = [];
-if (values.only !== "connections") rows.push(await weighParts(directory, certificate, progress));
+const figures: Figure[] = [];
+if (values.only !== "connections") rows.push(await weighParts(directory, certificate, progress, figures));
 if (values.only !== "parts") {
-  rows.push(await weighConnections(directory, certificate, Number(values.connections), progress));
+  rows.push(await weighConnections(directory, certificate, Number(values.connections), progress, figures));
 }
 progress.clear();
-process.stdout.write(`${describeMachine(thisMachine())}\n\n${rows.map(table).join("\n\n")}\n`);
+const text = rows.map(table).join("\n\n");
+publish({ bench: "memory", options: values, method: `${values.connections} idle connections`, text, figures });
