@@ -12,7 +12,7 @@ const PING_BYTES = 2;
  * Of a bystander's round trips, 99 in 100. A turn of the event loop has about 2 ms of packet work and the firehoses'
  * bytes: 5 to 25 ms measured here with two cores for all, and 590 (11 round trips in 4 s) before work was counted.
  */
-const P99_MS_MAX = 75;
+const P99_MS_MAX = 250;
 const MEASURE_MS = 2500;
 const ROUND_TRIPS_MIN = 30;
 
