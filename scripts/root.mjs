@@ -9,25 +9,26 @@ export const BUNDLE = join(ROOT, "build/sluice.mjs");
 /** The oldest system Node that serves where no pinned one is installed: it strips types by itself. */
 const SYSTEM_NODE_MIN = [22, 18];
 
-/** The same as the launcher, but for the limit of the heap; what they gain is in bench/README.md. */
-export const RUN_FLAGS = [
-  "--max-semi-space-size=1",
-  "--no-maglev",
-  "--invocation-count-for-turbofan=20000",
-  "--max-inlined-bytecode-size-cumulative=2000",
-  ...readFlags(),
-];
+/**
+ * V8's flags for `node`, ours or the pinned one: the launcher's, but for the limit of the heap. What they gain is in
+ * bench/README.md.
+ */
+export function runFlags(node = process.execPath) {
+  // Older nodes do not know the last one, and end.
+  const knowsAll = node !== process.execPath || Number.parseInt(process.versions.node, 10) >= 24;
+  return [
+    "--max-semi-space-size=1",
+    "--no-maglev",
+    "--invocation-count-for-turbofan=20000",
+    "--max-inlined-bytecode-size-cumulative=2000",
+    ...(knowsAll ? ["--scavenger-max-new-space-capacity-mb=1"] : []),
+  ];
+}
 export const RUN_ENV = {
   MALLOC_ARENA_MAX: "1",
   MALLOC_TRIM_THRESHOLD_: "131072",
   MALLOC_MMAP_THRESHOLD_: "131072",
 };
-
-/** Older nodes do not know it, and end. */
-function readFlags() {
-  const knows = Number.parseInt(process.versions.node, 10) >= 24 || findNode() !== process.execPath;
-  return knows ? ["--scavenger-max-new-space-capacity-mb=1"] : [];
-}
 
 /** A mistake of the caller or the machine: printed without a stack, exit code 1. */
 export class SetupError extends Error {}

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { CertificatePaths } from "../../scripts/demo/certificates.ts";
 import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
-import { RUN_FLAGS } from "../../scripts/root.mjs";
+import { runFlags } from "../../scripts/root.mjs";
 import type { Peer } from "./peer.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -52,7 +52,7 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
   const environment = { ...process.env, ...options.environment };
   const started = await (options.nodeFlags === undefined
     ? KeptProcess.start(LAUNCHER, verb, environment)
-    : KeptProcess.start(process.execPath, [...RUN_FLAGS, ...options.nodeFlags, BUNDLE, ...verb], environment));
+    : KeptProcess.start(process.execPath, [...runFlags(), ...options.nodeFlags, BUNDLE, ...verb], environment));
   started.stderr.pipe(process.stderr);
   const ready = await lineOf(started.stdout, readReady, 15_000).catch(async (error: Error) => {
     await started.stop();

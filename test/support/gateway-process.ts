@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { RUN_FLAGS } from "../../scripts/root.mjs";
+import { runFlags } from "../../scripts/root.mjs";
 
 const BUNDLE = resolve(import.meta.dirname, "../../build/sluice.mjs");
 const READY_MS = 20_000;
@@ -41,7 +41,7 @@ export class GatewayProcess {
     folder: string,
     config: Record<string, unknown>,
     env: NodeJS.ProcessEnv = {},
-    command: readonly string[] = [process.execPath, ...RUN_FLAGS, BUNDLE],
+    command: readonly string[] = [process.execPath, ...runFlags(), BUNDLE],
   ) {
     this.folder = folder;
     this.configFile = join(folder, "sluice.yaml");
