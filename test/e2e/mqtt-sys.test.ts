@@ -158,8 +158,9 @@ test("$SYS/sluice says what status counts; values change while someone watches, 
   assert.ok(Number(get("sluice/memory/rss_bytes")) > 1e7);
   assert.equal(get("sluice/memory/limit_bytes"), String(16 * 2 ** 20));
   assert.match(watcher.retained.get("$SYS/broker/uptime") ?? "", /^\d+ seconds$/);
-  // The uplink's own row was written at the start.
+  // The uplink's own row was written at the start, and the reserve for a full disk after it.
   await eventually("the first commit", () => get("sluice/store/commits") === "1");
+  await eventually("the reserve is in the books", () => get("sluice/store/checkpoints") === "1");
   const written = get("sluice/store/bytes_written");
   const up = get("broker/uptime");
   await eventually(
