@@ -1,10 +1,10 @@
 /** What a delivery queue is given: where its messages go, and what all queues share. */
 import type { Allowance } from "../base/allowance.ts";
 import type { CuttingShared } from "./cutting.ts";
-import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Message } from "./message.ts";
 import type { Store, TimeSource } from "./ports.ts";
+import type { Sliced } from "./turns.ts";
 
 /** Where a queue's messages go while its peer is there. */
 export interface Outlet {
@@ -43,6 +43,6 @@ export interface QueueHost {
   /** Bytes of messages that wait in memory, of all queues together. */
   readonly waitingMemory: Allowance;
   readonly cuts: CuttingShared;
-  /** Calls `queue.runScheduled()` in a later turn of the event loop, in turn with the others that asked. */
-  schedule(queue: DeliveryQueue): void;
+  /** Calls `sliced.runScheduled()` in a later turn of the event loop, in turn with the others that asked. */
+  schedule(sliced: Sliced): void;
 }

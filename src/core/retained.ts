@@ -21,7 +21,7 @@ export interface RetainedLimits {
 
 /** Values that are not kept but computed when they are asked for: `$SYS`. */
 export interface ComputedValues {
-  match(filter: string): Generator<string>;
+  match(filter: string): Generator<string | null>;
   get(topic: string): Message | undefined;
 }
 
@@ -101,7 +101,8 @@ export class Retained {
     if (nowMs < this.#nextSweepMs) return false;
     this.#nextSweepMs = nowMs + SWEEP_MS;
     const topics: string[] = [];
-    for (const topic of this.#all(this.#root, "", true)) if (topics.push(topic) === SWEEP_TOPICS_MAX) break;
+    for (const topic of this.#all(this.#root, "", true))
+      if (topic !== null && topics.push(topic) === SWEEP_TOPICS_MAX) break;
     const ageMs = this.#time.ageMs();
     for (const topic of topics) {
       const bytes = Buffer.from(topic);
@@ -130,22 +131,26 @@ export class Retained {
     return this.#store.getRetained(topic) ?? undefined;
   }
 
-  /** The topics that have a value and match `filter`, one by one: values may come and go between two of them. */
-  match(filter: string): Generator<string> {
+  /**
+   * The topics that have a value and match `filter`, one by one: values may come and go between two of them. null is a
+   * level that was looked at in vain, for who counts steps.
+   */
+  match(filter: string): Generator<string | null> {
     if (this.computed !== null && isOwnTopic(filter)) return this.computed.match(filter);
     return this.#match(this.#root, filter.split("/"), 0, "");
   }
 
   /** @param path the node's topic with a slash behind it; "" for the root */
-  *#match(node: Node, levels: readonly string[], depth: number, path: string): Generator<string> {
+  *#match(node: Node, levels: readonly string[], depth: number, path: string): Generator<string | null> {
     const level = levels[depth];
     if (level === "#") {
       yield* this.#all(node, path, false);
     } else if (level === undefined) {
-      if (this.#hasValue(node)) yield path.slice(0, -1);
+      yield this.#hasValue(node) ? path.slice(0, -1) : null;
     } else if (level !== "+") {
       const child = node.children?.get(level);
-      if (child !== undefined) yield* this.#match(child, levels, depth + 1, `${path}${level}/`);
+      if (child === undefined) yield null;
+      else yield* this.#match(child, levels, depth + 1, `${path}${level}/`);
     } else if (node.children !== null) {
       for (const [name, child] of node.children) {
         if (depth > 0 || !name.startsWith("$")) yield* this.#match(child, levels, depth + 1, `${path}${name}/`);
@@ -154,8 +159,8 @@ export class Retained {
   }
 
   /** Topics from `node` downwards whose value is there, or has expired. */
-  *#all(node: Node, path: string, expired: boolean): Generator<string> {
-    if (node.bytes > 0 && this.#expired(node) === expired) yield path.slice(0, -1);
+  *#all(node: Node, path: string, expired: boolean): Generator<string | null> {
+    yield node.bytes > 0 && this.#expired(node) === expired ? path.slice(0, -1) : null;
     if (node.children === null) return;
     for (const [name, child] of node.children) {
       // No wildcard matches `$` at the front ([MQTT5-4.7.2-1]); what has expired there goes all the same.

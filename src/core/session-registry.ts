@@ -26,6 +26,7 @@ import type { SessionHost } from "./session-host.ts";
 import { allowancesOf, bytesOfSubscription } from "./session-memory.ts";
 import { SessionRoom } from "./session-room.ts";
 import { isShared, SharedGroups } from "./shared-groups.ts";
+import type { Sliced } from "./turns.ts";
 import { Wills } from "./wills.ts";
 
 export interface RegistryLimits {
@@ -65,7 +66,7 @@ export class SessionRegistry implements SessionHost {
   readonly inflightMax: number;
   readonly inflightLiveMax: number;
   readonly outputDrops: Counter;
-  readonly schedule: (queue: DeliveryQueue) => void;
+  readonly schedule: (sliced: Sliced) => void;
   readonly #router: Router;
   readonly #wheel: TimerWheel;
   readonly #limits: RegistryLimits;

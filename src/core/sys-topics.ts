@@ -107,8 +107,8 @@ export class SysTopics implements ComputedValues, Expirable {
 
   // ---- asked for ---------------------------------------------------------------------------------------------
 
-  *match(filter: string): Generator<string> {
-    for (const [, topic] of this.#keys()) if (filterMatches(filter, topic)) yield topic;
+  *match(filter: string): Generator<string | null> {
+    for (const [, topic] of this.#keys()) yield filterMatches(filter, topic) ? topic : null;
   }
 
   get(topic: string): Message | undefined {

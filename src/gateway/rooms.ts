@@ -98,7 +98,7 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
   });
   stops.push(() => store.close());
   stops.push(() => wheel.stop());
-  const turns = new Turns();
+  const turns = new Turns(counters);
   const ledger = new Ledger(counters);
   const keeper = new LedgerKeeper(ledger, store, wheel, clock, counters);
   stops.push(() => keeper.close());

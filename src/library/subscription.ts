@@ -57,7 +57,7 @@ export class LocalSubscription implements Receiver, Outlet {
   readonly #dropped: Counter;
   readonly #failed: Counter;
   #queue: DeliveryQueue | null = null;
-  #values: Generator<string> | null;
+  #values: Generator<string | null> | null;
   #bytes = 0;
   #running = false;
   #open = true;
@@ -188,6 +188,7 @@ export class LocalSubscription implements Receiver, Outlet {
   #next(): Waiting | undefined {
     for (let value = this.#values?.next(); value !== undefined; value = this.#values?.next()) {
       if (value.done === true) break;
+      if (value.value === null) continue;
       const kept = this.#parts.retained.get(value.value);
       if (kept !== undefined) return { message: messageOf(kept, kept.qos, true), packetId: 0 };
     }

@@ -8,7 +8,6 @@ import { Counters } from "../../src/base/counters.ts";
 import { Log } from "../../src/base/log.ts";
 import { TimerWheel } from "../../src/base/timer-wheel.ts";
 import { cuttingShared } from "../../src/core/cutting.ts";
-import type { DeliveryQueue } from "../../src/core/delivery-queue.ts";
 import { Ledger } from "../../src/core/ledger.ts";
 import type { Authority, LoginRequest, LoginWaiter } from "../../src/core/ports.ts";
 import type { QueueLimits } from "../../src/core/queue-limits.ts";
@@ -16,6 +15,7 @@ import { Retained } from "../../src/core/retained.ts";
 import { Router } from "../../src/core/router.ts";
 import type { ScramRecord } from "../../src/core/scram.ts";
 import { SessionRegistry } from "../../src/core/session-registry.ts";
+import type { Sliced } from "../../src/core/turns.ts";
 import { type MqttListenerOptions, MqttServer } from "../../src/protocol/mqtt/server.ts";
 import { type Link, type LinkHandler, NO_HANDLER } from "../../src/transport/link.ts";
 import type { Output } from "../../src/transport/output.ts";
@@ -82,7 +82,7 @@ export class Hub {
   readonly server: MqttServer;
   readonly wheel: TimerWheel;
 
-  #due: DeliveryQueue[] = [];
+  #due: Sliced[] = [];
 
   /** @param store as an earlier hub left it (`MemoryStore.crash`)  @param nowMs to begin with */
   constructor(
@@ -143,7 +143,7 @@ export class Hub {
         whenFull: limits.sessionWhenFull,
         windowBytes: 1 << 16,
       },
-      schedule: (queue: DeliveryQueue) => this.#due.push(queue),
+      schedule: (sliced: Sliced) => this.#due.push(sliced),
     });
     const { registry } = this;
     const loginWaitMs = (): number => this.loginWaitMs;
@@ -152,11 +152,18 @@ export class Hub {
     registry.resumeWills();
   }
 
-  /** Commits and syncs what is open; queues that asked for a turn get one. */
+  /** Commits and syncs what is open; who asked for a turn gets one. */
   settle(): void {
     this.store.commit();
     this.store.sync();
-    for (const queue of this.#due.splice(0)) queue.runScheduled();
+    this.turn();
+  }
+
+  /** Who asked for a turn gets one. @returns how many did */
+  turn(): number {
+    const due = this.#due.splice(0);
+    for (const sliced of due) sliced.runScheduled();
+    return due.length;
   }
 
   advance(ms: number): void {

@@ -354,11 +354,7 @@ describe("retained values", () => {
     const w = new World();
     w.publish("a/b", "1", 0, true);
     w.publish("$x/b", "2", 0, true);
-    const found = (filter: string): string[] => {
-      const topics: string[] = [];
-      topics.push(...w.retained.match(filter));
-      return topics;
-    };
+    const found = (filter: string) => [...w.retained.match(filter)].filter((topic) => topic !== null);
     assert.deepEqual(found("#"), ["a/b"]);
     assert.deepEqual(found("+/b"), ["a/b"]);
     assert.deepEqual(found("$x/+"), ["$x/b"]);

@@ -89,7 +89,7 @@ export class UplinkWorld {
       durabilityOf: () => null,
       gate: null,
     });
-    const turns = new Turns();
+    const turns = new Turns(this.counters);
     this.uplink = new Uplink(this.#config, {
       host: {
         store,

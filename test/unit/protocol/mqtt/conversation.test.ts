@@ -237,6 +237,7 @@ describe("delivery", () => {
     for (let i = 1; i <= 100; i++) peer.send(subscribe(4, i, ["r/#", 0]));
     peer.blocked = false;
     peer.handler.onDrain();
+    hub.turn();
     const topics = of(PUBLISH, peer.take()).map((found) => readPublish(4, found).topic);
     assert.equal(topics.length, 50);
     assert.equal(new Set(topics).size, 50);
