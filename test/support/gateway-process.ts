@@ -9,6 +9,8 @@ import { join, resolve } from "node:path";
 import { runFlags } from "../../scripts/root.mjs";
 
 const BUNDLE = resolve(import.meta.dirname, "../../build/sluice.mjs");
+/** The product as it is started on a board: with the launcher's flags and environment, the limit of the heap among them. */
+export const LAUNCHER = resolve(import.meta.dirname, "../../build/sluice");
 const READY_MS = 20_000;
 
 export interface BoundListener {
