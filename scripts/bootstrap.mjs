@@ -46,11 +46,15 @@ function check(rest) {
   script("scripts/check.ts", rest);
 }
 
-/** `npm run bench -- NAME ARGS` runs bench/NAME/run.ts; without a name, bench/mqtt. */
+/**
+ * `npm run bench -- NAME ARGS` runs bench/NAME/run.ts; a NAME that is none is a workload of bench/mqtt, or a group of
+ * them; without a name, bench/mqtt.
+ */
 async function bench(rest) {
   await build();
-  const named = rest[0] !== undefined && !rest[0].startsWith("-");
-  script(`bench/${named ? rest[0] : "mqtt"}/run.ts`, named ? rest.slice(1) : rest);
+  const [name, args] = rest[0] === undefined || rest[0].startsWith("-") ? ["mqtt", rest] : [rest[0], rest.slice(1)];
+  if (existsSync(join(ROOT, `bench/${name}/run.ts`))) return script(`bench/${name}/run.ts`, args);
+  script("bench/mqtt/run.ts", ["--only", name, "--json", join(ROOT, `build/bench/${name}.json`), ...args]);
 }
 
 function product(rest) {

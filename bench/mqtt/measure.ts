@@ -1,4 +1,5 @@
 import { memoryOf, resetPeak } from "../../scripts/kept/proc.ts";
+import { median } from "../figures.ts";
 import { type Load, type LoadResult, runLoad } from "../load/load.ts";
 import type { Peer } from "../peers/peer.ts";
 import { type BesideResult, withBeside } from "./beside.ts";
@@ -8,12 +9,15 @@ import type { Workload } from "./workloads.ts";
 export interface Measurement {
   readonly workload: string;
   readonly peer: string;
+  /** The median of the rounds. */
   readonly cpuUsPerDelivery: number;
   /** The same, by round. */
   readonly cpuUsByRound: readonly number[];
+  /** From here on, of all rounds together. */
   readonly userUsPerDelivery: number;
   readonly systemUsPerDelivery: number;
   readonly deliveriesPerSecond: number;
+  /** Of the worst round. */
   readonly p50Us: number;
   readonly p99Us: number;
   readonly rssBytes: number;
@@ -94,11 +98,12 @@ function combine(workload: string, peer: string, rounds: readonly Round[], error
   const deliveries = sum((r) => r.deliveries);
   const userUs = (sum((r) => r.userSeconds) * 1e6) / deliveries;
   const systemUs = (sum((r) => r.systemSeconds) * 1e6) / deliveries;
+  const cpuUsByRound = rounds.map(({ result: r }) => ((r.userSeconds + r.systemSeconds) * 1e6) / r.deliveries);
   return {
     workload,
     peer,
-    cpuUsPerDelivery: userUs + systemUs,
-    cpuUsByRound: rounds.map(({ result: r }) => ((r.userSeconds + r.systemSeconds) * 1e6) / r.deliveries),
+    cpuUsPerDelivery: median(cpuUsByRound),
+    cpuUsByRound,
     userUsPerDelivery: userUs,
     systemUsPerDelivery: systemUs,
     deliveriesPerSecond: deliveries / sum((r) => r.seconds),

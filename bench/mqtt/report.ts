@@ -2,6 +2,7 @@ import type { Memory } from "../../scripts/kept/proc.ts";
 import { mebibytes, microseconds, perSecond, table, threeDigits } from "../table.ts";
 import type { Measurement } from "./measure.ts";
 import type { Setting } from "./settings.ts";
+import { printTargets } from "./targets.ts";
 import type { Workload } from "./workloads.ts";
 
 export interface PeerReport {
@@ -20,21 +21,14 @@ export interface Report {
   readonly measurements: readonly Measurement[];
 }
 
-/** What is measured against the others. */
-const OURS = "sluice";
-/** What it is measured against, with a target each. */
-const REFERENCES = ["mosquitto", "probe"] as const;
-
-/** CPU per delivery of `peer` : `reference`; NaN without both. */
-export function ratioOf(report: Report, workload: string, peer: string, reference: string): number {
-  const cost = (name: string): number => find(report, workload, name)?.cpuUsPerDelivery ?? Number.NaN;
-  return cost(peer) / cost(reference);
-}
-
 export function printReport(report: Report): string {
   const notes: string[] = [];
   const besides = besideNotes(report);
-  const parts = ["CPU microseconds per delivered message (deliveries per second)", cpuTable(report, notes)];
+  const parts = [
+    ...printTargets(report),
+    "CPU microseconds per delivered message (deliveries per second)",
+    cpuTable(report, notes),
+  ];
   if (notes.length > 0) parts.push(notes.join("\n"));
   if (besides.length > 0) parts.push(besides.join("\n"));
   parts.push("Latency from write to delivery, median and 99th percentile", latencyTable(report));
@@ -53,26 +47,11 @@ function namesOf(report: Report): string[] {
 
 function cpuTable(report: Report, notes: string[]): string {
   const names = namesOf(report);
-  const references = REFERENCES.filter((name) => names.includes(name) && names.includes(OURS));
-  const head = ["workload", ...names, ...references.flatMap((name) => [`${OURS} : ${name}`, "at most"])];
-  if (references.length > 0) head.push("met");
-  const rows = report.workloads.map((workload) => {
-    const against = references.map((name) => ({
-      ratio: ratioOf(report, workload.name, OURS, name),
-      target: workload.target?.[name] ?? Number.NaN,
-    }));
-    return [
-      workload.title,
-      ...names.map((name) => cpuCell(find(report, workload.name, name), workload.title, notes)),
-      ...against.flatMap(({ ratio, target }) => [threeDigits(ratio), threeDigits(target)]),
-      against.some(({ ratio, target }) => ratio > target) ? "no" : against.some(isMet) ? "yes" : "",
-    ];
-  });
-  return table([head, ...rows]);
-}
-
-function isMet({ ratio, target }: { readonly ratio: number; readonly target: number }): boolean {
-  return ratio <= target;
+  const rows = report.workloads.map((workload) => [
+    workload.title,
+    ...names.map((name) => cpuCell(find(report, workload.name, name), workload.title, notes)),
+  ]);
+  return table([["workload", ...names], ...rows]);
 }
 
 /** The figure; a broker that did not deliver everything gets a mark and a note. */

@@ -15,8 +15,9 @@ import { Progress } from "../progress.ts";
 import { withBrokers } from "./brokers.ts";
 import { figuresOf } from "./figures.ts";
 import { type Measurement, measure } from "./measure.ts";
-import { type PeerReport, printReport, type Report, ratioOf } from "./report.ts";
+import { type PeerReport, printReport, type Report } from "./report.ts";
 import { PEERS, type PeerName } from "./settings.ts";
+import { ratioOf } from "./targets.ts";
 import { DEFAULT_GROUP, WORKLOADS, type Workload, workloadsOf } from "./workloads.ts";
 
 const { values } = parseArgs({
@@ -61,7 +62,7 @@ const report: Report = { workloads, peers, measurements };
 publish({
   bench: "mqtt",
   options: values,
-  method: `${rounds} x ${durationMs / 1_000} s each`,
+  method: `${rounds} x ${durationMs / 1_000} s each, the median of the rounds`,
   text: printReport(report),
   figures: figuresOf(report),
   details: {

@@ -112,9 +112,22 @@ test("an unknown command and a missing script are told, with exit code 1", async
   const unknown = await tree.bootstrap("strat");
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /usage: .*start\|test\|build\|check\|bench/);
-  const missing = await tree.bootstrap("bench", "nosuch");
+  const missing = await tree.bootstrap("bench");
   assert.equal(missing.code, 1);
-  assert.match(missing.stderr, /there is no bench\/nosuch\/run.ts/);
+  assert.match(missing.stderr, /there is no bench\/mqtt\/run.ts/);
+});
+
+test("a bench is a folder of bench, or else a workload of bench/mqtt with a JSON file of its own", async () => {
+  const says = (name: string): string =>
+    `console.log(JSON.stringify([${JSON.stringify(name)}, ...process.argv.slice(2)]));\n`;
+  tree.write("bench/memory/idle/run.ts", says("memory/idle"));
+  tree.write("bench/mqtt/run.ts", says("mqtt"));
+  const run = async (...args: string[]): Promise<unknown> =>
+    JSON.parse((await tree.bootstrap("bench", ...args)).stdout);
+  assert.deepEqual(await run("memory/idle", "--seconds", "3"), ["memory/idle", "--seconds", "3"]);
+  assert.deepEqual(await run("--rounds", "1"), ["mqtt", "--rounds", "1"]);
+  const json = join(tree.root, "build/bench/unique.json");
+  assert.deepEqual(await run("unique", "--rounds", "1"), ["mqtt", "--only", "unique", "--json", json, "--rounds", "1"]);
 });
 
 test("installed is what the lock file says, but for optional packages of another CPU", () => {
