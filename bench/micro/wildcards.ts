@@ -18,7 +18,7 @@ function match(name: string, topicOf: (device: number) => string): MicroCase {
     for (const [j, filter] of filters.entries())
       tree.add(filter, { slot: i * PER_DEVICE + j, options: 0, subscriptionId: 0 });
   }
-  const topics = Array.from({ length: DEVICES }, (_, i) => topicOf(i));
+  const topics = Array.from({ length: DEVICES }, (_, i) => Buffer.from(topicOf(i)));
   const visit = ({ slot }: Subscription): void => {
     sink.value += slot;
   };
@@ -27,7 +27,8 @@ function match(name: string, topicOf: (device: number) => string): MicroCase {
     name: `core/topic-tree: match, ${tree.count} wildcard filters, ${name}`,
     run: (times) => {
       for (let i = 0; i < times; i++) {
-        tree.match(topics[next] as string, visit);
+        const topic = topics[next] as Buffer;
+        tree.match(topic, 0, topic.length, visit);
         next = next + 1 === DEVICES ? 0 : next + 1;
       }
     },

@@ -70,7 +70,7 @@ export const WORKLOADS: readonly Workload[] = [
   }),
   ...variants("tls", "tls", "TLS", {}, [FIREHOSE, FAN_OUT, SINGLE, PAIRS, FIREHOSE_QOS1], { setting: "tls" }),
   ...variants("websocket", "ws", "WebSocket", {}, [FIREHOSE, FAN_OUT, SINGLE, PAIRS], { setting: "websocket" }),
-  ...variants("unique", "unique", "every topic new", { unique: true, wildcard: true }, [FIREHOSE], { target: null }),
+  ...variants("unique", "unique", "every topic new", { unique: true, wildcard: true }, [FIREHOSE]),
   ...variants(
     "unique",
     "unique-wildcards",
@@ -80,7 +80,6 @@ export const WORKLOADS: readonly Workload[] = [
     {
       setting: "subscriptions",
       beside: { idle: { connections: 100, filters: 100 } },
-      target: null,
     },
   ),
   ...variants("subscribe", "subscribe", "1,000 SUBSCRIBE/s beside", {}, [FIREHOSE], {

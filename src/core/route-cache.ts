@@ -2,7 +2,11 @@
  * Who gets a topic: a fixed-size set-associative table in front of the topic tree, keyed by the topic's bytes as they
  * stand in the frame, so that a hit makes no string and no garbage.
  *
- *     set = hash & (SETS - 1)      | way 0 | way 1 | way 2 | way 3 |     a hit moves nothing; a miss replaces in turn
+ *     set = hash & (SETS - 1)      | way 0 | way 1 | way 2 |     a hit moves nothing; a miss replaces in turn
+ *                                  | hashes of 4 topics that missed |     these replace what is valid
+ *
+ * A topic that takes the place of another has mostly missed before, not long ago: where every topic is new, the table
+ * stays as it is, and one route is built again and again.
  *
  * The lists of receivers share a fixed number of places (`ROUTE_WIDTH_MAX`): a new route takes them from the
  * entries whose turn it is, and one that is wider than all of them is built for each message.
@@ -19,17 +23,27 @@ const WAYS = 3;
 const ROUTES = ROUTE_SETS * WAYS;
 /** Longer topics are looked up in the tree each time. All keys have their places in one buffer. */
 const KEY_BYTES_MAX = 128;
-/** Measured bytes of an entry without its key and receivers: 230. */
-const ROUTE_BYTES = 240;
+/** Measured bytes of an entry without its key and receivers: 184. */
+const ROUTE_BYTES = 192;
 /** Most places of all entries together, see `widthOf`: when they are used up the oldest entries make way. */
 export const ROUTE_WIDTH_MAX = 1792;
-/** Measured bytes of a place: a receiver in three arrays of exact length. */
-const WIDTH_BYTES = 24;
+/** Measured bytes of a place: a receiver in two arrays of exact length. */
+const WIDTH_BYTES = 16;
+
+/** Of topics that missed, a set remembers so many: more than it has ways, or topics in turn could keep each other out. */
+const MISSED = 4;
+const MISSED_BYTES = 4;
+/** One miss in so many takes a place all the same: else what nobody asks for stays where too many come in turn. */
+const ANY_EVERY = 64;
+/** A route that serves without being kept frees lists that are longer. */
+const LENGTH_KEPT = 64;
 
 const NO_NUMBERS: number[] = [];
 const NO_IDS: (number[] | null)[] = [];
 
-/** Grant bits of a route's entries. */
+/** Bits of what a receiver was granted. */
+const GRANT_BITS = 4;
+const GRANT = 0b1111;
 export const GRANT_QOS = 0b0011;
 export const GRANT_NO_LOCAL = 0b0100;
 export const GRANT_RETAIN_AS_PUBLISHED = 0b1000;
@@ -39,10 +53,13 @@ export class Route {
   generation = -1;
   /** Places it takes while it is kept. */
   width = 0;
-  /** Receivers that match, each once: parallel arrays. */
-  slots: number[] = NO_NUMBERS;
-  /** Highest QoS granted, No Local only if all of the receiver's subscriptions say so, Retain As Published if any does. */
-  grants: number[] = NO_NUMBERS;
+  /** Receivers that match, each once: so many places of the parallel arrays, which may be longer. */
+  count = 0;
+  /**
+   * `slot << GRANT_BITS | grant`. Highest QoS granted, No Local only if all of the receiver's subscriptions say so, Retain As
+   * Published if any does.
+   */
+  receivers: number[] = NO_NUMBERS;
   /** Subscription Identifiers of all its matching subscriptions; null = none. */
   subscriptionIds: (number[] | null)[] = NO_IDS;
   /** True when a receiver may deliver above the publisher's QoS. */
@@ -50,31 +67,73 @@ export class Route {
   /** Of the topic; null = the store's own settings. */
   durability: Durability | null = null;
 
-  /** Empty, and to be filled. */
+  /** Empty, and to be filled: its lists are its own, and stay unless they are long. */
   clear(): void {
-    this.slots = [];
-    this.grants = [];
-    this.subscriptionIds = [];
+    this.count = 0;
     this.raises = false;
     this.durability = null;
+    if (this.receivers !== NO_NUMBERS && this.receivers.length <= LENGTH_KEPT) return;
+    this.receivers = [];
+    this.subscriptionIds = [];
+  }
+
+  /** One more receiver. @returns its place */
+  add(slot: number, grant: number): number {
+    const at = this.count++;
+    this.receivers[at] = (slot << GRANT_BITS) | grant;
+    this.subscriptionIds[at] = null;
+    return at;
+  }
+
+  slotAt(at: number): number {
+    return (this.receivers[at] as number) >> GRANT_BITS;
+  }
+
+  grantAt(at: number): number {
+    return (this.receivers[at] as number) & GRANT;
+  }
+
+  grantAnew(at: number, grant: number): void {
+    this.receivers[at] = (this.slotAt(at) << GRANT_BITS) | grant;
+  }
+
+  /** Receiver `from` moves to place `to`, before it. */
+  move(from: number, to: number): void {
+    this.receivers[to] = this.receivers[from] as number;
+    this.subscriptionIds[to] = this.subscriptionIds[from] as number[] | null;
+  }
+
+  /** Takes over what another is, in lists of exact length. */
+  copy(other: Route): void {
+    const { count } = other;
+    this.count = count;
+    this.receivers = other.receivers.slice(0, count);
+    this.subscriptionIds = other.subscriptionIds.slice(0, count);
+    for (let i = 0; i < count; i++) this.subscriptionIds[i] = this.subscriptionIds[i]?.slice() ?? null;
+    this.raises = other.raises;
+    this.durability = other.durability;
   }
 }
 
 /** Places of a route: one a receiver, and for a list of Subscription Identifiers two and one each. */
-function widthOf({ slots, subscriptionIds }: Route): number {
-  let width = slots.length;
-  for (const ids of subscriptionIds) if (ids !== null) width += 2 + ids.length;
+function widthOf({ count, subscriptionIds }: Route): number {
+  let width = count;
+  for (let i = 0; i < count; i++) {
+    const ids = subscriptionIds[i];
+    if (ids) width += 2 + ids.length;
+  }
   return width;
 }
 
 export class RouteCache {
   readonly #routes: Route[] = [];
   readonly #keys = Buffer.alloc(ROUTES * KEY_BYTES_MAX);
-  /** Where a route is built. It serves from here when it is not kept: its topic is too long, or it is too wide. */
-  readonly #passing = new Route();
-  /** Index of the entry that a miss is for; -1 = none. */
-  #wanted = -1;
+  /** By route: most that are looked at are not the one. */
+  readonly #hashes = new Int32Array(ROUTES);
   readonly #victim = new Uint8Array(ROUTE_SETS);
+  /** Of topics that missed while all ways were taken, by set, and which of them is the oldest. */
+  readonly #missed = new Int32Array(ROUTE_SETS * MISSED);
+  readonly #oldest = new Uint8Array(ROUTE_SETS);
   /** The entry that makes way next when all places are used up. */
   #hand = 0;
   /** Entries of other generations are stale. */
@@ -82,47 +141,61 @@ export class RouteCache {
   misses = 0;
   /** Places in use. */
   width = 0;
-  /** Set by `find`: whether the returned entry is filled. */
-  hit = false;
+  /** Set by `find` that missed, for `keep`: where the route belongs; -1 = it is not kept. */
+  place = -1;
 
   constructor() {
     assert((ROUTE_SETS & (ROUTE_SETS - 1)) === 0, "sets are a power of two");
     for (let i = 0; i < ROUTES; i++) this.#routes.push(new Route());
   }
 
-  /** The entry of the topic in `bytes[from..end)`; when `hit` is false afterwards the caller fills it and calls `keep`. */
-  find(bytes: Buffer, from: number, end: number): Route {
+  /** The route of the topic in `bytes[from..end)`; null: the caller builds it, and calls `keep`. */
+  find(bytes: Buffer, from: number, end: number): Route | null {
     const length = end - from;
     if (length > KEY_BYTES_MAX) return this.#miss(-1);
-    const set = hash(bytes, from, end) & (ROUTE_SETS - 1);
+    const key = hash(bytes, from, end);
+    const set = key & (ROUTE_SETS - 1);
     const first = set * WAYS;
     for (let i = first; i < first + WAYS; i++) {
+      if (this.#hashes[i] !== key) continue;
       const route = this.#routes[i] as Route;
-      if (route.keyLength === length && sameBytes(this.#keys, i * KEY_BYTES_MAX, bytes, from, end)) {
-        this.hit = route.generation === this.generation;
-        return this.hit ? route : this.#miss(i);
-      }
+      if (route.keyLength !== length || !sameBytes(this.#keys, i * KEY_BYTES_MAX, bytes, from, end)) continue;
+      return route.generation === this.generation ? route : this.#miss(i);
     }
-    const way = this.#victim[set] as number;
-    this.#victim[set] = (way + 1) % WAYS;
-    return this.#miss(first + way);
+    return this.#miss(this.#placeFor(set, key));
   }
 
-  #miss(wanted: number): Route {
-    this.hit = false;
+  #miss(place: number): null {
     this.misses++;
-    this.#wanted = wanted;
-    this.#passing.clear();
-    return this.#passing;
+    this.place = place;
+    return null;
   }
 
-  /** The route of the last miss is filled. @returns the entry to go by: its copy, or itself when it is not kept */
-  keep(bytes: Buffer, from: number, end: number): Route {
-    const built = this.#passing;
-    const index = this.#wanted;
-    if (index < 0) return built;
-    const route = this.#routes[index] as Route;
-    const { slots, grants, subscriptionIds } = route;
+  /** @returns -1 when nothing is free and it is not this topic's turn */
+  #placeFor(set: number, key: number): number {
+    const first = set * WAYS;
+    for (let i = first; i < first + WAYS; i++) if ((this.#routes[i] as Route).generation !== this.generation) return i;
+    const from = set * MISSED;
+    let comes = this.misses % ANY_EVERY === 0;
+    for (let i = from; i < from + MISSED; i++) comes ||= this.#missed[i] === key;
+    if (comes) {
+      const way = this.#victim[set] as number;
+      this.#victim[set] = (way + 1) % WAYS;
+      return first + way;
+    }
+    const oldest = this.#oldest[set] as number;
+    this.#oldest[set] = (oldest + 1) % MISSED;
+    this.#missed[from + oldest] = key;
+    return -1;
+  }
+
+  /**
+   * `built` is the route of a topic that missed, and `place` what `find` said then.
+   * @returns the route to go by: the copy that is kept, or `built` itself
+   */
+  keep(place: number, built: Route, bytes: Buffer, from: number, end: number): Route {
+    if (place < 0) return built;
+    const route = this.#routes[place] as Route;
     this.#release(route);
     const width = widthOf(built);
     if (width > ROUTE_WIDTH_MAX) return built;
@@ -130,23 +203,13 @@ export class RouteCache {
       this.#release(this.#routes[this.#hand] as Route);
       this.#hand = (this.#hand + 1) % ROUTES;
     }
-    bytes.copy(this.#keys, index * KEY_BYTES_MAX, from, end);
+    bytes.copy(this.#keys, place * KEY_BYTES_MAX, from, end);
+    this.#hashes[place] = hash(bytes, from, end);
     route.keyLength = end - from;
     route.generation = this.generation;
     route.width = width;
     this.width += width;
-    // Copies have exact length; what grew by itself has room for 16 more. Where every topic is new, old lists are written
-    // over: new ones live long enough to be promoted (0.605 us of CPU a message then, 0.465 so).
-    const fits = slots.length === built.slots.length;
-    route.slots = fits ? overwrite(slots, built.slots) : built.slots.slice();
-    route.grants = fits ? overwrite(grants, built.grants) : built.grants.slice();
-    route.subscriptionIds = fits ? overwrite(subscriptionIds, built.subscriptionIds) : built.subscriptionIds.slice();
-    for (let i = 0; i < route.subscriptionIds.length; i++) {
-      const ids = route.subscriptionIds[i];
-      if (ids) route.subscriptionIds[i] = ids.slice();
-    }
-    route.raises = built.raises;
-    route.durability = built.durability;
+    route.copy(built);
     return route;
   }
 
@@ -156,8 +219,8 @@ export class RouteCache {
     route.width = 0;
     route.keyLength = -1;
     route.generation = -1;
-    route.slots = NO_NUMBERS;
-    route.grants = NO_NUMBERS;
+    route.count = 0;
+    route.receivers = NO_NUMBERS;
     route.subscriptionIds = NO_IDS;
   }
 
@@ -171,12 +234,6 @@ export class RouteCache {
       if (sameBytes(this.#keys, i * KEY_BYTES_MAX, topic, 0, topic.length)) this.#release(route);
     }
   }
-}
-
-/** Both are equally long. @returns `list` */
-function overwrite<T>(list: T[], from: readonly T[]): T[] {
-  for (let i = 0; i < from.length; i++) list[i] = from[i] as T;
-  return list;
 }
 
 /** FNV-1a over the bytes, folded so that the low bits depend on all of them. */
@@ -193,11 +250,12 @@ function sameBytes(keys: Buffer, at: number, bytes: Buffer, from: number, end: n
 
 export function budget(): Line[] {
   const routeBytes = ROUTE_BYTES + KEY_BYTES_MAX;
+  const missed = ROUTE_SETS * MISSED;
   return [
     {
       owner: "route cache",
-      bytes: ROUTES * routeBytes + ROUTE_WIDTH_MAX * WIDTH_BYTES,
-      how: `${ROUTES} topics x ${routeBytes} B, ${ROUTE_WIDTH_MAX} receivers in them x ${WIDTH_BYTES} B`,
+      bytes: ROUTES * routeBytes + missed * MISSED_BYTES + ROUTE_WIDTH_MAX * WIDTH_BYTES,
+      how: `${ROUTES} topics x ${routeBytes} B, ${missed} that missed, ${ROUTE_WIDTH_MAX} receivers in them x ${WIDTH_BYTES} B`,
     },
   ];
 }

@@ -43,8 +43,8 @@ export interface RouterParts {
   readonly time: TimeSource;
   readonly ledger: Ledger;
   readonly counters: Counters;
-  /** What a topic has instead of the store's own settings; null = nothing. */
-  readonly durabilityOf: (topic: string) => Durability | null;
+  /** What a topic has instead of the store's own settings, null = nothing; null = no topic has anything. */
+  readonly durabilityOf: ((topic: string) => Durability | null) | null;
   /** Whether a publication may pass; null = all may (core/hooks.ts). */
   readonly gate: ((p: Publication, publisher: Principal | null) => boolean) | null;
 }
@@ -63,10 +63,10 @@ export class Router {
   refusedBy = "";
   readonly #published: Counter;
   readonly #refused: Counter;
-  /** Scratch of `#build`: index + 1 in the route under construction, by slot. */
+  /** Scratch of `#built`: index + 1 in the route under construction, by slot. */
   readonly #indexOfSlot: number[] = [];
   #building: Route | null = null;
-  /** Of `publishLive` and `awayFrom`. */
+  /** Serves where a route is not kept. */
   readonly #passing = new Route();
 
   constructor(parts: RouterParts) {
@@ -135,12 +135,12 @@ export class Router {
     if (this.#gate !== null && !this.#gate(p, this.#receivers[p.publisher]?.principal ?? null)) return FORBIDDEN;
     const route = this.#route(p);
     p.kept = null;
-    const slots = route.slots;
-    p.shared = slots.length > 1 && p.qos === 0 && !p.retain;
+    const { count } = route;
+    p.shared = count > 1 && p.qos === 0 && !p.retain;
     p.sharedTicket = -1;
     if (p.qos === 0 && !p.retain && !route.raises) {
-      for (let i = 0; i < slots.length; i++) this.#deliverLive(p, route, i, 0);
-      return slots.length === 0 ? NO_SUBSCRIBERS : ROUTED;
+      for (let i = 0; i < count; i++) this.#deliverLive(p, route, i, 0);
+      return count === 0 ? NO_SUBSCRIBERS : ROUTED;
     }
     return this.#publishKept(p, route, waiter, token);
   }
@@ -151,32 +151,27 @@ export class Router {
    * @returns whom it missed, as `awayFrom` would answer
    */
   publishLive(p: Publication): string {
-    const route = this.#passingRoute(p.topic);
+    const route = this.#built(p.bytes, p.topicFrom, p.topicEnd);
     p.kept = null;
     p.shared = false;
-    for (let i = 0; i < route.slots.length; i++) if (!this.#isAway(route, i)) this.#deliverLive(p, route, i, 0);
+    for (let i = 0; i < route.count; i++) if (!this.#isAway(route, i)) this.#deliverLive(p, route, i, 0);
     return this.#away(route);
   }
 
   /** Who gets `topic` and is not there, in a text to be compared: "" = nobody. */
   awayFrom(topic: string): string {
-    return this.#away(this.#passingRoute(topic));
-  }
-
-  #passingRoute(topic: string): Route {
-    this.#passing.clear();
-    this.#build(this.#passing, topic);
-    return this.#passing;
+    const bytes = Buffer.from(topic);
+    return this.#away(this.#built(bytes, 0, bytes.length));
   }
 
   #away(route: Route): string {
     let away = "";
-    for (let i = 0; i < route.slots.length; i++) if (this.#isAway(route, i)) away += ` ${route.slots[i]}`;
+    for (let i = 0; i < route.count; i++) if (this.#isAway(route, i)) away += ` ${route.slotAt(i)}`;
     return away;
   }
 
   #isAway(route: Route, i: number): boolean {
-    return (this.#receivers[route.slots[i] as number] as Receiver).queue?.online === false;
+    return (this.#receivers[route.slotAt(i)] as Receiver).queue?.online === false;
   }
 
   /** The way of everything that may have to be stored. */
@@ -190,10 +185,10 @@ export class Router {
       return refusal;
     }
     let message: Message | null = null;
-    const slots = route.slots;
-    for (let i = 0; i < slots.length; i++) {
-      const receiver = this.#receivers[slots[i] as number] as Receiver;
-      const qos = receiver.effectiveQos(p.qos, (route.grants[i] as number) & GRANT_QOS);
+    const { count } = route;
+    for (let i = 0; i < count; i++) {
+      const receiver = this.#receivers[route.slotAt(i)] as Receiver;
+      const qos = receiver.effectiveQos(p.qos, route.grantAt(i) & GRANT_QOS);
       if (qos > 0 && receiver.congested()) this.slowReceiver = receiver;
       if (qos === 0 || !receiver.durable || receiver.queue === null) {
         this.#deliverLive(p, route, i, qos);
@@ -216,7 +211,7 @@ export class Router {
     if (retains) message ??= this.keep(p);
     if (message !== null) this.#store(message, p, route, retains, waiter, token);
     if (message !== null && p.qos > 0) return STORED_LATER;
-    return slots.length === 0 ? NO_SUBSCRIBERS : ROUTED;
+    return count === 0 ? NO_SUBSCRIBERS : ROUTED;
   }
 
   #store(message: Message, p: Publication, route: Route, retains: boolean, waiter: StoreWaiter, token: number): void {
@@ -233,8 +228,8 @@ export class Router {
     if (receivers === 0) return;
     // Only after append: a queue needs the sequence number. It may also acknowledge at once, so read the list by queue.
     let entry = 0;
-    for (let i = 0; i < route.slots.length && entry < receivers; i++) {
-      const queue = this.#receivers[route.slots[i] as number]?.queue;
+    for (let i = 0; i < route.count && entry < receivers; i++) {
+      const queue = this.#receivers[route.slotAt(i)]?.queue;
       if (queue?.id !== message.receiverIds[entry] || queue === undefined || queue === null || queue.id === 0) continue;
       queue.enqueue(message, message.receiverOptions[entry] as number, message.subscriptionIds?.get(entry) ?? null);
       entry++;
@@ -245,10 +240,10 @@ export class Router {
   #admission(p: Publication, route: Route, size: number): number {
     let takes = 0;
     let drops = 0;
-    for (let i = 0; i < route.slots.length; i++) {
-      const receiver = this.#receivers[route.slots[i] as number] as Receiver;
+    for (let i = 0; i < route.count; i++) {
+      const receiver = this.#receivers[route.slotAt(i)] as Receiver;
       if (!receiver.durable || receiver.queue === null || this.#isOwn(p, route, i)) continue;
-      if (receiver.effectiveQos(p.qos, (route.grants[i] as number) & GRANT_QOS) === 0) continue;
+      if (receiver.effectiveQos(p.qos, route.grantAt(i) & GRANT_QOS) === 0) continue;
       const answer = receiver.queue.admit(size);
       if (answer !== TAKES) this.refusedBy = receiver.queue.label;
       if (answer === REFUSES) return QUOTA_EXCEEDED;
@@ -271,17 +266,17 @@ export class Router {
 
   #deliverLive(p: Publication, route: Route, i: number, qos: number): void {
     if (this.#isOwn(p, route, i)) return;
-    const receiver = this.#receivers[route.slots[i] as number] as Receiver;
+    const receiver = this.#receivers[route.slotAt(i)] as Receiver;
     receiver.deliver(p, this.#optionsOf(p, route, i, qos), route.subscriptionIds[i] as number[] | null);
   }
 
   #optionsOf(p: Publication, route: Route, i: number, qos: number): number {
-    return p.retain ? deliveryOptions(qos, ((route.grants[i] as number) & GRANT_RETAIN_AS_PUBLISHED) !== 0) : qos;
+    return p.retain ? deliveryOptions(qos, (route.grantAt(i) & GRANT_RETAIN_AS_PUBLISHED) !== 0) : qos;
   }
 
   /** [MQTT5-3.8.3-3] No Local. */
   #isOwn(p: Publication, route: Route, i: number): boolean {
-    return route.slots[i] === p.publisher && ((route.grants[i] as number) & GRANT_NO_LOCAL) !== 0;
+    return route.slotAt(i) === p.publisher && (route.grantAt(i) & GRANT_NO_LOCAL) !== 0;
   }
 
   /** The message made of `p`, one for all who keep it. */
@@ -301,28 +296,46 @@ export class Router {
       this.#authorityGeneration = this.#parts.authority.generation;
       this.#cache.generation++;
     }
-    const route = this.#cache.find(p.bytes, p.topicFrom, p.topicEnd);
-    if (this.#cache.hit) return route;
-    this.#build(route, p.topic);
-    return this.#cache.keep(p.bytes, p.topicFrom, p.topicEnd);
+    return this.#cache.find(p.bytes, p.topicFrom, p.topicEnd) ?? this.#missed(p, this.#cache.place);
   }
 
-  #build(route: Route, topic: string): void {
+  /** @param place  for `RouteCache.keep` */
+  #missed(p: Publication, place: number): Route {
+    const { bytes, topicFrom, topicEnd } = p;
+    return this.#cache.keep(place, this.#built(bytes, topicFrom, topicEnd), bytes, topicFrom, topicEnd);
+  }
+
+  /** The route of the topic in `bytes[from..end)`, valid until the next. */
+  #built(bytes: Buffer, from: number, end: number): Route {
+    // Whoever is asked about rights may publish meanwhile.
+    const route = this.#building === null ? this.#passing : new Route();
+    const outer = this.#building;
     this.#building = route;
-    route.durability = this.#parts.durabilityOf(topic);
-    this.#tree.match(topic, this.#visit);
-    for (let i = route.slots.length - 1; i >= 0; i--) {
-      const slot = route.slots[i] as number;
+    route.clear();
+    this.#tree.match(bytes, from, end, this.#visit);
+    for (let i = 0; i < route.count; i++) {
+      const slot = route.slotAt(i);
       this.#indexOfSlot[slot] = 0;
-      const receiver = this.#receivers[slot] as Receiver;
-      if (receiver.effectiveQos(0, 2) > 0) route.raises = true;
-      // Rights are part of the route: who may not read a topic is not in it, at no cost per message.
-      if (receiver.principal === null || this.#parts.authority.mayRead(receiver.principal, topic)) continue;
-      route.slots.splice(i, 1);
-      route.grants.splice(i, 1);
-      route.subscriptionIds.splice(i, 1);
+      if ((this.#receivers[slot] as Receiver).effectiveQos(0, 2) > 0) route.raises = true;
     }
-    this.#building = null;
+    const { authority, durabilityOf } = this.#parts;
+    if (!authority.open || durabilityOf !== null) {
+      const topic = bytes.toString("utf8", from, end);
+      route.durability = durabilityOf === null ? null : durabilityOf(topic);
+      if (!authority.open) this.#leaveOut(route, topic);
+    }
+    this.#building = outer;
+    return route;
+  }
+
+  /** Rights are part of the route: who may not read a topic is not in it, at no cost per message. */
+  #leaveOut(route: Route, topic: string): void {
+    let stay = 0;
+    for (let i = 0; i < route.count; i++) {
+      const { principal } = this.#receivers[route.slotAt(i)] as Receiver;
+      if (principal === null || this.#parts.authority.mayRead(principal, topic)) route.move(i, stay++);
+    }
+    route.count = stay;
   }
 
   /** Overlapping subscriptions of one receiver become one entry: highest QoS, all identifiers ([MQTT5-3.3.4-2]). */
@@ -331,16 +344,16 @@ export class Router {
     const { slot, options, subscriptionId } = subscription;
     let index = (this.#indexOfSlot[slot] as number) - 1;
     if (index < 0) {
-      index = route.slots.push(slot) - 1;
+      index = route.add(slot, options);
       this.#indexOfSlot[slot] = index + 1;
-      route.grants.push(options);
-      route.subscriptionIds.push(null);
     } else {
-      const grant = route.grants[index] as number;
-      route.grants[index] =
+      const grant = route.grantAt(index);
+      route.grantAnew(
+        index,
         Math.max(grant & GRANT_QOS, options & GRANT_QOS) |
-        (grant & options & GRANT_NO_LOCAL) |
-        ((grant | options) & GRANT_RETAIN_AS_PUBLISHED);
+          (grant & options & GRANT_NO_LOCAL) |
+          ((grant | options) & GRANT_RETAIN_AS_PUBLISHED),
+      );
     }
     if (subscriptionId === 0) return;
     const ids = route.subscriptionIds[index];

@@ -176,7 +176,7 @@ function highestSync({ store, durability }: Config): SyncMode {
 }
 
 /** The first rule that matches a topic says what it has instead of the store's settings. */
-function durabilityBy(rules: readonly DurabilityRule[]): (topic: string) => Durability | null {
-  if (rules.length === 0) return () => null;
+function durabilityBy(rules: readonly DurabilityRule[]): ((topic: string) => Durability | null) | null {
+  if (rules.length === 0) return null;
   return (topic) => rules.find(({ match }) => filterMatches(match, topic)) ?? null;
 }

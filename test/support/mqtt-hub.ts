@@ -115,7 +115,7 @@ export class Hub {
       time,
       ledger,
       counters,
-      durabilityOf: () => null,
+      durabilityOf: null,
       gate: null,
     });
     const { router } = this;

@@ -22,16 +22,20 @@ class World {
   ledger = new Ledger(this.counters);
   authority = {
     generation: 0,
-    open: true,
+    get open(): boolean {
+      return this.forbidden === "" && this.asked === null;
+    },
     forbidden: "",
+    asked: null as (() => void) | null,
     scramRecord: () => null,
     authenticate(): void {},
     mayPublish: (): boolean => true,
     mayRead(principal: Principal): boolean {
+      this.asked?.();
       return principal.name !== this.forbidden;
     },
     maySubscribe: (): boolean => true,
-  } satisfies Authority & { forbidden: string };
+  } satisfies Authority & { forbidden: string; asked: (() => void) | null };
   time = clockOf(() => 1000);
   retained = new Retained(
     this.store,
@@ -46,7 +50,7 @@ class World {
     time: this.time,
     ledger: this.ledger,
     counters: this.counters,
-    durabilityOf: () => null,
+    durabilityOf: null,
     gate: null,
   });
   told: [token: number, reason: number][] = [];
@@ -191,7 +195,8 @@ describe("live delivery", () => {
       }
       const topic = `a/${dice(40)}`;
       const expected = new Set<number>();
-      tree.match(topic, ({ slot }) => void expected.add(slot));
+      const bytes = Buffer.from(topic);
+      tree.match(bytes, 0, bytes.length, ({ slot }) => void expected.add(slot));
       w.publish(topic, "x");
       for (const { got, slot } of receivers) assert.equal(got.splice(0).length, expected.has(slot) ? 1 : 0);
       widest = Math.max(widest, w.counters.get("router.cache_width") ?? 0);
@@ -208,6 +213,22 @@ describe("live delivery", () => {
     w.authority.generation++;
     w.publish("x", "2");
     assert.deepEqual(a.got, ["x 1 0 0 -"]);
+  });
+
+  test("whoever is asked about rights may publish meanwhile, to as many and more", () => {
+    const w = new World();
+    const [a, b, c] = ["a", "b", "c"].map((name) => w.receiver(name)) as [Recorder, Recorder, Recorder];
+    for (const receiver of [a, b]) w.router.subscribe(receiver, "x/+", 0, 0);
+    for (const receiver of [c, b, a]) w.router.subscribe(receiver, "audit/+", 0, 0);
+    let asked = 0;
+    w.authority.asked = () => {
+      if (asked < 2) w.publish(`audit/${asked++}`, "?");
+    };
+    w.publish("x/1", "1");
+    w.publish("x/1", "2");
+    assert.deepEqual(c.got, ["audit/1 ? 0 0 -", "audit/0 ? 0 0 -"]);
+    for (const { got } of [a, b])
+      assert.deepEqual(got, ["audit/1 ? 0 0 -", "audit/0 ? 0 0 -", "x/1 1 0 0 -", "x/1 2 0 0 -"]);
   });
 });
 

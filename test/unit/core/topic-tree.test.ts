@@ -6,7 +6,8 @@ import { TopicTree } from "../../../src/core/topic-tree.ts";
 
 function slots(tree: TopicTree, topic: string): number[] {
   const found: number[] = [];
-  tree.match(topic, ({ slot }) => found.push(slot));
+  const bytes = Buffer.from(`<${topic}>`);
+  tree.match(bytes, 1, bytes.length - 1, ({ slot }) => found.push(slot));
   return found.sort((a, b) => a - b);
 }
 

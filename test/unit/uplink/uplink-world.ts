@@ -86,7 +86,7 @@ export class UplinkWorld {
       time: clock,
       ledger,
       counters,
-      durabilityOf: () => null,
+      durabilityOf: null,
       gate: null,
     });
     const turns = new Turns(this.counters);
