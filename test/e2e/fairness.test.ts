@@ -44,6 +44,11 @@ const CASES: readonly Case[] = [
     storms: [["replay", 100]],
     retained: RETAINED,
   },
+  {
+    title: "clients that subscribe to 4,000 filters in one packet again and again",
+    over: "tcp",
+    storms: [["filters", 10]],
+  },
 ];
 
 /** Sends to itself, one message after the other. @returns ms, ascending */

@@ -25,7 +25,7 @@ export interface StormOrder {
 const { port, over, storm, connections, answers } = workerData as StormOrder;
 const counts = new Int32Array(answers);
 
-const FILTERS = 10_000;
+const FILTERS = 4000;
 const PACKETS: Record<Storm, (index: number) => readonly Buffer[]> = {
   firehose: (index) => [publish(4, { topic: `storm/${index}`, payload: "x".repeat(64) })],
   subscribe: (index) => [

@@ -33,6 +33,7 @@ import {
 import type { AliasesIn } from "./aliases-in.ts";
 import type { AliasesOut } from "./aliases-out.ts";
 import { close, closeSilently, onLinkClosed } from "./close.ts";
+import type { FilterList } from "./filter-list.ts";
 import { FrameInput, type PacketHandler } from "./frame-input.ts";
 import { onAck } from "./on-ack.ts";
 import { onAuth, refuseExchange } from "./on-auth.ts";
@@ -92,6 +93,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   /** Answers that do not fit in the ring: codes of SUBACK and UNSUBACK by token, and their bytes. */
   subackCodes: Map<number, Uint8Array> | null = null;
   subackBytes = 0;
+  /** The SUBSCRIBE or UNSUBSCRIBE of which a part is done. */
+  filters: FilterList | null = null;
   /** False once the peer said goodbye in order: no will. */
   sendWill = true;
   /** Aliases that we give, for a peer that allows them. */
@@ -152,7 +155,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     close(this, reasonCode);
   }
 
-  /** The table of contents: a file per packet type. @returns OK, HOLD, or the reason to close with */
+  /** The table of contents: a file per packet type. @returns OK, HOLD, PART, or the reason to close with */
   onPacket(bytes: Buffer, frameAt: number, type: number, flags: number, at: number, end: number): number {
     if (this.state !== CONNECTED) {
       // [MQTT311-3.1.0-1] the first packet is CONNECT; what follows it waits for the login.
@@ -275,6 +278,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   dispose(): void {
     this.state = CLOSED;
     this.#input.forget();
+    this.filters = null;
     this.acks.end();
     this.server.exchanges.end(this);
     this.aliasesIn?.end();

@@ -10,9 +10,9 @@ export function hasRoomForCodes(connection: Connection): boolean {
   return connection.subackBytes < SUBACK_BYTES_MAX;
 }
 
-export function keepCodes(connection: Connection, token: number, codes: readonly number[]): void {
+export function keepCodes(connection: Connection, token: number, codes: Uint8Array): void {
   connection.subackCodes ??= new Map();
-  connection.subackCodes.set(token, Uint8Array.from(codes));
+  connection.subackCodes.set(token, codes);
   connection.subackBytes += codes.length;
 }
 

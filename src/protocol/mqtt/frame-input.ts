@@ -14,14 +14,17 @@ import type { RoomHolder } from "./input-room.ts";
 import { overLimit } from "./over-limit.ts";
 import { because } from "./reason-words.ts";
 import type { MqttServer } from "./server.ts";
-import { HOLD } from "./states.ts";
+import { HOLD, PART } from "./states.ts";
 import { WORK_PER_READ, workOf } from "./work.ts";
 
+/** Work of what cannot wait. */
+const UNBOUNDED = Number.POSITIVE_INFINITY;
 /** First size of `#rest`: it grows with what arrives, never ahead of it by more than a factor of two. */
 const REST_BYTES_MIN = 256;
+const NOTHING = Buffer.alloc(0);
 
 export interface PacketHandler {
-  /** One whole packet, valid until it returns. @returns OK, HOLD, or the reason to close with */
+  /** One whole packet, valid until it returns. @returns OK, HOLD, PART, or the reason to close with */
   onPacket(bytes: Buffer, frameAt: number, type: number, flags: number, at: number, end: number): number;
   /** Its share of the turn is used up. @returns false when the rest cannot wait, and is handled now (Link.putBack) */
   putBack(bytes: Buffer, from: number, end: number): boolean;
@@ -37,6 +40,10 @@ export class FrameInput implements RoomHolder, HeldBytes {
   readonly #handler: PacketHandler;
   #rest: Buffer | null = null;
   #restLength = 0;
+  /** `#readPackets` stopped because its share of the turn is used up. */
+  #cut = false;
+  /** What is in `#rest` was cut; the link calls again in a turn to come. */
+  #hasTurn = false;
   /** Bytes that the transport keeps of a message that is not whole. */
   #outside = 0;
   waitsSinceMs = 0;
@@ -53,18 +60,41 @@ export class FrameInput implements RoomHolder, HeldBytes {
 
   read(chunk: Buffer): void {
     let from = 0;
+    this.#hasTurn = false;
     if (this.#rest !== null) {
       from = this.#fillRest(chunk);
       if (from < 0 || this.#handler.closed) return;
+      // Its first packet waits in `#rest` for its next turn, what is behind it in the link.
+      if (this.#cut && this.#waits(chunk, from)) return;
     }
+    let at = from;
     // Holding again: what follows waits behind it.
-    const at = this.#rest === null ? this.#readPackets(chunk, from, chunk.length) : from;
+    if (this.#rest === null) {
+      at = this.#readPackets(chunk, from, chunk.length, WORK_PER_READ);
+      if (this.#cut) {
+        this.#cut = false;
+        if (this.#handler.putBack(chunk, at, chunk.length)) return;
+        at = this.#readPackets(chunk, at, chunk.length, UNBOUNDED);
+      }
+    }
     if (at < chunk.length && !this.#handler.closed) this.#keep(chunk, at, chunk.length);
   }
 
   /** Looks again at what waits. */
   readAgain(): void {
-    if (this.#restLength > 0) this.#readRest();
+    if (this.#restLength === 0 || this.#hasTurn) return;
+    this.#readRest(WORK_PER_READ);
+    if (this.#cut) this.#waits(NOTHING, 0);
+  }
+
+  /** `#rest` was cut. @returns whether it waits, and `chunk[from..)` behind it; otherwise it is dealt with now */
+  #waits(chunk: Buffer, from: number): boolean {
+    this.#cut = false;
+    this.#hasTurn =
+      from === chunk.length ? this.#handler.putBack(NOTHING, 0, 0) : this.#handler.putBack(chunk, from, chunk.length);
+    if (this.#hasTurn) return true;
+    this.#readRest(UNBOUNDED);
+    return this.#handler.closed;
   }
 
   /** What the transport keeps comes out of the same room (HeldBytes). */
@@ -114,15 +144,15 @@ export class FrameInput implements RoomHolder, HeldBytes {
   }
 
   /**
-   * Handles the whole packets in `bytes[from..end)`, as many as one turn may. What is left then is put back.
+   * Handles the whole packets in `bytes[from..end)`, as many as `work` units are enough for: then it is `#cut`.
    * @returns the index of the first one not dealt with
    */
-  #readPackets(bytes: Buffer, from: number, end: number): number {
+  #readPackets(bytes: Buffer, from: number, end: number, work: number): number {
     const { header, traffic } = this.#server;
     const { received, publishesSent } = traffic;
     let at = from;
     // What is sent on the way comes closer to it, what is received brings it closer.
-    let workEnd = publishesSent.value + WORK_PER_READ;
+    let workEnd = publishesSent.value + work;
     while (at < end) {
       const code = readFrameHeader(bytes, at, end, header);
       if (code === NEED_MORE) return at;
@@ -142,6 +172,12 @@ export class FrameInput implements RoomHolder, HeldBytes {
         this.#keep(bytes, at, end, this.#handler.entered);
         return end;
       }
+      if (answer === PART) {
+        if (this.#handler.closed) return end;
+        if (work === UNBOUNDED) continue;
+        this.#cut = true;
+        return at;
+      }
       const first = bytes[at] as number;
       (received[first >> 4] as Counter).value++;
       if (answer !== OK) this.#handler.onUnreadable(answer, first >> 4);
@@ -149,8 +185,8 @@ export class FrameInput implements RoomHolder, HeldBytes {
       workEnd -= workOf(first, next - at);
       at = next;
       if (publishesSent.value >= workEnd && at < end) {
-        if (this.#handler.putBack(bytes, at, end)) return end;
-        workEnd = Number.POSITIVE_INFINITY;
+        this.#cut = true;
+        return at;
       }
     }
     return at;
@@ -179,17 +215,26 @@ export class FrameInput implements RoomHolder, HeldBytes {
       if (!this.#append(chunk, from, from + take, wanted)) return -1;
       from += take;
     }
-    this.#readRest();
+    this.#readRest(WORK_PER_READ);
     return from;
   }
 
   /** Handles what is whole in `#rest`. */
-  #readRest(): void {
+  #readRest(work: number): void {
     const rest = this.#rest as Buffer;
     const length = this.#restLength;
     this.forget();
-    const at = this.#readPackets(rest, 0, length);
-    if (at < length && !this.#handler.closed) this.#keep(rest, at, length);
+    const at = this.#readPackets(rest, 0, length, work);
+    if (at === length || this.#handler.closed) this.#cut = false;
+    else if (at > 0 || !this.#cut) this.#keep(rest, at, length, this.#cut);
+    else this.#takeBack(rest, length);
+  }
+
+  /** As `#keep`, of what is in a buffer of its own: a long packet that goes on in many turns is not copied for each. */
+  #takeBack(rest: Buffer, length: number): void {
+    this.#server.input.takeAnyway(rest.length);
+    this.#rest = rest;
+    this.#restLength = length;
   }
 
   #refuseLarge({ type }: FrameHeader, bytes: number): void {

@@ -54,6 +54,11 @@ export class InputRoom {
     return true;
   }
 
+  /** Takes what was given back a moment ago. */
+  takeAnyway(bytes: number): void {
+    this.#used += bytes;
+  }
+
   give(bytes: number): void {
     this.#used -= bytes;
   }

@@ -1,6 +1,6 @@
 /**
- * SUBSCRIBE: each filter is granted or refused on its own. For a session that outlives its connection SUBACK leaves
- * once the subscriptions are stored.
+ * SUBSCRIBE: each filter is granted or refused on its own, as many in a turn as it has work for. For a session that
+ * outlives its connection SUBACK leaves once the subscriptions are stored.
  *
  * @see MQTT 3.1.1 section 3.8, MQTT 5.0 section 3.8
  */
@@ -22,8 +22,11 @@ import { subackLength } from "../../wire/mqtt/suback.ts";
 import { decodeSubscribeHead, nextSubscription, type SubscribeView } from "../../wire/mqtt/subscribe.ts";
 import type { Connection } from "./connection.ts";
 import { hasRoomForCodes, keepCodes } from "./filter-codes.ts";
+import { FilterList } from "./filter-list.ts";
 import { countOver } from "./over-limit.ts";
 import { flushAcks } from "./send.ts";
+import { PART } from "./states.ts";
+import { SUBSCRIBE_PART_BYTES } from "./work.ts";
 
 /** Retain Handling values (MQTT 5.0 section 3.8.3.1). */
 const RETAIN_SEND_IF_NEW = 1;
@@ -31,24 +34,37 @@ const RETAIN_DO_NOT_SEND = 2;
 
 export function onSubscribe(connection: Connection, bytes: Buffer, at: number, end: number): number {
   const view = connection.server.subscribeView;
-  const code = decodeSubscribeHead(bytes, at, end, connection.version, view);
-  if (code !== OK) return code;
-  if (!hasRoomForCodes(connection) || !connection.acks.hasRoom()) return connection.waitForAcks();
+  let list = connection.filters;
+  if (list === null) {
+    const code = decodeSubscribeHead(bytes, at, end, connection.version, view);
+    if (code !== OK) return code;
+    if (!hasRoomForCodes(connection) || !connection.acks.hasRoom()) return connection.waitForAcks();
+    list = new FilterList(view.packetId, view.subscriptionIdentifier, end - view.cursor);
+  } else {
+    view.version = connection.version;
+    view.subscriptionIdentifier = list.subscriptionIdentifier;
+    view.cursor = end - list.left;
+    view.end = end;
+  }
   const session = connection.session as Session;
-  const { packetId } = view;
-  const codes: number[] = [];
+  const partEnd = view.cursor + SUBSCRIBE_PART_BYTES;
   for (;;) {
     const next = nextSubscription(bytes, view);
     if (next === NEED_MORE) break;
     // The rules of 4.7 are part of the packet's form ([MQTT311-4.7.1-2]): a filter that breaks them closes.
     if (next !== OK) return next;
-    codes.push(subscribe(connection, session, bytes, view));
+    list.push(subscribe(connection, session, bytes, view));
+    if (view.cursor >= partEnd && view.cursor < end) {
+      list.left = end - view.cursor;
+      connection.filters = list;
+      return PART;
+    }
   }
+  connection.filters = null;
   // [MQTT5-3.1.2-24]: without an answer the client would wait for one.
-  if (frameBytes(subackLength(connection.version, codes.length)) > connection.peerPacketBytesMax)
-    return PACKET_TOO_LARGE;
-  const token = connection.acks.push(SUBACK, packetId);
-  keepCodes(connection, token, codes);
+  if (frameBytes(subackLength(connection.version, list.count)) > connection.peerPacketBytesMax) return PACKET_TOO_LARGE;
+  const token = connection.acks.push(SUBACK, list.packetId);
+  keepCodes(connection, token, list.codes);
   if (session.durable) connection.server.parts.store.barrier(connection, token);
   else connection.acks.resolve(token, SUCCESS);
   flushAcks(connection);

@@ -9,6 +9,8 @@ export const AUTHENTICATING = 4;
 
 /** A handler's answer: the packet stays, and is looked at again after `resumeReading`. */
 export const HOLD = -100;
+/** A handler's answer: a part of the packet is done, as much as one turn has for it; the packet comes again for the rest. */
+export const PART = -101;
 
 /** Bytes of incomplete or held packets of all connections together; beyond them, see input-room.ts. */
 export const INPUT_BYTES_MAX = 336 * 1024;

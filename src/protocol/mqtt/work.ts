@@ -25,6 +25,10 @@ const UNSUBSCRIBE_BYTE = 1;
 /** A login, and the session that it opens. */
 const LOGIN = 400;
 
+/** Bytes of filters that are a turn's work: a longer packet is worked off in parts. */
+export const SUBSCRIBE_PART_BYTES = WORK_PER_READ / SUBSCRIBE_BYTE;
+export const UNSUBSCRIBE_PART_BYTES = WORK_PER_READ / UNSUBSCRIBE_BYTE;
+
 const RETAIN_FLAG = 0b0001;
 const QOS_FLAGS = 0b0110;
 
