@@ -7,8 +7,8 @@
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { parseArgs } from "node:util";
 import { type Figure, median } from "../figures.ts";
+import { readFlags } from "../flags.ts";
 import { runStream, type StreamResult, subscribeSteadily } from "../load/beside.ts";
 import { buildLoad } from "../load/build.ts";
 import { type Broker, runLoad } from "../load/load.ts";
@@ -41,13 +41,11 @@ interface Round {
   readonly meanwhile: number | null;
 }
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: "string", default: "5" },
-    rounds: { type: "string", default: "3" },
-    rate: { type: "string", default: "1000" },
-    ...OUTCOME_OPTIONS,
-  },
+const values = readFlags("fairness", {
+  seconds: { type: "string", default: "5" },
+  rounds: { type: "string", default: "3" },
+  rate: { type: "string", default: "1000" },
+  ...OUTCOME_OPTIONS,
 });
 const durationMs = Number(values.seconds) * 1_000;
 const rate = Number(values.rate);

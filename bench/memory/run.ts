@@ -6,9 +6,9 @@
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { parseArgs } from "node:util";
 import { makeCertificates } from "../../scripts/demo/certificates.ts";
 import type { Figure } from "../figures.ts";
+import { readFlags, wrongUse } from "../flags.ts";
 import { buildLoad } from "../load/build.ts";
 import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { Progress } from "../progress.ts";
@@ -16,9 +16,14 @@ import { table } from "../table.ts";
 import { weighConnections } from "./connections.ts";
 import { weighParts } from "./parts.ts";
 
-const { values } = parseArgs({
-  options: { connections: { type: "string", default: "4000" }, only: { type: "string" }, ...OUTCOME_OPTIONS },
+const values = readFlags("memory", {
+  connections: { type: "string", default: "4000" },
+  only: { type: "string" },
+  ...OUTCOME_OPTIONS,
 });
+if (!["parts", "connections", undefined].includes(values.only)) {
+  wrongUse("memory", `there is no ${values.only}`, ["--only: parts connections"]);
+}
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));

@@ -5,8 +5,8 @@
  *
  * A file per idea with its cases; a new hot module gets one and a line in CASES.
  */
-import { parseArgs } from "node:util";
 import { type Figure, median } from "../figures.ts";
+import { readFlags } from "../flags.ts";
 import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { table, threeDigits } from "../table.ts";
 import type { MicroCase } from "./case.ts";
@@ -38,7 +38,7 @@ const CASES: readonly (() => MicroCase | Promise<MicroCase>)[] = [
 const SAMPLES = 15;
 const SAMPLE_MS = 40;
 
-const { values } = parseArgs({ options: { only: { type: "string", default: "" }, ...OUTCOME_OPTIONS } });
+const values = readFlags("micro", { only: { type: "string", default: "" }, ...OUTCOME_OPTIONS });
 const counts = countsInstructions();
 const rows: string[][] = [];
 const figures: Figure[] = [];

@@ -7,7 +7,7 @@
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { parseArgs } from "node:util";
+import { readFlags, wrongUse } from "../flags.ts";
 import { buildLoad, hasOpenSsl } from "../load/build.ts";
 import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import type { Peer } from "../peers/peer.ts";
@@ -20,18 +20,16 @@ import { PEERS, type PeerName } from "./settings.ts";
 import { ratioOf } from "./targets.ts";
 import { DEFAULT_GROUP, WORKLOADS, type Workload, workloadsOf } from "./workloads.ts";
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: "string", default: "3" },
-    rounds: { type: "string", default: "2" },
-    only: { type: "string", default: DEFAULT_GROUP },
-    peers: { type: "string", default: PEERS.join() },
-    attach: { type: "string", multiple: true, default: [] },
-    ...OUTCOME_OPTIONS,
-  },
+const values = readFlags("mqtt", {
+  seconds: { type: "string", default: "3" },
+  rounds: { type: "string", default: "2" },
+  only: { type: "string", default: DEFAULT_GROUP },
+  peers: { type: "string", default: PEERS.join() },
+  attach: { type: "string", multiple: true, default: [] },
+  ...OUTCOME_OPTIONS,
 });
-const durationMs = Math.round(positive("seconds", values.seconds) * 1_000);
-const rounds = Math.ceil(positive("rounds", values.rounds));
+const durationMs = Math.round(Number(values.seconds) * 1_000);
+const rounds = Math.ceil(Number(values.rounds));
 const names = values.peers.split(",").map(knownPeer);
 const attachedPeers = values.attach.map(attached);
 let workloads = [...new Set(values.only.split(",").flatMap(knownWorkloads))];
@@ -81,14 +79,9 @@ function bySetting(all: readonly Workload[]): Map<Workload["setting"], Workload[
 
 /** A broker that already runs, given as NAME:PORT:PID. */
 function attached(text: string): Peer {
-  const [name = "", port = "", pid = ""] = text.split(":");
-  return { name, version: "", port: positive("attach", port), pid: positive("attach", pid), process: null };
-}
-
-function positive(option: string, text: string): number {
-  const value = Number(text);
-  if (value > 0) return value;
-  return usage(`--${option}: ${text} is not a positive number`);
+  const [name = "", port, pid] = text.split(":");
+  if (!(Number(port) > 0 && Number(pid) > 0)) return usage(`--attach: ${text} is not NAME:PORT:PID`);
+  return { name, version: "", port: Number(port), pid: Number(pid), process: null };
 }
 
 function knownPeer(name: string): PeerName {
@@ -102,8 +95,6 @@ function knownWorkloads(name: string): readonly Workload[] {
 
 function usage(complaint: string): never {
   const listOf = (key: "name" | "group"): string => [...new Set(WORKLOADS.map((workload) => workload[key]))].join(" ");
-  process.stderr.write(
-    `bench mqtt: ${complaint}\nworkloads: ${listOf("name")}\ngroups: all ${listOf("group")}\npeers: ${PEERS.join(" ")}\n`,
-  );
-  process.exit(2);
+  const workloadNames = [`workloads: ${listOf("name")}`, `groups: all ${listOf("group")}`];
+  return wrongUse("mqtt", complaint, [...workloadNames, `peers: ${PEERS.join(" ")}`]);
 }

@@ -6,7 +6,7 @@
  */
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { parseArgs } from "node:util";
+import { readFlags, wrongUse } from "../flags.ts";
 import { buildLoad } from "../load/build.ts";
 import { runLoad } from "../load/load.ts";
 import { WORKLOADS } from "../mqtt/workloads.ts";
@@ -17,19 +17,18 @@ import { selfTimes } from "./self-times.ts";
 const WARM_UP_MS = 1_000;
 const SAMPLING_US = 250;
 
-const { values } = parseArgs({
-  options: {
-    only: { type: "string", default: "firehose" },
-    seconds: { type: "string", default: "5" },
-    top: { type: "string", default: "25" },
-    keep: { type: "string" },
-  },
+const values = readFlags("profile", {
+  only: { type: "string", default: "firehose" },
+  seconds: { type: "string", default: "5" },
+  top: { type: "string", default: "25" },
+  keep: { type: "string" },
 });
 const offered = WORKLOADS.filter(({ setting }) => setting === "plain");
 const workload = offered.find(({ name }) => name === values.only);
 if (workload === undefined) {
-  process.stderr.write(`bench profile: workloads are ${offered.map(({ name }) => name).join(" ")}\n`);
-  process.exit(2);
+  wrongUse("profile", `there is no workload ${values.only}`, [
+    `workloads: ${offered.map(({ name }) => name).join(" ")}`,
+  ]);
 }
 const directory = mkdtempSync(`${tmpdir()}/sluice-profile-`);
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));

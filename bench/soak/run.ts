@@ -7,8 +7,8 @@
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { parseArgs } from "node:util";
 import { seededRandom } from "../../src/base/random.ts";
+import { readFlags } from "../flags.ts";
 import { describeMachine, thisMachine } from "../machine.ts";
 import { startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
@@ -32,14 +32,12 @@ const WARM_UP_MS = [5_000, 90_000] as const;
 const MINUTE_MS = 60_000;
 const CLASSES_SHOWN = 30;
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "1" },
-    seed: { type: "string", default: "1" },
-    "grow-kib": { type: "string", default: "1024" },
-    snapshots: { type: "string" },
-    json: { type: "string" },
-  },
+const values = readFlags("soak", {
+  minutes: { type: "string", default: "1" },
+  seed: { type: "string", default: "1" },
+  "grow-kib": { type: "string", default: "1024" },
+  snapshots: { type: "string" },
+  json: { type: "string" },
 });
 const durationMs = Number(values.minutes) * MINUTE_MS;
 const seed = Number(values.seed);

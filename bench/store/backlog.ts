@@ -144,7 +144,7 @@ async function run(
 }
 
 function cells(f: BacklogFigures): string[] {
-  const lost = f.lost === 0 ? "" : `, ${f.lost} lost`;
+  const faults = (f.lost === 0 ? "" : `, ${f.lost} lost`) + (f.repeated === 0 ? "" : `, ${f.repeated} repeated`);
   return [
     perSecond(f.storedPerSecond),
     f.writtenBytes.toFixed(0),
@@ -153,7 +153,7 @@ function cells(f: BacklogFigures): string[] {
     `${(f.readyAfterKillMs / 1000).toFixed(2)} s`,
     `${(f.readyAfterStopMs / 1000).toFixed(2)} s`,
     mebibytes(f.rssThen),
-    `${perSecond(f.drainedPerSecond)}${lost}`,
+    `${perSecond(f.drainedPerSecond)}${faults}`,
     stallText(f.storing),
     stallText(f.draining),
   ];

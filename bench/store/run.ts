@@ -7,8 +7,8 @@
  */
 import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { parseArgs } from "node:util";
 import type { Figure } from "../figures.ts";
+import { readFlags, wrongUse } from "../flags.ts";
 import { buildLoad } from "../load/build.ts";
 import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { Progress } from "../progress.ts";
@@ -43,20 +43,18 @@ const PARTS: Readonly<Record<string, (bench: StoreBench) => Promise<StoreReport>
 };
 const TMPFS_MAGIC = 0x01021994;
 
-const { values } = parseArgs({
-  options: {
-    directory: { type: "string", default: tmpdir() },
-    only: { type: "string", default: Object.keys(PARTS).join() },
-    seconds: { type: "string", default: "3" },
-    messages: { type: "string", default: "1000000" },
-    batches: { type: "string", default: "1,16,256,1000" },
-    peers: { type: "string", default: "sluice,mosquitto" },
-    ...OUTCOME_OPTIONS,
-  },
+const values = readFlags("store", {
+  directory: { type: "string", default: tmpdir() },
+  only: { type: "string", default: Object.keys(PARTS).join() },
+  seconds: { type: "string", default: "3" },
+  messages: { type: "string", default: "1000000" },
+  batches: { type: "string", default: "1,16,256,1000" },
+  peers: { type: "string", default: "sluice,mosquitto" },
+  ...OUTCOME_OPTIONS,
 });
 const parts = values.only.split(",").map((name) => {
   const part = PARTS[name];
-  if (part === undefined) throw new Error(`unknown part ${name}: ${Object.keys(PARTS).join(", ")}`);
+  if (part === undefined) wrongUse("store", `there is no part ${name}`, [`parts: ${Object.keys(PARTS).join(" ")}`]);
   return { name, part };
 });
 const directory = mkdtempSync(`${values.directory}/sluice-bench-`);

@@ -7,9 +7,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { cpuSeconds, memoryOf, resetPeak } from "../../scripts/kept/proc.ts";
 import type { Figure } from "../figures.ts";
+import { readFlags } from "../flags.ts";
 import { buildLoad } from "../load/build.ts";
 import { Storm, type StormResult } from "../load/storm.ts";
 import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
@@ -30,7 +30,7 @@ interface Gust extends StormResult {
 /** Until the kernel has taken back what the storm used. */
 const SETTLE_MS = 1_000;
 
-const { values } = parseArgs({ options: { clients: { type: "string", default: "10000" }, ...OUTCOME_OPTIONS } });
+const values = readFlags("storm", { clients: { type: "string", default: "10000" }, ...OUTCOME_OPTIONS });
 const clients = Number(values.clients);
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();

@@ -167,3 +167,18 @@ test("a bench compares itself with an earlier run and says what is beyond the sp
   const line = stdout.split("\n").find((text) => text.startsWith(`| ${figure.name}`));
   assert.match(line ?? "", / -\d+ % +\| +better \|$/);
 });
+
+test("a bench that is called wrongly says what there is and ends with exit code 2", async () => {
+  const calls: readonly (readonly [string, readonly string[], RegExp])[] = [
+    ["mqtt", ["--only", "firehouse"], /^bench mqtt: there is no workload firehouse\nworkloads: firehose fan-in /],
+    ["fairness", ["--rounds", "x"], /^bench fairness: --rounds: x is not a number above 0\nflags: --seconds --rounds /],
+    ["memory/idle", ["--client", "5"], /^bench memory\/idle: Unknown option '--client'\nflags: --clients /],
+  ];
+  for (const [name, flags, answer] of calls) {
+    const call = run(process.execPath, [join(BENCH, name, "run.ts"), ...flags]);
+    await assert.rejects(call, ({ code, stderr }: { code: number; stderr: string }) => {
+      assert.match(stderr, answer);
+      return code === 2;
+    });
+  }
+});

@@ -7,9 +7,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { activityOf } from "../../../scripts/kept/proc.ts";
 import type { Figure } from "../../figures.ts";
+import { readFlags } from "../../flags.ts";
 import { OUTCOME_OPTIONS, publish } from "../../outcome.ts";
 import { startMosquitto } from "../../peers/mosquitto.ts";
 import type { Peer } from "../../peers/peer.ts";
@@ -21,12 +21,10 @@ import { Pingers } from "./pingers.ts";
 /** Until what a start, or the clients, left to do is done: the store looks after itself for some seconds. */
 const SETTLE_MS = 10_000;
 
-const { values } = parseArgs({
-  options: {
-    clients: { type: "string", default: "1000" },
-    seconds: { type: "string", default: "20" },
-    ...OUTCOME_OPTIONS,
-  },
+const values = readFlags("memory/idle", {
+  clients: { type: "string", default: "1000" },
+  seconds: { type: "string", default: "20" },
+  ...OUTCOME_OPTIONS,
 });
 const clients = Number(values.clients);
 const seconds = Number(values.seconds);
