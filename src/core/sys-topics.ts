@@ -15,6 +15,7 @@ import { Message } from "./message.ts";
 import type { TimeSource } from "./ports.ts";
 import { Publication } from "./publication.ts";
 import type { ComputedValues } from "./retained.ts";
+import type { WalkPlace } from "./retained-index.ts";
 import { filterMatches } from "./topic.ts";
 
 /** First level of all these topics: no wildcard matches it ([MQTT5-4.7.2-1]). */
@@ -107,8 +108,16 @@ export class SysTopics implements ComputedValues, Expirable {
 
   // ---- asked for ---------------------------------------------------------------------------------------------
 
-  *match(filter: string): Generator<string | null> {
-    for (const [, topic] of this.#keys()) yield filterMatches(filter, topic) ? topic : null;
+  *match(filter: string, walk: WalkPlace = { place: "" }): Generator<string | null> {
+    const after = walk.place;
+    let before = after !== "";
+    for (const [, topic] of this.#keys()) {
+      if (!before) {
+        walk.place = topic;
+        yield filterMatches(filter, topic) ? topic : null;
+      }
+      if (topic === after) before = false;
+    }
   }
 
   get(topic: string): Message | undefined {

@@ -81,6 +81,7 @@ export class Hub {
   readonly registry: SessionRegistry;
   readonly server: MqttServer;
   readonly wheel: TimerWheel;
+  readonly waitingMemory = new Allowance(1 << 20);
 
   #due: Sliced[] = [];
 
@@ -126,7 +127,7 @@ export class Hub {
       time,
       wheel,
       ledger,
-      waitingMemory: new Allowance(1 << 20),
+      waitingMemory: this.waitingMemory,
       cuts: cuttingShared(wheel, time, counters, memoryLimitBytes),
       retained,
       authority,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Counters } from "../../../src/base/counters.ts";
 import { Publication } from "../../../src/core/publication.ts";
-import { Retained } from "../../../src/core/retained.ts";
+import { budget, Retained } from "../../../src/core/retained.ts";
 import { Route, RouteCache } from "../../../src/core/route-cache.ts";
 import { clockOf } from "../../support/clock-of.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
@@ -36,7 +36,7 @@ test("topics of many levels fill the retained index with a few levels per value"
     p.kept = null;
     retained.put(new Hub().router.keep(p));
   }
-  assert.equal(retained.nodes, 0);
+  assert.equal(retained.indexBytes, 0);
 });
 
 test("a filter of many levels takes more of the subscriptions' memory than one of few", () => {
@@ -60,4 +60,37 @@ test("the route cache keeps no key longer than its line of the bill allows", () 
   assert.equal(cache.keep(cache.place, built, topic, 0, topic.length), built);
   assert.equal(cache.find(topic, 0, topic.length), null);
   assert.equal(cache.width, 0);
+});
+
+test("long names, times to live and names left over from longer topics count in the memory of the retained index", () => {
+  const time = clockOf(() => 0);
+  const limits = { retainedMessages: 1000, retainedBytes: 1e9, retainedPayloadBytes: 1e9 };
+  const retained = new Retained(new MemoryStore(), time, limits, new Counters());
+  const { router } = new Hub();
+  const p = new Publication();
+  const put = (topic: string, payload = "v", expirySeconds = -1): boolean => {
+    p.setParts(topic, Buffer.from(payload), 0, true);
+    p.kept = null;
+    p.expirySeconds = expirySeconds;
+    if (!retained.takes(p)) return false;
+    retained.put(router.keep(p));
+    return true;
+  };
+  const bytesMax = (budget(limits)[0] as { bytes: number }).bytes;
+  let long = 0;
+  while (put(`${long}-${"€".repeat(300)}`, "v", 60)) long++;
+  assert.ok(long > 200 && long < 1000, `${long}`);
+  assert.ok(retained.indexBytes <= bytesMax && retained.indexBytes > bytesMax * 0.95, `${retained.indexBytes}`);
+  // Full, but what is there may change; a time to live is memory too.
+  assert.ok(put(`0-${"€".repeat(300)}`, "other", 60));
+  for (let i = 0; i < long; i++) assert.ok(put(`${i}-${"€".repeat(300)}`, ""));
+  assert.equal(retained.indexBytes, 0);
+  // Levels with one, a few and many others below them, and back.
+  for (let i = 0; i < 40; i++) assert.ok(put(`hall/line-${i % 4}/value-${i}`, `${i}`));
+  for (let i = 0; i < 30; i++) assert.ok(put(`hall/line-${i % 4}/value-${i}`, ""));
+  const left = [...retained.match("hall/+/#")].filter((topic) => topic !== null).sort();
+  assert.deepEqual(left, Array.from({ length: 10 }, (_, i) => `hall/line-${(i + 30) % 4}/value-${i + 30}`).sort());
+  for (let i = 30; i < 40; i++) assert.ok(put(`hall/line-${i % 4}/value-${i}`, ""));
+  assert.deepEqual([...retained.match("#")], []);
+  assert.equal(retained.indexBytes, 0);
 });
