@@ -7,7 +7,7 @@ import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ROOT } from "../../scripts/root.mjs";
-import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
+import { GatewayProcess, LAUNCHER, temporaryFolder } from "../support/gateway-process.ts";
 import { connect } from "../support/mqtt-packets.ts";
 
 /** 58 MiB measured. */
@@ -15,7 +15,6 @@ const RSS_KIB_MAX = 64 * 1024;
 const CONNECTIONS = 10_000;
 /** 5,000 measured. */
 const BYTES_PER_CONNECTION_MAX = 7000;
-const LAUNCHER = join(ROOT, "build/sluice");
 
 test("at rest with MQTT, CoAP and HTTP listeners it takes at most 64 MiB RSS", async () => {
   using folder = temporaryFolder();
