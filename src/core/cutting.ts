@@ -128,13 +128,17 @@ export class Cutting implements BacklogSink, AgingQueue {
     if (!this.#fits) this.#making = true;
     else if (!this.#isAboveGoal) this.#making = false;
     if (!this.#making) return !complete;
-    if (complete) {
-      if (superseding.drop(() => this.#isAboveGoal)) this.#sliceForRoom();
-      else this.#making = this.#isAboveGoal;
-      return this.#making && !superseding.waits;
+    if (!complete) {
+      if (superseding.isTooFar) this.#sliceForRoom();
+      return true;
     }
-    if (superseding.isTooFar) this.#sliceForRoom();
-    return true;
+    const isDone = superseding.drop(() => this.#isAboveGoal);
+    this.#making = this.#isAboveGoal;
+    if (!isDone || !this.#making) return this.#making && !superseding.waits;
+    // What is not on the medium yet may supersede what is still there; `step` comes when it is.
+    if (!superseding.seesAll && !superseding.isTooFar) return false;
+    this.#sliceForRoom();
+    return this.#making;
   }
 
   #dropOldest(): void {

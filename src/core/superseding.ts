@@ -71,6 +71,11 @@ export class Superseding {
     return count > 2 * messagesMax + OVER_MESSAGES || bytes > 2 * bytesMax + OVER_BYTES;
   }
 
+  /** Whether all of the log was looked at. When not, what comes onto the medium next may supersede what is there. */
+  get seesAll(): boolean {
+    return this.#noted > this.#host.store.lastSeq;
+  }
+
   get #isNearlyFull(): boolean {
     const { count, bytes, limits, online } = this.#queue;
     const messagesMax = online ? limits.onlineMessages : limits.messages;

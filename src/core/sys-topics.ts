@@ -16,7 +16,7 @@ import type { TimeSource } from "./ports.ts";
 import { Publication } from "./publication.ts";
 import type { ComputedValues } from "./retained.ts";
 import type { WalkPlace } from "./retained-index.ts";
-import { filterMatches } from "./topic.ts";
+import { filterMatches, hasWildcard } from "./topic.ts";
 
 /** First level of all these topics: no wildcard matches it ([MQTT5-4.7.2-1]). */
 export const SYS = "$SYS";
@@ -110,6 +110,11 @@ export class SysTopics implements ComputedValues, Expirable {
 
   *match(filter: string, walk: WalkPlace = { place: "" }): Generator<string | null> {
     const after = walk.place;
+    if (!hasWildcard(filter)) {
+      walk.place = filter;
+      if (after === "" && this.#keyOf(filter) !== null) yield filter;
+      return;
+    }
     let before = after !== "";
     for (const [, topic] of this.#keys()) {
       if (!before) {

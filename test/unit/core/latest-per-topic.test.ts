@@ -59,6 +59,19 @@ describe("latest-per-topic", () => {
     assert.deepEqual(drain(w), ["m4", "m5", "m6", "m7", "m8", "m9", "m10", "m11"]);
   });
 
+  test("what is not on the medium yet may supersede: until then the latest of a topic does not go for want of room", () => {
+    const w = new World(LATEST);
+    for (const topic of ["rare", "a", "a", "a", "a"]) w.publish(1, 0, topic);
+    w.store.commit();
+    for (let i = 0; i < 10; i++) w.publish(1, 0, "a");
+    w.store.sync();
+    for (let i = 0; i < 5; i++) w.turn();
+    assert.deepEqual(causes(w), { superseded: 3 });
+    quiesce(w);
+    assert.deepEqual(causes(w), { superseded: 7 });
+    assert.deepEqual(drain(w), ["m0", "m8", "m9", "m10", "m11", "m12", "m13", "m14"]);
+  });
+
   test("one topic for a year: the log does not grow", () => {
     const w = new World(LATEST);
     for (let i = 0; i < 2000; i++) {
