@@ -23,7 +23,7 @@ export interface Link {
   /**
    * The handler has used up its share of this turn: `bytes[from..end)`, the end of what `onData` was given or of what the
    * handler kept of it, come again by `onData` in a later turn, before anything else. Only from within `onData` or after
-   * `resume`, and not while there is a rest already. Links without it have small reads.
+   * `resume`, and not while there is a rest already.
    * @returns false when nobody has room for it: the handler goes on, and nothing more is read in this turn
    */
   putBack?(bytes: Buffer, from: number, end: number): boolean;
@@ -43,8 +43,11 @@ export interface HeldBytes {
 
 /** None of these is called from within a call that the handler makes into the link or its output. */
 export interface LinkHandler {
-  /** @param chunk valid until it returns; then its memory is given back, unless some of it was put back */
-  onData(chunk: Buffer): void;
+  /**
+   * @param chunk valid until it returns; then its memory is given back, unless some of it was put back
+   * @param goesOn the share of the turn is what the chunks before have left of it; a new one when absent
+   */
+  onData(chunk: Buffer, goesOn?: boolean): void;
   /** Exactly once, last. @param error null after an orderly close by either side, otherwise what happened in words */
   onClose(error: string | null): void;
   /** Everything handed to the socket has been taken by the kernel: at the end of a turn that wrote, or later. */

@@ -1,18 +1,16 @@
 /**
  * A link over a node socket: TCP, TLS, unix. The listeners are shared functions that find their link in the socket
- * (`this`), so that a connection costs no closures; the packet path is socket -> onData -> handler and
+ * (`this`), so that a connection costs no closures; the packet path is socket -> intake -> handler and
  * output -> write -> socket.
  */
 import type { Socket } from "node:net";
-import { assert } from "../base/assert.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
-import type { TurnListener } from "./flusher.ts";
+import { Intake, type IntakeOwner } from "./intake.ts";
 import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
 import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";
-import type { TurnTaker } from "./turn-queue.ts";
 
 const LINK = Symbol("link");
 interface LinkedSocket extends Socket {
@@ -28,32 +26,18 @@ const NOTHING = Buffer.alloc(0);
 /** Chunks of less are left to the garbage collector: giving one back costs 0.3 us. */
 const GIVEN_BACK_BYTES_MIN = 1024;
 
-/** What was put back of a chunk. */
-interface Rest {
-  readonly bytes: Buffer;
-  /** The chunk, given back at the end. */
-  whole: Buffer;
-}
-
-export class SocketLink implements Link, Writer, OutputOwner, TurnListener, TurnTaker, Expirable {
+export class SocketLink implements Link, Writer, OutputOwner, IntakeOwner, Expirable {
   readonly remoteAddress: string;
   readonly loopback: boolean;
   readonly certificateName: string | null;
   readonly output: Output;
   readonly #socket: LinkedSocket;
+  readonly #intake: Intake;
   readonly #transport: Transport;
   /** -1 for a unix socket. */
   readonly #remotePort: number;
   #handler: LinkHandler = NO_HANDLER;
   #state = OPEN;
-  #paused = false;
-  /** In the queue for turns, or kept out of it by `#paused`. */
-  #waitsForTurn = false;
-  /** What was put back, for `takeTurn`. */
-  #rest: Rest | null = null;
-  /** The turn that `#turnBytes` were read in. */
-  #turn = 0;
-  #turnBytes = 0;
   #error: string | null = null;
   #deadline: Timer | null = null;
   /** TLS never takes bytes at once. */
@@ -72,6 +56,7 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Turn
     this.output = new Output(transport.flusher, this, this);
     this.#transport = transport;
     this.#socket = socket as LinkedSocket;
+    this.#intake = new Intake(socket, this, transport.flusher);
     this.#socket[LINK] = this;
     socket.on("error", onError);
     socket.on("close", onClose);
@@ -84,7 +69,7 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Turn
   }
 
   get paused(): boolean {
-    return this.#paused;
+    return this.#intake.paused;
   }
 
   get handler(): LinkHandler {
@@ -96,38 +81,19 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Turn
     this.#handler = handler;
     if (!first) return;
     this.#socket.on("data", onData);
-    if (!this.#paused) this.#socket.resume();
+    if (!this.#intake.paused) this.#socket.resume();
   }
 
   pause(): void {
-    if (this.#paused || this.#state !== OPEN) return;
-    this.#paused = true;
-    this.#socket.pause();
+    this.#intake.pause();
   }
 
   resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    if (this.#waitsForTurn) return;
-    if (this.#rest === null) this.#socket.resume();
-    else this.#enterTurns();
+    this.#intake.resume();
   }
 
   putBack(bytes: Buffer, from: number, end: number): boolean {
-    assert(this.#rest === null, "one rest at a time");
-    if (this.#state !== OPEN) return true;
-    const { turns } = this.#transport.flusher;
-    const has = turns.hold(end - from);
-    this.#socket.pause();
-    if (has) {
-      this.#rest = { bytes: bytes.subarray(from, end), whole: bytes };
-      this.#enterTurns();
-    } else {
-      this.#waitsForTurn = true;
-      turns.wait(this);
-      this.#transport.flusher.scheduleEnd();
-    }
-    return has;
+    return this.#intake.putBack(bytes, from, end);
   }
 
   end(): void {
@@ -135,14 +101,13 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Turn
     this.#beginEnding();
     if (this.output.pendingBytes === 0) this.#socket.end();
     // Unread bytes would turn our FIN into a RST, and the peer would never see our last packet.
-    this.#paused = false;
-    this.#socket.resume();
+    this.#intake.end();
   }
 
   destroy(): void {
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
-    this.#forgetRest();
+    this.#intake.close();
     this.output.drop();
     this.#socket.destroy();
   }
@@ -188,68 +153,12 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Turn
   }
 
   takeData(chunk: Buffer): void {
-    const { bytesReceived, flusher } = this.#transport;
-    bytesReceived.value += chunk.length;
-    if (this.#state !== OPEN) return;
-    if (this.#turn !== flusher.turn) {
-      this.#turn = flusher.turn;
-      this.#turnBytes = 0;
-      flusher.readers++;
-      flusher.scheduleEnd();
-    }
-    const before = this.#turnBytes;
-    this.#turnBytes += chunk.length;
-    this.#handler.onData(chunk);
-    this.#doneWith(chunk, chunk);
-    const { readBudgetBytes } = flusher;
-    if (this.#turnBytes >= readBudgetBytes && before < readBudgetBytes) {
-      this.#socket.pause();
-      flusher.awaitEnd(this);
-    }
+    this.#transport.bytesReceived.value += chunk.length;
+    if (this.#state === OPEN) this.#intake.take(chunk);
   }
 
-  /** The read budget was spent; now there is a new one. */
-  onTurnEnd(): void {
-    if (!this.#paused && !this.#waitsForTurn && this.#rest === null) this.#socket.resume();
-  }
-
-  takeTurn(): void {
-    this.#waitsForTurn = false;
-    if (this.#paused) return;
-    const rest = this.#rest;
-    if (rest === null) {
-      this.#socket.resume();
-      return;
-    }
-    const { turns } = this.#transport.flusher;
-    this.#rest = null;
-    turns.give(rest.bytes.length);
-    this.#handler.onData(rest.bytes);
-    this.#doneWith(rest.bytes, rest.whole);
-    if (this.#state !== OPEN || this.#paused || this.#waitsForTurn) return;
-    this.#waitsForTurn = true;
-    turns.wait(this);
-  }
-
-  #enterTurns(): void {
-    this.#waitsForTurn = true;
-    this.#transport.flusher.turns.enter(this);
-    this.#transport.flusher.scheduleEnd();
-  }
-
-  /** Nothing more comes in: what was put back is not wanted, and no turn either. */
-  #forgetRest(): void {
-    const { turns } = this.#transport.flusher;
-    if (this.#waitsForTurn) turns.leave(this);
-    this.#waitsForTurn = false;
-    if (this.#rest !== null) turns.give(this.#rest.bytes.length);
-    this.#rest = null;
-  }
-
-  /** The handler has returned from `bytes`, which are of `whole`: unless it put some back, nobody needs it. */
-  #doneWith(bytes: Buffer, whole: Buffer): void {
-    if (this.#rest !== null && this.#rest.whole === bytes) this.#rest.whole = whole;
-    else this.#giveBack(whole);
+  takeIn(bytes: Buffer, goesOn: boolean): void {
+    this.#handler.onData(bytes, goesOn);
   }
 
   /**
@@ -257,7 +166,7 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Turn
    * collections, so that chunks piled up until major ones freed them: 27 a second in a firehose, for a quarter of all
    * CPU (0.167 us a message, 0.134 without them), and a peak of 112 MB against 78.
    */
-  #giveBack(chunk: Buffer): void {
+  release(chunk: Buffer): void {
     const { buffer } = chunk;
     // A chunk from elsewhere may be part of a pool.
     if (chunk.length < GIVEN_BACK_BYTES_MIN || buffer.byteLength !== chunk.length) return;
@@ -274,7 +183,7 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Turn
 
   takeClose(): void {
     this.#state = CLOSED;
-    this.#forgetRest();
+    this.#intake.close();
     this.output.onSocketClosed();
     if (this.#deadline !== null) this.#transport.wheel.cancel(this.#deadline);
     this.#handler.onClose(this.#error);
@@ -282,7 +191,7 @@ export class SocketLink implements Link, Writer, OutputOwner, TurnListener, Turn
 
   #beginEnding(): void {
     this.#state = ENDING;
-    this.#forgetRest();
+    this.#intake.close();
     this.output.seal();
     this.#deadline = new Timer(this, 0);
     this.#transport.wheel.schedule(this.#deadline, END_DEADLINE_MS);

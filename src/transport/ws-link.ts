@@ -1,13 +1,21 @@
-/** A link over a WebSocket: each chunk of output is one binary message; messages that come in are chunks of input. */
+/**
+ * A link over a WebSocket: each chunk of output is one binary message; messages that come in are chunks of input.
+ *
+ *     socket ── intake ──> slice ──> ws's receiver ──> messages, gathered ──> handler       slice after slice, until
+ *                                                                                           the turn's work is done
+ *
+ * What `ws` is given it hands on to the last frame, and a frame costs it 1.5 us whatever is in it. So a read is given to it
+ * in slices, and what is left of the read waits when its messages, or the handler's work with them, are enough for a turn.
+ */
 import type { Socket } from "node:net";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
+import { Intake, type IntakeOwner } from "./intake.ts";
 import { END_DEADLINE_MS, type HeldBytes, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
 import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { certificateName } from "./peer-certificate.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";
-import type { TurnTaker } from "./turn-queue.ts";
 import type { WebSocket } from "./ws.ts";
 
 const OPEN = 0;
@@ -23,9 +31,22 @@ const NO_STATUS = 1005;
 /** A close frame with its reason. */
 const CLOSE_FRAME_BYTES_MAX = 256;
 
+const NOTHING: Buffer = Buffer.alloc(0);
+/** What ws is given at a time; below its high-water mark of 16 KiB, from which on it stops the socket by itself. */
+const SLICE_BYTES = 4096;
+/** Messages of a turn, and at most those of a slice more: 0.4 to 1 ms. */
+const MESSAGES_PER_TURN = 256;
+/** Where the messages of a slice are put together, for all links: the handler is called once for all of them. */
+const GATHERED = Buffer.allocUnsafeSlow(SLICE_BYTES);
+
+const LINK = Symbol("link");
+interface Linked {
+  [LINK]: WsLink;
+}
+
 const SEND_OPTIONS = { binary: true, compress: false, fin: true };
 
-export class WsLink implements Link, Writer, OutputOwner, TurnTaker, Expirable {
+export class WsLink implements Link, Writer, OutputOwner, IntakeOwner, Expirable {
   readonly remoteAddress: string;
   readonly remote: string;
   readonly loopback: boolean;
@@ -33,15 +54,29 @@ export class WsLink implements Link, Writer, OutputOwner, TurnTaker, Expirable {
   readonly output: Output;
   held: HeldBytes | null = null;
   readonly #ws: WebSocket;
+  readonly #socket: Socket;
+  readonly #receiver: Receiver;
   readonly #transport: Transport;
-  readonly #deadline = new Timer(this, 0);
-  readonly #onSent: () => void;
+  readonly #intake: Intake;
+  #deadline: Timer | null = null;
+  /** Made with the first chunk. */
+  #onSent: (() => void) | null = null;
   /** Chunks whose `#onSent` has not come yet. */
   #unsent = 0;
   #handler: LinkHandler = NO_HANDLER;
   #state = OPEN;
-  #paused = false;
-  #waitsForTurn = false;
+  /** Slices are being taken in. */
+  #feeding = false;
+  /** Messages of the present slice: one as it is, or several in GATHERED. */
+  #slice: Buffer | null = null;
+  #gathered = 0;
+  /** Messages of this go. */
+  #messages = 0;
+  #goesOn = false;
+  /** What the handler put back; null = nothing. */
+  #kept: Buffer | null = null;
+  /** There is no room for rests: nothing can be put back. */
+  #hurries = false;
   #error: string | null = null;
 
   /** @param socket what carries the WebSocket */
@@ -52,23 +87,23 @@ export class WsLink implements Link, Writer, OutputOwner, TurnTaker, Expirable {
     this.certificateName = certificateName(socket);
     this.output = new Output(transport.flusher, this, this);
     this.#ws = ws;
+    this.#socket = socket;
     this.#transport = transport;
-    this.#onSent = () => {
-      this.#unsent--;
-      this.output.onTaken();
-    };
-    // Behind the listener of ws itself: what is whole has been handed on.
-    socket.on("data", () => this.#onKept(bytesKept(ws)));
-    ws.on("message", (data, isBinary) => this.#takeMessage(data, isBinary));
-    ws.on("error", (error) => {
-      this.#error ??= describeError(error);
-    });
-    ws.on("close", (code) => this.#takeClose(code));
-    ws.pause();
+    this.#receiver = (ws as unknown as { readonly _receiver: Receiver })._receiver;
+    this.#intake = new Intake(socket, this, transport.flusher);
+    socket.pause();
+    // Instead of ws's own, which hands on whole reads.
+    socket.removeAllListeners("data");
+    Object.assign(socket, { [LINK]: this });
+    Object.assign(ws, { [LINK]: this });
+    socket.on("data", onData);
+    ws.on("message", onMessage);
+    ws.on("error", onError);
+    ws.on("close", onClose);
   }
 
   get paused(): boolean {
-    return this.#paused;
+    return this.#intake.paused;
   }
 
   get handler(): LinkHandler {
@@ -77,36 +112,26 @@ export class WsLink implements Link, Writer, OutputOwner, TurnTaker, Expirable {
 
   set handler(handler: LinkHandler) {
     this.#handler = handler;
-    if (!this.#paused) this.#ws.resume();
+    if (!this.#intake.paused) this.#socket.resume();
   }
 
   pause(): void {
-    if (this.#paused || this.#state !== OPEN) return;
-    this.#paused = true;
-    this.#ws.pause();
+    this.#intake.pause();
   }
 
   resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    if (!this.#waitsForTurn) this.#ws.resume();
+    this.#intake.resume();
   }
 
-  /** ws hands on all frames of a read whatever we say: there is nowhere to put the rest, but no more is read. */
-  putBack(): boolean {
-    const { flusher } = this.#transport;
-    flusher.turns.overrun();
-    if (this.#state !== OPEN || this.#waitsForTurn) return false;
-    this.#waitsForTurn = true;
-    this.#ws.pause();
-    flusher.turns.wait(this);
-    flusher.scheduleEnd();
+  putBack(bytes: Buffer, from: number, end: number): boolean {
+    if (this.#hurries) return false;
+    // What was gathered is gone with the next slice.
+    const rest = bytes.subarray(from, end);
+    this.#kept = rest.buffer === GATHERED.buffer ? Buffer.from(rest) : rest;
+    if (this.#feeding) return true;
+    if (this.#intake.putBack(NOTHING, 0, 0, this.#kept.length)) return true;
+    this.#kept = null;
     return false;
-  }
-
-  takeTurn(): void {
-    this.#waitsForTurn = false;
-    if (!this.#paused) this.#ws.resume();
   }
 
   end(): void {
@@ -116,6 +141,7 @@ export class WsLink implements Link, Writer, OutputOwner, TurnTaker, Expirable {
   destroy(): void {
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
+    this.#intake.close();
     this.output.drop();
     this.#ws.terminate();
   }
@@ -126,6 +152,10 @@ export class WsLink implements Link, Writer, OutputOwner, TurnTaker, Expirable {
   write(bytes: Buffer): void {
     if (this.#ws.readyState !== this.#ws.OPEN) return;
     this.#unsent++;
+    this.#onSent ??= () => {
+      this.#unsent--;
+      this.output.onTaken();
+    };
     this.#ws.send(bytes, SEND_OPTIONS, this.#onSent);
   }
 
@@ -152,35 +182,123 @@ export class WsLink implements Link, Writer, OutputOwner, TurnTaker, Expirable {
 
   // ---- what ws says ------------------------------------------------------------------------------------------
 
-  /** [MQTT311-6.0.0-1] [MQTT5-6.0.0-1] MQTT comes in binary frames only, else the connection is closed. */
-  #takeMessage(data: unknown, isBinary: boolean): void {
+  takeRead(chunk: Buffer): void {
+    if (this.#state === OPEN) {
+      this.#intake.take(chunk);
+    } else if (this.#state === ENDING) {
+      this.#feed(chunk);
+      this.#onKept();
+    }
+  }
+
+  takeIn(bytes: Buffer, goesOn: boolean): void {
+    this.#feeding = true;
+    this.#goesOn = goesOn;
+    if (!goesOn) this.#messages = 0;
+    const { length } = bytes;
+    let at = 0;
+    this.#handOnKept();
+    while (this.#state === OPEN && (at < length || this.#kept !== null)) {
+      if (this.#kept !== null || this.#messages >= MESSAGES_PER_TURN) {
+        if (!this.#hurries && this.#intake.putBack(bytes, at, length, this.#kept?.length)) break;
+        this.#hurries = true;
+        this.#messages = Number.NEGATIVE_INFINITY;
+        this.#handOnKept();
+        continue;
+      }
+      const end = Math.min(at + SLICE_BYTES, length);
+      this.#feed(length <= SLICE_BYTES ? bytes : bytes.subarray(at, end));
+      at = end;
+      this.#handOnSlice();
+    }
+    this.#hurries = false;
+    this.#feeding = false;
+    // Ended on the way: nobody takes it, but the peer's close frame may be in it.
+    if (this.#state === ENDING && at < length) this.#feed(bytes.subarray(at, length));
+    if (this.#state !== CLOSED) this.#onKept();
+  }
+
+  #feed(bytes: Buffer): void {
+    if (this.#receiver.writable) this.#receiver.write(bytes);
+  }
+
+  #handOnKept(): void {
+    const kept = this.#kept;
+    this.#kept = null;
+    if (kept !== null) this.#handOn(kept);
+  }
+
+  #handOn(bytes: Buffer): void {
     if (this.#state !== OPEN) return;
-    const chunk = data as Buffer; // binaryType is "nodebuffer"
-    this.#transport.bytesReceived.value += chunk.length;
-    if (isBinary) {
-      this.held?.hold(0);
-      this.#handler.onData(chunk);
+    if (this.#kept !== null) {
+      this.#kept = Buffer.concat([this.#kept, bytes]);
       return;
     }
-    this.#transport.refused("text_frame");
-    this.#error ??= "text frame";
-    this.#end(UNSUPPORTED_DATA);
+    const goesOn = this.#goesOn;
+    this.#goesOn = true;
+    this.#handler.onData(bytes, goesOn);
+  }
+
+  /** The messages of a slice, all at once. */
+  #handOnSlice(): void {
+    const bytes = this.#gathered > 0 ? GATHERED.subarray(0, this.#gathered) : this.#slice;
+    this.#slice = null;
+    this.#gathered = 0;
+    if (bytes !== null) this.#handOn(bytes);
+  }
+
+  /** [MQTT311-6.0.0-1] [MQTT5-6.0.0-1] MQTT comes in binary frames only, else the connection is closed. */
+  takeMessage(chunk: Buffer, isBinary: boolean): void {
+    if (this.#state !== OPEN || !this.#feeding) return;
+    this.#transport.bytesReceived.value += chunk.length;
+    if (!isBinary) {
+      this.#handOnSlice();
+      this.#transport.refused("text_frame");
+      this.#error ??= "text frame";
+      this.#end(UNSUPPORTED_DATA);
+      return;
+    }
+    this.held?.hold(0);
+    this.#messages++;
+    this.#gather(chunk);
+  }
+
+  #gather(message: Buffer): void {
+    const first = this.#slice;
+    if (first === null) {
+      this.#slice = message;
+      return;
+    }
+    // The first message of a slice may have begun before it, and be longer.
+    const length = this.#gathered > 0 ? this.#gathered : first.length;
+    if (length + message.length > SLICE_BYTES) {
+      this.#handOnSlice();
+      this.#slice = message;
+      return;
+    }
+    if (this.#gathered === 0) this.#gathered = first.copy(GATHERED);
+    this.#gathered += message.copy(GATHERED, this.#gathered);
+  }
+
+  takeError(error: Error): void {
+    this.#error ??= describeError(error);
   }
 
   /** While it ends, nobody answers for what comes: a peer that goes on with a message is not waited for. */
-  #onKept(bytes: number): void {
+  #onKept(): void {
+    const bytes = this.#receiver._bufferedBytes + this.#receiver._messageLength;
     if (this.#state === OPEN) this.held?.hold(bytes);
     else if (bytes > CLOSE_FRAME_BYTES_MAX) this.destroy();
   }
 
-  #takeClose(code: number): void {
+  takeClose(code: number): void {
     if (this.#state === OPEN && code !== NORMAL && code !== GOING_AWAY && code !== NO_STATUS) {
       this.#error ??= `connection lost (${code})`;
     }
     this.#state = CLOSED;
-    this.#transport.flusher.turns.leave(this);
+    this.#intake.close();
     this.output.onSocketClosed();
-    this.#transport.wheel.cancel(this.#deadline);
+    if (this.#deadline !== null) this.#transport.wheel.cancel(this.#deadline);
     this.#handler.onClose(this.#error);
   }
 
@@ -188,21 +306,38 @@ export class WsLink implements Link, Writer, OutputOwner, TurnTaker, Expirable {
     if (this.#state !== OPEN) return;
     this.#state = ENDING;
     this.output.seal();
+    this.#deadline = new Timer(this, 0);
     this.#transport.wheel.schedule(this.#deadline, END_DEADLINE_MS);
     if (this.output.pendingBytes === 0 || code !== NORMAL) this.#ws.close(code);
-    this.#paused = false;
-    this.#ws.resume();
+    const rest = this.#intake.end();
+    if (rest !== null) this.#feed(rest);
   }
 }
 
-/** The part of ws's receiver that says what it keeps: chunks of a frame, and frames of a message, that are not whole. */
+/** The part of ws's receiver that takes what was read, and says what it keeps: ws has no public word for these. */
 interface Receiver {
+  /** Chunks of a frame that is not whole. */
   readonly _bufferedBytes: number;
+  /** Frames of a message that is not whole. */
   readonly _messageLength: number;
+  /** False once a close frame or an error was seen. */
+  readonly writable: boolean;
+  write(bytes: Buffer): boolean;
 }
 
-/** ws has no public word for it. */
-function bytesKept(ws: WebSocket): number {
-  const { _receiver: receiver } = ws as unknown as { readonly _receiver: Receiver };
-  return receiver._bufferedBytes + receiver._messageLength;
+function onData(this: Socket, chunk: Buffer): void {
+  (this as unknown as Linked)[LINK].takeRead(chunk);
+}
+
+function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
+  // binaryType is "nodebuffer".
+  (this as unknown as Linked)[LINK].takeMessage(data as Buffer, isBinary);
+}
+
+function onError(this: WebSocket, error: Error): void {
+  (this as unknown as Linked)[LINK].takeError(error);
+}
+
+function onClose(this: WebSocket, code: number): void {
+  (this as unknown as Linked)[LINK].takeClose(code);
 }

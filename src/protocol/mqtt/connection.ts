@@ -124,7 +124,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
 
   // ---- bytes in ----------------------------------------------------------------------------------------------
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer, goesOn = false): void {
     if (this.state === CLOSED) return;
     const waited = this.#input.waiting;
     // [MQTT311-3.1.0-1] A browser's GET, for one, reads like the begin of a packet that would be waited for in vain.
@@ -132,7 +132,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
       close(this, PROTOCOL_ERROR);
       return;
     }
-    this.#input.read(chunk);
+    this.#input.read(chunk, goesOn);
     // [MQTT5-3.1.2-22] speaks of packets: crumbs of one are no sign of life. A segment is: its link may be slow.
     if (chunk.length >= SEGMENT_BYTES_MIN || this.#input.waiting !== waited + chunk.length)
       this.#receivedMs = this.server.parts.time.nowMs();

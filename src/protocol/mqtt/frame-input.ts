@@ -42,6 +42,8 @@ export class FrameInput implements RoomHolder, HeldBytes {
   #restLength = 0;
   /** `#readPackets` stopped because its share of the turn is used up. */
   #cut = false;
+  /** Of the present go. */
+  #workLeft = WORK_PER_READ;
   /** What is in `#rest` was cut; the link calls again in a turn to come. */
   #hasTurn = false;
   /** Bytes that the transport keeps of a message that is not whole. */
@@ -58,8 +60,11 @@ export class FrameInput implements RoomHolder, HeldBytes {
     return this.#restLength;
   }
 
-  read(chunk: Buffer): void {
+  /** @param goesOn the work that the chunks before have left is all there is */
+  read(chunk: Buffer, goesOn = false): void {
     let from = 0;
+    let refused = false;
+    if (!goesOn) this.#workLeft = WORK_PER_READ;
     this.#hasTurn = false;
     if (this.#rest !== null) {
       from = this.#fillRest(chunk);
@@ -70,19 +75,24 @@ export class FrameInput implements RoomHolder, HeldBytes {
     let at = from;
     // Holding again: what follows waits behind it.
     if (this.#rest === null) {
-      at = this.#readPackets(chunk, from, chunk.length, WORK_PER_READ);
+      at = this.#readPackets(chunk, from, chunk.length, this.#workLeft);
       if (this.#cut) {
         this.#cut = false;
         if (this.#handler.putBack(chunk, at, chunk.length)) return;
+        refused = true;
         at = this.#readPackets(chunk, at, chunk.length, UNBOUNDED);
       }
     }
-    if (at < chunk.length && !this.#handler.closed) this.#keep(chunk, at, chunk.length);
+    if (this.#handler.closed) return;
+    if (at < chunk.length) this.#keep(chunk, at, chunk.length);
+    // Chunks of a packet each are never cut: then the next one waits.
+    if (goesOn && this.#workLeft <= 0 && !refused) this.#handler.putBack(NOTHING, 0, 0);
   }
 
   /** Looks again at what waits. */
   readAgain(): void {
     if (this.#restLength === 0 || this.#hasTurn) return;
+    this.#workLeft = WORK_PER_READ;
     this.#readRest(WORK_PER_READ);
     if (this.#cut) this.#waits(NOTHING, 0);
   }
@@ -176,6 +186,7 @@ export class FrameInput implements RoomHolder, HeldBytes {
         if (this.#handler.closed) return end;
         if (work === UNBOUNDED) continue;
         this.#cut = true;
+        this.#workLeft = 0;
         return at;
       }
       const first = bytes[at] as number;
@@ -184,7 +195,8 @@ export class FrameInput implements RoomHolder, HeldBytes {
       if (this.#handler.closed) return end;
       workEnd -= workOf(first, next - at);
       at = next;
-      if (publishesSent.value >= workEnd && at < end) {
+      this.#workLeft = workEnd - publishesSent.value;
+      if (this.#workLeft <= 0 && at < end) {
         this.#cut = true;
         return at;
       }
@@ -215,7 +227,7 @@ export class FrameInput implements RoomHolder, HeldBytes {
       if (!this.#append(chunk, from, from + take, wanted)) return -1;
       from += take;
     }
-    this.#readRest(WORK_PER_READ);
+    this.#readRest(this.#workLeft);
     return from;
   }
 

@@ -110,3 +110,19 @@ test("what is left of a read that straddles packets is put back from a packet's 
   peer.handler.onData(Buffer.from([0]));
   assert.equal(peer.take().length, 10_001);
 });
+
+test("chunks of one packet each that go on in the same turn share its work: then the next one waits", () => {
+  const peer = new Hub().connect({ version: 4, clientId: "p" });
+  let cuts = 0;
+  peer.putBack = (_bytes, from, end) => {
+    cuts++;
+    assert.equal(from, end);
+    return true;
+  };
+  peer.take();
+  let sent = 0;
+  for (; cuts === 0; sent++) peer.handler.onData(pingreq(), sent > 0);
+  assert.equal(sent, WORK_PER_READ);
+  peer.handler.onData(pingreq(), false);
+  assert.equal(cuts, 1);
+});
