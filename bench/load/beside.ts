@@ -12,6 +12,10 @@ export interface Idle {
   readonly connections: number;
   /** Of each connection: wildcard subscriptions that no message of the load matches. */
   readonly filters?: number;
+  /** Of sessions that the broker keeps; MQTT 3.1.1. */
+  readonly durable?: boolean;
+  /** They say goodbye at once: what stays are their sessions. */
+  readonly away?: boolean;
 }
 
 /** Connections that say nothing; they close when the returned process is stopped. */

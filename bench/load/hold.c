@@ -1,4 +1,5 @@
 // Holds idle connections, with subscriptions that no message of the load matches, until standard input closes. MQTT 3.1.1.
+// --durable: of sessions that the broker keeps; --away: they say goodbye at once, and the sessions are all that stays.
 // One line of JSON on standard output when all are there.
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -54,8 +55,10 @@ static void subscribe(client *c) {
 
 int main(int count, char **arguments) {
   static const struct option options[] = {
-      {"port", 1, 0, 'p'}, {"connections", 1, 0, 'n'}, {"filters", 1, 0, 'f'}, {"tls", 0, 0, 'l'}, {"websocket", 0, 0, 'x'}, {0},
+      {"port", 1, 0, 'p'}, {"connections", 1, 0, 'n'}, {"filters", 1, 0, 'f'}, {"tls", 0, 0, 'l'}, {"websocket", 0, 0, 'x'}, {"durable", 0, 0, 'd'}, {"away", 0, 0, 'a'}, {0},
   };
+  dialer *dial = client_dial;
+  bool away = false;
   int option;
   while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
     switch (option) {
@@ -64,17 +67,21 @@ int main(int count, char **arguments) {
       case 'f': filters = atol(optarg); break;
       case 'l': net.tls = true; break;
       case 'x': net.websocket = true; break;
+      case 'd': dial = client_dial_durable; break;
+      case 'a': away = true; break;
       default: exit(2);
     }
   }
   if (!net.port || connections < 1 || filters < 0) exit(2);
   prctl(PR_SET_PDEATHSIG, SIGKILL); // ends with whoever started it
   net.epoll = epoll_create1(EPOLL_CLOEXEC);
-  client **all = crowd_dial(&net, client_dial, IDLE, connections, on_packet);
+  client **all = crowd_dial(&net, dial, IDLE, connections, on_packet);
   if (filters) {
     for (int i = 0; i < connections; i++) subscribe(all[i]);
     crowd_await_subscribed(&net, all, connections, on_packet);
   }
+  if (away)
+    for (int i = 0; i < connections; i++) client_leave(&net, all[i]);
   printf("{\"connections\":%d,\"filters\":%d}\n", connections, connections * filters);
   fflush(stdout);
   char byte;

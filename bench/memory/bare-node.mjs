@@ -1,5 +1,6 @@
 // What Node costs before it does anything: a server of TCP, TLS or WebSocket (ws, as in its documentation) that answers
-// the first bytes of a connection with CONNACK. bare-node.mjs tcp|tls|ws [CERT KEY]; prints its port.
+// the first bytes of a connection with CONNACK; "sqlite" is TCP and an empty database in memory, for what the store's
+// engine takes. bare-node.mjs tcp|sqlite|tls|ws [CERT KEY]; prints its port.
 // Plain JavaScript: the type stripper would add 18 MB to what is measured.
 import { createServer } from "node:net";
 
@@ -20,6 +21,10 @@ if (kind === "ws") {
     socket.on("data", () => socket.write(CONNACK));
   };
   let server;
+  if (kind === "sqlite") {
+    const { default: Database } = await import("better-sqlite3");
+    new Database(":memory:").exec("CREATE TABLE message (seq INTEGER PRIMARY KEY, payload BLOB)");
+  }
   if (kind === "tls") {
     // By require: an ES import of these would load what nobody uses.
     const { readFileSync } = process.getBuiltinModule("node:fs");

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
 import type { Peer } from "../peers/peer.ts";
 
-export type BareKind = "tcp" | "tls" | "ws";
+export type BareKind = "tcp" | "sqlite" | "tls" | "ws";
 
 /** A server on Node with nothing behind it. @param files certificate and key, for TLS */
 export async function startBareNode(kind: BareKind, files: readonly string[] = []): Promise<Peer> {
@@ -16,6 +16,6 @@ export async function startBareNode(kind: BareKind, files: readonly string[] = [
     port,
     process: server,
   };
-  if (kind === "tcp") return peer;
+  if (kind === "tcp" || kind === "sqlite") return peer;
   return { ...peer, transport: kind === "tls" ? "tls" : "websocket" };
 }

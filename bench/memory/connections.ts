@@ -3,11 +3,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { CertificatePaths } from "../../scripts/demo/certificates.ts";
 import { cpuSeconds, memoryOf } from "../../scripts/kept/proc.ts";
 import type { Figure } from "../figures.ts";
-import { holdIdle } from "../load/beside.ts";
+import { holdIdle, type Idle } from "../load/beside.ts";
 import { startAedes } from "../peers/aedes.ts";
 import { startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
-import { startSluice } from "../peers/sluice.ts";
+import { type SluiceOptions, startSluice } from "../peers/sluice.ts";
 import type { Progress } from "../progress.ts";
 import { startBareNode } from "./bare-node.ts";
 import { SETTLE_MS } from "./parts.ts";
@@ -16,8 +16,8 @@ const HANDSHAKES_PER_SECOND = 100_000; // idle connections are opened as fast as
 
 interface Case {
   readonly name: string;
-  /** Subscriptions of each connection. */
-  readonly filters?: number;
+  /** What the clients are; without, they connect and say nothing. */
+  readonly idle?: Omit<Idle, "connections">;
   readonly start: () => Promise<Peer | null>;
 }
 
@@ -29,39 +29,47 @@ export async function weighConnections(
   progress: Progress,
   figures: Figure[],
 ): Promise<string[][]> {
+  const most = connections + 24;
   const config = [
     "memory_limit: 256MiB", // a bill is checked against it; it allocates nothing
-    `limits: {max_connections: ${connections + 24}, handshakes_per_second: ${HANDSHAKES_PER_SECOND}}`,
+    `limits: {max_connections: ${most}, max_sessions: ${most}, handshakes_per_second: ${HANDSHAKES_PER_SECOND}}`,
   ];
   const files = [certificate.cert, certificate.key];
+  let starts = 0;
+  const sluice = (options: SluiceOptions = {}): Promise<Peer | null> =>
+    startSluice(`${directory}/sluice-${starts++}`, { config, ...options });
+  const mosquitto = (): Promise<Peer | null> => startMosquitto(`${directory}/mosquitto-${starts++}`);
+  const subscribed = { filters: 1 };
+  const durable = { filters: 1, durable: true };
+  const away = { filters: 1, durable: true, away: true };
   const cases: Case[] = [
-    { name: "TCP: sluice", start: () => startSluice(`${directory}/tcp`, { config }) },
-    {
-      name: "TCP, a subscription: sluice",
-      filters: 1,
-      start: () => startSluice(`${directory}/subscribed`, { config }),
-    },
+    { name: "TCP: sluice", start: sluice },
     { name: "TCP: bare node", start: () => startBareNode("tcp") },
-    { name: "TCP: mosquitto", start: () => startMosquitto(`${directory}/mosquitto`) },
+    { name: "TCP: mosquitto", start: mosquitto },
     { name: "TCP: aedes", start: startAedes },
-    { name: "TLS: sluice", start: () => startSluice(`${directory}/tls`, { config, certificate }) },
+    { name: "TCP, a subscription: sluice", idle: subscribed, start: sluice },
+    { name: "TCP, a subscription: mosquitto", idle: subscribed, start: mosquitto },
+    { name: "TCP, a session that stays, a subscription: sluice", idle: durable, start: sluice },
+    { name: "TCP, a session that stays, a subscription: mosquitto", idle: durable, start: mosquitto },
+    { name: "no connection, a session that is away, a subscription: sluice", idle: away, start: sluice },
+    { name: "no connection, a session that is away, a subscription: mosquitto", idle: away, start: mosquitto },
+    { name: "TLS: sluice", start: () => sluice({ certificate }) },
     { name: "TLS: bare node", start: () => startBareNode("tls", files) },
-    { name: "WebSocket: sluice", start: () => startSluice(`${directory}/ws`, { config, listeners: ["ws"] }) },
+    { name: "WebSocket: sluice", start: () => sluice({ listeners: ["ws"] }) },
     { name: "WebSocket: bare ws server", start: () => startBareNode("ws") },
   ];
   const rows = [[`${connections} idle connections`, "RSS each", "private dirty each", "CPU ms per second after"]];
-  for (const { name, filters, start } of cases) {
+  for (const { name, idle, start } of cases) {
     progress.show(`${connections} idle connections, ${name}`);
     const peer = await start();
     if (peer === null) continue;
     try {
-      const row = await weigh(peer, connections, filters);
-      figures.push({
-        name: `${name}: RSS per connection, bytes`,
-        better: "less",
-        values: [Number.parseInt(row[0] ?? "", 10)],
-      });
-      rows.push([name, ...row]);
+      const { rssBytes, privateDirtyBytes, cpuMs } = await weigh(peer, { ...idle, connections });
+      figures.push(
+        { name: `${name}: RSS per connection, bytes`, better: "less", values: [rssBytes] },
+        { name: `${name}: private dirty per connection, bytes`, better: "less", values: [privateDirtyBytes] },
+      );
+      rows.push([name, `${rssBytes} B`, `${privateDirtyBytes} B`, cpuMs.toFixed(1)]);
     } finally {
       await peer.process?.stop();
     }
@@ -69,20 +77,27 @@ export async function weighConnections(
   return rows;
 }
 
-async function weigh(peer: Peer, connections: number, filters: number | undefined): Promise<string[]> {
+interface Weight {
+  /** Of each. */
+  readonly rssBytes: number;
+  readonly privateDirtyBytes: number;
+  /** Of the broker in a second, while all are there and say nothing. */
+  readonly cpuMs: number;
+}
+
+async function weigh(peer: Peer, idle: Idle): Promise<Weight> {
   await delay(SETTLE_MS);
   const before = memoryOf(peer.pid);
-  const holder = await holdIdle(peer, filters === undefined ? { connections } : { connections, filters });
+  const holder = await holdIdle(peer, idle);
   await delay(SETTLE_MS);
   const after = memoryOf(peer.pid);
   const cpuBefore = cpuSeconds(peer.pid);
   await delay(SETTLE_MS);
-  const idleMs = ((cpuSeconds(peer.pid) - cpuBefore) * 1e6) / SETTLE_MS;
+  const cpuMs = ((cpuSeconds(peer.pid) - cpuBefore) * 1e6) / SETTLE_MS;
   await holder.stop();
-  const each = (bytes: number): string => `${Math.round(bytes / connections)} B`;
-  return [
-    each(after.rssBytes - before.rssBytes),
-    each(after.privateDirtyBytes - before.privateDirtyBytes),
-    idleMs.toFixed(1),
-  ];
+  return {
+    rssBytes: Math.round((after.rssBytes - before.rssBytes) / idle.connections),
+    privateDirtyBytes: Math.round((after.privateDirtyBytes - before.privateDirtyBytes) / idle.connections),
+    cpuMs,
+  };
 }

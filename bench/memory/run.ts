@@ -6,13 +6,13 @@
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { makeCertificates } from "../../scripts/demo/certificates.ts";
 import type { Figure } from "../figures.ts";
 import { readFlags, wrongUse } from "../flags.ts";
 import { buildLoad } from "../load/build.ts";
 import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { Progress } from "../progress.ts";
 import { table } from "../table.ts";
+import { benchCertificates } from "./certificates.ts";
 import { weighConnections } from "./connections.ts";
 import { weighParts } from "./parts.ts";
 
@@ -29,13 +29,12 @@ const progress = new Progress();
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1)); // the keepers see it
 await buildLoad();
-const { issued } = await makeCertificates(`${directory}/certificates`, [{ name: "broker", usage: "server" }]);
-const certificate = issued[0]!;
+const certificates = await benchCertificates(`${directory}/certificates`);
 const rows: string[][][] = [];
 const figures: Figure[] = [];
-if (values.only !== "connections") rows.push(await weighParts(directory, certificate, progress, figures));
+if (values.only !== "connections") rows.push(await weighParts(directory, certificates, progress, figures));
 if (values.only !== "parts") {
-  rows.push(await weighConnections(directory, certificate, Number(values.connections), progress, figures));
+  rows.push(await weighConnections(directory, certificates.broker, Number(values.connections), progress, figures));
 }
 progress.clear();
 const text = rows.map(table).join("\n\n");

@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { CertificatePaths } from "../../scripts/demo/certificates.ts";
 import { KeptProcess, lineOf } from "../../scripts/kept/kept-process.ts";
-import { runFlags } from "../../scripts/root.mjs";
 import type { Peer } from "./peer.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -17,11 +16,11 @@ interface Ready {
 export interface SluiceOptions {
   /** Types of listeners to open; the first is the one under load. */
   readonly listeners?: readonly string[];
-  /** The listeners speak TLS. */
+  /** The listeners speak TLS, but for CoAP's. */
   readonly certificate?: CertificatePaths;
   /** Further lines of the configuration. */
   readonly config?: readonly string[];
-  /** Flags for node, e.g. a profiler; without, the launcher that users run. */
+  /** Flags for node, e.g. a profiler, beside those of the launcher that users run. */
   readonly nodeFlags?: readonly string[];
   /** Added to the environment. */
   readonly environment?: Readonly<Record<string, string>>;
@@ -41,7 +40,9 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
     "node: bench",
     `data_dir: ${directory}/data`,
     "listeners:",
-    ...listeners.map((type) => `  - {type: ${type}, bind: "127.0.0.1:0"${tlsOf(options.certificate)}}`),
+    ...listeners.map(
+      (type) => `  - {type: ${type}, bind: "127.0.0.1:0"${type === "coap" ? "" : tlsOf(options.certificate)}}`,
+    ),
     ...(options.config ?? []),
     "log: {level: warn}",
     "",
@@ -50,9 +51,8 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
   writeFileSync(file, config);
   const verb = ["run", "--config", file, "--json"];
   const environment = { ...process.env, ...options.environment };
-  const started = await (options.nodeFlags === undefined
-    ? KeptProcess.start(LAUNCHER, verb, environment)
-    : KeptProcess.start(process.execPath, [...runFlags(), ...options.nodeFlags, BUNDLE, ...verb], environment));
+  const [program = "", ...words] = [...withNodeFlags(options.nodeFlags ?? []), LAUNCHER, ...verb];
+  const started = await KeptProcess.start(program, words, environment);
   started.stderr.pipe(process.stderr);
   const ready = await lineOf(started.stdout, readReady, 15_000).catch(async (error: Error) => {
     await started.stop();
@@ -63,6 +63,12 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
   const peer = { name: "sluice", version: versionOf(), pid: started.pid, port, ports, process: started };
   if (listeners[0] === "ws") return { ...peer, transport: "websocket" };
   return options.certificate === undefined ? peer : { ...peer, transport: "tls" };
+}
+
+/** In front of the launcher, which has no flags for node: `env` becomes it, and the keeper beside it is left as it is. */
+function withNodeFlags(flags: readonly string[]): string[] {
+  if (flags.length === 0) return [];
+  return ["env", `NODE_OPTIONS=${flags.map((flag) => `"${flag.replaceAll(/["\\]/g, "\\$&")}"`).join(" ")}`];
 }
 
 function readReady(line: string): Ready | null {

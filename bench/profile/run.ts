@@ -1,18 +1,20 @@
 /**
- * npm run bench -- profile [--only WORKLOAD] [--seconds N] [--top N] [--keep FILE]
+ * npm run bench -- profile [--only WORKLOAD] [--seconds N] [--top N] [--keep FILE] [--json FILE] [--compare FILE]
  *
  * Runs the product under V8's CPU profiler with one workload of bench/mqtt and prints where its time goes, by function.
  * FILE takes the profile for Chrome's DevTools.
  */
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import type { Figure } from "../figures.ts";
 import { readFlags, wrongUse } from "../flags.ts";
 import { buildLoad } from "../load/build.ts";
 import { runLoad } from "../load/load.ts";
 import { WORKLOADS } from "../mqtt/workloads.ts";
+import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { startSluice } from "../peers/sluice.ts";
 import { table, threeDigits } from "../table.ts";
-import { selfTimes } from "./self-times.ts";
+import { byFunction, selfTimes } from "./self-times.ts";
 
 const WARM_UP_MS = 1_000;
 const SAMPLING_US = 250;
@@ -22,6 +24,7 @@ const values = readFlags("profile", {
   seconds: { type: "string", default: "5" },
   top: { type: "string", default: "25" },
   keep: { type: "string" },
+  ...OUTCOME_OPTIONS,
 });
 const offered = WORKLOADS.filter(({ setting }) => setting === "plain");
 const workload = offered.find(({ name }) => name === values.only);
@@ -50,13 +53,21 @@ const texts = files.map((file) => ({ file, text: readFileSync(file, "utf8") }));
 const { file, text } = texts.sort((a, b) => b.text.length - a.text.length)[0]!;
 if (values.keep !== undefined) copyFileSync(file, values.keep);
 const cpuUs = ((result.userSeconds + result.systemSeconds) * 1e6) / result.deliveries;
-const rows = selfTimes(text, loadFromUs, loadEndUs).slice(0, Number(values.top));
-process.stdout.write(
-  `${workload.title}: ${threeDigits(cpuUs)} us of CPU per delivery, profiler included\n\n${table([
+const busiest = selfTimes(text, loadFromUs, loadEndUs).slice(0, Number(values.top));
+const less = (name: string, value: number): Figure => ({ name, better: "less", values: [value] });
+publish({
+  bench: "profile",
+  options: values,
+  method: `${workload.title}, ${values.seconds} s, the profiler included`,
+  text: `${threeDigits(cpuUs)} us of CPU per delivery\n\n${table([
     ["function", "% of busy time"],
-    ...rows.map(({ name, share }) => [name, (100 * share).toFixed(1)]),
-  ])}\n`,
-);
+    ...busiest.map(({ name, share }) => [name, (100 * share).toFixed(1)]),
+  ])}`,
+  figures: [
+    less("us of CPU per delivery", cpuUs),
+    ...[...byFunction(busiest)].map(([name, share]) => less(`${name}, us per delivery`, share * cpuUs)),
+  ],
+});
 
 /** The clock that V8 stamps its samples with. */
 function monotonicUs(): number {

@@ -35,6 +35,16 @@ export function selfTimes(profileText: string, fromUs: number, endUs: number): S
   return [...times].map(([name, time]) => ({ name, share: time / busy })).sort((a, b) => b.share - a.share);
 }
 
+/** By the name of the function alone: files and lines are others in the next build. */
+export function byFunction(times: readonly SelfTime[]): Map<string, number> {
+  const shares = new Map<string, number>();
+  for (const { name, share } of times) {
+    const key = name.replace(/ \S+:\d+$/, "");
+    shares.set(key, (shares.get(key) ?? 0) + share);
+  }
+  return shares;
+}
+
 function nameOf({ functionName, url, lineNumber }: CpuProfile["nodes"][number]["callFrame"]): string {
   if (url === "") return functionName || "(native)";
   const file = url.startsWith("node:") ? url : url.slice(url.lastIndexOf("/") + 1);

@@ -3,7 +3,6 @@ import { readdirSync } from "node:fs";
 import { createConnection } from "node:net";
 import { fileURLToPath } from "node:url";
 import { memoryOf } from "../../scripts/kept/proc.ts";
-import { RUN_ENV } from "../../scripts/root.mjs";
 import { askControl } from "../../src/cli/control.ts";
 import { controlSocket } from "../../src/config/names.ts";
 import type { UplinkStatus } from "../../src/uplink/uplink.ts";
@@ -21,7 +20,11 @@ export interface Status {
 
 /** What the probe says, after two full collections. */
 export interface Heap {
+  /** What V8 had taken from the system before them. */
+  readonly heapTotal: number;
   readonly heapUsed: number;
+  /** Of it, in the spaces of code: what has been compiled, and from what. */
+  readonly code: number;
   readonly external: number;
   readonly arrayBuffers: number;
   /** Timers of node. */
@@ -30,6 +33,8 @@ export interface Heap {
 
 export interface Sample extends Heap, Status {
   readonly rssBytes: number;
+  readonly peakBytes: number;
+  readonly privateDirtyBytes: number;
   readonly fds: number;
 }
 
@@ -50,7 +55,7 @@ export class SoakedGateway {
       listeners: ["mqtt", "ws", "coap", "http"],
       config: configuration(cloudPort),
       nodeFlags: ["--expose-gc", "--import", PROBE],
-      environment: { ...RUN_ENV, SLUICE_PROBE: `${directory}/probe.sock` },
+      environment: { SLUICE_PROBE: `${directory}/probe.sock` },
     });
     if (peer === null) throw new Error("build first: npm run build");
     return new SoakedGateway(peer, directory);
@@ -62,7 +67,7 @@ export class SoakedGateway {
     return {
       ...heap,
       ...(await this.status()),
-      rssBytes: memoryOf(pid).rssBytes,
+      ...memoryOf(pid),
       fds: readdirSync(`/proc/${pid}/fd`).length,
     };
   }
@@ -73,6 +78,11 @@ export class SoakedGateway {
 
   async snapshot(file: string): Promise<void> {
     await this.#ask(`snapshot ${file}`);
+  }
+
+  /** The end of the warm-up, in which code was compiled early. */
+  async runAsShipped(): Promise<void> {
+    await this.#ask("as-shipped");
   }
 
   async stop(): Promise<void> {

@@ -1,15 +1,15 @@
 /**
- * npm run bench -- soak [--minutes N] [--seed N] [--grow-kib N] [--snapshots DIR] [--json FILE]
+ * npm run bench -- soak [--minutes N] [--seed N] [--grow-kib N] [--snapshots DIR] [--json FILE] [--compare FILE]
  *
  * The gateway under everything that peers do to it, for as long as is asked for, and what is left of it in its memory:
  * after a warm-up and at the end all leave, all caches are filled, and the heap is weighed after full collections.
  * Exit code 1 when it grew by more than `--grow-kib` (1,024), or an answer did not come.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { seededRandom } from "../../src/base/random.ts";
 import { readFlags } from "../flags.ts";
-import { describeMachine, thisMachine } from "../machine.ts";
+import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { startMosquitto } from "../peers/mosquitto.ts";
 import type { Peer } from "../peers/peer.ts";
 import { Progress } from "../progress.ts";
@@ -21,7 +21,7 @@ import { growth } from "./growth.ts";
 import { KINDS } from "./lives.ts";
 import { untilQuiet } from "./quiet.ts";
 import { Relay } from "./relay.ts";
-import { HEAD, rowOf } from "./report.ts";
+import { figuresOf, HEAD, rowOf, signed } from "./report.ts";
 import { Weather } from "./weather.ts";
 import { World } from "./world.ts";
 
@@ -37,7 +37,7 @@ const values = readFlags("soak", {
   seed: { type: "string", default: "1" },
   "grow-kib": { type: "string", default: "1024" },
   snapshots: { type: "string" },
-  json: { type: "string" },
+  ...OUTCOME_OPTIONS,
 });
 const durationMs = Number(values.minutes) * MINUTE_MS;
 const seed = Number(values.seed);
@@ -74,6 +74,7 @@ async function soak(soaked: SoakedGateway): Promise<number> {
   const warmUpMs = Math.min(Math.max(durationMs * WARM_UP_SHARE, WARM_UP_MS[0]), WARM_UP_MS[1]);
   progress.show(`warm-up, ${Math.round(warmUpMs / 1_000)} s`);
   await live(warmUpMs);
+  await soaked.runAsShipped();
   const begin = await weigh("begin");
   for (let rest = durationMs, minute = 1; rest > 0; rest -= MINUTE_MS, minute++) {
     await live(Math.min(rest, MINUTE_MS), async () => {
@@ -83,22 +84,23 @@ async function soak(soaked: SoakedGateway): Promise<number> {
   const end = await weigh("end");
 
   const grown = end.heapUsed - begin.heapUsed;
-  process.stdout.write(`${describeMachine(thisMachine())}; seed ${seed}\n\n${table([HEAD, ...rows])}\n\n`);
-  process.stdout.write(`lives: ${[...crowd.lived].map(([kind, count]) => `${count} ${kind}`).join(", ")}\n`);
-  process.stdout.write(
-    `heap: ${grown < 0 ? "" : "+"}${(grown / 1024).toFixed(0)} KiB; unanswered: ${world.unanswered}\n`,
-  );
+  const lines = [
+    table([HEAD, ...rows]),
+    `lives: ${[...crowd.lived].map(([kind, count]) => `${count} ${kind}`).join(", ")}`,
+    `heap: ${signed(grown)}, of it code ${signed(end.code - begin.code)}; unanswered: ${world.unanswered}`,
+  ];
   if (values.snapshots !== undefined) {
     const files = ["begin", "end"].map((when) => `${values.snapshots}/${when}.heapsnapshot`) as [string, string];
-    process.stdout.write(
-      `\n${table([["what there is more of", "objects", "bytes"], ...growth(...files, CLASSES_SHOWN)])}\n`,
-    );
+    lines.push(table([["what there is more of", "objects", "bytes"], ...growth(...files, CLASSES_SHOWN)]));
   }
-  if (values.json !== undefined)
-    writeFileSync(
-      values.json,
-      JSON.stringify({ seed, grown, unanswered: world.unanswered, lives: Object.fromEntries(crowd.lived), begin, end }),
-    );
+  publish({
+    bench: "soak",
+    options: values,
+    method: `${values.minutes} minutes, seed ${seed}`,
+    text: lines.join("\n\n"),
+    figures: figuresOf(crowd.lives, begin, end),
+    details: { seed, grown, unanswered: world.unanswered, lives: Object.fromEntries(crowd.lived), begin, end },
+  });
   return grown > Number(values["grow-kib"]) * 1024 || world.unanswered > 0 ? 1 : 0;
 
   /** All take part for so long; at the end of it, while they are there, somebody may look. */

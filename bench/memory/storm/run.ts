@@ -1,5 +1,5 @@
 /**
- * npm run bench -- storm [--clients N] [--json FILE] [--compare FILE]
+ * npm run bench -- memory/storm [--clients N] [--json FILE] [--compare FILE]
  *
  * Thousands of clients at once, each with a session that stays: they connect, subscribe, and come back after the broker
  * was killed and started again. Sluice beside mosquitto, one after the other in one run.
@@ -7,17 +7,17 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { cpuSeconds, memoryOf, resetPeak } from "../../scripts/kept/proc.ts";
-import type { Figure } from "../figures.ts";
-import { readFlags } from "../flags.ts";
-import { buildLoad } from "../load/build.ts";
-import { Storm, type StormResult } from "../load/storm.ts";
-import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
-import { startMosquitto } from "../peers/mosquitto.ts";
-import type { Peer } from "../peers/peer.ts";
-import { startSluice } from "../peers/sluice.ts";
-import { Progress } from "../progress.ts";
-import { mebibytes, perSecond, table, threeDigits } from "../table.ts";
+import { cpuSeconds, memoryOf, resetPeak } from "../../../scripts/kept/proc.ts";
+import type { Figure } from "../../figures.ts";
+import { readFlags } from "../../flags.ts";
+import { buildLoad } from "../../load/build.ts";
+import { Storm, type StormResult } from "../../load/storm.ts";
+import { OUTCOME_OPTIONS, publish } from "../../outcome.ts";
+import { startMosquitto } from "../../peers/mosquitto.ts";
+import type { Peer } from "../../peers/peer.ts";
+import { startSluice } from "../../peers/sluice.ts";
+import { Progress } from "../../progress.ts";
+import { mebibytes, perSecond, table, threeDigits } from "../../table.ts";
 
 /** What was measured of one broker in one storm. */
 interface Gust extends StormResult {
@@ -30,7 +30,7 @@ interface Gust extends StormResult {
 /** Until the kernel has taken back what the storm used. */
 const SETTLE_MS = 1_000;
 
-const values = readFlags("storm", { clients: { type: "string", default: "10000" }, ...OUTCOME_OPTIONS });
+const values = readFlags("memory/storm", { clients: { type: "string", default: "10000" }, ...OUTCOME_OPTIONS });
 const clients = Number(values.clients);
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();
@@ -49,7 +49,7 @@ const gusts = [
 progress.clear();
 const head = ["storm", "broker", "per second", "CPU us each", "turned away", "peak RSS", "RSS after it"];
 publish({
-  bench: "storm",
+  bench: "memory/storm",
   options: values,
   method: `${clients} clients`,
   text: table([head, ...rows(gusts)]),
