@@ -99,7 +99,15 @@ async function soak(soaked: SoakedGateway): Promise<number> {
     method: `${values.minutes} minutes, seed ${seed}`,
     text: lines.join("\n\n"),
     figures: figuresOf(crowd.lives, begin, end),
-    details: { seed, grown, unanswered: world.unanswered, lives: Object.fromEntries(crowd.lived), begin, end },
+    details: {
+      seed,
+      grown,
+      unanswered: world.unanswered,
+      cuts: relay?.cuts ?? 0,
+      lives: Object.fromEntries(crowd.lived),
+      begin,
+      end,
+    },
   });
   return grown > Number(values["grow-kib"]) * 1024 || world.unanswered > 0 ? 1 : 0;
 
