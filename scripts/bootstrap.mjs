@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ensureInstalled } from "./install.mjs";
-import { BUNDLE, findNode, ROOT, RUN_ENV, runFlags, SetupError } from "./root.mjs";
+import { BUNDLE, findNode, ROOT, RUN_ENV, RUN_FLAGS, SetupError } from "./root.mjs";
 import { runThrough } from "./run-through.mjs";
 
 const COMMANDS = { start, test, build, check, bench };
@@ -59,7 +59,7 @@ async function bench(rest) {
 
 function product(rest) {
   const node = findNode();
-  runThrough(node, [...runFlags(node), BUNDLE, ...rest], { ...RUN_ENV, ...definedOf(RUN_ENV) });
+  runThrough(node, [...RUN_FLAGS, BUNDLE, ...rest], { ...RUN_ENV, ...definedOf(RUN_ENV) });
 }
 
 function script(path, rest) {

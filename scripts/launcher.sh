@@ -5,8 +5,6 @@
 #   package   bin/sluice  bin/node  lib/sluice.mjs
 #   npm       build/sluice  build/sluice.mjs  ../node_modules/node-linux-*/bin/node  (or beside us, hoisted)
 
-# Buffers read from sockets go back after 2 MB, not 64: of the pinned node, not of every older one.
-reads=--scavenger-max-new-space-capacity-mb=1
 self=$0
 while [ -L "$self" ]; do self=$(readlink -f "$self") || exit 1; done
 case $self in */*) here=${self%/*} ;; *) here=. ;; esac
@@ -23,7 +21,6 @@ else
     node=$(command -v node) || { echo "sluice: no node found: install node-linux-$arch or Node >= 22.18" >&2; exit 1; }
     "$node" -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 18) ? 0 : 1)' ||
       { echo "sluice: $node is too old: install node-linux-$arch or Node >= 22.18" >&2; exit 1; }
-    "$node" "$reads" -e 0 2>/dev/null || reads=''
   fi
 fi
 
@@ -52,4 +49,4 @@ heap=''
 [ "${1:-}" != run ] || heap=$(heap_mib "$@")
 exec "$node" --max-semi-space-size=1 --no-maglev --invocation-count-for-turbofan=20000 \
   --max-inlined-bytecode-size-cumulative=2000 \
-  ${reads:+"$reads"} ${heap:+"--max-old-space-size=$heap"} "$program" "$@"
+  ${heap:+"--max-old-space-size=$heap"} "$program" "$@"

@@ -9,21 +9,13 @@ export const BUNDLE = join(ROOT, "build/sluice.mjs");
 /** The oldest system Node that serves where no pinned one is installed: it strips types by itself. */
 const SYSTEM_NODE_MIN = [22, 18];
 
-/**
- * V8's flags for `node`, ours or the pinned one: the launcher's, but for the limit of the heap. What they gain is in
- * bench/README.md.
- */
-export function runFlags(node = process.execPath) {
-  // Older nodes do not know the last one, and end.
-  const knowsAll = node !== process.execPath || Number.parseInt(process.versions.node, 10) >= 24;
-  return [
-    "--max-semi-space-size=1",
-    "--no-maglev",
-    "--invocation-count-for-turbofan=20000",
-    "--max-inlined-bytecode-size-cumulative=2000",
-    ...(knowsAll ? ["--scavenger-max-new-space-capacity-mb=1"] : []),
-  ];
-}
+/** V8's flags: the launcher's, but for the limit of the heap. What they gain is in bench/README.md. */
+export const RUN_FLAGS = [
+  "--max-semi-space-size=1",
+  "--no-maglev",
+  "--invocation-count-for-turbofan=20000",
+  "--max-inlined-bytecode-size-cumulative=2000",
+];
 export const RUN_ENV = {
   MALLOC_ARENA_MAX: "1",
   MALLOC_TRIM_THRESHOLD_: "131072",

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { runFlags } from "../../scripts/root.mjs";
+import { RUN_FLAGS } from "../../scripts/root.mjs";
 
 const BUNDLE = resolve(import.meta.dirname, "../../build/sluice.mjs");
 /** The product as it is started on a board: with the launcher's flags and environment, the limit of the heap among them. */
@@ -43,7 +43,7 @@ export class GatewayProcess {
     folder: string,
     config: Record<string, unknown>,
     env: NodeJS.ProcessEnv = {},
-    command: readonly string[] = [process.execPath, ...runFlags(), BUNDLE],
+    command: readonly string[] = [process.execPath, ...RUN_FLAGS, BUNDLE],
   ) {
     this.folder = folder;
     this.configFile = join(folder, "sluice.yaml");

@@ -5,6 +5,7 @@ import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { RUN_FLAGS } from "../../../scripts/root.mjs";
 import { temporaryFolder } from "../../support/gateway-process.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../../scripts/launcher.sh", import.meta.url));
@@ -52,6 +53,10 @@ test("only the gateway has a limited heap, and its words reach it unchanged", ()
   const words = launched(["pub", "-m", "two  words", "*", ""]);
   assert.ok(!words.some((word) => word.startsWith("--max-old-space-size=")));
   assert.deepEqual(words.slice(words.indexOf("pub"), -1), ["pub", "-m", "two  words", "*", ""]);
+});
+
+test("node gets the flags that tests and `npm start` use, in the same order", () => {
+  assert.deepEqual(launched(["status"]).slice(0, RUN_FLAGS.length), RUN_FLAGS);
 });
 
 test("what the environment says about malloc stays as it is", () => {
