@@ -1,4 +1,4 @@
-/** What an idle MQTT connection costs, beside servers that do nothing. */
+/** What an idle MQTT connection costs, and a session, beside servers that do nothing and beside mosquitto. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { CertificatePaths } from "../../scripts/demo/certificates.ts";
 import { cpuSeconds, memoryOf } from "../../scripts/kept/proc.ts";
@@ -12,24 +12,30 @@ import type { Progress } from "../progress.ts";
 import { startBareNode } from "./bare-node.ts";
 import { SETTLE_MS } from "./parts.ts";
 
+/** More than a gateway usually has: they hold. */
+const MANY = 10_000;
 const HANDSHAKES_PER_SECOND = 100_000; // idle connections are opened as fast as they come
 
 interface Case {
   readonly name: string;
   /** What the clients are; without, they connect and say nothing. */
-  readonly idle?: Omit<Idle, "connections">;
+  readonly idle?: Partial<Idle>;
   readonly start: () => Promise<Peer | null>;
 }
 
+/** Which rows: of connections alone, or of what they and those that left ask to have kept. */
+export type Kind = "connections" | "sessions";
+
 /** @returns head and rows of the table */
 export async function weighConnections(
+  kind: Kind,
   directory: string,
   certificate: CertificatePaths,
   connections: number,
   progress: Progress,
   figures: Figure[],
 ): Promise<string[][]> {
-  const most = connections + 24;
+  const most = Math.max(connections, MANY) + 24;
   const config = [
     "memory_limit: 256MiB", // a bill is checked against it; it allocates nothing
     `limits: {max_connections: ${most}, max_sessions: ${most}, handshakes_per_second: ${HANDSHAKES_PER_SECOND}}`,
@@ -42,32 +48,37 @@ export async function weighConnections(
   const subscribed = { filters: 1 };
   const durable = { filters: 1, durable: true };
   const away = { filters: 1, durable: true, away: true };
-  const cases: Case[] = [
-    { name: "TCP: sluice", start: sluice },
-    { name: "TCP: bare node", start: () => startBareNode("tcp") },
-    { name: "TCP: mosquitto", start: mosquitto },
-    { name: "TCP: aedes", start: startAedes },
-    { name: "TCP, a subscription: sluice", idle: subscribed, start: sluice },
-    { name: "TCP, a subscription: mosquitto", idle: subscribed, start: mosquitto },
-    { name: "TCP, a session that stays, a subscription: sluice", idle: durable, start: sluice },
-    { name: "TCP, a session that stays, a subscription: mosquitto", idle: durable, start: mosquitto },
-    { name: "no connection, a session that is away, a subscription: sluice", idle: away, start: sluice },
-    { name: "no connection, a session that is away, a subscription: mosquitto", idle: away, start: mosquitto },
-    { name: "TLS: sluice", start: () => sluice({ certificate }) },
-    { name: "TLS: bare node", start: () => startBareNode("tls", files) },
-    { name: "WebSocket: sluice", start: () => sluice({ listeners: ["ws"] }) },
-    { name: "WebSocket: bare ws server", start: () => startBareNode("ws") },
-  ];
-  const rows = [[`${connections} idle connections`, "RSS each", "private dirty each", "CPU ms per second after"]];
-  for (const { name, idle, start } of cases) {
-    progress.show(`${connections} idle connections, ${name}`);
+  const cases: Readonly<Record<Kind, readonly Case[]>> = {
+    connections: [
+      { name: "TCP: sluice", start: sluice },
+      { name: `TCP, ${MANY.toLocaleString("en")} of them: sluice`, idle: { connections: MANY }, start: sluice },
+      { name: "TCP: bare node", start: () => startBareNode("tcp") },
+      { name: "TCP: mosquitto", start: mosquitto },
+      { name: "TCP: aedes", start: startAedes },
+      { name: "TLS: sluice", start: () => sluice({ certificate }) },
+      { name: "TLS: bare node", start: () => startBareNode("tls", files) },
+      { name: "WebSocket: sluice", start: () => sluice({ listeners: ["ws"] }) },
+      { name: "WebSocket: bare ws server", start: () => startBareNode("ws") },
+    ],
+    sessions: [
+      { name: "connected, a subscription: sluice", idle: subscribed, start: sluice },
+      { name: "connected, a subscription: mosquitto", idle: subscribed, start: mosquitto },
+      { name: "connected, a subscription, the session stays: sluice", idle: durable, start: sluice },
+      { name: "connected, a subscription, the session stays: mosquitto", idle: durable, start: mosquitto },
+      { name: "away, a subscription, the session stays: sluice", idle: away, start: sluice },
+      { name: "away, a subscription, the session stays: mosquitto", idle: away, start: mosquitto },
+    ],
+  };
+  const rows = [[`${connections} idle ${kind}`, "RSS each", "private dirty each", "CPU ms per second after"]];
+  for (const { name, idle, start } of cases[kind]) {
+    progress.show(`${connections} idle ${kind}, ${name}`);
     const peer = await start();
     if (peer === null) continue;
     try {
-      const { rssBytes, privateDirtyBytes, cpuMs } = await weigh(peer, { ...idle, connections });
+      const { rssBytes, privateDirtyBytes, cpuMs } = await weigh(peer, { connections, ...idle });
       figures.push(
-        { name: `${name}: RSS per connection, bytes`, better: "less", values: [rssBytes] },
-        { name: `${name}: private dirty per connection, bytes`, better: "less", values: [privateDirtyBytes] },
+        { name: `${name}: RSS each, bytes`, better: "less", values: [rssBytes] },
+        { name: `${name}: private dirty each, bytes`, better: "less", values: [privateDirtyBytes] },
       );
       rows.push([name, `${rssBytes} B`, `${privateDirtyBytes} B`, cpuMs.toFixed(1)]);
     } finally {

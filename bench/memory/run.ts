@@ -1,8 +1,8 @@
 /**
- * npm run bench -- memory [--connections N] [--only parts|connections] [--json FILE] [--compare FILE]
+ * npm run bench -- memory [--connections N] [--only parts|connections|sessions] [--json FILE] [--compare FILE]
  *
  * Memory of Sluice at rest, part by part beside a bare Node server; and what an idle connection costs over TCP, TLS and
- * WebSocket, beside bare servers, mosquitto and aedes.
+ * WebSocket, beside bare servers, mosquitto and aedes; and a session.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,8 +21,9 @@ const values = readFlags("memory", {
   only: { type: "string" },
   ...OUTCOME_OPTIONS,
 });
-if (!["parts", "connections", undefined].includes(values.only)) {
-  wrongUse("memory", `there is no ${values.only}`, ["--only: parts connections"]);
+const TABLES = ["parts", "connections", "sessions"];
+if (values.only !== undefined && !TABLES.includes(values.only)) {
+  wrongUse("memory", `there is no ${values.only}`, [`--only: ${TABLES.join(" ")}`]);
 }
 const directory = mkdtempSync(`${tmpdir()}/sluice-bench-`);
 const progress = new Progress();
@@ -32,9 +33,13 @@ await buildLoad();
 const certificates = await benchCertificates(`${directory}/certificates`);
 const rows: string[][][] = [];
 const figures: Figure[] = [];
-if (values.only !== "connections") rows.push(await weighParts(directory, certificates, progress, figures));
-if (values.only !== "parts") {
-  rows.push(await weighConnections(directory, certificates.broker, Number(values.connections), progress, figures));
+const isAsked = (table: string): boolean => values.only === undefined || values.only === table;
+if (isAsked("parts")) rows.push(await weighParts(directory, certificates, progress, figures));
+for (const kind of ["connections", "sessions"] as const) {
+  const count = Number(values.connections);
+  if (isAsked(kind)) {
+    rows.push(await weighConnections(kind, directory, certificates.broker, count, progress, figures));
+  }
 }
 progress.clear();
 const text = rows.map(table).join("\n\n");
