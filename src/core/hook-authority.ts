@@ -106,12 +106,15 @@ export class HookAuthority implements Authority {
   #ask(principal: Principal, action: Action, topic: string): boolean | undefined {
     const { authorize } = this.#hooks;
     if (authorize === undefined) return undefined;
+    this.#calls.running = true;
     try {
       const answer = authorize(principal, action, topic);
       this.#calls.worked("authorize");
       return answer;
     } catch (error) {
       return this.#calls.failed("authorize", error);
+    } finally {
+      this.#calls.running = false;
     }
   }
 }

@@ -1,6 +1,9 @@
 /**
  * What a program that embeds the gateway may decide itself. Without a hook the configuration decides. A hook that throws
  * refuses; that is counted (`hooks.failed`) and logged once until it works again.
+ *
+ * `authorize` and `onPublish` are called while the router works on a route: nothing may be published, subscribed or ended
+ * before they have returned (`HookCalls.running`).
  */
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
@@ -73,6 +76,8 @@ export class HookCalls {
   readonly #failed: Counter;
   readonly #broken = new Set<string>();
   readonly #message = new PublishedMessage();
+  /** A hook is being asked in the middle of a publication or subscription: who calls the gateway has to wait. */
+  running = false;
 
   constructor(counters: Counters, log: Log) {
     this.#log = log;
@@ -84,6 +89,7 @@ export class HookCalls {
     return (publication, publisher) => {
       const message = this.#message;
       message.show(publication, publisher);
+      this.running = true;
       try {
         const passes = onPublish(message) !== false;
         this.worked("onPublish");
@@ -91,6 +97,7 @@ export class HookCalls {
       } catch (error) {
         return this.failed("onPublish", error);
       } finally {
+        this.running = false;
         message.hide();
       }
     };

@@ -54,6 +54,7 @@ export interface Rooms {
   readonly store: SqliteStore;
   readonly wheel: TimerWheel;
   readonly authority: Authority;
+  readonly hookCalls: HookCalls;
   /** The configuration's part of it. */
   readonly files: FileAuthority;
   readonly ledger: Ledger;
@@ -83,9 +84,9 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
   const files = new FileAuthority(counters);
   const complaints = files.reload(readAuthorityFiles(config.auth));
   if (complaints.length > 0) throw new ConfigurationError(complaints);
-  const calls = new HookCalls(counters, log);
-  const authority = hooks === null ? files : new HookAuthority(files, hooks, calls);
-  const gate = hooks?.onPublish === undefined ? null : calls.publishGate(hooks.onPublish);
+  const hookCalls = new HookCalls(counters, log);
+  const authority = hooks === null ? files : new HookAuthority(files, hooks, hookCalls);
+  const gate = hooks?.onPublish === undefined ? null : hookCalls.publishGate(hooks.onPublish);
   const store = await openStoreOrStandIn({
     dataDir: config.dataDir,
     config: config.store,
@@ -133,7 +134,20 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
   const shared = { router, registry, authority, store, time, wheel, counters, log, limits, memoryLimitBytes };
   const mqtt = new MqttServer({ ...shared, loginWaitMs, responseInformation: config.responseInformation });
   stops.push(() => mqtt.stop());
-  const rooms = { store, wheel, authority, files, ledger, queueHost, retained, router, registry, transport, mqtt };
+  const rooms = {
+    store,
+    wheel,
+    authority,
+    hookCalls,
+    files,
+    ledger,
+    queueHost,
+    retained,
+    router,
+    registry,
+    transport,
+    mqtt,
+  };
   return { ...rooms, sys: startSys(ground, rooms) };
 }
 

@@ -15,7 +15,7 @@ import { Gateway as Root } from "../gateway/gateway.ts";
 import { queueLimitsOf, type Rooms } from "../gateway/rooms.ts";
 import { GatewayError } from "./errors.ts";
 import type { MessageHandler, PublishOptions, SubscribeOptions } from "./message.ts";
-import { Publishing } from "./publishing.ts";
+import { PUBLISHES_MAX, Publishing } from "./publishing.ts";
 import { LocalSubscription } from "./subscription.ts";
 
 export interface GatewayOptions {
@@ -63,6 +63,8 @@ export class Gateway implements AsyncDisposable {
   #rooms: Rooms | null = null;
   #publishing: Publishing | null = null;
   readonly #subscriptions = new Set<Wanted>();
+  /** Messages that hooks publish, until the turn is over. */
+  #deferred = 0;
 
   /** @throws ConfigurationError with everything that is wrong; nothing was touched */
   constructor(options: GatewayOptions = {}) {
@@ -95,6 +97,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Stops accepting, says goodbye, writes what is open, closes the store. Subscriptions hold for the next `start`. */
   async stop(): Promise<void> {
+    if (this.#inHook) await new Promise<void>((resolve) => setImmediate(resolve));
     for (const wanted of this.#subscriptions) wanted.receiver?.close();
     await this.#root.stop();
     this.#forgetRooms();
@@ -107,18 +110,35 @@ export class Gateway implements AsyncDisposable {
   /**
    * Publishes a message, with the same limits as everybody's.
    * @param payload text goes as UTF-8; bytes are copied before this returns
-   * @returns resolved at QoS 0 when it was routed, else when every durable receiver has it safely
+   * @returns resolved at QoS 0 when it was routed, else when every durable receiver has it safely. From within a hook it
+   *   is published once the hook has returned: do not wait for it there
    * @throws GatewayError (as a rejection): nobody got it
    */
   async publish(topic: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<void> {
+    const bytes = this.#inHook ? await this.#afterHook(payload) : payload;
     if (this.#publishing === null) throw new GatewayError("not-running", "start the gateway first");
-    await this.#publishing.publish(topic, payload, options);
+    await this.#publishing.publish(topic, bytes, options);
+  }
+
+  /** A hook runs in the middle of a route: what the program wants meanwhile would change it, and begins afterwards. */
+  get #inHook(): boolean {
+    return this.#rooms?.hookCalls.running === true;
+  }
+
+  async #afterHook(payload: string | Uint8Array): Promise<string | Uint8Array> {
+    if (this.#deferred >= PUBLISHES_MAX)
+      throw new GatewayError("busy", `${PUBLISHES_MAX} messages of hooks wait for the end of the turn`);
+    const bytes = typeof payload === "string" ? payload : Uint8Array.from(payload);
+    this.#deferred++;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#deferred--;
+    return bytes;
   }
 
   /**
    * Hands messages to `handler`, one at a time; a promise it returns is waited for. One that throws or rejects is
    * counted and logged, and the message counts as refused.
-   * @param filter may have wildcards
+   * @param filter may have wildcards. From within a hook it holds once the hook has returned, and so does `close`
    * @throws GatewayError when the filter is none, or a durable subscription comes too late
    */
   subscribe(filter: string, handler: MessageHandler, options: SubscribeOptions = {}): Subscription {
@@ -127,10 +147,16 @@ export class Gateway implements AsyncDisposable {
     this.#checkName(options.durable);
     const wanted: Wanted = { filter, options, handler, receiver: null, closed: false };
     this.#subscriptions.add(wanted);
-    if (this.#rooms !== null) this.#begin(this.#rooms, wanted);
+    const begin = (): void => {
+      if (this.#rooms !== null && this.#subscriptions.has(wanted) && wanted.receiver === null)
+        this.#begin(this.#rooms, wanted);
+    };
+    if (this.#inHook) setImmediate(begin);
+    else begin();
     const close = (): void => {
       this.#subscriptions.delete(wanted);
-      wanted.receiver?.close();
+      if (this.#inHook) setImmediate(() => wanted.receiver?.close());
+      else wanted.receiver?.close();
     };
     return { filter, close, [Symbol.dispose]: close };
   }

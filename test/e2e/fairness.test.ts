@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { makeCertificates } from "../../scripts/demo/certificates.ts";
-import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
-import { PUBACK, publish, subscribe } from "../support/mqtt-packets.ts";
+import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { PUBACK, publish, readPublish, subscribe } from "../support/mqtt-packets.ts";
 import { RawMqtt } from "../support/raw-mqtt.ts";
 import type { Storm, StormOrder } from "../support/storm-worker.ts";
 
@@ -85,6 +85,16 @@ async function roundTrips(bystander: RawMqtt, ms: number): Promise<number[]> {
   return times.sort((a, b) => a - b);
 }
 
+/** What the gateway counts, as `sluice status --json` has it and as `$SYS` says it. */
+async function counted(gateway: GatewayProcess, counter: string): Promise<readonly [status: number, sys: number]> {
+  const { stdout } = await sluice(["status", "--json", "--config", gateway.configFile]);
+  const { counters } = JSON.parse(stdout) as { counters: Record<string, number> };
+  using reader = await RawMqtt.connected(gateway.port(), { version: 4, clientId: "reader" });
+  await reader.subscribe(4, `$SYS/sluice/${counter.replaceAll(".", "/")}`, 0);
+  const { payload } = readPublish(4, await reader.next());
+  return [counters[counter] ?? 0, Number(payload)];
+}
+
 async function retain(peer: RawMqtt, values: number): Promise<void> {
   for (let i = 0; i < values; i++) peer.send(publish(4, { topic: `r/${i}`, payload: "value", retain: true }));
   peer.send(publish(4, { topic: "done", qos: 1, packetId: 1 }));
@@ -140,6 +150,10 @@ for (const { title, over, storms, retained = 0 } of CASES) {
       for (const [i, { storm, answers }] of running.entries()) {
         const shares = Array.from(answers, (bytes, index) => bytes - (before[i]?.[index] ?? 0));
         assert.ok(Math.min(...shares) > PING_BYTES, `${storm}: all get answers, ${shares}`);
+      }
+      for (const counter of ["transport.turns_cut", ...(retained > 0 ? ["queue.slices"] : [])]) {
+        const [status, sys] = await counted(gateway, counter);
+        assert.ok(status > 0 && sys >= status, `${counter}: ${status} in status, ${sys} under $SYS`);
       }
     } finally {
       for (const { worker } of running) await worker.terminate();

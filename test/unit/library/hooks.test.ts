@@ -168,3 +168,64 @@ test("onPublish sees every message before anybody gets it, and refuses in each p
   assert.throws(() => kept?.payload, /only while its hook runs/);
   assert.equal(five.connected && four.connected, true);
 });
+
+test("what a hook publishes, subscribes or ends takes place when it has returned, and disturbs no route", async (t) => {
+  const heard: string[] = [];
+  let nested = 0;
+  const running: Promise<void>[] = [];
+  const hear =
+    (who: string) =>
+    ({ topic, payload }: { topic: string; payload: Buffer }) =>
+      void heard.push(`${who} ${topic} ${payload}`);
+  const calling = (action: string): void => {
+    if (nested++ > 0) return;
+    const payload = Buffer.from(action);
+    running.push(gateway.publish("log/hook", payload));
+    payload.fill("-");
+    gateway.subscribe("b/#", hear("late"));
+    leaving.close();
+  };
+  const made = await gatewayWith(t, {
+    authorize: (_who, action, topic) => {
+      if (action === "read" && topic === "b/1") calling(action);
+      return true;
+    },
+  });
+  const { gateway, port } = made;
+  gateway.subscribe("log/#", hear("log"));
+  const leaving = gateway.subscribe("b/+", hear("leaving"));
+  const clients = await Promise.all([device(t, port()), device(t, port()), device(t, port())]);
+  const got = clients.map(() => [] as string[]);
+  for (const [i, client] of clients.entries()) {
+    client.on("message", (topic, payload) => got[i]?.push(`${topic} ${payload}`));
+    await client.subscribeAsync("b/#", { qos: 1 });
+  }
+  for (const payload of ["x", "y"]) await clients[0]?.publishAsync("b/1", payload, { qos: 1 });
+  await Promise.all(running);
+  await eventually("all have both", () => got.every(({ length }) => length === 2));
+  for (const messages of got) assert.deepEqual(messages, ["b/1 x", "b/1 y"]);
+  await eventually("what the hook wanted", () => heard.includes("late b/1 y"));
+  assert.deepEqual(
+    heard.filter((line) => line.startsWith("log")),
+    ["log log/hook read"],
+  );
+  assert.ok(!heard.includes("leaving b/1 y"), "it has left");
+});
+
+test("onPublish may publish what it has seen under another topic", async (t) => {
+  const { gateway, port } = await gatewayWith(t, {
+    onPublish: ({ topic, payload }) => {
+      if (topic.startsWith("in/")) void gateway.publish(`seen/${topic}`, payload);
+      return true;
+    },
+  });
+  const heard: string[] = [];
+  gateway.subscribe("#", ({ topic, payload }) => void heard.push(`${topic} ${payload}`));
+  const client = await device(t, port());
+  for (let i = 0; i < 3; i++) await client.publishAsync("in/a", `${i}`, { qos: 1 });
+  await eventually("six messages", () => heard.length === 6);
+  assert.deepEqual(
+    heard.filter((line) => line.startsWith("seen")),
+    ["seen/in/a 0", "seen/in/a 1", "seen/in/a 2"],
+  );
+});
