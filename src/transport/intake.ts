@@ -92,8 +92,9 @@ export class Intake implements TurnListener, TurnTaker {
    * @returns false when nobody has room for them: they are to be dealt with now, and nothing more is read in this turn
    */
   putBack(bytes: Buffer, from: number, end: number, kept = 0): boolean {
+    // With nothing to keep it is a turn that is asked for, and whose rest waits has one.
+    if (!this.#open || (this.#rest !== null && from === end && kept === 0)) return true;
     assert(this.#rest === null, "one rest at a time");
-    if (!this.#open) return true;
     const { turns } = this.#flusher;
     const held = end - from + kept;
     const has = turns.hold(held);

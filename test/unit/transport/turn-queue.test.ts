@@ -87,6 +87,21 @@ test("a paused link with a rest gets it when it is resumed, and takes no turns u
   assert.deepEqual(sipper.sips, [10, 10, 5]);
 });
 
+test("a link that asks for a turn while it has a rest keeps the rest", async (t) => {
+  const { door, listener } = await listening(t);
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  const sipper = new Sipper(peer, 10);
+  socket.write(numbered(25));
+  await peer.until(() => peer.received === 10);
+  peer.link.pause();
+  assert.equal(peer.link.putBack?.(Buffer.alloc(0), 0, 0), true);
+  peer.link.resume();
+  await peer.until(() => peer.received === 25);
+  assert.deepEqual(Buffer.concat(peer.chunks), numbered(25));
+  assert.deepEqual(sipper.sips, [10, 10, 5]);
+});
+
 for (const how of ["end", "destroy"] as const) {
   test(`a link that is closed by ${how} forgets its rest and its place in the queue`, async (t) => {
     const { made, door, listener } = await listening(t);

@@ -140,3 +140,29 @@ test("a paused link with a rest gets it when it is resumed", async (t) => {
   await peer.until(() => peer.received === 25);
   assert.deepEqual(Buffer.concat(peer.chunks), numbered(25));
 });
+
+test("a link that is paused in the middle of a read, and asks for a turn afterwards, loses nothing", async (t) => {
+  const { ws, peer } = await connected(t);
+  const { link } = peer;
+  let paused = false;
+  link.handler = {
+    onData(chunk: Buffer): void {
+      peer.onData(chunk);
+      if (peer.received < 100 || paused) return;
+      paused = true;
+      link.pause();
+    },
+    onClose: (error) => peer.onClose(error),
+    onDrain(): void {},
+  };
+  const sent = numbered(20_000);
+  sendAll(ws, sent, () => 2);
+  await peer.until(() => paused);
+  for (let i = 0; i < 20; i++) await turn();
+  const before = peer.received;
+  assert.ok(before < sent.length);
+  link.resume();
+  assert.equal(link.putBack?.(Buffer.alloc(0), 0, 0), true);
+  await peer.until(() => peer.received === sent.length);
+  assert.deepEqual(Buffer.concat(peer.chunks), sent);
+});
