@@ -36,6 +36,8 @@ const NOTHING: Buffer = Buffer.alloc(0);
 const SLICE_BYTES = 4096;
 /** Messages of a turn, and at most those of a slice more: 0.4 to 1 ms. */
 const MESSAGES_PER_TURN = 256;
+/** What is left of a larger message is counted where the message was while it came in (HeldBytes): rests have no room for it. */
+const LARGE_BYTES = 32 * 1024;
 /** Where the messages of a slice are put together, for all links: the handler is called once for all of them. */
 const GATHERED = Buffer.allocUnsafeSlow(SLICE_BYTES);
 
@@ -141,6 +143,7 @@ export class WsLink implements Link, Writer, OutputOwner, IntakeOwner, Expirable
   destroy(): void {
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
+    this.#kept = null;
     this.#intake.close();
     this.output.drop();
     this.#ws.terminate();
@@ -200,7 +203,8 @@ export class WsLink implements Link, Writer, OutputOwner, IntakeOwner, Expirable
     this.#handOnKept();
     while (this.#state === OPEN && (at < length || this.#kept !== null)) {
       if (this.#kept !== null || this.#messages >= MESSAGES_PER_TURN) {
-        if (!this.#hurries && this.#intake.putBack(bytes, at, length, this.#kept?.length)) break;
+        const kept = this.#kept?.length ?? 0;
+        if (!this.#hurries && this.#intake.putBack(bytes, at, length, kept < LARGE_BYTES ? kept : 0)) break;
         this.#hurries = true;
         this.#messages = Number.NEGATIVE_INFINITY;
         this.#handOnKept();
@@ -286,7 +290,8 @@ export class WsLink implements Link, Writer, OutputOwner, IntakeOwner, Expirable
 
   /** While it ends, nobody answers for what comes: a peer that goes on with a message is not waited for. */
   #onKept(): void {
-    const bytes = this.#receiver._bufferedBytes + this.#receiver._messageLength;
+    const kept = this.#kept?.length ?? 0;
+    const bytes = this.#receiver._bufferedBytes + this.#receiver._messageLength + (kept < LARGE_BYTES ? 0 : kept);
     if (this.#state === OPEN) this.held?.hold(bytes);
     else if (bytes > CLOSE_FRAME_BYTES_MAX) this.destroy();
   }
@@ -305,6 +310,7 @@ export class WsLink implements Link, Writer, OutputOwner, IntakeOwner, Expirable
   #end(code: number): void {
     if (this.#state !== OPEN) return;
     this.#state = ENDING;
+    this.#kept = null;
     this.output.seal();
     this.#deadline = new Timer(this, 0);
     this.#transport.wheel.schedule(this.#deadline, END_DEADLINE_MS);

@@ -64,7 +64,7 @@ function sendAll(ws: WebSocket, bytes: Buffer, size: (i: number) => number): voi
 for (const [title, bytes, sip, size] of [
   ["small messages", 60_000, 100, (i: number) => 1 + (i % 40)],
   ["messages of all sizes", 300_000, 1000, (i: number) => 1 + ((i * 7919) % 9000)],
-  ["large messages that small ones follow", 400_000, 3000, (i: number) => (i % 3 === 0 ? 40_000 : 1 + (i % 200))],
+  ["large messages that small ones follow", 600_000, 3000, (i: number) => (i % 3 === 0 ? 150_000 : 1 + (i % 200))],
 ] as const) {
   test(`what a handler puts back of ${title} comes again in later turns, in order and before what follows`, async (t) => {
     const { ws, peer, counters } = await connected(t);
