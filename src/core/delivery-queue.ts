@@ -65,7 +65,7 @@ export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink
     this.limits = limits;
     this.#record = record;
     this.id = record.id;
-    this.#place = new LogPlace(record, host.store.lastSeq, host.time);
+    this.#place = new LogPlace(record, host.store.lastSeq, host.time, host.ringMemory);
     this.inflight = this.#place.inflight;
     this.#waiting = new Waiting(limits, true, host.waitingMemory);
     this.unsent = new Unsent(this.#place, this.#waiting);
@@ -136,6 +136,7 @@ export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink
   /** Its receiver is no more. */
   end(): void {
     this.ended = true;
+    this.inflight.end();
     this.#cutting?.end();
   }
 

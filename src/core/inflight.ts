@@ -16,8 +16,10 @@
  *     DONE      acknowledged out of order; leaves when it becomes the head
  *     UNSENT    was SENT on an earlier connection
  *
- * The span from head to next is limited: a peer that never acknowledges its oldest message stops at SPAN_MAX.
+ * The span from head to next is limited: a peer that never acknowledges its oldest message stops at SPAN_MAX, or where
+ * the memory that all rings share has no room for a longer ring.
  */
+import type { Allowance } from "../base/allowance.ts";
 import { AckTime } from "./ack-time.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN, WRITTEN } from "./message.ts";
 import { FAR, PACKET_IDS, packetIdOf, SPAN_MAX, type Window } from "./packet-ids.ts";
@@ -30,7 +32,10 @@ export const DONE = 3;
 /** Sent on an earlier connection and due again on this one; its seq is 0 when a restart has to find it in the log. */
 export const UNSENT = 4;
 
+/** Of everybody who has anything in flight, whatever the others have. */
 const RING_MIN = 8;
+/** In the five arrays. */
+export const PLACE_IN_RING_BYTES = 26;
 const NONE = new Uint8Array(0);
 
 export class Inflight implements Window {
@@ -55,6 +60,9 @@ export class Inflight implements Window {
   #seq: number[] = [];
   #size: number[] = [];
   #message: (Message | null)[] = [];
+  readonly #memory: Allowance | null;
+  /** Of `#memory`. */
+  #bytes = 0;
   /** Outcome of the last `puback`, `pubrec` or `pubcomp`: the sequence number it was about. */
   answeredSeq = 0;
   /** Its size in bytes as given to `push`. */
@@ -65,6 +73,11 @@ export class Inflight implements Window {
   time: TimeSource | null = null;
   /** Made with the first message. */
   #ackTime: AckTime | null = null;
+
+  /** @param memory that all longer rings share; null = they are not counted */
+  constructor(memory: Allowance | null = null) {
+    this.#memory = memory;
+  }
 
   /** A packet id that no message has or will have soon: for SUBSCRIBE. */
   get sparePacketId(): number {
@@ -82,7 +95,13 @@ export class Inflight implements Window {
 
   /** Whether one more may be sent. */
   get hasRoom(): boolean {
-    return this.outstanding < this.windowMax && this.next - this.head < SPAN_MAX && this.next < this.barredOrdinal;
+    return this.outstanding < this.windowMax && this.next < this.barredOrdinal && this.hasPlace;
+  }
+
+  /** Whether one more may have an ordinal. */
+  get hasPlace(): boolean {
+    const span = this.next - this.head;
+    return span <= this.#mask || (span < SPAN_MAX && this.#mayGrow());
   }
 
   /** Takes the next ordinal for a message about to be sent; the message is kept only while the log does not have it. */
@@ -317,6 +336,16 @@ export class Inflight implements Window {
       this.#clear(this.head & this.#mask);
       this.head++;
     }
+    if (this.#bytes > 0 && this.head === this.next) this.#shrink();
+  }
+
+  /** Nothing is in flight, and memory is short: back to the ring that everybody may have. */
+  #shrink(): void {
+    const memory = this.#memory as Allowance;
+    if (memory.used <= memory.bytesMax / 2) return;
+    this.end();
+    this.#mask = -1;
+    this.#grow();
   }
 
   #clear(i: number): void {
@@ -324,7 +353,25 @@ export class Inflight implements Window {
     this.#message[i] = null;
   }
 
+  /** Its receiver is no more: the memory of the ring goes back. */
+  end(): void {
+    this.#memory?.give(this.#bytes);
+    this.#bytes = 0;
+  }
+
+  #mayGrow(): boolean {
+    if (this.#memory === null) return true;
+    return this.#memory.used + this.#growthBytes() <= this.#memory.bytesMax;
+  }
+
+  #growthBytes(): number {
+    return Math.max(0, (this.#mask + 1) * 2 - RING_MIN) * PLACE_IN_RING_BYTES - this.#bytes;
+  }
+
   #grow(): void {
+    const bytes = this.#memory === null ? 0 : this.#growthBytes();
+    this.#memory?.takeAnyway(bytes);
+    this.#bytes += bytes;
     const size = Math.max((this.#mask + 1) * 2, RING_MIN);
     const mask = size - 1;
     const state = new Uint8Array(size);

@@ -7,14 +7,14 @@
  * knows of the messages in flight only how many there were before the last acknowledged one; which they were is found
  * when the log is read again from the head (entries with seq 0).
  */
+import type { Allowance } from "../base/allowance.ts";
 import { Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
 import { decodeInflight, encodeInflight } from "./inflight-record.ts";
 import type { Message } from "./message.ts";
-import { SPAN_MAX } from "./packet-ids.ts";
 import type { ReceiverRecord, TimeSource } from "./ports.ts";
 
 export class LogPlace {
-  readonly inflight = new Inflight();
+  readonly inflight: Inflight;
   /** Rows below it that are not in flight were dropped on purpose; 0 = none. */
   floor = 0;
   /** Some messages go out in several parts, each with an ordinal of its own. */
@@ -39,8 +39,15 @@ export class LogPlace {
   /**
    * @param lastSeq end of the log at construction
    * @param time    what the peer's answers are timed with; null = they are not
+   * @param memory  of the longer rings, see `Inflight`
    */
-  constructor(record: ReceiverRecord, lastSeq: number, time: TimeSource | null = null) {
+  constructor(
+    record: ReceiverRecord,
+    lastSeq: number,
+    time: TimeSource | null = null,
+    memory: Allowance | undefined = undefined,
+  ) {
+    this.inflight = new Inflight(memory ?? null);
     this.#awaySinceMs = record.awaySinceMs || Number.POSITIVE_INFINITY;
     const decoded = decodeInflight(record, this.inflight);
     this.floor = decoded.floor;
@@ -162,7 +169,7 @@ export class LogPlace {
   drop(seq: number, online: boolean): void {
     this.floor = Math.max(this.floor, seq + 1);
     const { inflight } = this;
-    const taken = (online || this.mayBeOut(seq)) && inflight.next - inflight.head < SPAN_MAX;
+    const taken = (online || this.mayBeOut(seq)) && inflight.hasPlace;
     this.unsavedDrops ||= !taken;
     if (!taken) return;
     this.#sentThrough = Math.max(this.#sentThrough, seq);

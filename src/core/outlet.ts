@@ -42,6 +42,8 @@ export interface QueueHost {
   readonly ledger: Ledger;
   /** Bytes of messages that wait in memory, of all queues together. */
   readonly waitingMemory: Allowance;
+  /** Of rings of what is in flight, beyond the shortest; absent for who has a line of its own in the bill. */
+  readonly ringMemory?: Allowance;
   readonly cuts: CuttingShared;
   /** Calls `sliced.runScheduled()` in a later turn of the event loop, in turn with the others that asked. */
   schedule(sliced: Sliced): void;

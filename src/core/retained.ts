@@ -26,8 +26,8 @@ export interface ComputedValues {
   get(topic: string): Message | undefined;
 }
 
-/** Bytes of the index for each value that there may be: levels of its own and their names. */
-const INDEX_BYTES = 220;
+/** Bytes of the index for each value that there may be: 110 to 130 where many share a level, 260 with one for each device. */
+const INDEX_BYTES = 176;
 /** And some more, for few values under long topics. */
 const INDEX_BYTES_MORE = 32 * 1024;
 

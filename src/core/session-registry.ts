@@ -73,6 +73,7 @@ export class SessionRegistry implements SessionHost {
   readonly #sessions = new Map<string, Session>();
   readonly #room: SessionRoom;
   readonly inboundMemory: Allowance;
+  readonly ringMemory: Allowance;
   readonly #subscriptionMemory: Allowance;
   readonly #wills: Wills;
   readonly #groups: SharedGroups;
@@ -101,12 +102,14 @@ export class SessionRegistry implements SessionHost {
     this.#limits = parts.limits;
     this.#takenOver = parts.counters.counter("session.taken_over");
     this.#expired = parts.counters.counter("session.expired");
-    const { sessions, extras, subscriptions } = allowancesOf(parts.memoryLimitBytes);
+    const { sessions, extras, subscriptions, rings } = allowancesOf(parts.memoryLimitBytes);
     const { maxSessions: sessionsMax } = parts.limits;
     const end = (session: Session): void => this.#end(session);
     this.#room = new SessionRoom({ ...parts, sessions: this.#sessions, sessionsMax, memory: sessions, end });
     this.#subscriptionMemory = subscriptions;
     this.inboundMemory = extras;
+    this.ringMemory = rings;
+    parts.counters.gauge("session.ring_bytes", () => rings.used);
     this.#wills = new Wills(parts, this.inboundMemory, (session) => this.#onCut(session));
     this.#groups = new SharedGroups(this, parts.router, parts.counters, this.#subscriptionMemory);
     this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");

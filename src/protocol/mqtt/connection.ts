@@ -33,6 +33,7 @@ import {
 import type { AliasesIn } from "./aliases-in.ts";
 import type { AliasesOut } from "./aliases-out.ts";
 import { close, closeSilently, onLinkClosed } from "./close.ts";
+import { dropCodes } from "./filter-codes.ts";
 import type { FilterList } from "./filter-list.ts";
 import { FrameInput, type PacketHandler } from "./frame-input.ts";
 import { onAck } from "./on-ack.ts";
@@ -280,6 +281,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
     this.#input.forget();
     this.filters = null;
     this.acks.end();
+    dropCodes(this);
     this.server.exchanges.end(this);
     this.aliasesIn?.end();
     this.aliasesOut?.end();

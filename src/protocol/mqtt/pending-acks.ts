@@ -206,7 +206,7 @@ export class PendingAcks {
     const size = Math.max((this.#mask + 1) * 2, RING_MIN);
     if (this.#room === this.#max) return false;
     const bytes = size > RING_MIN ? (size - (size > 2 * RING_MIN ? size / 2 : 0)) * ENTRY_BYTES : 0;
-    if (!this.#memory.take(bytes)) return false;
+    if (bytes > 0 && !this.#memory.take(bytes)) return false;
     this.#memoryTaken += bytes;
     // Not a typed array, which takes 140 B more: most rings stay the smallest.
     const entries = new Array<number>(size).fill(0);

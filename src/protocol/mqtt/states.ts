@@ -16,8 +16,8 @@ export const PART = -101;
 export const INPUT_BYTES_MAX = 336 * 1024;
 /** Who has not completed a packet, or a login, after so long is closed when others need its room. */
 export const STALLED_MS = 1000;
-/** Reason codes of SUBACKs and UNSUBACKs that wait for the store, per connection; then the next of these packets waits. */
-export const SUBACK_BYTES_MAX = 4096;
+/** Memory of SUBACKs and UNSUBACKs that wait for the store, per connection: 64 small ones; then the next of these packets waits. */
+export const SUBACK_BYTES_MAX = 16 * 1024;
 /** A part of a packet that is at least so long keeps its connection alive. */
 export const SEGMENT_BYTES_MIN = 64;
 /** When a paused connection that is past its deadline is looked at again. */

@@ -7,7 +7,16 @@ import { Route, RouteCache } from "../../../src/core/route-cache.ts";
 import { clockOf } from "../../support/clock-of.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 import { Hub } from "../../support/mqtt-hub.ts";
-import { SUBACK, subscribe } from "../../support/mqtt-packets.ts";
+import {
+  ack,
+  type Packet,
+  PUBACK,
+  PUBLISH,
+  publish,
+  readPublish,
+  SUBACK,
+  subscribe,
+} from "../../support/mqtt-packets.ts";
 
 test("topics of many levels fill the retained index with a few levels per value", () => {
   const store = new MemoryStore();
@@ -94,3 +103,52 @@ test("long names, times to live and names left over from longer topics count in 
   assert.deepEqual([...retained.match("#")], []);
   assert.equal(retained.indexBytes, 0);
 });
+
+test("who leaves the oldest message unanswered takes of the memory of all rings, and waits when it is used up", () => {
+  const hub = new Hub(1 << 20, { sessionQueueMessages: 10_000, inflight: 64 });
+  const { ringMemory } = hub.registry;
+  const publisher = hub.connect({ version: 5, clientId: "publisher" });
+  const readers = Array.from({ length: 20 }, (_, i) => {
+    const reader = hub.connect({ version: 5, clientId: `reader-${i}`, expirySeconds: 3600 });
+    reader.send(subscribe(5, 1, ["t", 1]));
+    return { reader, oldest: 0, got: 0 };
+  });
+  hub.settle();
+  const send = (): void => publisher.send(publish(5, { topic: "t", payload: "x", qos: 1, packetId: 1 }));
+  const answer = (all: boolean): void => {
+    for (const each of readers)
+      for (const { qos, packetId } of each.reader.take().filter(isPublish).map(asPublish)) {
+        assert.equal(qos, 1);
+        each.got++;
+        if (each.oldest === 0) each.oldest = packetId as number;
+        if (all || packetId !== each.oldest) each.reader.send(ack(PUBACK, packetId as number));
+      }
+  };
+  for (let n = 0; n < 500; n++) {
+    send();
+    hub.settle();
+    answer(false);
+    publisher.take();
+  }
+  assert.ok(ringMemory.used <= ringMemory.bytesMax, `${ringMemory.used}`);
+  assert.ok(ringMemory.used > ringMemory.bytesMax / 2, `${ringMemory.used}`);
+  const least = Math.min(...readers.map(({ got }) => got));
+  assert.ok(least >= 8 && least < 500, `${least}`);
+  for (const { reader, oldest } of readers) reader.send(ack(PUBACK, oldest));
+  for (let n = 0; n < 100; n++) {
+    hub.settle();
+    answer(true);
+  }
+  assert.deepEqual(new Set(readers.map(({ got }) => got)), new Set([500]));
+  assert.ok(ringMemory.used <= ringMemory.bytesMax / 2, `${ringMemory.used}`);
+  for (const i of readers.keys()) hub.connect({ version: 5, clientId: `reader-${i}`, clean: true });
+  assert.equal(ringMemory.used, 0);
+});
+
+function isPublish({ type }: Packet): boolean {
+  return type === PUBLISH;
+}
+
+function asPublish(packet: Packet): ReturnType<typeof readPublish> {
+  return readPublish(5, packet);
+}
