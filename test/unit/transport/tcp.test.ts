@@ -45,7 +45,7 @@ test("a thousand small packets in one turn cost two socket writes", async (t) =>
   const { listener, door } = await listening(made);
   const socket = await client(t, listener);
   const peer = await door.link();
-  const write = t.mock.method(Socket.prototype, "write");
+  const write = t.mock.method(Socket.prototype, "_write");
   const packet = Buffer.alloc(80, 7);
   for (let i = 0; i < 1000; i++) peer.link.output.append(packet, 0, packet.length);
   await turn();
@@ -120,6 +120,57 @@ test("a paused link delivers nothing until it is resumed; both are idempotent", 
   peer.link.resume();
   assert.equal(peer.link.paused, false);
   await peer.until(() => peer.text() === "onetwo");
+});
+
+test("a chunk goes to the handler as it comes, past the stream; what comes while it is paused keeps its place", async (t) => {
+  const made = bench(t);
+  const { listener, door } = await listening(made);
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  const emit = t.mock.method(Socket.prototype, "emit");
+  const emitted = (): number =>
+    emit.mock.calls.filter((call) => String(call.arguments[0]) === "data" && call.this !== socket).length;
+  socket.write("0 ");
+  await peer.until(() => peer.received === 2);
+  assert.equal(emitted(), 0);
+  // Paused while it is being told, and resumed in the turn after: in the middle of what comes.
+  const { onData } = peer;
+  peer.onData = (chunk) => {
+    onData.call(peer, chunk);
+    peer.link.pause();
+    setImmediate(() => peer.link.resume());
+  };
+  let expected = "0 ";
+  for (let i = 1; i <= 300; i++) {
+    expected += `${i} `;
+    socket.write(`${i} `);
+    if (i % 10 === 0) await turn();
+  }
+  await peer.until(() => peer.received === expected.length);
+  assert.equal(peer.text(), expected);
+});
+
+test("a reset while bytes wait for the kernel closes once, and the memory comes back", async (t) => {
+  const made = bench(t);
+  const { listener, door } = await listening(made);
+  const socket = await client(t, listener);
+  const peer = await door.link();
+  socket.pause();
+  const packet = Buffer.alloc(60_000, 1);
+  while (peer.link.output.hasRoom(8 * 1024 * 1024)) {
+    peer.link.output.append(packet, 0, packet.length);
+    await turn();
+    if (made.transport.flusher.busy.size > 0 && peer.link.output.pendingBytes > 600_000) break;
+  }
+  assert.ok(peer.link.output.pendingBytes > 0);
+  socket.resetAndDestroy();
+  await peer.until(() => peer.closes === 1);
+  await turn();
+  peer.link.output.append(packet, 0, packet.length);
+  await turn();
+  assert.equal(peer.closes, 1);
+  assert.equal(made.transport.flusher.buffers.bytesInUse, 0);
+  assert.equal(made.transport.flusher.busy.size, 0);
 });
 
 test("a firehose leaves the others their share of a turn", async (t) => {
