@@ -23,7 +23,7 @@ import { resolveAlias } from "./aliases-in.ts";
 import type { Connection } from "./connection.ts";
 import { checkProperties, topicOverLimit } from "./over-limit.ts";
 import { tooHighQos } from "./reason-words.ts";
-import { flushAcks } from "./send.ts";
+import { flushAcks, sendAck } from "./send.ts";
 
 const SLASH = 0x2f;
 const DOLLAR = 0x24;
@@ -144,6 +144,13 @@ function publishAcknowledged(connection: Connection, view: PublishView): number 
   if (server.router.slowReceiver !== null) {
     server.paused.add(connection, server.router.slowReceiver, server.limits.pauseMaxMs);
     connection.pauseReading();
+  }
+  if (view.qos === 1 && taken && result !== STORED_LATER && token === acks.first) {
+    // Nothing is before it and nothing to wait for: past the ring.
+    acks.pop();
+    sendAck(connection, PUBACK, view.packetId, result);
+    connection.onAcksFlushed();
+    return OK;
   }
   if (view.qos === 2 && taken) rememberInbound(connection, session, view.packetId, token, result);
   else if (result !== STORED_LATER) acks.resolve(token, result);

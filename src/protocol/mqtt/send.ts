@@ -225,7 +225,7 @@ function dropTooLarge(
 }
 
 export function sendPubrel(connection: Connection, packetId: number): void {
-  writeOne(connection, PUBREL, packetId, SUCCESS);
+  sendAck(connection, PUBREL, packetId, SUCCESS);
 }
 
 /** PUBREL for a PUBREC whose packet id is not in flight (0x92 in 5.0). */
@@ -254,7 +254,7 @@ function writeAckOf(connection: Connection, type: number, token: number, refused
   const { acks } = connection;
   const packetId = acks.packetIdOf(token);
   const reason = acks.reasonOf(token);
-  if (reason < UNSPECIFIED_ERROR) writeOne(connection, type, packetId, reason);
+  if (reason < UNSPECIFIED_ERROR) sendAck(connection, type, packetId, reason);
   else writeRefusal(connection, type, packetId, reason, token === acks.next - 1 ? refusedBy : "");
 }
 
@@ -277,10 +277,11 @@ function writeRefusal(
       return;
     }
   }
-  writeOne(connection, type, packetId, reasonCode);
+  sendAck(connection, type, packetId, reasonCode);
 }
 
-function writeOne(connection: Connection, type: number, packetId: number, reasonCode: number): void {
+/** PUBACK, PUBREC, PUBREL or PUBCOMP without words. */
+export function sendAck(connection: Connection, type: number, packetId: number, reasonCode: number): void {
   const output = connection.link.output;
   const at = output.reserve(ACK_BYTES_MAX);
   output.commit(writeAck(output.buffer, at, connection.version, type, packetId, reasonCode));
