@@ -61,7 +61,8 @@ const WHEN_FULL = ["drop-newest", "drop-oldest", "refuse", "latest-per-topic"] a
 const KEEP_ALIVE_MAX_MS = 65_535_000;
 /** Ordinals between the oldest unacknowledged message and the newest (core/inflight.ts). */
 const INFLIGHT_MAX = 4096;
-const INFLIGHT_LIVE = 1024;
+/** More than a subscriber of hundreds of devices has on the way; two bits each (core/live-window.ts). */
+const INFLIGHT_LIVE = 2048;
 
 export function readLimits(root: Section): Limits {
   const section = root.sectionOrEmpty("limits");

@@ -35,7 +35,7 @@ export const LIMITS = {
   stringBytes: 1024,
   sessionExpiryMaxMs: 3_600_000,
   inflight: 64,
-  inflightLive: 1024,
+  inflightLive: 2048,
   receiveMaximum: 1024,
   topicAliases: 16,
   validateUtf8Payload: false,

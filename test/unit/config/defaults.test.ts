@@ -73,7 +73,7 @@ test("every default is the one of the contract", () => {
       topicBytes: 1024,
       stringBytes: 1024,
       inflight: 64,
-      inflightLive: 1024,
+      inflightLive: 2048,
       receiveMaximum: 1024,
       topicAliases: 16,
       validateUtf8Payload: false,
