@@ -104,6 +104,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   #receivedMs = 0;
   #heldSinceMs = 0;
   #waitsForAcks = false;
+  /** Somebody was told that the output is full. Else the end of a turn need not look at the session: 500 are not in the cache. */
+  #awaitsDrain = false;
   readonly #timer = new Timer(this, DEADLINE);
   readonly #heldTimer = new Timer(this, HELD_RETRY);
 
@@ -267,7 +269,8 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   // ---- the link ----------------------------------------------------------------------------------------------
 
   onDrain(): void {
-    if (this.session === null || this.state === CLOSED) return;
+    if (!this.#awaitsDrain || this.session === null || this.state === CLOSED) return;
+    this.#awaitsDrain = false;
     this.session.pump();
   }
 
@@ -342,7 +345,9 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
   // ---- Outlet: packets to the peer ---------------------------------------------------------------------------
 
   writable(): boolean {
-    return this.link.output.hasRoom(this.server.limits.outputBytes);
+    const hasRoom = this.link.output.hasRoom(this.server.limits.outputBytes);
+    if (!hasRoom) this.#awaitsDrain = true;
+    return hasRoom;
   }
 
   get crowded(): boolean {
