@@ -28,6 +28,8 @@ export class Publication {
   frameVersion = 0;
   frameFrom = 0;
   frameEnd = 0;
+  /** `bytes` is what was read, and stays as it is until all that was read is dealt with: the frame may be copied then. */
+  lasting = false;
   /** Several receivers may get the frame as it stands, unchanged. The router sets it. */
   shared = false;
   /** What the transport answered to the last of them, for the next; -1 = none has got it. The router resets it. */
@@ -75,6 +77,7 @@ export class Publication {
     this.frameVersion = 0;
     this.frameFrom = 0;
     this.frameEnd = 0;
+    this.lasting = false;
   }
 }
 

@@ -3,6 +3,7 @@
  * are told. Also the outputs' common memory: who has to go when it is short.
  */
 import type { Counter, Counters } from "../base/counters.ts";
+import { LateCopy } from "./late-copy.ts";
 import { READ_BUDGET_BYTES, READ_BUDGET_BYTES_MIN } from "./link.ts";
 import type { Output } from "./output.ts";
 import { LARGE_BYTES, OutputBuffers, type OutputMemory } from "./output-buffers.ts";
@@ -21,6 +22,7 @@ export interface TurnListener {
 export class Flusher {
   readonly buffers: OutputBuffers;
   readonly shared = new SharedBytes(this);
+  readonly late = new LateCopy();
   /** Links that wait for a turn. */
   readonly turns: TurnQueue;
   /** Bytes that may wait for one socket; beyond it the link is destroyed. */

@@ -107,6 +107,19 @@ export class Output {
     this.commit(at + bytes);
   }
 
+  /** As `append`, of bytes that stay as they are until `settleLate`. */
+  appendLate(source: Buffer, from: number, end: number): void {
+    const bytes = end - from;
+    const at = this.reserve(bytes);
+    this.#flusher.late.add(source, from, end, this.buffer, at);
+    this.commit(at + bytes);
+  }
+
+  /** What was appended late to any output of its flusher is there now. */
+  settleLate(): void {
+    this.#flusher.late.settle();
+  }
+
   /**
    * As `append`, of bytes that other outputs take, too: they are copied once for all who can send from that copy.
    * @param ticket  what the last of them answered; NO_COPY for the first
@@ -224,6 +237,7 @@ export class Output {
     const { buffers } = this.#flusher;
     const larger = buffers.takeLarger(this.#end + bytes, this.#inFlight === null ? 0 : LARGE_KEPT);
     if (larger === null) return false;
+    this.#flusher.late.settle();
     this.buffer.copy(larger, 0, 0, this.#end);
     buffers.give(this.buffer);
     this.buffer = larger;
@@ -287,6 +301,7 @@ export class Output {
 
   /** What is there goes to the socket, or behind what waits for it; the buffer stays ours if the kernel took all at once. */
   #handOver(): void {
+    this.#flusher.late.settle();
     const { buffer } = this;
     const from = this.#from;
     const end = this.#end;
@@ -320,6 +335,7 @@ export class Output {
   }
 
   #giveBuffer(): void {
+    this.#flusher.late.settle();
     if (this.buffer.length > 0 && !this.#closed) this.#flusher.buffers.give(this.buffer);
     this.buffer = NOTHING;
     this.#end = 0;

@@ -219,6 +219,10 @@ export class HubPeer implements Link {
         this.commit(at + end - from);
         return ticket;
       },
+      appendLate(source: Buffer, from: number, end: number): void {
+        this.appendShared(source, from, end, 0);
+      },
+      settleLate(): void {},
       get pendingBytes(): number {
         return peer.blocked ? 1 << 30 : 0;
       },

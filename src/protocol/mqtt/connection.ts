@@ -136,6 +136,7 @@ export class Connection implements LinkHandler, PacketHandler, SessionOutlet, St
       return;
     }
     this.#input.read(chunk, goesOn);
+    this.link.output.settleLate();
     // [MQTT5-3.1.2-22] speaks of packets: crumbs of one are no sign of life. A segment is: its link may be slow.
     if (chunk.length >= SEGMENT_BYTES_MIN || this.#input.waiting !== waited + chunk.length)
       this.#receivedMs = this.server.parts.time.nowMs();

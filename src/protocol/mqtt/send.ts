@@ -72,12 +72,15 @@ export function sendLive(
     return;
   }
   const output = connection.link.output;
+  const first = (PUBLISH << 4) | (qos << 1) | ((options & DELIVERY_RETAIN) >> 2);
   if (p.shared) p.sharedTicket = output.appendShared(p.bytes, p.frameFrom, p.frameEnd, p.sharedTicket);
+  else if (p.lasting && qos === 0 && p.bytes[p.frameFrom] === first)
+    output.appendLate(p.bytes, p.frameFrom, p.frameEnd);
   else {
     const at = output.reserve(bytes);
     const buffer = output.buffer;
     copyBytes(p.bytes, p.frameFrom, bytes, buffer, at);
-    buffer[at] = (PUBLISH << 4) | (qos << 1) | ((options & DELIVERY_RETAIN) >> 2);
+    buffer[at] = first;
     if (qos !== 0) {
       const idAt = at + p.topicEnd - p.frameFrom;
       buffer[idAt] = packetId >> 8;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Counters } from "../../../../src/base/counters.ts";
+import { seededRandom } from "../../../../src/base/random.ts";
 import { Flusher } from "../../../../src/transport/flusher.ts";
 import { type Link, type LinkHandler, NO_HANDLER } from "../../../../src/transport/link.ts";
 import { Output, type OutputOwner, type Writer } from "../../../../src/transport/output.ts";
@@ -161,4 +162,42 @@ test("a QoS 0 message to a hundred receivers is copied once", () => {
   assert.equal(flusher.buffers.bytesInUse, LARGE_BYTES);
   const expected = Array.from({ length: 200 }, (_, i) => `topic/of/all ${i}`);
   for (const { got } of peers) assert.deepEqual(got, expected);
+});
+
+test("what was read may be written over when the handler returns: streams to one, to others and to many came as they were", () => {
+  const hub = new Hub();
+  const flusher = new Flusher(1e9, outputMemory(100), new Counters());
+  const [a, b] = ["a", "b"].map((clientId) => {
+    const peer = new RealOutputPeer(hub, flusher, { version: 4, clientId });
+    peer.handler.onData(subscribe(4, 1, [clientId, 0]));
+    peer.handler.onData(subscribe(4, 2, ["all", 0]));
+    return peer;
+  }) as [RealOutputPeer, RealOutputPeer];
+  const publisher = new RealOutputPeer(hub, flusher, { version: 4, clientId: "publisher" });
+  const random = seededRandom(5);
+  const expected = { a: [] as string[], b: [] as string[] };
+  for (let chunk = 0; chunk < 300; chunk++) {
+    const packets: Buffer[] = [];
+    let topic: "a" | "b" = "a";
+    for (let i = 0; i < 40; i++) {
+      if (random() < 0.2) topic = topic === "a" ? "b" : "a";
+      const payload = `${chunk}/${i}`.padEnd(Math.floor(random() * 90), ".");
+      const toAll = random() < 0.05;
+      const retain = random() < 0.05;
+      packets.push(publish(4, { topic: toAll ? "all" : topic, payload, retain }));
+      for (const to of toAll ? (["a", "b"] as const) : [topic])
+        expected[to].push(`${toAll ? "all" : topic} ${payload}`);
+    }
+    const bytes = Buffer.concat(packets);
+    // Also in pieces: a packet that straddles two is put together elsewhere.
+    const middle = Math.floor(random() * bytes.length);
+    for (const piece of [Buffer.from(bytes.subarray(0, middle)), Buffer.from(bytes.subarray(middle))]) {
+      publisher.handler.onData(piece);
+      piece.fill("?");
+    }
+    if (random() < 0.5) flusher.endTurn();
+  }
+  flusher.endTurn();
+  assert.deepEqual(a.got, expected.a);
+  assert.deepEqual(b.got, expected.b);
 });
