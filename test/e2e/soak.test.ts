@@ -16,7 +16,7 @@ const FORM =
   SEED === undefined ? { minutes: 0.2, growKib: 3 * 1024, seed: "1" } : { minutes: 10, growKib: 1024, seed: SEED };
 /** What a run is long enough for on a slow machine. */
 const LIVES_MIN = 200;
-/** Ten minutes peak at 103 to 109 MB; bench/README.md says what of. */
+/** Ten minutes peak at 109 and 111 MB; bench/README.md says what of. */
 const PEAK_BYTES_MAX = 128e6;
 
 interface Soaked {
