@@ -22,7 +22,7 @@ export class LiveQueue implements ReceiverQueue {
   readonly limits: QueueLimits;
   /** Messages that wait, and those that the peer has not said to have. */
   count = 0;
-  readonly inflight = new LiveWindow();
+  readonly inflight: LiveWindow;
   readonly #host: QueueHost;
   readonly #waiting: Waiting;
   #outlet: LiveOutlet | null = null;
@@ -32,6 +32,7 @@ export class LiveQueue implements ReceiverQueue {
     this.#host = host;
     this.label = label;
     this.limits = limits;
+    this.inflight = new LiveWindow(host.ringMemory ?? null);
     this.#waiting = new Waiting(limits, false, host.waitingMemory);
   }
 
@@ -77,7 +78,7 @@ export class LiveQueue implements ReceiverQueue {
     if (this.count > 0)
       this.#host.ledger.record(this.label, NO_TOPIC, "session-ended", this.#host.time.wallMs(), this.count);
     this.count = 0;
-    this.inflight.outstanding = 0;
+    this.inflight.clear();
     this.#waiting.clear();
   }
 

@@ -6,9 +6,11 @@
  *       v                           v
  *     | SENT 1 | DONE | RECEIVED | ...      entry = ordinal & mask, four in a byte
  *
- * As in `Inflight`, packet ids follow from ordinals, and the span from head to next is limited. The ordinals begin anew
- * long before they cease to be small integers (`REBASE`).
+ * As in `Inflight`, packet ids follow from ordinals, and the span from head to next is limited: to SPAN_MAX, or where the
+ * memory that all rings share has no room for a longer one. The ordinals begin anew long before they cease to be small
+ * integers (`REBASE`).
  */
+import type { Allowance } from "../base/allowance.ts";
 import { PACKET_IDS, packetIdOf, SPAN_MAX, type Window } from "./packet-ids.ts";
 
 /** Answered out of order; leaves when it becomes the head. */
@@ -21,6 +23,8 @@ const SENT_2 = 2;
 const RECEIVED = 3;
 
 const RING_MIN = 16;
+/** Places that everybody may have, whatever the others have: 256 B. */
+export const RING_FREE = 1024;
 const NONE = new Uint8Array(0);
 /** A multiple of the packet ids and of every ring: subtracting it changes neither ids nor places. */
 const REBASE_STEP = PACKET_IDS * SPAN_MAX;
@@ -36,9 +40,16 @@ export class LiveWindow implements Window {
   // The ring is made with the first message.
   #mask = -1;
   #states = NONE;
+  readonly #memory: Allowance | null;
+  /** Of `#memory`. */
+  #bytesTaken = 0;
 
-  /** @param first ordinal of the first message */
-  constructor(first = 0) {
+  /**
+   * @param memory that all longer rings share; null = they are not counted
+   * @param first  ordinal of the first message
+   */
+  constructor(memory: Allowance | null = null, first = 0) {
+    this.#memory = memory;
     this.head = first;
     this.next = first;
   }
@@ -49,7 +60,23 @@ export class LiveWindow implements Window {
 
   /** Whether one more may be sent. */
   get hasRoom(): boolean {
-    return this.outstanding < this.windowMax && this.next - this.head < SPAN_MAX && this.next < this.barredOrdinal;
+    return this.outstanding < this.windowMax && this.next < this.barredOrdinal && this.#hasPlace;
+  }
+
+  get #hasPlace(): boolean {
+    const span = this.next - this.head;
+    return span <= this.#mask || (span < SPAN_MAX && this.#mayGrow());
+  }
+
+  #mayGrow(): boolean {
+    const memory = this.#memory;
+    return memory === null || memory.used + this.#growthBytes() <= memory.bytesMax;
+  }
+
+  /** What the next longer ring takes of the memory of all. */
+  #growthBytes(): number {
+    const places = (this.#mask + 1) * 2;
+    return places <= RING_FREE ? 0 : places / 4 - this.#bytesTaken;
   }
 
   /** A message of QoS 1 or 2 is about to be sent (`hasRoom` was true). @returns its packet id */
@@ -87,6 +114,16 @@ export class LiveWindow implements Window {
     if (ordinal < 0 || this.#at(ordinal) !== RECEIVED) return false;
     this.#done(ordinal);
     return true;
+  }
+
+  /** The connection is gone, and with it all that was in flight; the memory of the ring goes back. */
+  clear(): void {
+    this.outstanding = 0;
+    this.head = this.next;
+    this.#memory?.give(this.#bytesTaken);
+    this.#bytesTaken = 0;
+    this.#mask = -1;
+    this.#states = NONE;
   }
 
   qosOf(packetId: number): number {
@@ -134,6 +171,11 @@ export class LiveWindow implements Window {
   }
 
   #grow(): void {
+    if (this.#memory !== null) {
+      const bytes = this.#growthBytes();
+      this.#memory.takeAnyway(bytes);
+      this.#bytesTaken += bytes;
+    }
     const before = this.#states;
     const mask = this.#mask;
     const size = Math.max((mask + 1) * 2, RING_MIN);

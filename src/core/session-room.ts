@@ -7,7 +7,7 @@ import type { Allowance } from "../base/allowance.ts";
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Session } from "./session.ts";
-import { bytesOfSession, SESSION_BYTES } from "./session-memory.ts";
+import { bytesOfSession } from "./session-memory.ts";
 
 /** For sessions that end with their connection: of `max_sessions` as many more, of the memory as much of it. */
 const PASSING_SHARE = 8;
@@ -62,7 +62,7 @@ export class SessionRoom {
   }
 
   enter({ clientId, durable }: Session): void {
-    const bytes = bytesOfSession(clientId);
+    const bytes = bytesOfSession(clientId, durable);
     this.#parts.memory.takeAnyway(bytes);
     if (!durable) return;
     this.#staying++;
@@ -81,7 +81,7 @@ export class SessionRoom {
   leave(session: Session): void {
     const { clientId, durable } = session;
     this.#empty.delete(session);
-    const bytes = bytesOfSession(clientId);
+    const bytes = bytesOfSession(clientId, durable);
     this.#parts.memory.give(bytes);
     if (!durable) return;
     this.#staying--;
@@ -91,8 +91,9 @@ export class SessionRoom {
 
   #hasRoom(stays: boolean): boolean {
     const { sessions, sessionsMax, memory } = this.#parts;
-    if (sessions.size >= this.#sessionsMax || memory.used + SESSION_BYTES > memory.bytesMax) return false;
-    return !stays || (this.#staying < sessionsMax && this.#stayingBytes + SESSION_BYTES <= this.#stayingBytesMax);
+    const bytes = bytesOfSession("", stays);
+    if (sessions.size >= this.#sessionsMax || memory.used + bytes > memory.bytesMax) return false;
+    return !stays || (this.#staying < sessionsMax && this.#stayingBytes + bytes <= this.#stayingBytesMax);
   }
 
   #tellFull(stays: boolean): void {

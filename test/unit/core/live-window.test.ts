@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Allowance } from "../../../src/base/allowance.ts";
 import { seededRandom } from "../../../src/base/random.ts";
-import { LiveWindow } from "../../../src/core/live-window.ts";
+import { LiveWindow, RING_FREE } from "../../../src/core/live-window.ts";
 import { PACKET_IDS, SPAN_MAX } from "../../../src/core/packet-ids.ts";
 
 /** Close to where the ordinals begin anew, so that runs pass it. */
@@ -12,7 +13,7 @@ describe("the window of a session that ends with its connection", () => {
     for (let seed = 1; seed <= 20; seed++)
       test(`knows what is in flight as a table of ids would, from ordinal ${first} on (seed ${seed})`, () => {
         const random = seededRandom(seed);
-        const window = new LiveWindow(first);
+        const window = new LiveWindow(null, first);
         window.windowMax = 1 + Math.floor(random() * 300);
         /** QoS and whether PUBREC came, by packet id. */
         const table = new Map<number, { qos: number; received: boolean }>();
@@ -58,6 +59,22 @@ describe("the window of a session that ends with its connection", () => {
     assert.deepEqual([sent, window.bytes], [SPAN_MAX, 1024]);
     assert.equal(window.finish(oldest), true);
     assert.deepEqual([window.hasRoom, window.head, window.outstanding], [true, window.next, 0]);
+  });
+
+  test("where the memory of all rings has no room for a longer one, a window ends there; it comes back with the connection", () => {
+    const memory = new Allowance(512);
+    const fill = (window: LiveWindow): number => {
+      window.windowMax = SPAN_MAX;
+      let sent = 0;
+      for (; window.hasRoom; sent++) window.push(1);
+      return sent;
+    };
+    const windows = Array.from({ length: 3 }, () => new LiveWindow(memory));
+    assert.deepEqual(windows.map(fill), [2 * RING_FREE, RING_FREE, RING_FREE]);
+    assert.equal(memory.used, 512);
+    windows[0]?.clear();
+    assert.deepEqual([memory.used, windows[0]?.bytes, windows[0]?.empty], [0, 0, true]);
+    assert.equal(fill(new LiveWindow(memory)), 2 * RING_FREE);
   });
 
   test("every packet id comes in its turn, and 0 is none", () => {

@@ -427,7 +427,7 @@ test("long client ids take room from other sessions", () => {
       if (connackOf(peer) !== 0) return hub.registry.count;
     }
   };
-  assert.equal(count(64), 54);
+  assert.equal(count(64), 73);
   assert.ok(count(1024) < 40);
 });
 

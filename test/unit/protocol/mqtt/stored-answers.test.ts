@@ -2,6 +2,7 @@
 // it back. (PUBACK, PUBREC and PUBCOMP: conformance/acknowledgement; what leaves for subscribers: core/delivery-queue.test.ts.)
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { SUBACK_BYTES_MAX } from "../../../../src/protocol/mqtt/states.ts";
 import { Hub, type HubPeer } from "../../../support/mqtt-hub.ts";
 import {
   type ConnectFields,
@@ -91,14 +92,15 @@ for (const version of [4, 5] as const) {
       const hub = new Hub();
       const peer = connected(hub, version);
       const filters = Array.from({ length: 1500 }, (_, n) => `f${n}`);
-      for (let id = 1; id <= 5; id++) peer.send(unsubscribe(version, id, ...filters));
+      const ids = Array.from({ length: Math.ceil(SUBACK_BYTES_MAX / 1500) + 2 }, (_, n) => n + 1);
+      for (const id of ids) peer.send(unsubscribe(version, id, ...filters));
       assert.equal(peer.paused, true);
       assert.deepEqual(answers(peer), []);
       hub.settle();
       hub.settle();
       assert.deepEqual(
         answers(peer).map(([, id]) => id),
-        [1, 2, 3, 4, 5],
+        ids,
       );
       assert.equal(peer.paused, false);
     });
