@@ -153,7 +153,7 @@ function cells(f: BacklogFigures): string[] {
     `${(f.readyAfterKillMs / 1000).toFixed(2)} s`,
     `${(f.readyAfterStopMs / 1000).toFixed(2)} s`,
     mebibytes(f.rssThen),
-    `${perSecond(f.drainedPerSecond)}${faults}`,
+    `${Number.isFinite(f.drainedPerSecond) ? perSecond(f.drainedPerSecond) : "nothing"}${faults}`,
     stallText(f.storing),
     stallText(f.draining),
   ];
