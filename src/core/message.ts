@@ -12,7 +12,7 @@
  * length prefix; empty for publishers that have none.
  */
 
-import { copyBytes } from "../wire/mqtt/primitives.ts";
+import { copyBytes } from "../base/copy-bytes.ts";
 import type { Durability, StoreWaiter, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
 

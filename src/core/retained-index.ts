@@ -35,10 +35,11 @@ export interface Node {
   expiry: Expiry | null;
 }
 
-/** Measured bytes of a level and its place above, without the characters of its name; of an array below it; of an Expiry. */
+/** Measured bytes of a level and its place above, without the characters of its name; of an array below it. */
 const NODE_BYTES = 96;
 const CHILDREN_BYTES = 48;
-const EXPIRY_BYTES = 72;
+/** Of an Expiry. */
+export const EXPIRY_BYTES = 72;
 /** Arrays that grow by themselves have room for half as many more and 16: shorter ones are made anew. */
 const EXACT_MAX = 32;
 
@@ -201,11 +202,6 @@ export class RetainedIndex {
 /** What a topic with a value takes at most, when all its `levels` are new. */
 export function bytesOfTopic(topic: string, levels: number): number {
   return levels * (NODE_BYTES + CHILDREN_BYTES) + charactersOf(topic);
-}
-
-/** And what a time to live takes. */
-export function bytesOfExpiry(): number {
-  return EXPIRY_BYTES;
 }
 
 /** Bytes of a string's characters in memory, at most: one beyond Latin 1 makes it two bytes for each. */

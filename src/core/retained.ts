@@ -11,7 +11,7 @@ import { isOwnTopic } from "../config/topics.ts";
 import { Message } from "./message.ts";
 import type { Store, TimeSource } from "./ports.ts";
 import type { Publication } from "./publication.ts";
-import { bytesOfExpiry, bytesOfTopic, RetainedIndex, type WalkPlace } from "./retained-index.ts";
+import { bytesOfTopic, EXPIRY_BYTES, RetainedIndex, type WalkPlace } from "./retained-index.ts";
 import { levelCount } from "./topic.ts";
 
 export interface RetainedLimits {
@@ -96,7 +96,7 @@ export class Retained {
     // Of a new topic not all levels may be new; counting them all keeps this short.
     const more =
       (old === null ? bytesOfTopic(p.topic, levelCount(p.topic)) : 0) +
-      (p.expirySeconds >= 0 && (old === null || old.expiry === null) ? bytesOfExpiry() : 0);
+      (p.expirySeconds >= 0 && (old === null || old.expiry === null) ? EXPIRY_BYTES : 0);
     const fits = more === 0 || this.indexBytes + more <= indexBytesMax(retainedMessages);
     return count <= retainedMessages && bytes <= retainedBytes && fits;
   }

@@ -11,9 +11,9 @@
  * each, fan-in 20:1 0.076 and 0.100 (one run).
  */
 
+import { copyBytes } from "../base/copy-bytes.ts";
+
 const NOTHING: Buffer = Buffer.alloc(0);
-/** Up to so many bytes a loop beats the call. */
-const LOOP_BYTES_MAX = 48;
 
 export class LateCopy {
   #source: Buffer = NOTHING;
@@ -45,10 +45,7 @@ export class LateCopy {
   settle(): void {
     const source = this.#source;
     if (source === NOTHING) return;
-    const target = this.#target;
-    const bytes = this.#end - this.#from;
-    if (bytes > LOOP_BYTES_MAX) source.copy(target, this.#at, this.#from, this.#end);
-    else for (let i = 0; i < bytes; i++) target[this.#at + i] = source[this.#from + i] as number;
+    copyBytes(source, this.#from, this.#end - this.#from, this.#target, this.#at);
     this.#source = NOTHING;
     this.#target = NOTHING;
   }

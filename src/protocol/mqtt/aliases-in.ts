@@ -4,10 +4,12 @@
  *
  * @see MQTT 5.0 section 3.3.2.3.4
  */
+
 import type { Allowance } from "../../base/allowance.ts";
+import { copyBytes } from "../../base/copy-bytes.ts";
 import { OK, PROTOCOL_ERROR, PUBLISH, QUOTA_EXCEEDED, TOPIC_ALIAS_INVALID } from "../../wire/mqtt/codes.ts";
 import { frameBytes, writeFrameHeader } from "../../wire/mqtt/frame.ts";
-import { copyBytes, writeU16, writeVarint } from "../../wire/mqtt/primitives.ts";
+import { writeU16, writeVarint } from "../../wire/mqtt/primitives.ts";
 import { copyForwardable, type PublishView, publishLength } from "../../wire/mqtt/publish.ts";
 import type { Connection } from "./connection.ts";
 import { because } from "./reason-words.ts";

@@ -10,8 +10,9 @@
  *
  * @see MQTT 5.0 section 3.3.2.3.4
  */
+
 import type { Allowance } from "../../base/allowance.ts";
-import { copyBytes } from "../../wire/mqtt/primitives.ts";
+import { copyBytes } from "../../base/copy-bytes.ts";
 
 const SLOT_BYTES = 128;
 const TOPIC_AT = 2;

@@ -1,13 +1,14 @@
 /**
  * Packets to the peer, written straight into the link's output buffer.
  */
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Message } from "../../core/message.ts";
 import type { Publication } from "../../core/publication.ts";
 import { DELIVERY_QOS, DELIVERY_RETAIN } from "../../core/receiver.ts";
 import { ACK_BYTES_MAX, ackBytes, writeAck, writeAckWithProperties } from "../../wire/mqtt/ack.ts";
 import { MQTT_5, PUBLISH, PUBREL, SUBACK, SUCCESS, UNSPECIFIED_ERROR, UNSUBACK } from "../../wire/mqtt/codes.ts";
 import { frameBytes, writeFrameHeader } from "../../wire/mqtt/frame.ts";
-import { copyBytes, varintBytes, writeU16, writeU32, writeVarint } from "../../wire/mqtt/primitives.ts";
+import { varintBytes, writeU16, writeU32, writeVarint } from "../../wire/mqtt/primitives.ts";
 import type { PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import {
   MESSAGE_EXPIRY_INTERVAL,

@@ -4,10 +4,10 @@
  *     Fixed Header | topic length, topic | packet id (QoS 1, 2) | property length, block (5.0) | payload
  *                  from    topicAt                                propertiesAt                   payloadAt   end
  */
+import { copyBytes } from "../../base/copy-bytes.ts";
 import { MALFORMED_PACKET, MQTT_5, OK, PROTOCOL_ERROR, PUBLISH, TOPIC_ALIAS_INVALID } from "./codes.ts";
 import { writeFrameHeader } from "./frame.ts";
 import {
-  copyBytes,
   isValidUtf8String,
   readU16,
   readU32,

@@ -3,7 +3,6 @@ import { isUtf8 } from "node:buffer";
 import { describe, it } from "node:test";
 import { MALFORMED_PACKET, OK, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID } from "../../../../src/wire/mqtt/codes.ts";
 import {
-  copyBytes,
   isSharedFilter,
   isValidUtf8String,
   readU16,
@@ -177,16 +176,4 @@ describe("[MQTT5-4.7.1-1] [MQTT5-4.7.1-2] a topic filter", () => {
       assert.equal(isSharedFilter(bytes, 0, bytes.length), false, other);
     }
   });
-});
-
-describe("copyBytes", () => {
-  for (const length of [0, 1, 47, 48, 49, 200, 5000]) {
-    it(`copies ${length} bytes and touches no other`, () => {
-      const source = new Random(length).bytes(length + 20);
-      const out = Buffer.alloc(length + 20, 0xee);
-      assert.equal(copyBytes(source, 7, length, out, 10), 10 + length);
-      const expected = Buffer.concat([Buffer.alloc(10, 0xee), source.subarray(7, 7 + length), Buffer.alloc(10, 0xee)]);
-      assert.ok(out.equals(expected));
-    });
-  }
 });
