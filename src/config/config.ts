@@ -69,7 +69,7 @@ export function readConfig(reading: Reading): Config {
     log: readLog(root),
   };
   root.finish();
-  complainAboutSpools(root, config);
+  complainAboutUplinks(root, config);
   return config;
 }
 
@@ -93,9 +93,18 @@ function readDataDir(root: Section): string {
   return dataDir;
 }
 
-function complainAboutSpools(root: Section, config: Config): void {
-  for (const [i, { spool }] of config.uplinks.entries()) {
-    if (spool.maxBytes <= config.store.maxBytes) continue;
-    root.complain(`uplinks[${i}].spool.max_bytes`, "is more than store.max_bytes", "the spool lives in the store");
+function complainAboutUplinks(root: Section, { uplinks, store, limits }: Config): void {
+  for (const [i, { spool, forward }] of uplinks.entries()) {
+    const at = `uplinks[${i}]`;
+    const tooMuch = (path: string): void =>
+      root.complain(`${at}.spool.${path}`, "is more than store.max_bytes", "the spool lives in the store");
+    if (spool.maxBytes > store.maxBytes) tooMuch("max_bytes");
+    for (const [k, { maxBytes }] of spool.priorities.entries())
+      if (maxBytes > store.maxBytes && maxBytes !== spool.maxBytes) tooMuch(`priorities[${k}].max_bytes`);
+    for (const [k, { batch }] of forward.entries()) {
+      if (batch === null || batch.maxBytes <= limits.maxPacketBytes) continue;
+      const path = `${at}.forward[${k}].batch.max_bytes`;
+      root.complain(path, "is more than limits.max_packet_bytes", "make it smaller");
+    }
   }
 }

@@ -16,8 +16,10 @@ export function checkFiles(config: Config, complain: Complain): void {
     checkPair(`${path}.cert`, tls.cert, `${path}.key`, tls.key, complain);
     if (tls.clientCa !== null) readCertificate(`${path}.client_ca`, tls.clientCa, complain);
   }
-  for (const [i, { tls, passwordFile }] of config.uplinks.entries()) {
+  for (const [i, { tls, passwordFile, proxy }] of config.uplinks.entries()) {
     if (passwordFile !== null) readText(`uplinks[${i}].password_file`, passwordFile, complain);
+    const proxyPasswordFile = proxy?.passwordFile ?? null;
+    if (proxyPasswordFile !== null) readText(`uplinks[${i}].proxy_password_file`, proxyPasswordFile, complain);
     if (tls === null) continue;
     const path = `uplinks[${i}].tls`;
     if (tls.ca !== null) readCertificate(`${path}.ca`, tls.ca, complain);

@@ -118,6 +118,18 @@ export class Section {
     return this.#inRange(key, value, min, max, fallback, String);
   }
 
+  /** A number from `min` to `max`, whole or not. */
+  number(key: string, fallback: number, min: number, max: number): number {
+    const scalar = this.#scalar(key);
+    if (scalar === null) return fallback;
+    const value = scalar.value;
+    if (typeof value !== "number" || !Number.isFinite(value)) {
+      this.complain(key, `${quoted(scalar)} is no number`, `give one from ${min} to ${max}`);
+      return fallback;
+    }
+    return this.#inRange(key, value, min, max, fallback, String);
+  }
+
   /** Bytes: "64KiB", "30TB"; a bare number is bytes. */
   bytes(key: string, fallback: number, min: number, max: number): number;
   /** Or the word `word`. */

@@ -39,19 +39,19 @@ function lengthProblem(text: string): string | null {
 }
 
 /**
- * `{topic}` is the whole topic, `{node}` the gateway's name, `{rest}` what "#" matched, `{1}`.. what the first "+"
+ * `{topic}` is the whole topic, `{node}` the gateway's name, `{client}` the uplink's client id, `{rest}` what "#" matched, `{1}`.. what the first "+"
  * matched and so on.
  * @returns what is wrong with `template` as the `to` of a rule that matches `filter`, or null
  */
 export function templateProblem(template: string, filter: string): string | null {
   const plus = filter.split("/").filter((level) => level === "+").length;
   for (const [placeholder, name = ""] of template.matchAll(/\{([^{}]*)\}/g)) {
-    if (name === "topic" || name === "node") continue;
+    if (name === "topic" || name === "node" || name === "client") continue;
     if (name === "rest") {
       if (!filter.endsWith("#")) return `{rest} is what "#" matched, and ${filter} has none`;
     } else if (/^[1-9]\d?$/.test(name)) {
       if (Number(name) > plus) return `${placeholder} is what "+" number ${name} matched, and ${filter} has ${plus}`;
-    } else return `${placeholder} is no placeholder: they are {topic}, {node}, {rest}, {1}, {2} and so on`;
+    } else return `${placeholder} is no placeholder: they are {topic}, {rest}, {1}, {2} and so on, {node}, {client}`;
   }
   return literalProblem(template);
 }

@@ -1,29 +1,52 @@
 /** `uplinks`: the brokers that the gateway is a client of. */
 import type { Section } from "./section.ts";
+import {
+  type ConnectConfig,
+  type DataCapConfig,
+  type PaceConfig,
+  readConnect,
+  readDataCap,
+  readPace,
+} from "./uplink-pace.ts";
 import { type ForwardRule, type ReceiveRule, readForward, readReceive } from "./uplink-rules.ts";
+import { readSpool, type SpoolConfig } from "./uplink-spool.ts";
+import { isEncrypted, type ProxyConfig, readProxy, readUrls } from "./uplink-urls.ts";
 
 export interface UplinkConfig {
   readonly name: string;
-  /** mqtt://host:port or mqtts://host:port; the port is always given. */
-  readonly url: string;
+  /** scheme://host:port, of a WebSocket with its path, in failover order; the first is the primary. */
+  readonly urls: readonly string[];
+  /** How often the primary is tried while connected to another. */
+  readonly returnToPrimaryMs: number;
   /** 5 falls back to 4 when the broker refuses it. */
   readonly protocol: 4 | 5;
   readonly clientId: string;
   readonly username: string | null;
   /** Absolute path; read before each connect. */
   readonly passwordFile: string | null;
-  /** Set exactly when the URL is mqtts. */
+  /** The connection is made anew so long before the token in the password file expires. */
+  readonly renewBeforeMs: number;
+  /** Set exactly when one of the urls is mqtts or wss. */
   readonly tls: TlsClientConfig | null;
   readonly keepaliveMs: number;
   /** 0 = a clean start each time. */
   readonly sessionExpiryMs: number;
   /** Outstanding QoS 1 and 2 messages. */
   readonly window: number;
+  readonly proxy: ProxyConfig | null;
+  /** Local address to leave from. */
   readonly bindAddress: string | null;
+  /** Network interface whose address to leave from. */
+  readonly interface: string | null;
+  /** Whether what goes out in 5.0 carries the node's name, so that it does not go round. */
+  readonly loopMark: boolean;
   readonly forward: readonly ForwardRule[];
   readonly receive: readonly ReceiveRule[];
   readonly spool: SpoolConfig;
-  readonly drain: "oldest-first";
+  readonly drain: "oldest-first" | "newest-first" | "interleave";
+  readonly pace: PaceConfig | null;
+  readonly dataCap: DataCapConfig | null;
+  readonly connect: ConnectConfig | null;
 }
 
 /** Absolute paths of PEM files; null = the authorities that come with the runtime, no client certificate. */
@@ -36,13 +59,6 @@ export interface TlsClientConfig {
   readonly servername: string | null;
 }
 
-export interface SpoolConfig {
-  readonly maxBytes: number;
-  readonly maxMessages: number;
-  readonly maxAgeMs: number;
-  readonly whenFull: "drop-oldest" | "drop-newest" | "refuse" | "latest-per-topic";
-}
-
 const DAY_MS = 86_400_000;
 /** Keep Alive is 16 bits of seconds. */
 const KEEPALIVE_MAX_MS = 65_535_000;
@@ -53,13 +69,14 @@ const WINDOW_MAX = 4096;
 
 export function readUplinks(root: Section, node: string): UplinkConfig[] {
   const uplinks = (root.sections("uplinks") ?? []).map((section) => readUplink(section, node));
-  for (const [i, { name, url, clientId }] of uplinks.entries()) {
+  for (const [i, { name, urls, clientId }] of uplinks.entries()) {
     const earlier = uplinks.slice(0, i);
     if (earlier.some((other) => other.name === name)) {
       root.complain(`uplinks[${i}].name`, `${name} is the name of another uplink`, "give each its own");
     }
-    if (url !== "" && earlier.some((other) => other.url === url && other.clientId === clientId)) {
-      const problem = `another uplink is ${clientId} at ${url}, and the broker would throw each out for the other`;
+    const shared = urls.find((url) => earlier.some((other) => other.urls.includes(url) && other.clientId === clientId));
+    if (shared !== undefined) {
+      const problem = `another uplink is ${clientId} at ${shared}, and the broker would throw each out for the other`;
       root.complain(`uplinks[${i}].client_id`, problem, "give each its own client_id");
     }
   }
@@ -68,7 +85,7 @@ export function readUplinks(root: Section, node: string): UplinkConfig[] {
 
 function readUplink(section: Section, node: string): UplinkConfig {
   const name = section.name("name", "cloud");
-  const url = readUrl(section);
+  const urls = readUrls(section);
   const username = section.text("username", null);
   const passwordFile = section.file("password_file", null);
   if (passwordFile !== null && username === null) {
@@ -76,61 +93,48 @@ function readUplink(section: Section, node: string): UplinkConfig {
   }
   const uplink: UplinkConfig = {
     name,
-    url,
+    urls,
+    returnToPrimaryMs: section.duration("return_to_primary", 300_000, 1000, 31 * DAY_MS),
     protocol: section.oneOf("protocol", [4, 5], 5),
     clientId: section.text("client_id", node),
     username,
     passwordFile,
-    tls: readTls(section, url),
+    renewBeforeMs: section.duration("renew_before", 300_000, 1000, DAY_MS),
+    tls: readTls(section, urls),
     keepaliveMs: readKeepalive(section),
     sessionExpiryMs: section.duration("session_expiry", 7 * DAY_MS, 0, SESSION_EXPIRY_MAX_MS),
     window: section.count("window", 64, 1, WINDOW_MAX),
+    proxy: readProxy(section),
     bindAddress: section.address("bind_address", null),
+    interface: readInterface(section),
+    loopMark: section.flag("loop_mark", true),
     forward: readForward(section),
     receive: readReceive(section),
     spool: readSpool(section),
-    drain: readDrain(section),
+    drain: section.oneOf("drain", ["oldest-first", "newest-first", "interleave"], "oldest-first"),
+    pace: readPace(section),
+    dataCap: readDataCap(section),
+    connect: readConnect(section),
   };
-  section.notBuilt("proxy", "connect directly for now: remove this key");
-  section.notBuilt("pace", "the window bounds the rate for now: remove this key");
   section.finish();
   return uplink;
 }
 
-function readUrl(section: Section): string {
-  if (!section.has("url")) {
-    section.complain("url", "is missing", "write it like mqtts://broker.example.com:8883");
-    return "";
-  }
-  if (section.isList("url")) {
-    section.complain("url", "a list of urls is not built yet", "give one url");
-    return "";
-  }
-  const text = section.text("url", null);
-  if (text === null) return "";
-  const problem = urlProblem(text);
-  if (problem === null) return normalUrl(new URL(text));
-  section.complain("url", problem, "write it like mqtts://broker.example.com:8883");
-  return "";
+/** @see Linux, dev_valid_name: up to 15 bytes without slash and white space */
+function readInterface(section: Section): string | null {
+  const name = section.text("interface", null);
+  if (name === null) return null;
+  if (!/^[^\s/:]{1,15}$/.test(name) || name === "." || name === "..")
+    section.complain(
+      "interface",
+      `${JSON.stringify(name)} is no network interface`,
+      "write it as `ip link` does, like wwan0",
+    );
+  if (section.has("bind_address")) section.complain("interface", "is given beside bind_address", "give one of the two");
+  return name;
 }
 
-function urlProblem(text: string): string | null {
-  if (!URL.canParse(text)) return `${JSON.stringify(text)} is no URL`;
-  const url = new URL(text);
-  if (url.protocol === "ws:" || url.protocol === "wss:") return `${url.protocol}// is not built yet`;
-  if (url.protocol !== "mqtt:" && url.protocol !== "mqtts:") return `${url.protocol}// is not possible`;
-  if (url.hostname === "") return "names no host";
-  if (url.username !== "" || url.password !== "") return "holds a user or password; they have keys of their own";
-  if (url.port === "0") return "port 0 is no broker's";
-  return /^\/?$/.test(url.pathname) && url.search === "" && url.hash === "" ? null : "has something after the port";
-}
-
-function normalUrl(url: URL): string {
-  const port = url.port === "" ? (url.protocol === "mqtts:" ? "8883" : "1883") : url.port;
-  return `${url.protocol}//${url.hostname}:${port}`;
-}
-
-function readTls(section: Section, url: string): TlsClientConfig | null {
+function readTls(section: Section, urls: readonly string[]): TlsClientConfig | null {
   const tls = section.sectionOrEmpty("tls");
   const config: TlsClientConfig = {
     ca: tls.file("ca", null),
@@ -146,8 +150,8 @@ function readTls(section: Section, url: string): TlsClientConfig | null {
     if (Buffer.byteLength(protocol) > 255) tls.complain(`alpn[${i}]`, "is longer than 255 bytes", "shorten it");
   }
   tls.finish();
-  if (url.startsWith("mqtts:")) return config;
-  if (section.has("tls") && url !== "")
+  if (urls.some(isEncrypted)) return config;
+  if (section.has("tls") && urls.length > 0)
     section.complain("tls", "the url is not encrypted", "make it mqtts://, or remove tls");
   return null;
 }
@@ -156,23 +160,4 @@ function readKeepalive(section: Section): number {
   const keepaliveMs = section.duration("keepalive", 60_000, 1000, KEEPALIVE_MAX_MS);
   if (keepaliveMs % 1000 !== 0) section.complain("keepalive", "MQTT counts it in whole seconds", "write it like 60s");
   return keepaliveMs;
-}
-
-function readSpool(root: Section): SpoolConfig {
-  const section = root.sectionOrEmpty("spool");
-  const policies = ["drop-oldest", "drop-newest", "refuse", "latest-per-topic"] as const;
-  const spool: SpoolConfig = {
-    maxBytes: section.bytes("max_bytes", 256 * 2 ** 20, 64 * 1024, 2 ** 50),
-    maxMessages: section.count("max_messages", 1_000_000, 1, 1_000_000_000),
-    maxAgeMs: section.duration("max_age", 7 * DAY_MS, 1000, 3650 * DAY_MS),
-    whenFull: section.oneOf("when_full", policies, "drop-oldest"),
-  };
-  section.finish();
-  return spool;
-}
-
-function readDrain(section: Section): "oldest-first" {
-  const drain = section.oneOf("drain", ["oldest-first", "newest-first", "interleave"], "oldest-first");
-  if (drain !== "oldest-first") section.complain("drain", `${drain} is not built yet`, "use oldest-first");
-  return "oldest-first";
 }

@@ -11,7 +11,7 @@
  */
 import type { Counter, Counters } from "../base/counters.ts";
 import type { ForwardRule } from "../config/uplink-rules.ts";
-import type { SpoolConfig } from "../config/uplinks.ts";
+import type { SpoolConfig } from "../config/uplink-spool.ts";
 import { DeliveryQueue } from "../core/delivery-queue.ts";
 import type { DropCause } from "../core/ledger.ts";
 import type { Message } from "../core/message.ts";

@@ -15,7 +15,7 @@ const QOS_2_UNANNOUNCED_MAX = 20;
 const RECEIVE_MAXIMUM = 64;
 
 export function targetOf(config: UplinkConfig): DialTarget {
-  const url = new URL(config.url);
+  const url = new URL(config.urls[0] as string);
   const { tls, bindAddress } = config;
   // An IPv6 address stands in brackets in a URL.
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");

@@ -204,7 +204,7 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
     const { queue } = this.spool;
     return {
       name: this.name,
-      url: this.#config.url,
+      url: this.#config.urls[0] as string,
       state: this.#state,
       connectedSinceMs: this.#connectedSinceMs,
       protocol: this.#client.server?.version ?? null,

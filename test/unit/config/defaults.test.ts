@@ -94,27 +94,54 @@ test("an uplink needs its url only", () => {
   assert.deepEqual(loaded("node: gw-17\nuplinks: [{url: mqtts://broker.example.com}]").uplinks, [
     {
       name: "cloud",
-      url: "mqtts://broker.example.com:8883",
+      urls: ["mqtts://broker.example.com:8883"],
+      returnToPrimaryMs: 300_000,
       protocol: 5,
       clientId: "gw-17",
       username: null,
       passwordFile: null,
+      renewBeforeMs: 300_000,
       tls: { ca: null, cert: null, key: null, alpn: [], servername: null },
       keepaliveMs: 60_000,
       sessionExpiryMs: 7 * DAY_MS,
       window: 64,
+      proxy: null,
       bindAddress: null,
+      interface: null,
+      loopMark: true,
       forward: [],
       receive: [],
-      spool: { maxBytes: 256 * MIB, maxMessages: 1_000_000, maxAgeMs: 7 * DAY_MS, whenFull: "drop-oldest" },
+      spool: {
+        maxBytes: 256 * MIB,
+        maxMessages: 1_000_000,
+        maxAgeMs: 7 * DAY_MS,
+        whenFull: "drop-oldest",
+        priorities: [],
+      },
       drain: "oldest-first",
+      pace: null,
+      dataCap: null,
+      connect: null,
     },
   ]);
   assert.deepEqual(loaded("uplinks: [{url: mqtt://127.0.0.1, forward: [{}], receive: [{}]}]").uplinks[0], {
     ...loaded("uplinks: [{url: mqtt://127.0.0.1:1883}]").uplinks[0],
     tls: null,
-    forward: [{ match: "#", qos: 1, to: "{topic}", offline: "store" }],
-    receive: [{ match: "#", qos: 1, to: "{topic}" }],
+    forward: [
+      {
+        match: "#",
+        qos: 1,
+        to: "{topic}",
+        offline: "store",
+        retain: "keep",
+        priority: 0,
+        expiryMs: null,
+        batch: null,
+        reduce: null,
+        onChange: null,
+      },
+    ],
+    receive: [{ match: "#", qos: 1, to: "{topic}", retain: "keep" }],
   });
 });
 

@@ -80,7 +80,7 @@ test("messages in flight are bounded in bytes as well", async () => {
   const world = new UplinkWorld({
     forward: [forward("#")],
     window: 64,
-    spool: { maxBytes: 1e8, maxMessages: 1000, maxAgeMs: 1e9, whenFull: "refuse" },
+    spool: { maxBytes: 1e8, maxMessages: 1000, maxAgeMs: 1e9, whenFull: "refuse", priorities: [] },
   });
   const size = IN_FLIGHT_BYTES_MAX / 4;
   for (let i = 0; i < 8; i++) world.publish("a", `${i}`.padEnd(size, "x"));
@@ -204,7 +204,7 @@ test("when_full: refuse refuses the publisher, drop-newest drops, drop-oldest ma
   const payloads = (
     whenFull: "refuse" | "drop-newest" | "drop-oldest",
   ): { sent: string[]; last: number; dropped: object } => {
-    const world = new UplinkWorld({ forward: [forward("#")], spool: { ...spool, whenFull } });
+    const world = new UplinkWorld({ forward: [forward("#")], spool: { ...spool, whenFull, priorities: [] } });
     world.publish("a", "1");
     world.publish("a", "2");
     const p = world.publish("a", "3");
@@ -220,7 +220,7 @@ test("when_full: refuse refuses the publisher, drop-newest drops, drop-oldest ma
 test("older than max_age: dropped when its turn comes", () => {
   const world = new UplinkWorld({
     forward: [forward("#")],
-    spool: { maxBytes: 1e6, maxMessages: 100, maxAgeMs: 5000, whenFull: "refuse" },
+    spool: { maxBytes: 1e6, maxMessages: 100, maxAgeMs: 5000, whenFull: "refuse", priorities: [] },
   });
   world.publish("a", "old");
   world.server.advance(5100);

@@ -20,20 +20,28 @@ import { type FakeConnection, FakeServer, type Packet } from "./fake-server.ts";
 
 const CONFIG: UplinkConfig = {
   name: "cloud",
-  url: "mqtt://cloud:1883",
+  urls: ["mqtt://cloud:1883"],
+  returnToPrimaryMs: 300_000,
   protocol: 5,
   clientId: "gw-17",
   username: null,
   passwordFile: null,
+  renewBeforeMs: 300_000,
   tls: null,
   keepaliveMs: 60_000,
   sessionExpiryMs: 3_600_000,
   window: 4,
+  proxy: null,
   bindAddress: null,
+  interface: null,
+  loopMark: false,
   forward: [],
   receive: [],
-  spool: { maxBytes: 1_000_000, maxMessages: 1000, maxAgeMs: 86_400_000, whenFull: "drop-oldest" },
+  spool: { maxBytes: 1_000_000, maxMessages: 1000, maxAgeMs: 86_400_000, whenFull: "drop-oldest", priorities: [] },
   drain: "oldest-first",
+  pace: null,
+  dataCap: null,
+  connect: null,
 };
 
 const AUTHORITY: Authority = {
@@ -46,12 +54,25 @@ const AUTHORITY: Authority = {
   maySubscribe: () => true,
 };
 
+const RULE: ForwardRule = {
+  match: "#",
+  qos: 1,
+  to: "{topic}",
+  offline: "store",
+  retain: "keep",
+  priority: 0,
+  expiryMs: null,
+  batch: null,
+  reduce: null,
+  onChange: null,
+};
+
 export function forward(match: string, options: Partial<ForwardRule> = {}): ForwardRule {
-  return { match, qos: 1, to: "{topic}", offline: "store", ...options };
+  return { ...RULE, match, ...options };
 }
 
 export function receive(match: string, options: Partial<ReceiveRule> = {}): ReceiveRule {
-  return { match, qos: 1, to: "{topic}", ...options };
+  return { match, qos: 1, to: "{topic}", retain: "keep", ...options };
 }
 
 export class UplinkWorld {

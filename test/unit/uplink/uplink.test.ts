@@ -29,7 +29,7 @@ test("session_expiry 0 is a clean start each time", () => {
 });
 
 test("protocol 4 says that it is a bridge", () => {
-  const world = new UplinkWorld({ protocol: 4, url: "mqtt://[::1]:1884" });
+  const world = new UplinkWorld({ protocol: 4, urls: ["mqtt://[::1]:1884"] });
   world.uplink.start();
   assert.equal(world.server.dials[0]?.host, "::1");
   assert.equal(world.server.accept().takeOne(codes.CONNECT).connect?.bridge, true);
