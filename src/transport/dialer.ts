@@ -33,10 +33,15 @@ export interface Dialing {
 }
 
 /**
- * Calls exactly one of the two, never from within the call itself. The link reads nothing before its handler is set.
- * The error's message begins with host and port.
+ * Calls exactly one of `onLink` and `onError`, and before it `onConnecting` once the name is known; none from within the
+ * call itself. The link reads nothing before its handler is set. The error's message begins with host and port.
  */
-export type Dial = (target: DialTarget, onLink: (link: Link) => void, onError: (error: Error) => void) => Dialing;
+export type Dial = (
+  target: DialTarget,
+  onLink: (link: Link) => void,
+  onError: (error: Error) => void,
+  onConnecting?: () => void,
+) => Dialing;
 
 export class DialError extends Error {
   override readonly name = "DialError";
@@ -46,28 +51,32 @@ const lookups = new Semaphore(1);
 const KEEP_ALIVE_DELAY_MS = 60_000;
 
 export function createDial(transport: Transport): Dial {
-  return (target, onLink, onError) => {
-    const attempt = new Attempt(transport, target, onLink, onError);
+  return (target, onLink, onError, onConnecting) => {
+    const attempt = new Attempt(transport, target, { onLink, onError, onConnecting });
     void attempt.run();
     return attempt;
   };
 }
 
+interface Callbacks {
+  readonly onLink: (link: Link) => void;
+  readonly onError: (error: Error) => void;
+  readonly onConnecting: (() => void) | undefined;
+}
+
 class Attempt implements Dialing {
   readonly #transport: Transport;
   readonly #target: DialTarget;
-  readonly #onLink: (link: Link) => void;
-  readonly #onError: (error: Error) => void;
+  readonly #callbacks: Callbacks;
   readonly #timeout: NodeJS.Timeout;
   #stage = "looking up the name";
   #socket: Socket | null = null;
   #over = false;
 
-  constructor(transport: Transport, target: DialTarget, onLink: (link: Link) => void, onError: (error: Error) => void) {
+  constructor(transport: Transport, target: DialTarget, callbacks: Callbacks) {
     this.#transport = transport;
     this.#target = target;
-    this.#onLink = onLink;
-    this.#onError = onError;
+    this.#callbacks = callbacks;
     this.#timeout = setTimeout(
       () => this.#fail(`timed out after ${target.timeoutMs} ms, ${this.#stage}`),
       target.timeoutMs,
@@ -86,6 +95,8 @@ class Attempt implements Dialing {
       const addresses = unix === undefined ? await this.#resolve() : await Promise.resolve([]);
       if (this.#over) return;
       this.#stage = "connecting";
+      this.#callbacks.onConnecting?.();
+      if (this.#over) return;
       await this.#connect(unix === undefined ? this.#tcpOptions(addresses) : { path: unix });
     } catch (error) {
       this.#fail(describeError(error));
@@ -171,7 +182,7 @@ class Attempt implements Dialing {
       return;
     }
     this.#finish();
-    this.#onLink(link);
+    this.#callbacks.onLink(link);
   }
 
   #fail(words: string): void {
@@ -179,7 +190,9 @@ class Attempt implements Dialing {
     this.#finish();
     this.#socket?.destroy();
     const { unix, host, port } = this.#target;
-    this.#onError(new DialError(`${unix === undefined ? addressAndPort(host, port) : `unix:${unix}`}: ${words}`));
+    this.#callbacks.onError(
+      new DialError(`${unix === undefined ? addressAndPort(host, port) : `unix:${unix}`}: ${words}`),
+    );
   }
 
   #finish(): void {

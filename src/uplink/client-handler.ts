@@ -5,6 +5,8 @@ import type { SessionPackets } from "./server-packets.ts";
 
 /** The session behind a client. */
 export interface ClientHandler extends SessionPackets {
+  /** The server's name is known, or needs no look-up: the connection itself begins. Again with each dial of one `open`. */
+  onConnecting?(): void;
   /** CONNACK came; see `client.server`. */
   onConnected(): void;
   /** Offsets in `view` point into `bytes`; both are valid until it returns. `owed` is for `acknowledge`, null at QoS 0. */

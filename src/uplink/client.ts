@@ -142,8 +142,11 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
 
   #dialNow(): void {
     this.state = DIALLING;
-    this.#dialling = this.#dial(this.#target as DialTarget, this.#onLink, this.#onDialError);
+    const target = this.#target as DialTarget;
+    this.#dialling = this.#dial(target, this.#onLink, this.#onDialError, this.#onConnecting);
   }
+
+  readonly #onConnecting = (): void => this.#handler.onConnecting?.();
 
   readonly #onDialError = (error: Error): void => {
     this.#closed(linkWords(error.message));

@@ -117,6 +117,7 @@ export class Spool implements Receiver, Outlet {
     this.#message = null;
     this.#sizes.clear();
     this.#inFlightBytes = 0;
+    this.closing = false;
     if (this.#rules.some(({ offline }) => offline === "drop")) this.#subscribe(true);
     this.queue.attach(this, windowMax, resumed);
   }

@@ -1,25 +1,14 @@
 /**
- * One uplink: keeps a connection to its server for ever, with the spool on the way out and the receive rules on the
- * way in.
- *
- *     DOWN ──timer──> CONNECTING ──CONNACK──> DRAINING ──what waited is acknowledged──> LIVE
- *       ^                 │                      │                                        │
- *       └──backoff────────┴──────────────────────┴────────────────────────────────────────┘
+ * One uplink: a connection that is kept for ever (reach.ts), the spool on the way out, the receive rules on the way in,
+ * and what the server's packets mean for them.
  *
  * Trouble is logged once per change, in words; the counters tell how often. The socket is never paused: it would hide
  * the acknowledgements that make room.
  */
-import { readFile } from "node:fs";
-import { Backoff } from "../base/backoff.ts";
 import type { Counter } from "../base/counters.ts";
-import type { Log } from "../base/log.ts";
-import type { Random } from "../base/random.ts";
-import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import type { DropCause } from "../core/ledger.ts";
-import type { StoreWaiter } from "../core/ports.ts";
-import type { Dial, DialTarget } from "../transport/dialer.ts";
-import { describeError } from "../transport/socket-error.ts";
+import type { Dial } from "../transport/dialer.ts";
 import {
   NORMAL_DISCONNECTION,
   PACKET_IDENTIFIER_NOT_FOUND,
@@ -29,33 +18,30 @@ import {
   UNSPECIFIED_ERROR,
 } from "../wire/mqtt/codes.ts";
 import type { PublishView } from "../wire/mqtt/publish.ts";
-import { IDLE, MqttClient } from "./client.ts";
+import { MqttClient } from "./client.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { ServerLimits } from "./client-options.ts";
 import type { Owed } from "./owed.ts";
+import { Reach, type ReachOwner, type ReachParts, type StateListener, type UplinkState } from "./reach.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";
 import { Spool, type SpoolParts } from "./spool.ts";
+import { STALL_MS, Stall } from "./stall.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { optionsOf, targetOf, windowOf, withoutLineEnd } from "./uplink-connection.ts";
+import { windowOf } from "./uplink-connection.ts";
 import { reasonWords } from "./words.ts";
 
-export interface UplinkParts extends SpoolParts, ReceiveParts {
-  readonly log: Log;
+export interface UplinkParts extends SpoolParts, ReceiveParts, Omit<ReachParts, "host"> {
   readonly dial: Dial;
-  readonly random: Random;
   /** Name of the gateway, for {node}. */
   readonly node: string;
-  readonly limits: {
-    /** Largest packet taken from the server. */
-    readonly maxPacketBytes: number;
-  };
 }
-
-export type UplinkState = "down" | "connecting" | "draining" | "live";
 
 export interface UplinkStatus {
   readonly name: string;
+  /** The one in use, or that is tried next. */
   readonly url: string;
+  /** All of them, in order of preference. */
+  readonly urls: readonly string[];
   readonly state: UplinkState;
   /** Unix ms; null while not connected. */
   readonly connectedSinceMs: number | null;
@@ -63,8 +49,10 @@ export interface UplinkStatus {
   readonly protocol: number | null;
   /** Why it went down last, in words; null = never, or not since the last connection that lasted. */
   readonly lastError: string | null;
-  /** Ms until the next try; null while connecting or connected. */
+  /** Ms until the next try; null while connecting, connected or held. */
   readonly retryInMs: number | null;
+  /** Why it is held, in words; empty when it is not. */
+  readonly heldBy: readonly string[];
   readonly spool: { readonly messages: number; readonly bytes: number };
   readonly inFlight: number;
   /** Most that may be: ours or the server's, whichever is lower. */
@@ -77,69 +65,41 @@ export interface UplinkStatus {
   readonly dropped: Readonly<Partial<Record<DropCause, number>>>;
 }
 
-/** First wait after a failure, and the longest; a connection that lasts so long counts as good. */
-export const BACKOFF_BASE_MS = 1000;
-export const BACKOFF_CAP_MS = 60_000;
-export const STABLE_MS = 60_000;
-/** The oldest message in flight has this long, twice, to be acknowledged; then the connection is made anew. */
-export const STALL_MS = 60_000;
-/** What `stop` waits at most. */
-export const STOP_MS = 1000;
-/** Kinds of timers. */
-const RETRY_TIMER = 0;
-const STABLE_TIMER = 1;
-const STALL_TIMER = 2;
-const STOP_TIMER = 3;
-
-export class Uplink implements ClientHandler, StoreWaiter, Expirable {
+export class Uplink implements ClientHandler, ReachOwner {
   readonly name: string;
   readonly spool: Spool;
   readonly receive: Receive;
   readonly #config: UplinkConfig;
   readonly #parts: UplinkParts;
   readonly #client: MqttClient;
+  readonly #reach: Reach;
   readonly #subscriptions: Subscriptions;
-  readonly #target: DialTarget;
-  readonly #backoff: Backoff;
+  readonly #stall: Stall;
   readonly #dropped: ReadonlyMap<DropCause, number>;
   readonly #forwarded: Counter;
   readonly #refused: Counter;
   readonly #connects: Counter;
   readonly #failures: Counter;
-  readonly #retryTimer = new Timer(this, RETRY_TIMER);
-  readonly #stableTimer = new Timer(this, STABLE_TIMER);
-  readonly #stallTimer = new Timer(this, STALL_TIMER);
-  readonly #stopTimer = new Timer(this, STOP_TIMER);
-  #state: UplinkState = "down";
-  #stopping: (() => void) | null = null;
-  /** Counts tries, so that a file read for an earlier one is not used. */
-  #attempt = 0;
-  #lastError: string | null = null;
-  #connectedSinceMs: number | null = null;
-  #retryAtMs = 0;
   #window = 0;
   /** End of the log when the connection came: what lies below is backlog. */
   #drainSeq = 0;
-  #answers = 0;
-  /** What the stall timer saw last. */
-  #seenHead = 0;
-  #seenAnswers = -1;
 
   constructor(config: UplinkConfig, parts: UplinkParts) {
     const { name, forward, receive, spool } = config;
-    const { node, counters } = parts;
+    const { node, counters, host, wheel, log } = parts;
     this.name = name;
     this.#config = config;
     this.#parts = parts;
-    this.#client = new MqttClient(parts.dial, parts.wheel, this);
+    this.#client = new MqttClient(parts.dial, wheel, this);
+    this.#reach = new Reach(config, this.#client, parts, this);
     this.spool = new Spool({ name, node, forward, spool }, this.#client, parts);
     const { slot, queue } = this.spool;
     this.receive = new Receive({ name, node, receive, receiverId: queue.id, slot }, this.#client, parts);
-    const { log, host } = parts;
     this.#subscriptions = new Subscriptions(name, receive, queue.id, this.#client, { log, store: host.store });
-    this.#target = targetOf(config);
-    this.#backoff = new Backoff({ baseMs: BACKOFF_BASE_MS, capMs: BACKOFF_CAP_MS }, parts.random);
-    this.#dropped = parts.host.ledger.watch(queue.label);
+    this.#stall = new Stall(wheel, host.store, queue, () =>
+      this.#client.fail(NORMAL_DISCONNECTION, `no acknowledgement within ${STALL_MS / 1000} s`),
+    );
+    this.#dropped = host.ledger.watch(queue.label);
     this.#forwarded = counters.counter(`uplink.${name}.forwarded`);
     this.#refused = counters.counter(`uplink.${name}.refused`);
     this.#connects = counters.counter(`uplink.${name}.connects`);
@@ -153,7 +113,7 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
 
   /** Connected. */
   get online(): boolean {
-    return this.#state === "live" || this.#state === "draining";
+    return this.#reach.online;
   }
 
   /** Smoothed ms from PUBLISH to its acknowledgement, for `commit_delay: auto`; 0 = not known. */
@@ -162,56 +122,42 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
   }
 
   start(): void {
-    this.#connect();
+    this.#reach.start();
   }
 
-  /**
-   * Sends nothing more, waits a moment for what is in flight and for what the server is to be told, says goodbye.
-   * What is not acknowledged stays in the spool. Resolves when the link is closed.
-   */
+  /** Leaves the server in order (reach.ts); resolves when the link is closed. */
   stop(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#stopping = resolve;
-      this.#attempt++;
-      this.#parts.wheel.cancel(this.#retryTimer);
-      if (this.#client.state === IDLE) this.#onStopped();
-      else if (!this.online) this.#client.close();
-      else {
-        this.spool.closing = true;
-        this.#parts.wheel.schedule(this.#stopTimer, STOP_MS);
-        this.#closeWhenQuiet();
-      }
-    });
+    return this.#reach.stop();
   }
 
-  #closeWhenQuiet(): void {
-    if (this.spool.queue.inFlight === 0) this.#parts.host.store.barrier(this, 0);
+  /** See Reach.hold. */
+  hold(reason: string, words?: string): void {
+    this.#reach.hold(reason, words);
   }
 
-  /** While stopping: everything that came before is stored and acknowledged. */
-  onStored(): void {
-    this.#client.close();
+  /** See Reach.release. */
+  release(reason: string): void {
+    this.#reach.release(reason);
   }
 
-  #onStopped(): void {
-    this.#state = "down";
-    const stopped = this.#stopping;
-    this.#stopping = null;
-    stopped?.();
+  /** `listener` is told of each change of state. */
+  watch(listener: StateListener): void {
+    this.#reach.watch(listener);
   }
 
   status(): UplinkStatus {
     const { queue } = this.spool;
+    const reach = this.#reach;
     return {
       name: this.name,
-      url: this.#config.urls[0] as string,
-      state: this.#state,
-      connectedSinceMs: this.#connectedSinceMs,
+      url: reach.url,
+      urls: this.#config.urls,
+      state: reach.state,
+      connectedSinceMs: reach.connectedSinceMs,
       protocol: this.#client.server?.version ?? null,
-      lastError: this.#lastError,
-      retryInMs: this.#retryTimer.armed
-        ? Math.max(0, Math.round(this.#retryAtMs - this.#parts.host.time.nowMs()))
-        : null,
+      lastError: reach.lastError,
+      retryInMs: reach.retryInMs,
+      heldBy: reach.heldBy,
       spool: { messages: queue.count, bytes: queue.bytes },
       inFlight: queue.inFlight,
       window: this.online ? this.#window : this.#config.window,
@@ -222,97 +168,42 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
     };
   }
 
-  // ---- connecting --------------------------------------------------------------------------------------------
+  // ---- the connection comes and goes -------------------------------------------------------------------------
 
-  #connect(): void {
-    this.#state = "connecting";
-    const attempt = ++this.#attempt;
-    const { passwordFile } = this.#config;
-    if (passwordFile === null) {
-      this.#open(null);
-      return;
-    }
-    // Read anew each time: a token may have been renewed meanwhile.
-    readFile(passwordFile, (error, bytes) => {
-      if (attempt !== this.#attempt) return;
-      if (error === null) this.#open(withoutLineEnd(bytes));
-      else this.onClosed(`password_file ${passwordFile}: ${describeError(error)}`);
-    });
-  }
-
-  #open(password: Buffer | null): void {
-    this.#client.open(optionsOf(this.#config, password, this.#parts.limits.maxPacketBytes), this.#target);
+  onConnecting(): void {
+    this.#reach.onConnecting();
   }
 
   onConnected(): void {
-    const { log, host, wheel } = this.#parts;
     const { queue } = this.spool;
     const server = this.#client.server as ServerLimits;
     this.#connects.value++;
-    this.#connectedSinceMs = host.time.wallMs();
-    this.#lastError = null;
     this.#window = windowOf(this.#config, server);
-    this.#drainSeq = host.store.lastSeq;
-    this.#state = queue.count > 0 ? "draining" : "live";
-    log.info("uplink-connected", {
-      uplink: this.name,
-      remote: this.#client.remote,
-      protocol: server.version,
-      session: server.sessionPresent ? "resumed" : "new",
-      waiting: queue.count,
-    });
-    wheel.schedule(this.#stableTimer, STABLE_MS);
-    wheel.schedule(this.#stallTimer, STALL_MS);
-    this.#seenAnswers = -1;
+    this.#drainSeq = this.#parts.host.store.lastSeq;
+    this.#reach.onConnected(queue.count);
+    this.#stall.start();
     this.receive.begin(server.sessionPresent);
     this.#subscriptions.begin(server.sessionPresent, queue.inflight.sparePacketId);
     this.spool.attach(this.#window, server.sessionPresent);
   }
 
   onClosed(why: string | null): void {
-    const { log, host, wheel } = this.#parts;
-    const wasOnline = this.online;
     this.spool.detach();
     this.receive.end();
-    wheel.cancel(this.#stableTimer);
-    wheel.cancel(this.#stallTimer);
-    wheel.cancel(this.#stopTimer);
-    this.#connectedSinceMs = null;
-    this.#state = "down";
-    if (this.#stopping !== null) {
-      this.#onStopped();
-      return;
-    }
+    this.#stall.stop();
+    this.#reach.onClosed(why);
+  }
+
+  get inFlight(): number {
+    return this.spool.queue.inFlight;
+  }
+
+  onLeaving(): void {
+    this.spool.closing = true;
+  }
+
+  onFailure(): void {
     this.#failures.value++;
-    const words = why ?? "closed";
-    const delayMs = this.#backoff.next();
-    if (wasOnline || words !== this.#lastError) {
-      log.warn("uplink-down", { uplink: this.name, reason: words, retryMs: Math.round(delayMs) });
-    }
-    this.#lastError = words;
-    this.#retryAtMs = host.time.nowMs() + delayMs;
-    wheel.schedule(this.#retryTimer, delayMs);
-  }
-
-  onTimer(kind: number): void {
-    if (kind === RETRY_TIMER) this.#connect();
-    else if (kind === STABLE_TIMER) this.#backoff.reset();
-    else if (kind === STOP_TIMER) this.#client.close();
-    else this.#onStallTimer();
-  }
-
-  /** A server that acknowledges everything but one message would hold the spool for ever. */
-  #onStallTimer(): void {
-    const { queue } = this.spool;
-    const head = queue.headSeq;
-    const stuck = head === Number.POSITIVE_INFINITY ? this.#answers === this.#seenAnswers : head === this.#seenHead;
-    if (queue.inFlight > 0 && stuck && this.#seenAnswers >= 0 && this.#parts.host.store.health === "ok") {
-      this.#client.fail(NORMAL_DISCONNECTION, `no acknowledgement within ${STALL_MS / 1000} s`);
-      return;
-    }
-    this.#seenHead = head;
-    this.#seenAnswers = queue.inFlight > 0 ? this.#answers : -1;
-    this.#parts.wheel.schedule(this.#stallTimer, STALL_MS);
   }
 
   // ---- packets -----------------------------------------------------------------------------------------------
@@ -331,7 +222,7 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
 
   onAck(type: number, packetId: number, reasonCode: number): void {
     const { queue } = this.spool;
-    this.#answers++;
+    this.#stall.onAnswer();
     this.spool.answered(packetId);
     if (reasonCode >= UNSPECIFIED_ERROR && type !== PUBREC && type !== PUBACK) reasonCode = 0;
     if (reasonCode === QUOTA_EXCEEDED) {
@@ -348,8 +239,8 @@ export class Uplink implements ClientHandler, StoreWaiter, Expirable {
     } else if (queue.onPubcomp(packetId)) {
       this.#count(0);
     }
-    if (this.#state === "draining" && queue.headSeq > this.#drainSeq) this.#state = "live";
-    if (this.#stopping !== null) this.#closeWhenQuiet();
+    if (this.#reach.state === "draining" && queue.headSeq > this.#drainSeq) this.#reach.onDrained();
+    this.#reach.onQuieter();
   }
 
   #count(reasonCode: number): void {

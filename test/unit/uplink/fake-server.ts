@@ -65,12 +65,14 @@ export class FakeServer {
   readonly dials: DialTarget[] = [];
   #onLink: ((link: Link) => void) | null = null;
   #onError: ((error: Error) => void) | null = null;
+  #onConnecting: (() => void) | undefined;
 
-  readonly dial: Dial = (target, onLink, onError) => {
+  readonly dial: Dial = (target, onLink, onError, onConnecting) => {
     assert.equal(this.#onLink, null, "one dial at a time");
     this.dials.push(target);
     this.#onLink = onLink;
     this.#onError = onError;
+    this.#onConnecting = onConnecting;
     return {
       cancel: () => {
         this.#onLink = null;
@@ -82,10 +84,17 @@ export class FakeServer {
     return this.#onLink !== null;
   }
 
+  /** The name of the server that is dialled is known. */
+  resolve(): void {
+    this.#onConnecting?.();
+    this.#onConnecting = undefined;
+  }
+
   /** The dial succeeds. */
   accept(): FakeConnection {
     const onLink = this.#onLink;
     assert(onLink !== null, "somebody dials");
+    this.resolve();
     this.#onLink = null;
     const connection = new FakeConnection(this.flusher);
     onLink(connection);

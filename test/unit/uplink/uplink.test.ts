@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { BACKOFF_CAP_MS, STABLE_MS, STALL_MS, STOP_MS } from "../../../src/uplink/uplink.ts";
+import { BACKOFF_CAP_MS, LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
+import { STALL_MS } from "../../../src/uplink/stall.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
 
@@ -273,7 +274,7 @@ test("stop: nothing new goes out, what is in flight is waited for, then goodbye;
   const silent = deaf.connect();
   deaf.publish("a", "1");
   const closed = deaf.uplink.stop();
-  deaf.server.advance(STOP_MS + 50);
+  deaf.server.advance(LEAVE_MS + 50);
   assert.equal(silent.take().at(-1)?.type, codes.DISCONNECT);
   silent.drop();
   await closed;
@@ -299,11 +300,13 @@ test("status says how it stands", () => {
   assert.deepEqual(world.uplink.status(), {
     name: "cloud",
     url: "mqtt://cloud:1883",
+    urls: ["mqtt://cloud:1883"],
     state: "down",
     connectedSinceMs: null,
     protocol: null,
     lastError: null,
     retryInMs: null,
+    heldBy: [],
     spool: { messages: 1, bytes: size },
     inFlight: 0,
     window: 4,
@@ -319,4 +322,97 @@ test("status says how it stands", () => {
   connection.puback(connection.takeOne(codes.PUBLISH).packetId);
   assert.equal(world.uplink.status().state, "live");
   assert.equal(world.uplink.status().forwarded, 1);
+});
+
+test("each state is told once: resolving, connecting, draining, live, down", () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const states: string[] = [];
+  world.uplink.watch((state) => states.push(state));
+  world.publish("a", "1");
+  world.uplink.start();
+  world.server.resolve();
+  const connection = world.accept(false);
+  connection.puback(connection.takeOne(codes.PUBLISH).packetId);
+  connection.drop("reset");
+  world.server.advance(1000);
+  world.server.refuse("cloud:1883: name not found (ENOTFOUND)");
+  assert.deepEqual(states, ["resolving", "connecting", "draining", "live", "down", "resolving", "down"]);
+});
+
+test("hold: leaves in order, spools, tries nothing; the release of the last reason connects at once", () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  world.publish("a", "1");
+  const { packetId } = connection.takeOne(codes.PUBLISH);
+  world.uplink.hold("data-cap", "500 MB of this month are used");
+  world.uplink.hold("schedule");
+  world.publish("a", "2");
+  assert.deepEqual(connection.take(), []);
+  connection.puback(packetId);
+  world.persist();
+  connection.takeOne(codes.DISCONNECT);
+  connection.drop();
+  const { state, heldBy, lastError, retryInMs, spool } = world.uplink.status();
+  assert.deepEqual([state, heldBy], ["held", ["500 MB of this month are used", "schedule"]]);
+  assert.deepEqual([lastError, retryInMs, spool.messages], [null, null, 1]);
+  world.server.advance(600_000);
+  world.uplink.release("data-cap");
+  world.uplink.release("never given");
+  assert(!world.server.dialling);
+  world.uplink.release("schedule");
+  assert(world.server.dialling);
+  const again = world.accept();
+  assert.deepEqual(published(again.take()), ["a 2 1"]);
+  assert.equal(world.counters.get("uplink.cloud.failures"), 0);
+  assert.deepEqual(
+    world.log.filter((line) => /held|released/.test(line)),
+    ['info  uplink-held uplink=cloud reason="500 MB of this month are used"', "info  uplink-released uplink=cloud"],
+  );
+});
+
+test("hold in every state: before the start, while dialling, before CONNACK, while waiting for the next try", () => {
+  const unborn = new UplinkWorld({});
+  unborn.uplink.hold("schedule");
+  unborn.uplink.start();
+  assert.deepEqual([unborn.uplink.status().state, unborn.server.dialling], ["held", false]);
+  unborn.uplink.release("schedule");
+  assert(unborn.server.dialling);
+
+  const dialling = new UplinkWorld({});
+  dialling.uplink.start();
+  dialling.uplink.hold("schedule");
+  assert.deepEqual([dialling.uplink.status().state, dialling.server.dialling], ["held", false]);
+
+  const greeting = new UplinkWorld({});
+  greeting.uplink.start();
+  const connection = greeting.server.accept();
+  greeting.uplink.hold("schedule");
+  assert(connection.ended);
+  greeting.uplink.release("schedule");
+  connection.drop();
+  assert(greeting.server.dialling, "held and released while the link was closing");
+
+  const waiting = new UplinkWorld({});
+  waiting.uplink.start();
+  waiting.server.refuse("cloud:1883: connection refused (ECONNREFUSED)");
+  waiting.uplink.hold("schedule");
+  waiting.server.advance(600_000);
+  assert.deepEqual([waiting.uplink.status().state, waiting.server.dialling], ["held", false]);
+});
+
+test("held with a server that acknowledges nothing: goodbye after a moment; stop while held", async () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  world.publish("a", "1");
+  connection.take();
+  world.uplink.hold("schedule");
+  world.server.advance(LEAVE_MS + 50);
+  connection.takeOne(codes.DISCONNECT);
+  connection.drop();
+  assert.equal(world.uplink.status().state, "held");
+  await world.uplink.stop();
+  world.uplink.release("schedule");
+  world.server.advance(120_000);
+  assert(!world.server.dialling);
+  assert.equal(world.uplink.status().state, "down");
 });

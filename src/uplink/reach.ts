@@ -1,0 +1,277 @@
+/**
+ * Keeps a connection to the server for ever: when to try, when to leave, how it stands.
+ *
+ *     DOWN ──timer──> RESOLVING ──name known──> CONNECTING ──CONNACK──> DRAINING ──backlog gone──> LIVE
+ *      ^                  │                         │                      │                        │
+ *      └─────backoff──────┴─────────────────────────┴──────────────────────┴────────────────────────┤
+ *                                                                                                   │
+ *     HELD <────────────────────────────── somebody holds it (data cap, schedule) ──────────────────┘
+ *
+ * To leave in order is one way for all who want it (stop, hold, another server): nothing more is sent, what is in
+ * flight has a moment to be acknowledged, then DISCONNECT. What is not acknowledged stays in the spool.
+ */
+import { readFile } from "node:fs";
+import { Backoff } from "../base/backoff.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
+import type { UplinkConfig } from "../config/uplinks.ts";
+import type { Store, StoreWaiter, TimeSource } from "../core/ports.ts";
+import type { DialTarget } from "../transport/dialer.ts";
+import { describeError } from "../transport/socket-error.ts";
+import { IDLE, type MqttClient } from "./client.ts";
+import { optionsOf, targetOf, withoutLineEnd } from "./uplink-connection.ts";
+
+export type UplinkState = "down" | "resolving" | "connecting" | "draining" | "live" | "held";
+
+/** Told of each change of state, after it; never within a call of its own into the uplink. */
+export type StateListener = (state: UplinkState) => void;
+
+export interface ReachParts {
+  readonly log: Log;
+  readonly wheel: TimerWheel;
+  readonly random: Random;
+  readonly host: { readonly store: Store; readonly time: TimeSource };
+  readonly limits: {
+    /** Largest packet taken from the server. */
+    readonly maxPacketBytes: number;
+  };
+}
+
+/** Whose connection it is. */
+export interface ReachOwner {
+  /** Messages in flight to the server. */
+  readonly inFlight: number;
+  /** The connection is about to be left: nothing new is to go out on it. */
+  onLeaving(): void;
+  /** It failed, or could not be made. */
+  onFailure(): void;
+}
+
+/** First wait after a failure, and the longest; a connection that lasts so long counts as good. */
+export const BACKOFF_BASE_MS = 1000;
+export const BACKOFF_CAP_MS = 60_000;
+export const STABLE_MS = 60_000;
+/** What an orderly end waits at most for acknowledgements. */
+export const LEAVE_MS = 1000;
+/** Kinds of timers. */
+const RETRY_TIMER = 0;
+const STABLE_TIMER = 1;
+const LEAVE_TIMER = 2;
+
+export class Reach implements StoreWaiter, Expirable {
+  state: UplinkState = "down";
+  /** Unix ms; null while not connected. */
+  connectedSinceMs: number | null = null;
+  /** Why it went down last, in words; null = never, or not since the last connection. */
+  lastError: string | null = null;
+  readonly #config: UplinkConfig;
+  readonly #parts: ReachParts;
+  readonly #client: MqttClient;
+  readonly #owner: ReachOwner;
+  readonly #target: DialTarget;
+  readonly #backoff: Backoff;
+  readonly #listeners: StateListener[] = [];
+  readonly #retryTimer = new Timer(this, RETRY_TIMER);
+  readonly #stableTimer = new Timer(this, STABLE_TIMER);
+  readonly #leaveTimer = new Timer(this, LEAVE_TIMER);
+  /** Words by reason. */
+  readonly #held = new Map<string, string>();
+  #started = false;
+  /** The connection is being left in order. */
+  #leaving = false;
+  #stopping: (() => void) | null = null;
+  /** Counts tries, so that a file read for an earlier one is not used. */
+  #attempt = 0;
+  #retryAtMs = 0;
+
+  constructor(config: UplinkConfig, client: MqttClient, parts: ReachParts, owner: ReachOwner) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#client = client;
+    this.#owner = owner;
+    this.#target = targetOf(config);
+    this.#backoff = new Backoff({ baseMs: BACKOFF_BASE_MS, capMs: BACKOFF_CAP_MS }, parts.random);
+  }
+
+  /** Connected. */
+  get online(): boolean {
+    return this.state === "live" || this.state === "draining";
+  }
+
+  /** Ms until the next try; null while none is due. */
+  get retryInMs(): number | null {
+    if (!this.#retryTimer.armed) return null;
+    return Math.max(0, Math.round(this.#retryAtMs - this.#parts.host.time.nowMs()));
+  }
+
+  /** Why it is held, in words; none when it is not. */
+  get heldBy(): string[] {
+    return [...this.#held.values()];
+  }
+
+  /** The url in use, or the one that is tried next. */
+  get url(): string {
+    return this.#config.urls[0] as string;
+  }
+
+  watch(listener: StateListener): void {
+    this.#listeners.push(listener);
+  }
+
+  // ---- what others want --------------------------------------------------------------------------------------
+
+  start(): void {
+    this.#started = true;
+    if (this.#held.size > 0) this.#enter("held");
+    else this.#connect();
+  }
+
+  /** Leaves in order. Resolves when the link is closed. */
+  stop(): Promise<void> {
+    this.#started = false;
+    return new Promise((resolve) => {
+      this.#stopping = resolve;
+      this.#leave();
+    });
+  }
+
+  /**
+   * Stays away from the server until every reason that was given is released. Everything is spooled meanwhile.
+   * @param reason  a key: "data-cap"; given again it changes the words alone
+   * @param words  for people: "500 MB of this month are used"
+   */
+  hold(reason: string, words: string = reason): void {
+    const more = this.#held.size > 0;
+    this.#held.set(reason, words);
+    if (more) return;
+    this.#parts.log.info("uplink-held", { uplink: this.#config.name, reason: words });
+    if (this.#started) this.#leave();
+  }
+
+  /** With the last reason gone it connects at once. */
+  release(reason: string): void {
+    if (!this.#held.delete(reason) || this.#held.size > 0) return;
+    this.#parts.log.info("uplink-released", { uplink: this.#config.name });
+    if (this.state === "held") this.#connect();
+  }
+
+  #leave(): void {
+    this.#attempt++;
+    this.#parts.wheel.cancel(this.#retryTimer);
+    if (this.#leaving) return;
+    this.#leaving = true;
+    if (this.#client.state === IDLE) {
+      this.onClosed(null);
+    } else if (!this.online) {
+      this.#client.close();
+    } else {
+      this.#owner.onLeaving();
+      this.#parts.wheel.schedule(this.#leaveTimer, LEAVE_MS);
+      this.onQuieter();
+    }
+  }
+
+  /** The server has acknowledged something. */
+  onQuieter(): void {
+    if (this.#leaving && this.#owner.inFlight === 0) this.#parts.host.store.barrier(this, this.#attempt);
+  }
+
+  /** While leaving: everything that came before is stored and acknowledged. */
+  onStored(attempt: number): void {
+    if (this.#leaving && attempt === this.#attempt) this.#client.close();
+  }
+
+  // ---- connecting --------------------------------------------------------------------------------------------
+
+  #connect(): void {
+    this.#enter("resolving");
+    const attempt = ++this.#attempt;
+    const { passwordFile } = this.#config;
+    if (passwordFile === null) {
+      this.#open(null);
+      return;
+    }
+    // Read anew each time: a token may have been renewed meanwhile.
+    readFile(passwordFile, (error, bytes) => {
+      if (attempt !== this.#attempt) return;
+      if (error === null) this.#open(withoutLineEnd(bytes));
+      else this.onClosed(`password_file ${passwordFile}: ${describeError(error)}`);
+    });
+  }
+
+  #open(password: Buffer | null): void {
+    this.#client.open(optionsOf(this.#config, password, this.#parts.limits.maxPacketBytes), this.#target);
+  }
+
+  /** The server's name is known, or needs no look-up. */
+  onConnecting(): void {
+    if (this.state === "resolving") this.#enter("connecting");
+  }
+
+  /** CONNACK came. @param waiting  messages of the backlog */
+  onConnected(waiting: number): void {
+    const { log, host, wheel } = this.#parts;
+    const { server } = this.#client;
+    this.connectedSinceMs = host.time.wallMs();
+    this.lastError = null;
+    log.info("uplink-connected", {
+      uplink: this.#config.name,
+      remote: this.#client.remote,
+      protocol: server?.version ?? null,
+      session: server?.sessionPresent ? "resumed" : "new",
+      waiting,
+    });
+    wheel.schedule(this.#stableTimer, STABLE_MS);
+    this.#enter(waiting > 0 ? "draining" : "live");
+  }
+
+  /** What waited when the connection came has been acknowledged. */
+  onDrained(): void {
+    this.#enter("live");
+  }
+
+  /** @param why in words; null after an orderly end */
+  onClosed(why: string | null): void {
+    const { log, host, wheel } = this.#parts;
+    const wasOnline = this.online;
+    const left = this.#leaving;
+    this.#leaving = false;
+    wheel.cancel(this.#stableTimer);
+    wheel.cancel(this.#leaveTimer);
+    this.connectedSinceMs = null;
+    if (this.#stopping !== null) this.#onStopped(this.#stopping);
+    else if (this.#held.size > 0) this.#enter("held");
+    else if (left) this.#connect();
+    else {
+      this.#owner.onFailure();
+      const words = why ?? "closed";
+      const delayMs = this.#backoff.next();
+      if (wasOnline || words !== this.lastError) {
+        log.warn("uplink-down", { uplink: this.#config.name, reason: words, retryMs: Math.round(delayMs) });
+      }
+      this.lastError = words;
+      this.#retryAtMs = host.time.nowMs() + delayMs;
+      wheel.schedule(this.#retryTimer, delayMs);
+      this.#enter("down");
+    }
+  }
+
+  #onStopped(stopped: () => void): void {
+    this.#stopping = null;
+    this.#enter("down");
+    stopped();
+  }
+
+  onTimer(kind: number): void {
+    if (kind === RETRY_TIMER) this.#connect();
+    else if (kind === STABLE_TIMER) this.#backoff.reset();
+    else this.#client.close();
+  }
+
+  #enter(state: UplinkState): void {
+    if (state === this.state) return;
+    this.state = state;
+    for (const listener of this.#listeners) listener(state);
+  }
+}
