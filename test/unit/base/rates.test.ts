@@ -49,6 +49,42 @@ test("a token bucket gives its burst at once and then its rate", () => {
   assert.equal(bucket.take(), false);
 });
 
+test("what is larger than the bucket goes when it is full, and is paid back", () => {
+  const clock = new ManualClock();
+  const bucket = new TokenBucket(10, 5, clock);
+  assert.equal(bucket.take(25), true);
+  assert.equal(Math.round(bucket.waitMs(1)), 2100);
+  clock.advance(2499);
+  assert.equal(bucket.take(25), false, "not full again");
+  clock.advance(1);
+  assert.equal(bucket.take(25), true);
+});
+
+test("who comes late for tokens gets the rate exactly, up to the slack, and never more than rate and burst", () => {
+  for (const n of [1, 7, 89, 90, 91, 100, 250]) {
+    const clock = new ManualClock();
+    const random = seededRandom(n);
+    const bucket = new TokenBucket(100, 100, clock, 100);
+    const burst = Math.max(100, n + 10);
+    const takings: { atMs: number; sum: number }[] = [];
+    let sum = 0;
+    while (clock.nowMs() < 600_000) {
+      while (bucket.take(n)) {
+        sum += n;
+        takings.push({ atMs: clock.nowMs(), sum });
+      }
+      clock.advance(bucket.waitMs(n) + random() * 100);
+    }
+    assert.ok(sum >= 60_000 - n, `${n}: ${sum} taken in ten minutes`);
+    // Over any stretch: from just before one taking to another.
+    let lead = Number.NEGATIVE_INFINITY;
+    for (const { atMs, sum: taken } of takings) {
+      lead = Math.max(lead, atMs / 10 - (taken - n));
+      assert.ok(taken - atMs / 10 + lead <= burst + 1e-3, `${n}: ${taken} taken until ${atMs} ms`);
+    }
+  }
+});
+
 test("a semaphore runs as many tasks as it has permits, the others in order, and refuses beyond its bound", async () => {
   const semaphore = new Semaphore(1, 2);
   const order: string[] = [];
