@@ -7,6 +7,16 @@ export class Counter {
   value = 0;
 }
 
+/** Names that begin with `under`, and with none of `except`. */
+export interface NamesUnder {
+  readonly under: string;
+  readonly except: readonly string[];
+}
+
+export function isUnder(name: string, { under, except }: NamesUnder): boolean {
+  return name.startsWith(under) && !except.some((other) => name.startsWith(other));
+}
+
 export class Counters {
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, () => number>();
@@ -24,6 +34,17 @@ export class Counters {
   /** A value that is read when somebody looks. A later gauge of the same name replaces the earlier. */
   gauge(name: string, read: () => number): void {
     this.#gauges.set(name, read);
+  }
+
+  /** Who counted is no more: what a reload removes. Who holds one of the counters counts for nobody. */
+  remove(names: NamesUnder): void {
+    for (const name of this.#counters.keys()) if (isUnder(name, names)) this.#counters.delete(name);
+    this.removeGauges(names);
+  }
+
+  /** Who is read is no more, and another one goes on with the counters. */
+  removeGauges(names: NamesUnder): void {
+    for (const name of this.#gauges.keys()) if (isUnder(name, names)) this.#gauges.delete(name);
   }
 
   has(name: string): boolean {

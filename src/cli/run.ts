@@ -169,7 +169,7 @@ class Runner {
       if (config === null) this.#refuseReload(complaints);
       else {
         const { applied, restartRequired } = await this.#gateway.reload(config);
-        this.#log.info("reloaded", { applied: applied.join(", ") });
+        this.#log.info("reloaded", { applied: applied.join("; ") });
         if (restartRequired.length > 0) {
           this.#log.warn("restart-required", { keys: restartRequired.map(keyName).join(", ") });
         }

@@ -92,6 +92,11 @@ export class Ledger {
     return counts;
   }
 
+  /** Ends `watch`. */
+  unwatch(receiver: string): void {
+    this.#watched.delete(receiver);
+  }
+
   /** Oldest first. */
   entries(): readonly Drop[] {
     return this.#entries;

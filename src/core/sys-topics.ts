@@ -7,7 +7,7 @@
  *
  * While nobody subscribes below `$SYS`, an interval costs a sample of the load averages.
  */
-import type { Counter, Counters } from "../base/counters.ts";
+import { type Counter, type Counters, isUnder, type NamesUnder } from "../base/counters.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { Line } from "../config/budget.ts";
 import { LOAD_SPANS, LoadAverage } from "./load-average.ts";
@@ -23,6 +23,7 @@ export const SYS = "$SYS";
 const OWN = `${SYS}/sluice/`;
 /** Of a text. */
 const TEXT_CHARACTERS_MAX = 128;
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What `SysTopics` needs of the router. */
 export interface SysRouter {
@@ -38,9 +39,13 @@ export interface SysParts {
   readonly time: TimeSource;
   readonly wheel: TimerWheel;
   readonly intervalMs: number;
-  /** Values of which it is remembered what was told: `toldMax`. What comes beyond goes out at every interval. */
+  /** As `toldMax` answers. What comes beyond goes out at every interval. */
   readonly toldMax: number;
 }
+
+/** Kinds of timers. */
+const INTERVAL_TIMER = 0;
+const SOON_TIMER = 1;
 
 type Read = () => string | number;
 
@@ -54,15 +59,21 @@ export class SysTopics implements ComputedValues, Expirable {
   readonly #missedBy = new Map<string, string>();
   /** Values that went out because there was no room to remember what was told. */
   readonly #repeated: Counter;
+  /** Values of which it is remembered what was told. */
+  toldMax: number;
   readonly #loads: LoadAverage[] = [];
   readonly #peaks: (() => void)[] = [];
   #sampledMs: number;
-  readonly #timer = new Timer(this, 0);
+  readonly #timer = new Timer(this, INTERVAL_TIMER);
+  readonly #soonTimer = new Timer(this, SOON_TIMER);
+  /** Topics that begin with one of these are told before the interval is over. */
+  readonly #soon = new Set<string>();
   readonly #publication = new Publication();
 
   constructor(parts: SysParts) {
     this.#parts = parts;
     this.#sampledMs = parts.time.nowMs();
+    this.toldMax = parts.toldMax;
     this.#repeated = parts.counters.counter("sys.repeated");
   }
 
@@ -95,6 +106,31 @@ export class SysTopics implements ComputedValues, Expirable {
     this.#peaks.push(sample);
     this.add(topic, sample);
     this.add(peakTopic, () => Math.max(peak, sample()));
+  }
+
+  /** What `topic`, without `$SYS/`, said is no more. */
+  remove(topic: string): void {
+    const whole = `${SYS}/${topic}`;
+    this.#withdraw((other) => other === whole);
+  }
+
+  /** The gateway's own under a dotted name, counters included, are no more. */
+  removeOwn({ under, except }: NamesUnder): void {
+    const names = { under: topicOf(under), except: except.map(topicOf) };
+    this.#withdraw((topic) => isUnder(topic, names));
+  }
+
+  /** Who is there is told by an empty payload, as when a retained value is deleted. */
+  #withdraw(isGone: (topic: string) => boolean): void {
+    const gone = [...this.#keys()].filter(([, topic]) => isGone(topic));
+    const watched = this.#parts.router.hasSubscriptionsUnder(SYS);
+    for (const [key, topic] of gone) {
+      this.#added.delete(key);
+      this.#told.delete(key);
+      this.#missedBy.delete(key);
+      this.#publication.setParts(topic, NOTHING, 0, false);
+      if (watched) this.#parts.router.publishLive(this.#publication);
+    }
   }
 
   start(): void {
@@ -149,20 +185,37 @@ export class SysTopics implements ComputedValues, Expirable {
 
   // ---- told --------------------------------------------------------------------------------------------------
 
-  onTimer(): void {
+  /**
+   * The gateway's own under a dotted name have changed in a way that nobody should wait for. They are told with the next
+   * tick of the wheel, once, however often they change until then: never from within a route that is being used.
+   */
+  tellSoon(under: string): void {
+    if (!this.#parts.router.hasSubscriptionsUnder(SYS)) return;
+    this.#soon.add(topicOf(under));
+    if (!this.#soonTimer.armed) this.#parts.wheel.schedule(this.#soonTimer, 0);
+  }
+
+  onTimer(kind: number): void {
+    if (kind === SOON_TIMER) {
+      const soon = [...this.#soon];
+      this.#soon.clear();
+      this.#tell((topic) => soon.some((under) => topic.startsWith(under)));
+      return;
+    }
     this.start();
     const nowMs = this.#parts.time.nowMs();
     if (nowMs > this.#sampledMs) for (const load of this.#loads) load.sample(nowMs - this.#sampledMs);
     this.#sampledMs = nowMs;
     for (const sample of this.#peaks) sample();
-    if (this.#parts.router.hasSubscriptionsUnder(SYS)) this.#tell();
+    if (this.#parts.router.hasSubscriptionsUnder(SYS)) this.#tell(() => true);
     else this.#told.clear();
   }
 
-  #tell(): void {
+  #tell(concerns: (topic: string) => boolean): void {
     const { router } = this.#parts;
     const p = this.#publication;
     for (const [key, topic] of this.#keys()) {
+      if (!concerns(topic)) continue;
       const value = this.#read(key);
       const missedBy = this.#missedBy.get(key);
       // A session that comes back does not subscribe anew: it is told what it missed.
@@ -173,7 +226,7 @@ export class SysTopics implements ComputedValues, Expirable {
   }
 
   #remember(key: string, value: string | number, away: string): void {
-    if (this.#told.size >= this.#parts.toldMax && !this.#told.has(key)) {
+    if (this.#told.size >= this.toldMax && !this.#told.has(key)) {
       this.#repeated.value++;
       return;
     }

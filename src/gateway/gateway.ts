@@ -4,20 +4,22 @@
 import { SystemClock } from "../base/clock.ts";
 import { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
+import { fits, totalBytes } from "../config/budget.ts";
 import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
+import { bytesText } from "../config/units.ts";
 import type { DeliveryQueue } from "../core/delivery-queue.ts";
 import type { BackupProgress } from "../store/backup.ts";
 import type { StoreReport } from "../store/inspect.ts";
 import type { Listener } from "../transport/listener.ts";
-import type { Uplink } from "../uplink/uplink.ts";
+import { memoryBill } from "./bill.ts";
 import type { BoundListener } from "./bound-listener.ts";
 import { AutoCommitDelay } from "./commit-delay.ts";
-import { startSerial, startUplinks } from "./lines.ts";
+import { startSerial } from "./lines.ts";
 import { openListener } from "./listeners.ts";
 import { buildRooms, type Embedding, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
-import { addUplinkValues } from "./sys-values.ts";
+import { Uplinks } from "./uplinks.ts";
 
 /** What a reload did. */
 export interface ReloadReport {
@@ -33,7 +35,6 @@ const RESTART_KEYS = [
   "memoryLimitBytes",
   "listeners",
   "serial",
-  "uplinks",
   "store",
   "durability",
   "limits",
@@ -52,7 +53,7 @@ export class Gateway {
   #listeners: { config: ListenerConfig; listener: Listener }[] = [];
   /** Of the serial lines that are written to at QoS 1. */
   #serialQueues: DeliveryQueue[] = [];
-  #uplinks: Uplink[] = [];
+  #uplinks: Uplinks | null = null;
   /** How to end what was started, in order of starting. */
   #stops: (() => void | Promise<void>)[] = [];
 
@@ -83,8 +84,10 @@ export class Gateway {
       this.#embedding?.onRooms(rooms);
       // Before any listener: what a client publishes is acknowledged only if all that have to keep it are there.
       this.#serialQueues = await startSerial(ground, rooms);
-      this.#uplinks = await startUplinks(ground, rooms);
-      if (rooms.sys !== null) addUplinkValues(rooms.sys, this.#uplinks);
+      const uplinks = new Uplinks(ground, rooms);
+      this.#uplinks = uplinks;
+      this.#stops.push(() => uplinks.stop());
+      await uplinks.start();
       rooms.wheel.start();
       rooms.registry.resumeWills();
       for (const [index, config] of this.#config.listeners.entries()) {
@@ -101,7 +104,7 @@ export class Gateway {
   *#durableQueues(): Generator<DeliveryQueue> {
     if (this.#rooms !== null) yield* this.#rooms.registry.durableQueues();
     yield* this.#serialQueues;
-    for (const { spool } of this.#uplinks) if (spool.durable) yield spool.queue;
+    for (const { spool } of this.#uplinks?.all ?? []) if (spool.durable) yield spool.queue;
   }
 
   /** Stops accepting, says goodbye, writes what is open, closes the store. */
@@ -115,19 +118,24 @@ export class Gateway {
   }
 
   /**
-   * Takes over what can change while running: log level, passwords and ACL, certificates. The rest is compared and
-   * named.
-   * @throws when a file is unreadable or wrong; then all stays as it was
+   * Takes over what can change while running: uplinks, log level, passwords and ACL, certificates. The rest is compared
+   * and named. Uplinks that are added are receivers before this resolves; those that go are gone.
+   * @throws when something is unreadable, wrong or too large; then all stays as it was
    */
   async reload(next: Config): Promise<ReloadReport> {
+    const uplinks = this.#uplinks;
     const rooms = this.#rooms;
-    if (rooms === null) throw new Error("the gateway is not running");
+    if (rooms === null || uplinks === null) throw new Error("the gateway is not running");
     const restartRequired: string[] = RESTART_KEYS.filter(
       (key) => JSON.stringify(this.#config[key]) !== JSON.stringify(next[key]),
     );
     if (this.#config.log.format !== next.log.format) restartRequired.push("log.format");
+    const log = { ...this.#config.log, level: next.log.level };
+    const config: Config = { ...this.#config, auth: next.auth, uplinks: next.uplinks, log };
     const applied: string[] = [];
     // All is judged before anything is put to use; the authority, which takes over all or nothing, is asked last.
+    await checkBill(config);
+    const changes = await uplinks.prepare(config.uplinks);
     const swaps: (() => void)[] = [];
     for (const { config, listener } of this.#listeners) {
       if (config.tls === null || listener.reload === undefined) continue;
@@ -139,9 +147,10 @@ export class Gateway {
     for (const swap of swaps) swap();
     rooms.sys?.forget();
     applied.push("auth: passwords and access list");
-    if (this.#log.level !== next.log.level) applied.push(`log.level: ${next.log.level}`);
-    this.#log.level = next.log.level;
-    this.#config = { ...this.#config, auth: next.auth, log: { ...this.#config.log, level: next.log.level } };
+    if (this.#log.level !== log.level) applied.push(`log.level: ${log.level}`);
+    this.#log.level = log.level;
+    this.#config = config;
+    applied.push(...(await uplinks.apply(changes)));
     return { applied, restartRequired };
   }
 
@@ -195,9 +204,19 @@ export class Gateway {
       retained: { messages: rooms?.retained.count ?? 0, bytes: rooms?.retained.bytes ?? 0 },
       store: rooms?.store.status() ?? null,
       clock: rooms?.store.ages.status() ?? null,
-      uplinks: this.#uplinks.map((uplink) => uplink.status()),
+      uplinks: (this.#uplinks?.all ?? []).map((uplink) => uplink.status()),
       counters: Object.fromEntries(this.counters.entries()),
       ...(drops ? { drops: rooms?.ledger.entries() ?? [], dropsByReceiver: rooms?.ledger.byReceiver() ?? [] } : {}),
     };
   }
+}
+
+/** @throws ConfigurationError when what it may take does not fit */
+async function checkBill(config: Config): Promise<void> {
+  const lines = await memoryBill(config);
+  const { memoryLimitBytes } = config;
+  if (fits(lines, memoryLimitBytes)) return;
+  const problem = `${bytesText(totalBytes(lines))} may be taken, and memory_limit is ${bytesText(memoryLimitBytes)}`;
+  const advice = "lower limits; `sluice check` has a line per owner. Another memory_limit holds after a restart";
+  throw new ConfigurationError([{ file: null, path: "memory_limit", line: 0, problem, advice }]);
 }

@@ -1,6 +1,5 @@
-/** Starts the serial lines and uplinks that the configuration names. Their rooms are loaded only then. */
+/** Starts the serial lines that the configuration names. Their room is loaded only then. */
 import { DeliveryQueue } from "../core/delivery-queue.ts";
-import type { Uplink } from "../uplink/uplink.ts";
 import { type Ground, queueLimitsOf, type Rooms } from "./rooms.ts";
 
 /**
@@ -37,31 +36,4 @@ function serialQueue(ground: Ground, { store, queueHost }: Rooms, name: string):
   const queue = new DeliveryQueue(queueHost, `serial:${name}`, record, queueLimitsOf(ground.config));
   store.register(queue);
   return queue;
-}
-
-/** Starts the uplinks; forgets the spools of those that are no longer configured. */
-export async function startUplinks(ground: Ground, rooms: Rooms): Promise<Uplink[]> {
-  const { store, wheel, queueHost, router, transport } = rooms;
-  const { config, counters, log, stops } = ground;
-  const { uplinks, node, limits } = config;
-  store.deleteOthers("uplink", (name) => uplinks.some((uplink) => uplink.name === name));
-  if (uplinks.length === 0) return [];
-  const [{ Uplink }, { createDial }] = await Promise.all([
-    import("../uplink/uplink.ts"),
-    import("../transport/dialer.ts"),
-  ]);
-  const common = { wheel, counters, log, random: Math.random };
-  return uplinks.map((uplinkConfig) => {
-    const uplink = new Uplink(uplinkConfig, {
-      ...common,
-      host: queueHost,
-      router,
-      dial: createDial(transport),
-      node,
-      limits,
-    });
-    uplink.start();
-    stops.push(() => uplink.stop());
-    return uplink;
-  });
 }

@@ -100,6 +100,7 @@ export class Spool implements Receiver, Outlet {
 
   /** Enters the rules' filters in the router. Rules that store nothing while offline are granted nothing then. */
   #subscribe(online: boolean): void {
+    if (this.slot === -1) return; // it has left
     const grants = new Map<string, number>();
     for (const { match, qos, offline } of this.#rules) {
       const grant = online || offline === "store" ? grantOf(qos) : GRANT_NEVER_STORED;
@@ -125,6 +126,13 @@ export class Spool implements Receiver, Outlet {
   detach(): void {
     this.queue.detach();
     if (this.#rules.some(({ offline }) => offline === "drop")) this.#subscribe(false);
+  }
+
+  /** Its uplink has stopped for good: the router knows it no more. What the store has of it stays. */
+  leave(): void {
+    for (const { match } of this.#rules) this.#parts.router.unsubscribe(this, match);
+    this.#parts.router.leave(this);
+    this.queue.end();
   }
 
   // ---- Receiver ----------------------------------------------------------------------------------------------

@@ -130,6 +130,14 @@ export class Uplink implements ClientHandler, ReachOwner {
     return this.#reach.stop();
   }
 
+  /**
+   * After `stop`, for good: the router knows it no more. Its receivers stay in the store, for an uplink of the same name
+   * that is made in the same turn, or to be deleted.
+   */
+  leave(): void {
+    this.spool.leave();
+  }
+
   /** See Reach.hold. */
   hold(reason: string, words?: string): void {
     this.#reach.hold(reason, words);

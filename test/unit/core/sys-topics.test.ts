@@ -43,6 +43,11 @@ class World {
     return this.#sent.splice(0).filter((line) => line.startsWith(prefix));
   }
 
+  /** What went out since the last call. */
+  sent(): string[] {
+    return this.#sent.splice(0);
+  }
+
   get(topic: string): string | undefined {
     return this.sys.get(topic)?.payload.toString();
   }
@@ -228,6 +233,82 @@ describe("counters", () => {
     assert.deepEqual(world.interval("$SYS/sluice/c/"), ["$SYS/sluice/c/2 0", "$SYS/sluice/c/3 0", "$SYS/sluice/c/4 0"]);
     assert.equal(world.counters.get("sys.repeated"), 6);
     assert.equal(world.get("$SYS/sluice/c/4"), "0");
+  });
+});
+
+describe("what is removed", () => {
+  test("is told once as empty to who is there, and is nothing afterwards; what has a longer name stays", () => {
+    const world = new World();
+    world.counters.counter("uplink.a.sent").value = 3;
+    world.counters.gauge("uplink.a.b.in_flight", () => 1);
+    world.sys.addOwn("uplink.a.state", () => "live");
+    world.sys.add("broker/connection/a/state", () => 1);
+    const before = world.interval("$SYS/");
+    assert.ok(before.includes("$SYS/sluice/uplink/a/sent 3"));
+    const own = { under: "uplink.a.", except: ["uplink.a.b."] };
+    world.sys.remove("broker/connection/a/state");
+    world.sys.removeOwn(own);
+    world.counters.remove(own);
+    const sent = world.interval("$SYS/").filter((line) => line.includes("/a/"));
+    assert.deepEqual(sent, [
+      "$SYS/broker/connection/a/state ",
+      "$SYS/sluice/uplink/a/state ",
+      "$SYS/sluice/uplink/a/sent ",
+    ]);
+    assert.equal(world.get("$SYS/sluice/uplink/a/sent"), undefined);
+    assert.equal(world.get("$SYS/sluice/uplink/a/state"), undefined);
+    assert.equal(world.get("$SYS/sluice/uplink/a/b/in_flight"), "1");
+    assert.deepEqual(
+      world.interval("$SYS/").filter((line) => line.includes("/a/")),
+      [],
+    );
+  });
+
+  test("is told to nobody while nobody watches", () => {
+    const world = new World();
+    world.sys.addOwn("uplink.a.state", () => "live");
+    world.watched = false;
+    world.sys.removeOwn({ under: "uplink.a.", except: [] });
+    world.watched = true;
+    assert.deepEqual(
+      world.interval("$SYS/").filter((line) => line.includes("/a/")),
+      [],
+    );
+  });
+});
+
+describe("what is told soon", () => {
+  const RESOLUTION_MS = 100;
+
+  test("goes out with the next tick, once however often it changed, and alone", () => {
+    const world = new World();
+    let state = "down";
+    let other = 0;
+    world.sys.addOwn("uplink.a.state", () => state);
+    world.sys.addOwn("uplink.b.state", () => other);
+    world.interval("");
+    state = "connecting";
+    other = 1;
+    world.sys.tellSoon("uplink.a.");
+    state = "live";
+    world.sys.tellSoon("uplink.a.");
+    assert.deepEqual(world.sent(), [], "not from within the call");
+    world.clock.advance(RESOLUTION_MS);
+    world.wheel.tick();
+    assert.deepEqual(world.sent(), ["$SYS/sluice/uplink/a/state live"]);
+    world.clock.advance(RESOLUTION_MS);
+    world.wheel.tick();
+    assert.deepEqual(world.sent(), []);
+    assert.deepEqual(world.interval("$SYS/sluice/uplink/"), ["$SYS/sluice/uplink/b/state 1"]);
+  });
+
+  test("waits for nobody while nobody watches", () => {
+    const world = new World();
+    world.sys.addOwn("uplink.a.state", () => "live");
+    world.watched = false;
+    const { armed } = world.wheel;
+    world.sys.tellSoon("uplink.a.");
+    assert.equal(world.wheel.armed, armed);
   });
 });
 

@@ -1,0 +1,300 @@
+// A reload of uplinks, with the library's gateway as the cloud.
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Log } from "../../../src/base/log.ts";
+import type { ConfigurationError } from "../../../src/config/complaint.ts";
+import { load } from "../../../src/config/load.ts";
+import { Publication } from "../../../src/core/publication.ts";
+import { type Router, STORED_LATER } from "../../../src/core/router.ts";
+import { Gateway } from "../../../src/gateway/gateway.ts";
+import type { Rooms } from "../../../src/gateway/rooms.ts";
+import { Gateway as Cloud } from "../../../src/library/gateway.ts";
+import type { UplinkStatus } from "../../../src/uplink/uplink.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/gateway-process.ts";
+
+type Keys = Record<string, unknown>;
+
+/** Nobody listens there. */
+const NOWHERE = "mqtt://127.0.0.1:9";
+
+/** A cloud that remembers what came: topic and payload. */
+class TestCloud implements AsyncDisposable {
+  readonly url: string;
+  readonly got: string[] = [];
+  /** Client ids in the order in which they came. */
+  readonly logins: readonly string[];
+  readonly #gateway: Cloud;
+
+  private constructor(gateway: Cloud, address: string, logins: readonly string[]) {
+    this.#gateway = gateway;
+    this.url = `mqtt://${address}`;
+    this.logins = logins;
+    gateway.subscribe("#", ({ topic, payload }) => void this.got.push(`${topic} ${payload}`));
+  }
+
+  static async start(directory: string): Promise<TestCloud> {
+    const listeners = [{ type: "mqtt", bind: "127.0.0.1:0" }];
+    const logins: string[] = [];
+    const gateway = new Cloud({
+      config: { data_dir: directory, listeners },
+      log: { level: "error" },
+      hooks: {
+        authenticate: ({ clientId }) => {
+          logins.push(clientId);
+          return { userName: clientId };
+        },
+      },
+    });
+    const [listener] = await gateway.start();
+    return new TestCloud(gateway, listener?.address ?? "", logins);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#gateway.stop();
+  }
+}
+
+class World implements AsyncDisposable {
+  readonly gateway: Gateway;
+  readonly log: string[] = [];
+  /** Publications that were acknowledged: topic and payload. */
+  readonly acknowledged: string[] = [];
+  readonly #folder: string;
+  readonly #keys: Keys;
+  #rooms: Rooms | null = null;
+
+  constructor(folder: string, uplinks: Keys[], keys: Keys = {}) {
+    this.#folder = folder;
+    this.#keys = { data_dir: join(folder, "data"), listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }], ...keys };
+    const log = new Log({ level: "info", format: "text", write: (line) => void this.log.push(line.slice(25)) });
+    this.gateway = new Gateway(this.#config(uplinks), log, {
+      hooks: {},
+      onRooms: (rooms) => {
+        this.#rooms = rooms;
+      },
+    });
+  }
+
+  #config(uplinks: Keys[], keys: Keys = {}) {
+    const text = JSON.stringify({ ...this.#keys, ...keys, uplinks });
+    const { config, complaints } = load(text, { directory: this.#folder, checkFiles: false });
+    assert.deepEqual(complaints, []);
+    assert.ok(config !== null);
+    return config;
+  }
+
+  reload(uplinks: Keys[], keys: Keys = {}): ReturnType<Gateway["reload"]> {
+    return this.gateway.reload(this.#config(uplinks, keys));
+  }
+
+  get rooms(): Rooms {
+    assert.ok(this.#rooms !== null);
+    return this.#rooms;
+  }
+
+  publish(topic: string, payload: string): boolean {
+    const p = new Publication();
+    p.setParts(topic, Buffer.from(payload), 1, false);
+    const router: Router = this.rooms.router;
+    const onStored = (_token: number, reason: number): void => {
+      if (reason === 0) this.acknowledged.push(`${topic} ${payload}`);
+    };
+    return router.publish(p, { onStored }, 0) === STORED_LATER;
+  }
+
+  uplink(name: string): UplinkStatus | undefined {
+    return (this.gateway.status()["uplinks"] as UplinkStatus[]).find((uplink) => uplink.name === name);
+  }
+
+  async live(name: string): Promise<void> {
+    await eventually(`${name} is live`, () => this.uplink(name)?.state === "live");
+  }
+
+  countersOf(name: string): string[] {
+    return [...this.gateway.counters.names()].filter((counter) => counter.startsWith(`uplink.${name}.`));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gateway.stop();
+  }
+}
+
+function uplink(name: string, url: string, keys: Keys = {}): Keys {
+  return { name, url, client_id: `gw-${name}`, forward: [{ match: "s/#" }], ...keys };
+}
+
+test("an uplink that a reload adds is a receiver of everything that is acknowledged afterwards", async () => {
+  using folder = temporaryFolder();
+  await using world = new World(folder.path, []);
+  await world.gateway.start();
+  assert.equal(world.publish("s/a", "before"), false);
+  const { applied, restartRequired } = await world.reload([uplink("cloud", NOWHERE)]);
+  assert.ok(world.publish("s/a", "after"));
+  assert.equal(world.uplink("cloud")?.spool.messages, 1);
+  assert.ok(applied.includes("uplink cloud: added"), applied.join());
+  assert.deepEqual(restartRequired, []);
+});
+
+test("an uplink that a reload removes says goodbye and takes spool, counters, $SYS values and its place along", async () => {
+  using folder = temporaryFolder();
+  await using cloud = await TestCloud.start(join(folder.path, "cloud"));
+  await using world = new World(folder.path, [uplink("old", NOWHERE), uplink("old.b", cloud.url)]);
+  await world.gateway.start();
+  await world.live("old.b");
+  for (let i = 0; i < 3; i++) world.publish("s/a", `${i}`);
+  await eventually("they are stored", () => world.acknowledged.length === 3);
+  const others = world.countersOf("old.b").length;
+  assert.ok(world.countersOf("old").length > others);
+  assert.match(world.rooms.sys?.get("$SYS/sluice/uplink/old/state")?.payload.toString() ?? "", /down|connecting/);
+
+  const { applied } = await world.reload([uplink("old.b", cloud.url)]);
+  assert.ok(applied.includes("uplink old: removed, 3 messages that waited for it were given up"), applied.join());
+  assert.match(world.log.join("\n"), /warn {2}uplink-removed uplink=old messagesGivenUp=3 bytesGivenUp=[1-9]/);
+  assert.equal(world.uplink("old"), undefined);
+  assert.equal(world.countersOf("old").length, others, "of uplink old.b they are still there");
+  for (const topic of ["sluice/uplink/old/state", "sluice/uplink/old/spool_messages", "broker/connection/old/state"])
+    assert.equal(world.rooms.sys?.get(`$SYS/${topic}`), undefined, topic);
+  assert.equal(world.rooms.sys?.get("$SYS/broker/connection/old.b/state")?.payload.toString(), "1");
+  assert.deepEqual(world.rooms.ledger.byReceiver(), [{ receiver: "uplink:old", causes: { "uplink-removed": 3 } }]);
+  assert.equal(world.rooms.ledger.entries()[0]?.topic, "s/a");
+  assert.equal(world.rooms.store.loadReceiver("uplink", "old"), null);
+  assert.ok(world.publish("s/a", "after"));
+  await eventually("the other one has all", () => cloud.got.length === 4);
+  // It begins anew under the same name.
+  await world.reload([uplink("old.b", cloud.url), uplink("old", NOWHERE)]);
+  assert.equal(world.uplink("old")?.spool.messages, 0);
+  assert.deepEqual(world.uplink("old")?.dropped, {});
+});
+
+test("who subscribes to $SYS is told once, by empty payloads, that an uplink is gone", async () => {
+  using folder = temporaryFolder();
+  await using world = new World(folder.path, [uplink("a", NOWHERE), uplink("b", NOWHERE)]);
+  await world.gateway.start();
+  const empty: string[] = [];
+  const receiver = {
+    slot: -1,
+    principal: null,
+    queue: null,
+    durable: false,
+    effectiveQos: () => 0,
+    congested: () => false,
+    deliver: (p: Publication): void => {
+      if (p.payloadFrom === p.payloadEnd) empty.push(p.topic);
+    },
+  };
+  world.rooms.router.join(receiver);
+  world.rooms.router.subscribe(receiver, "$SYS/#", 0, 0);
+  await world.reload([uplink("b", NOWHERE)]);
+  assert.ok(empty.includes("$SYS/sluice/uplink/a/state"));
+  assert.ok(empty.includes("$SYS/sluice/uplink/a/spool_messages"));
+  assert.ok(empty.includes("$SYS/broker/connection/a/state"));
+  assert.ok(empty.every((topic) => topic.includes("/a/")));
+  assert.equal(new Set(empty).size, empty.length);
+});
+
+test("an uplink that is changed keeps its spool and loses nothing that comes meanwhile; others keep their connection", async () => {
+  using folder = temporaryFolder();
+  await using cloud = await TestCloud.start(join(folder.path, "cloud"));
+  const other = uplink("other", cloud.url, { forward: [{ match: "t/#" }] });
+  await using world = new World(folder.path, [uplink("cloud", NOWHERE), other]);
+  await world.gateway.start();
+  await world.live("other");
+  assert.deepEqual(cloud.logins, ["gw-other"]);
+  let sent = 0;
+  const publish = (): void => {
+    for (let i = 0; i < 5; i++) assert.ok(world.publish("s/a", `${sent++}`), "it is kept by somebody");
+  };
+  publish();
+  let publishing = true;
+  const going = (async () => {
+    while (publishing) {
+      if (sent - world.acknowledged.length < 200) publish();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  const first = await world.reload([uplink("cloud", cloud.url), other]);
+  assert.ok(first.applied.includes("uplink cloud: url changed"), first.applied.join());
+  await world.live("cloud");
+  const rules = { forward: [{ match: "s/#", to: "x/{topic}" }], spool: { max_messages: 500_000 } };
+  const second = await world.reload([other, uplink("cloud", cloud.url, rules)]);
+  assert.ok(second.applied.includes("uplink cloud: forward, spool changed"), second.applied.join());
+  await world.live("cloud");
+  publish();
+  publishing = false;
+  await going;
+  const payloads = (): number => new Set(cloud.got.map((line) => line.split(" ")[1])).size;
+  await eventually("all are at the cloud", () => payloads() === sent && world.acknowledged.length === sent);
+  assert.ok(cloud.got.at(-1)?.startsWith("x/s/a "));
+  assert.deepEqual(cloud.logins, ["gw-other", "gw-cloud", "gw-cloud"]);
+  const { applied } = await world.reload([other, uplink("cloud", cloud.url, rules)]);
+  assert.ok(!applied.join().includes("uplink"), applied.join());
+  assert.equal(cloud.logins.length, 3);
+});
+
+test("a client id may go from one uplink to another: the old one is gone before the new one comes", async () => {
+  using folder = temporaryFolder();
+  await using cloud = await TestCloud.start(join(folder.path, "cloud"));
+  const same = { client_id: "gw" };
+  await using world = new World(folder.path, [uplink("one", cloud.url, same)]);
+  await world.gateway.start();
+  await world.live("one");
+  await world.reload([uplink("two", cloud.url, same)]);
+  await world.live("two");
+  assert.deepEqual(cloud.logins, ["gw", "gw"]);
+  assert.equal(world.gateway.counters.get("uplink.two.failures"), 0);
+});
+
+test("new contents of a file that an uplink connects with make it connect anew, the same contents do not", async () => {
+  using folder = temporaryFolder();
+  await using cloud = await TestCloud.start(join(folder.path, "cloud"));
+  const file = join(folder.path, "token");
+  writeFileSync(file, "one");
+  const uplinks = [uplink("cloud", cloud.url, { username: "u", password_file: file }), uplink("other", cloud.url)];
+  await using world = new World(folder.path, uplinks);
+  await world.gateway.start();
+  await world.live("cloud");
+  await world.live("other");
+  writeFileSync(file, "one");
+  await world.reload(uplinks);
+  assert.deepEqual(cloud.logins.toSorted(), ["gw-cloud", "gw-other"]);
+  writeFileSync(file, "two");
+  const { applied } = await world.reload(uplinks);
+  assert.ok(applied.includes("uplink cloud: the contents of password_file changed"), applied.join());
+  await world.live("cloud");
+  assert.deepEqual(cloud.logins.toSorted(), ["gw-cloud", "gw-cloud", "gw-other"]);
+});
+
+test("a reload that asks for more memory than there is, or has wrong passwords, changes no uplink", async () => {
+  using folder = temporaryFolder();
+  const passwords = join(folder.path, "passwd");
+  writeFileSync(passwords, "");
+  await using world = new World(folder.path, [uplink("cloud", NOWHERE)], { auth: { password_file: passwords } });
+  await world.gateway.start();
+  const many = Array.from({ length: 40 }, (_, i) => uplink(`u${i}`, NOWHERE));
+  await assert.rejects(world.reload(many), ({ complaints }: ConfigurationError) => {
+    assert.equal(complaints[0]?.path, "memory_limit");
+    assert.match(complaints[0]?.problem ?? "", /MiB may be taken, and memory_limit is 16 MiB$/);
+    return true;
+  });
+  writeFileSync(passwords, "meter:plain\n");
+  await assert.rejects(world.reload([uplink("cloud2", NOWHERE)]));
+  assert.ok(world.uplink("cloud") !== undefined && world.uplink("cloud2") === undefined);
+  assert.equal((world.gateway.status()["uplinks"] as unknown[]).length, 1);
+});
+
+test("a gateway starts without the spools of uplinks that its configuration does not have any more, and says so", async () => {
+  using folder = temporaryFolder();
+  {
+    await using world = new World(folder.path, [uplink("old", NOWHERE)]);
+    await world.gateway.start();
+    world.publish("s/a", "1");
+    await eventually("it is stored", () => world.acknowledged.length === 1);
+  }
+  await using world = new World(folder.path, []);
+  await world.gateway.start();
+  assert.match(world.log.join("\n"), /warn {2}uplink-removed uplink=old messagesGivenUp=1 bytesGivenUp=/);
+  assert.deepEqual(world.rooms.ledger.byReceiver(), [{ receiver: "uplink:old", causes: { "uplink-removed": 1 } }]);
+});
