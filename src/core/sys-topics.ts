@@ -186,12 +186,13 @@ export class SysTopics implements ComputedValues, Expirable {
   // ---- told --------------------------------------------------------------------------------------------------
 
   /**
-   * The gateway's own under a dotted name have changed in a way that nobody should wait for. They are told with the next
-   * tick of the wheel, once, however often they change until then: never from within a route that is being used.
+   * Values have changed in a way that nobody should wait for. They are told with the next tick of the wheel, once, however
+   * often they change until then: never from within a route that is being used.
+   * @param under  the gateway's own, by the beginning of their dotted names  @param topic  and one without `$SYS/`
    */
-  tellSoon(under: string): void {
+  tellSoon(under: string, topic: string): void {
     if (!this.#parts.router.hasSubscriptionsUnder(SYS)) return;
-    this.#soon.add(topicOf(under));
+    this.#soon.add(topicOf(under)).add(`${SYS}/${topic}`);
     if (!this.#soonTimer.armed) this.#parts.wheel.schedule(this.#soonTimer, 0);
   }
 

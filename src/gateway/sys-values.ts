@@ -77,6 +77,7 @@ export function addSysValues(sys: SysTopics, { config, clock, counters }: Ground
 
 export function addUplinkValues(sys: SysTopics, uplink: Uplink): void {
   const { name } = uplink;
+  uplink.watch(() => sys.tellSoon(`uplink.${name}.`, bridgeState(name)));
   // A bridge's, in Mosquitto's words.
   sys.add(bridgeState(name), () => (uplink.online ? 1 : 0));
   sys.addOwn(`uplink.${name}.state`, () => uplink.status().state);

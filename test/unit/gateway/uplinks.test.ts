@@ -7,6 +7,7 @@ import { Log } from "../../../src/base/log.ts";
 import type { ConfigurationError } from "../../../src/config/complaint.ts";
 import { load } from "../../../src/config/load.ts";
 import { Publication } from "../../../src/core/publication.ts";
+import type { Receiver } from "../../../src/core/receiver.ts";
 import { type Router, STORED_LATER } from "../../../src/core/router.ts";
 import { Gateway } from "../../../src/gateway/gateway.ts";
 import type { Rooms } from "../../../src/gateway/rooms.ts";
@@ -105,6 +106,24 @@ class World implements AsyncDisposable {
     return router.publish(p, { onStored }, 0) === STORED_LATER;
   }
 
+  /** "topic payload" of what somebody gets who subscribes at QoS 0. */
+  subscriber(filter: string): string[] {
+    const got: string[] = [];
+    const receiver: Receiver = {
+      slot: -1,
+      principal: null,
+      queue: null,
+      durable: false,
+      effectiveQos: () => 0,
+      congested: () => false,
+      deliver: ({ topic, bytes, payloadFrom, payloadEnd }) =>
+        void got.push(`${topic} ${bytes.toString("utf8", payloadFrom, payloadEnd)}`),
+    };
+    this.rooms.router.join(receiver);
+    this.rooms.router.subscribe(receiver, filter, 0, 0);
+    return got;
+  }
+
   uplink(name: string): UplinkStatus | undefined {
     return (this.gateway.status()["uplinks"] as UplinkStatus[]).find((uplink) => uplink.name === name);
   }
@@ -173,26 +192,26 @@ test("who subscribes to $SYS is told once, by empty payloads, that an uplink is 
   using folder = temporaryFolder();
   await using world = new World(folder.path, [uplink("a", NOWHERE), uplink("b", NOWHERE)]);
   await world.gateway.start();
-  const empty: string[] = [];
-  const receiver = {
-    slot: -1,
-    principal: null,
-    queue: null,
-    durable: false,
-    effectiveQos: () => 0,
-    congested: () => false,
-    deliver: (p: Publication): void => {
-      if (p.payloadFrom === p.payloadEnd) empty.push(p.topic);
-    },
-  };
-  world.rooms.router.join(receiver);
-  world.rooms.router.subscribe(receiver, "$SYS/#", 0, 0);
+  const told = world.subscriber("$SYS/#");
   await world.reload([uplink("b", NOWHERE)]);
+  const empty = told.filter((line) => line.endsWith(" ")).map((line) => line.trimEnd());
   assert.ok(empty.includes("$SYS/sluice/uplink/a/state"));
   assert.ok(empty.includes("$SYS/sluice/uplink/a/spool_messages"));
   assert.ok(empty.includes("$SYS/broker/connection/a/state"));
   assert.ok(empty.every((topic) => topic.includes("/a/")));
   assert.equal(new Set(empty).size, empty.length);
+});
+
+test("a change of an uplink's state is told to who subscribes to $SYS without waiting for the interval", async () => {
+  using folder = temporaryFolder();
+  await using cloud = await TestCloud.start(join(folder.path, "cloud"));
+  await using world = new World(folder.path, [uplink("cloud", NOWHERE)], { sys_interval: "1h" });
+  await world.gateway.start();
+  const told = world.subscriber("$SYS/#");
+  await world.reload([uplink("cloud", cloud.url)]);
+  await eventually("it is told", () => told.includes("$SYS/broker/connection/cloud/state 1"));
+  assert.ok(told.includes("$SYS/sluice/uplink/cloud/state live"));
+  assert.ok(!told.some((line) => line.includes("uptime")), "the rest waits");
 });
 
 test("an uplink that is changed keeps its spool and loses nothing that comes meanwhile; others keep their connection", async () => {
