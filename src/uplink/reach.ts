@@ -20,6 +20,7 @@ import type { Store, StoreWaiter, TimeSource } from "../core/ports.ts";
 import type { DialTarget } from "../transport/dialer.ts";
 import { describeError } from "../transport/socket-error.ts";
 import { IDLE, type MqttClient } from "./client.ts";
+import { Outage } from "./outage.ts";
 import { optionsOf, targetOf, withoutLineEnd } from "./uplink-connection.ts";
 
 export type UplinkState = "down" | "resolving" | "connecting" | "draining" | "live" | "held";
@@ -63,8 +64,7 @@ export class Reach implements StoreWaiter, Expirable {
   state: UplinkState = "down";
   /** Unix ms; null while not connected. */
   connectedSinceMs: number | null = null;
-  /** Why it went down last, in words; null = never, or not since the last connection. */
-  lastError: string | null = null;
+  readonly outage: Outage;
   readonly #config: UplinkConfig;
   readonly #parts: ReachParts;
   readonly #client: MqttClient;
@@ -90,6 +90,7 @@ export class Reach implements StoreWaiter, Expirable {
     this.#parts = parts;
     this.#client = client;
     this.#owner = owner;
+    this.outage = new Outage(config.name, parts.log, parts.host.time);
     this.#target = targetOf(config);
     this.#backoff = new Backoff({ baseMs: BACKOFF_BASE_MS, capMs: BACKOFF_CAP_MS }, parts.random);
   }
@@ -214,13 +215,13 @@ export class Reach implements StoreWaiter, Expirable {
     const { log, host, wheel } = this.#parts;
     const { server } = this.#client;
     this.connectedSinceMs = host.time.wallMs();
-    this.lastError = null;
     log.info("uplink-connected", {
       uplink: this.#config.name,
       remote: this.#client.remote,
       protocol: server?.version ?? null,
       session: server?.sessionPresent ? "resumed" : "new",
       waiting,
+      ...this.outage.end(),
     });
     wheel.schedule(this.#stableTimer, STABLE_MS);
     this.#enter(waiting > 0 ? "draining" : "live");
@@ -233,8 +234,8 @@ export class Reach implements StoreWaiter, Expirable {
 
   /** @param why in words; null after an orderly end */
   onClosed(why: string | null): void {
-    const { log, host, wheel } = this.#parts;
-    const wasOnline = this.online;
+    const { host, wheel } = this.#parts;
+    if (this.online) this.outage.begin();
     const left = this.#leaving;
     this.#leaving = false;
     wheel.cancel(this.#stableTimer);
@@ -245,12 +246,8 @@ export class Reach implements StoreWaiter, Expirable {
     else if (left) this.#connect();
     else {
       this.#owner.onFailure();
-      const words = why ?? "closed";
       const delayMs = this.#backoff.next();
-      if (wasOnline || words !== this.lastError) {
-        log.warn("uplink-down", { uplink: this.#config.name, reason: words, retryMs: Math.round(delayMs) });
-      }
-      this.lastError = words;
+      this.outage.failed(why ?? "closed", delayMs);
       this.#retryAtMs = host.time.nowMs() + delayMs;
       wheel.schedule(this.#retryTimer, delayMs);
       this.#enter("down");

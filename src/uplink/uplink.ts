@@ -21,6 +21,7 @@ import type { PublishView } from "../wire/mqtt/publish.ts";
 import { MqttClient } from "./client.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { ServerLimits } from "./client-options.ts";
+import type { PastOutage } from "./outage.ts";
 import type { Owed } from "./owed.ts";
 import { Reach, type ReachOwner, type ReachParts, type StateListener, type UplinkState } from "./reach.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";
@@ -47,8 +48,16 @@ export interface UplinkStatus {
   readonly connectedSinceMs: number | null;
   /** 4 or 5; null while not connected. */
   readonly protocol: number | null;
-  /** Why it went down last, in words; null = never, or not since the last connection that lasted. */
+  /** Since the connection ended, or since the start; null while connected. */
+  readonly offlineForMs: number | null;
+  /** Why the last try failed, in words; null = none has since the last connection. */
   readonly lastError: string | null;
+  /** Unix ms. */
+  readonly lastErrorAtMs: number | null;
+  /** Since the last connection. */
+  readonly failedTries: number;
+  /** null = none that is over. */
+  readonly lastOutage: PastOutage | null;
   /** Ms until the next try; null while connecting, connected or held. */
   readonly retryInMs: number | null;
   /** Why it is held, in words; empty when it is not. */
@@ -156,6 +165,7 @@ export class Uplink implements ClientHandler, ReachOwner {
   status(): UplinkStatus {
     const { queue } = this.spool;
     const reach = this.#reach;
+    const { outage } = reach;
     return {
       name: this.name,
       url: reach.url,
@@ -163,7 +173,11 @@ export class Uplink implements ClientHandler, ReachOwner {
       state: reach.state,
       connectedSinceMs: reach.connectedSinceMs,
       protocol: this.#client.server?.version ?? null,
-      lastError: reach.lastError,
+      offlineForMs: reach.online ? null : outage.forMs,
+      lastError: outage.lastError,
+      lastErrorAtMs: outage.lastError === null ? null : outage.lastErrorAtMs,
+      failedTries: outage.tries,
+      lastOutage: outage.past,
       retryInMs: reach.retryInMs,
       heldBy: reach.heldBy,
       spool: { messages: queue.count, bytes: queue.bytes },

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { REASONS_TOLD_MAX } from "../../../src/uplink/outage.ts";
 import { BACKOFF_CAP_MS, LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
 import { STALL_MS } from "../../../src/uplink/stall.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
@@ -76,11 +77,53 @@ test("trouble is logged once per change, in words, and stands in the status", ()
     [
       'warn  uplink-down uplink=cloud reason="cloud:1883: name not found (ENOTFOUND)"',
       'warn  uplink-down uplink=cloud reason="cloud:1883: connection refused (ECONNREFUSED)"',
-      "info  uplink-connected uplink=cloud remote=fake:1883 protocol=5 session=new waiting=0",
+      "info  uplink-connected uplink=cloud remote=fake:1883 protocol=5 session=new waiting=0 awayMs=160000 failedTries=6",
       'warn  uplink-down uplink=cloud reason="connection reset by peer (ECONNRESET)"',
     ],
   );
   assert.equal(world.counters.get("uplink.cloud.failures"), 7);
+});
+
+test("50 failed tries, whose reasons take turns, are a line for each reason, and one when it is over", () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  world.connect().drop("connection reset by peer (ECONNRESET)");
+  world.publish("a", "1");
+  const reasons = ["cloud:1883: name not found (ENOTFOUND)", "cloud:1883: no route to host (EHOSTUNREACH)"];
+  for (let i = 0; i < 50; i++) {
+    world.server.advance(BACKOFF_CAP_MS + 50);
+    world.server.refuse(reasons[i % 2] as string);
+    assert.equal(world.uplink.status().failedTries, i + 2);
+  }
+  const { offlineForMs, lastErrorAtMs } = world.uplink.status();
+  assert.equal(offlineForMs, 50 * (BACKOFF_CAP_MS + 50));
+  assert.equal(lastErrorAtMs, world.server.clock.wallMs());
+  world.server.advance(BACKOFF_CAP_MS + 50);
+  world.accept();
+  assert.deepEqual(
+    world.log.slice(1).map((line) => line.replace(/ retryMs=\d+| remote=.*(?= waiting)/, "")),
+    [
+      'warn  uplink-down uplink=cloud reason="connection reset by peer (ECONNRESET)"',
+      'warn  uplink-down uplink=cloud reason="cloud:1883: name not found (ENOTFOUND)"',
+      'warn  uplink-down uplink=cloud reason="cloud:1883: no route to host (EHOSTUNREACH)"',
+      `info  uplink-connected uplink=cloud waiting=1 awayMs=${51 * (BACKOFF_CAP_MS + 50)} failedTries=51`,
+    ],
+  );
+  assert.deepEqual(world.uplink.status().lastOutage, {
+    reason: "connection reset by peer (ECONNRESET)",
+    endedAtMs: world.server.clock.wallMs(),
+    lastedMs: 51 * (BACKOFF_CAP_MS + 50),
+  });
+});
+
+test("a server with a new reason each time is told of 16 times; the status has the last", () => {
+  const world = new UplinkWorld({});
+  world.uplink.start();
+  for (let i = 0; i < 50; i++) {
+    world.server.refuse(`cloud:1883: trouble ${i}`);
+    world.server.advance(BACKOFF_CAP_MS + 50);
+  }
+  assert.equal(world.log.length, REASONS_TOLD_MAX);
+  assert.equal(world.uplink.status().lastError, "cloud:1883: trouble 49");
 });
 
 test("a refused login is told in words", () => {
@@ -304,7 +347,11 @@ test("status says how it stands", () => {
     state: "down",
     connectedSinceMs: null,
     protocol: null,
+    offlineForMs: 0,
     lastError: null,
+    lastErrorAtMs: null,
+    failedTries: 0,
+    lastOutage: null,
     retryInMs: null,
     heldBy: [],
     spool: { messages: 1, bytes: size },
