@@ -28,6 +28,7 @@ const FLOORS: Readonly<Record<string, number>> = {
 const DOORS: Readonly<Record<string, string>> = {
   ws: "transport/ws.ts",
   serialport: "transport/serial-port.ts",
+  socks: "transport/proxy-socks.ts",
   "coap-packet": "wire/coap/",
   "better-sqlite3": "store/",
   yaml: "config/",

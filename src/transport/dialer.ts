@@ -1,12 +1,14 @@
 /**
  * Connections that we open: name look-up (one at a time in the process, since a dead resolver blocks one of libuv's
- * four threads for seconds), TCP or a unix socket, TLS and WebSocket where wanted, all under one deadline.
+ * four threads for seconds), TCP or a unix socket, then a proxy, TLS and WebSocket where wanted, all under one deadline.
  */
 import { type LookupAddress, lookup } from "node:dns";
 import { connect, type IpcNetConnectOpts, isIP, type Socket, type TcpNetConnectOpts } from "node:net";
 import { Semaphore } from "../base/semaphore.ts";
+import type { ProxyConfig } from "../config/uplink-urls.ts";
 import type { TlsClientConfig } from "../config/uplinks.ts";
 import type { Link } from "./link.ts";
+import { leavingFrom } from "./local-address.ts";
 import { addressAndPort } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
 import { SocketLink } from "./socket-link.ts";
@@ -21,8 +23,12 @@ export interface DialTarget {
   readonly unix?: string;
   /** Path and query of a WebSocket over the connection. */
   readonly webSocketPath?: string;
+  /** What it goes through; it looks up the host's name. */
+  readonly proxy?: ProxyConfig | null;
   /** Local address to leave from. */
   readonly bindAddress?: string | null;
+  /** Interface whose address to leave from. */
+  readonly interface?: string | null;
   /** For everything together. */
   readonly timeoutMs: number;
 }
@@ -71,6 +77,10 @@ class Attempt implements Dialing {
   readonly #timeout: NodeJS.Timeout;
   #stage = "looking up the name";
   #socket: Socket | null = null;
+  /** Leads through the proxy to the server. */
+  #tunnelled: Socket | null = null;
+  /** What happens is the proxy's affair. */
+  #atProxy = false;
   #over = false;
 
   constructor(transport: Transport, target: DialTarget, callbacks: Callbacks) {
@@ -91,34 +101,31 @@ class Attempt implements Dialing {
 
   async run(): Promise<void> {
     try {
-      const { unix } = this.#target;
-      const addresses = unix === undefined ? await this.#resolve() : await Promise.resolve([]);
+      const { unix, proxy } = this.#target;
+      const options = unix === undefined ? await this.#tcpOptions() : await Promise.resolve({ path: unix });
       if (this.#over) return;
       this.#stage = "connecting";
       this.#callbacks.onConnecting?.();
       if (this.#over) return;
-      await this.#connect(unix === undefined ? this.#tcpOptions(addresses) : { path: unix });
+      if (proxy) await this.#tunnel(options, proxy);
+      await this.#connect(options);
     } catch (error) {
       this.#fail(describeError(error));
     }
   }
 
-  /** Addresses in the system's order of preference; only those that `bindAddress` can reach. */
-  async #resolve(): Promise<LookupAddress[]> {
-    const { host, bindAddress } = this.#target;
+  /** Of whoever the first connection goes to. */
+  async #tcpOptions(): Promise<TcpNetConnectOpts> {
+    const { bindAddress, interface: interfaceName, timeoutMs, proxy } = this.#target;
+    const { host, port } = proxy ?? this.#target;
+    this.#atProxy = Boolean(proxy);
     const literal = isIP(host);
     // Also puts the callbacks off to a later tick.
-    const all = await (literal === 0
+    const found = await (literal === 0
       ? lookups.run(() => (this.#over ? Promise.resolve([]) : lookUp(host)))
       : Promise.resolve([{ address: host, family: literal }]));
-    const family = isIP(bindAddress ?? "");
-    const usable = family === 0 ? all : all.filter((entry) => entry.family === family);
-    if (usable.length === 0 && !this.#over) throw new DialError(`no address that ${bindAddress} can reach`);
-    return usable;
-  }
-
-  #tcpOptions(addresses: LookupAddress[]): TcpNetConnectOpts {
-    const { host, port, bindAddress, timeoutMs } = this.#target;
+    if (this.#over) return { host, port };
+    const { localAddress, addresses } = leavingFrom(found, bindAddress ?? null, interfaceName ?? null);
     const options: TcpNetConnectOpts = {
       host,
       port,
@@ -130,50 +137,80 @@ class Attempt implements Dialing {
       autoSelectFamilyAttemptTimeout: Math.ceil(timeoutMs / (2 * addresses.length)),
       lookup: (_name, { all }, callback) => {
         const [first] = addresses;
-        if (all || first === undefined) callback(null, addresses);
+        if (all || first === undefined) callback(null, [...addresses]);
         else callback(null, first.address, first.family);
       },
     };
-    if (bindAddress) options.localAddress = bindAddress;
+    if (localAddress !== null) options.localAddress = localAddress;
     return options;
   }
 
+  /** What `#socket` ends with is the end of the attempt, until somebody else answers for it. */
+  #watch(socket: Socket, describe: (error: Error) => string): () => void {
+    const onError = (error: Error) => this.#fail(describe(error));
+    const onClose = () => this.#fail("closed by peer");
+    socket.on("error", onError);
+    socket.on("close", onClose);
+    this.#socket = socket;
+    return () => {
+      socket.off("error", onError);
+      socket.off("close", onClose);
+    };
+  }
+
+  async #tunnel(options: TcpNetConnectOpts | IpcNetConnectOpts, proxy: ProxyConfig): Promise<void> {
+    const { throughProxy } = await import("./proxy.ts");
+    if (this.#over) return;
+    const socket = connect(options);
+    const unwatch = this.#watch(socket, describeError);
+    await new Promise<void>((resolve) => socket.once("connect", resolve));
+    this.#stage = "waiting for its answer";
+    await throughProxy(socket, proxy, this.#target);
+    if (this.#over) return;
+    unwatch();
+    this.#atProxy = false;
+    this.#tunnelled = socket;
+  }
+
   async #connect(options: TcpNetConnectOpts | IpcNetConnectOpts): Promise<void> {
-    const { tls, webSocketPath } = this.#target;
+    const { tls, webSocketPath, host } = this.#target;
     const ws = webSocketPath === undefined ? null : await import("./ws.ts");
     const secure = tls === null ? null : await import("./tls-client.ts");
     if (this.#over) return;
+    const tunnelled = this.#tunnelled;
     let describe: (error: Error) => string = describeError;
     let socket: Socket;
     if (tls === null || secure === null) {
-      socket = connect(options);
+      socket = tunnelled ?? connect(options);
     } else {
-      const tlsSocket = secure.connectTls(options as TcpNetConnectOpts, tls);
+      const tlsSocket = secure.connectTls(tunnelled ?? (options as TcpNetConnectOpts), host, tls);
       describe = secure.handshakeErrors(tlsSocket);
       socket = tlsSocket;
     }
-    this.#socket = socket;
-    const onSocketError = (error: Error) => this.#fail(describe(error));
-    const onSocketClose = () => this.#fail("closed by peer");
-    socket.on("error", onSocketError);
-    socket.on("close", onSocketClose);
-    if (tls !== null) socket.once("connect", () => (this.#stage = "in the TLS handshake"));
-    socket.once(tls === null ? "connect" : "secureConnect", () => {
-      if (this.#over) return;
-      socket.off("error", onSocketError);
-      socket.off("close", onSocketClose);
-      if (ws === null) {
-        this.#opened(new SocketLink(socket, this.#transport, null));
-        return;
-      }
-      this.#stage = "in the WebSocket handshake";
-      const { host, port } = this.#target;
-      const url = `ws://${addressAndPort(host, port)}${webSocketPath}`;
-      ws.connectWs(url, socket, this.#transport, {
-        onLink: (link) => this.#opened(link),
-        onError: (error) => this.#fail(describeError(error)),
-      });
+    const unwatch = this.#watch(socket, describe);
+    const isReady = tls === null && tunnelled !== null;
+    if (tls !== null && tunnelled !== null) this.#stage = "in the TLS handshake";
+    else if (tls !== null) socket.once("connect", () => (this.#stage = "in the TLS handshake"));
+    if (!isReady) await new Promise((resolve) => socket.once(tls === null ? "connect" : "secureConnect", resolve));
+    if (this.#over) return;
+    unwatch();
+    if (ws === null) {
+      this.#opened(new SocketLink(socket, this.#transport, null));
+      return;
+    }
+    this.#stage = "in the WebSocket handshake";
+    ws.connectWs(this.#webSocketUrl(), socket, this.#transport, {
+      onLink: (link) => this.#opened(link),
+      onError: (error) => this.#fail(describeError(error)),
     });
+  }
+
+  /** Encrypted or not, `ws` is given the socket; a port that goes without saying is not said. */
+  #webSocketUrl(): string {
+    const { host, port, tls, webSocketPath } = this.#target;
+    const server = addressAndPort(host, port);
+    const said = tls !== null && port === 443 ? server.slice(0, -":443".length) : server;
+    return `ws://${said}${webSocketPath}`;
   }
 
   #opened(link: Link): void {
@@ -189,10 +226,10 @@ class Attempt implements Dialing {
     if (this.#over) return;
     this.#finish();
     this.#socket?.destroy();
-    const { unix, host, port } = this.#target;
-    this.#callbacks.onError(
-      new DialError(`${unix === undefined ? addressAndPort(host, port) : `unix:${unix}`}: ${words}`),
-    );
+    const { unix, host, port, proxy } = this.#target;
+    const server = unix === undefined ? addressAndPort(host, port) : `unix:${unix}`;
+    const where = proxy && this.#atProxy ? `${server}: proxy ${addressAndPort(proxy.host, proxy.port)}` : server;
+    this.#callbacks.onError(new DialError(`${where}: ${words}`));
   }
 
   #finish(): void {

@@ -1,14 +1,20 @@
 /** The client's side of TLS. Loading this file loads node:tls. */
-import { isIP, type TcpNetConnectOpts } from "node:net";
+import { isIP, Socket, type TcpNetConnectOpts } from "node:net";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { TlsClientConfig } from "../config/uplinks.ts";
 import { describeError } from "./socket-error.ts";
 import { readAuthorities, readPem, TLS_VERSION_MIN } from "./tls-files.ts";
 
-/** The peer's certificate is always verified. @throws ListenerError about a file */
-export function connectTls(tcp: TcpNetConnectOpts, tls: TlsClientConfig): TLSSocket {
-  const options: ConnectionOptions = { ...(tcp as ConnectionOptions), minVersion: TLS_VERSION_MIN };
-  const host = tcp.host ?? "";
+/**
+ * The peer's certificate is always verified.
+ * @param over how to connect, or what is connected already (by a proxy)
+ * @param host of the server, for SNI and its certificate
+ * @throws ListenerError about a file
+ */
+export function connectTls(over: TcpNetConnectOpts | Socket, host: string, tls: TlsClientConfig): TLSSocket {
+  const options: ConnectionOptions = over instanceof Socket ? { socket: over } : { ...(over as ConnectionOptions) };
+  options.host = host;
+  options.minVersion = TLS_VERSION_MIN;
   const servername = tls.servername ?? (isIP(host) === 0 ? host : null);
   if (servername !== null) options.servername = servername;
   if (tls.alpn.length > 0) options.ALPNProtocols = [...tls.alpn];

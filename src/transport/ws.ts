@@ -105,11 +105,22 @@ export function connectWs(url: string, socket: Socket, transport: Transport, ope
   });
   const onError = (error: Error): void => {
     socket.destroy();
-    opening.onError(error);
+    opening.onError(new Error(handshakeWords(error.message)));
   };
   ws.once("error", onError);
   ws.once("open", () => {
     ws.off("error", onError);
     opening.onLink(new WsLink(ws, socket, transport));
   });
+}
+
+/** What `ws` says of a server that does not answer as it should. */
+function handshakeWords(message: string): string {
+  const status = /^Unexpected server response: (\d+)$/.exec(message)?.[1];
+  if (status === "404") return "the server has no WebSocket under this path (404)";
+  if (status === "401" || status === "403") return `the server does not allow the WebSocket (${status})`;
+  if (status !== undefined) return `the server answers the WebSocket's request with ${status}`;
+  if (/subprotocol/.test(message)) return "the server speaks WebSocket, but not MQTT over it";
+  if (/Sec-WebSocket|Upgrade header/.test(message)) return `the server does not speak WebSocket (${message})`;
+  return message;
 }

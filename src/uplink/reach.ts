@@ -91,7 +91,7 @@ export class Reach implements StoreWaiter, Expirable {
     this.#client = client;
     this.#owner = owner;
     this.outage = new Outage(config.name, parts.log, parts.host.time);
-    this.#target = targetOf(config);
+    this.#target = targetOf(config, config.urls[0] as string);
     this.#backoff = new Backoff({ baseMs: BACKOFF_BASE_MS, capMs: BACKOFF_CAP_MS }, parts.random);
   }
 

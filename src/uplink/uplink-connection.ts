@@ -1,10 +1,11 @@
 /** What an uplink's configuration means for its connection. */
+import { isEncrypted } from "../config/uplink-urls.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import type { DialTarget } from "../transport/dialer.ts";
 import { MQTT_5 } from "../wire/mqtt/codes.ts";
 import type { ClientOptions, ServerLimits } from "./client-options.ts";
 
-/** Name look-up, TCP and TLS together. */
+/** Name look-up, TCP, proxy, TLS and WebSocket together. */
 const DIAL_TIMEOUT_MS = 30_000;
 /**
  * Messages of QoS 2 that servers take at once without having said so: 3.1.1 has no word for it. Mosquitto acknowledges
@@ -14,12 +15,22 @@ const QOS_2_UNANNOUNCED_MAX = 20;
 /** QoS 1 and 2 messages that the server may send us before the first is acknowledged. */
 const RECEIVE_MAXIMUM = 64;
 
-export function targetOf(config: UplinkConfig): DialTarget {
-  const url = new URL(config.urls[0] as string);
-  const { tls, bindAddress } = config;
-  // An IPv6 address stands in brackets in a URL.
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  return { host, port: Number(url.port), tls, bindAddress, timeoutMs: DIAL_TIMEOUT_MS };
+/** @param url one of the uplink's */
+export function targetOf(config: UplinkConfig, url: string): DialTarget {
+  const { protocol, hostname, port, pathname, search } = new URL(url);
+  const { tls, bindAddress, interface: interfaceName, proxy } = config;
+  const target = {
+    // An IPv6 address stands in brackets in a URL.
+    host: hostname.replace(/^\[(.*)\]$/, "$1"),
+    // A URL does not say the port that goes without saying.
+    port: port === "" ? (protocol === "wss:" ? 443 : 80) : Number(port),
+    tls: isEncrypted(url) ? tls : null,
+    bindAddress,
+    interface: interfaceName,
+    proxy,
+    timeoutMs: DIAL_TIMEOUT_MS,
+  };
+  return protocol.startsWith("ws") ? { ...target, webSocketPath: `${pathname}${search}` } : target;
 }
 
 /** @param packetBytesMax largest packet taken from the server */
