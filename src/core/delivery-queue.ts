@@ -20,18 +20,19 @@ import type { DropCause } from "./ledger.ts";
 import { LogPlace } from "./log-place.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
 import type { Outlet, QueueHost } from "./outlet.ts";
-import { packetIdOf } from "./packet-ids.ts";
-import { type BacklogSink, type ReceiverRecord, type StoredReceiver, topicAt } from "./ports.ts";
+import type { PacketIdRange } from "./packet-ids.ts";
+import { type BacklogSink, type ReceiverRecord, topicAt } from "./ports.ts";
 import { PubrelReleases } from "./pubrel-releases.ts";
 import { admission, fits, makesRoom, type QueueLimits, staleCause } from "./queue-limits.ts";
-import { DELIVERY_QOS, type ReceiverQueue } from "./receiver.ts";
+import { DELIVERY_QOS } from "./receiver.ts";
+import type { SpoolQueue } from "./spool-queue.ts";
 import { Unsent } from "./unsent.ts";
 import { Waiting, type WaitingEntry } from "./waiting.ts";
 
 /** Bytes of backlog read in one slice. */
 const READ_SLICE_BYTES = 64 * 1024;
 
-export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink, Cuttable {
+export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
   readonly id: number;
   /** "session:meter-7": for ledger and status. */
   readonly label: string;
@@ -55,17 +56,20 @@ export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink
   ended = false;
   #outlet: Outlet | null = null;
   readonly #releases: PubrelReleases;
+  /** The slice of the log read last had nothing for it. */
+  #barren = false;
   #pumping = false;
   #scheduled = false;
   readonly #awayMark: AwayMark;
 
-  constructor(host: QueueHost, label: string, record: ReceiverRecord, limits: QueueLimits) {
+  /** @param range packet ids of its own, where its peer has several queues; undefined = all */
+  constructor(host: QueueHost, label: string, record: ReceiverRecord, limits: QueueLimits, range?: PacketIdRange) {
     this.#host = host;
     this.label = label;
     this.limits = limits;
     this.#record = record;
     this.id = record.id;
-    this.#place = new LogPlace(record, host.store.lastSeq, host.time, host.ringMemory);
+    this.#place = new LogPlace(record, host.store.lastSeq, host.time, host.ringMemory, range);
     this.inflight = this.#place.inflight;
     this.#waiting = new Waiting(limits, true, host.waitingMemory);
     this.unsent = new Unsent(this.#place, this.#waiting);
@@ -91,6 +95,10 @@ export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink
     return this.inflight.outstanding;
   }
 
+  get isReading(): boolean {
+    return this.#outlet !== null && this.unsent.behind && this.#waiting.length === 0 && !this.#barren;
+  }
+
   /** Whether its publishers should slow down. */
   get congested(): boolean {
     return this.#outlet !== null && (this.bytes > this.limits.onlineBytes / 2 || this.#waiting.isTight);
@@ -109,13 +117,14 @@ export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink
     if (this.count > 0) {
       this.unsent.cursor = this.headSeq;
       this.unsent.behind = true;
+      this.#barren = false;
     }
     this.#place.begin(resumed);
     if (!resumed) this.#host.store.touch(this);
     this.#cutting?.reset();
     this.#awayMark.erase();
     for (let ordinal = this.inflight.head; ordinal < this.inflight.next; ordinal++) {
-      if (this.inflight.stateAt(ordinal) === RECEIVED) this.#releases.send(packetIdOf(ordinal));
+      if (this.inflight.stateAt(ordinal) === RECEIVED) this.#releases.send(this.inflight.packetIdOf(ordinal));
     }
     this.pump();
   }
@@ -229,6 +238,7 @@ export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink
     const store = this.#host.store;
     const { unsent } = this;
     unsent.cursor = store.read(this.id, unsent.cursor, Math.min(READ_SLICE_BYTES, this.limits.windowBytes), this);
+    this.#barren = this.#waiting.length === 0;
     if (unsent.cursor <= store.lastSeq) return;
     unsent.behind = false;
     if (this.#waiting.length === 0) this.#place.skipReplay(Number.POSITIVE_INFINITY);
@@ -245,7 +255,7 @@ export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink
   #send(entry: WaitingEntry, outlet: Outlet): boolean {
     const message = entry.message;
     if (message.state === WITHDRAWN) return true;
-    const parts = outlet.parts(message);
+    const parts = outlet.parts(message, entry.options);
     if (parts > 1) this.#place.multipart = true;
     const cause = staleCause(this.limits, message, this.#host.time);
     let dropped = false;
@@ -268,7 +278,14 @@ export class DeliveryQueue implements ReceiverQueue, StoredReceiver, BacklogSink
         this.inflight.discard(ordinal);
         dropped = true;
       } else {
-        outlet.sendPublish(message, entry.partsSent, options, entry.subscriptionIds, packetIdOf(ordinal), dup);
+        outlet.sendPublish(
+          message,
+          entry.partsSent,
+          options,
+          entry.subscriptionIds,
+          this.inflight.packetIdOf(ordinal),
+          dup,
+        );
         awaited = true;
       }
     }

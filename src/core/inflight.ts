@@ -3,7 +3,7 @@
  * and the uplink alike; it knows nothing of sockets or of the store.
  *
  * Every message that enters the window takes the next *ordinal*, a count that never goes back, and its packet id
- * follows from the ordinal: `1 + ordinal % 65535`. Because messages enter in log order, one persisted pair (sequence
+ * follows from the ordinal: `1 + ordinal % 65535`, or as far as its range of ids goes. Because messages enter in log order, one persisted pair (sequence
  * number and ordinal of the head) is enough to give every unacknowledged message its old packet id again after a
  * restart, and no row per message in flight is ever written ([MQTT311-4.4.0-1], [MQTT5-4.4.0-1]).
  *
@@ -22,7 +22,7 @@
 import type { Allowance } from "../base/allowance.ts";
 import { AckTime } from "./ack-time.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN, WRITTEN } from "./message.ts";
-import { FAR, PACKET_IDS, packetIdOf, SPAN_MAX, type Window } from "./packet-ids.ts";
+import { ALL_PACKET_IDS, type PacketIdRange, SPAN_MAX, type Window } from "./packet-ids.ts";
 import type { TimeSource } from "./ports.ts";
 
 const FREE = 0;
@@ -63,6 +63,7 @@ export class Inflight implements Window {
   readonly #memory: Allowance | null;
   /** Of `#memory`. */
   #bytes = 0;
+  readonly #range: PacketIdRange;
   /** Outcome of the last `puback`, `pubrec` or `pubcomp`: the sequence number it was about. */
   answeredSeq = 0;
   /** Its size in bytes as given to `push`. */
@@ -75,13 +76,13 @@ export class Inflight implements Window {
   #ackTime: AckTime | null = null;
 
   /** @param memory that all longer rings share; null = they are not counted */
-  constructor(memory: Allowance | null = null) {
+  constructor(memory: Allowance | null = null, range: PacketIdRange = ALL_PACKET_IDS) {
     this.#memory = memory;
+    this.#range = range;
   }
 
-  /** A packet id that no message has or will have soon: for SUBSCRIBE. */
-  get sparePacketId(): number {
-    return packetIdOf(this.head + FAR);
+  packetIdOf(ordinal: number): number {
+    return this.#range.first + (ordinal % this.#range.count);
   }
 
   /** Smoothed ms from sending a message to its PUBACK or PUBREC; 0 = not known. */
@@ -272,9 +273,7 @@ export class Inflight implements Window {
     for (let ordinal = this.head; ordinal < this.next; ordinal++) {
       const i = ordinal & this.#mask;
       const message = this.#message[i];
-      if (message !== null && message !== undefined && (message.state === WRITTEN || message.state === DURABLE)) {
-        this.#message[i] = null;
-      }
+      if (message?.state === WRITTEN || message?.state === DURABLE) this.#message[i] = null;
     }
   }
 
@@ -325,9 +324,11 @@ export class Inflight implements Window {
 
   /** The ordinal in [head, next) with this packet id, -1 when there is none. */
   #find(packetId: number): number {
-    const distance = (packetId - 1 - (this.head % PACKET_IDS) + PACKET_IDS) % PACKET_IDS;
-    const ordinal = this.head + distance;
-    return packetId > 0 && ordinal < this.next ? ordinal : -1;
+    const { first, count } = this.#range;
+    const place = packetId - first;
+    if (place < 0 || place >= count) return -1;
+    const ordinal = this.head + ((place - (this.head % count) + count) % count);
+    return ordinal < this.next ? ordinal : -1;
   }
 
   #advance(): void {

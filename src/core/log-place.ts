@@ -11,6 +11,7 @@ import type { Allowance } from "../base/allowance.ts";
 import { Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
 import { decodeInflight, encodeInflight } from "./inflight-record.ts";
 import type { Message } from "./message.ts";
+import type { PacketIdRange } from "./packet-ids.ts";
 import type { ReceiverRecord, TimeSource } from "./ports.ts";
 
 export class LogPlace {
@@ -40,14 +41,16 @@ export class LogPlace {
    * @param lastSeq end of the log at construction
    * @param time    what the peer's answers are timed with; null = they are not
    * @param memory  of the longer rings, see `Inflight`
+   * @param range   packet ids of its own; undefined = all
    */
   constructor(
     record: ReceiverRecord,
     lastSeq: number,
     time: TimeSource | null = null,
     memory: Allowance | undefined = undefined,
+    range: PacketIdRange | undefined = undefined,
   ) {
-    this.inflight = new Inflight(memory ?? null);
+    this.inflight = new Inflight(memory ?? null, range);
     this.#awaySinceMs = record.awaySinceMs || Number.POSITIVE_INFINITY;
     const decoded = decodeInflight(record, this.inflight);
     this.floor = decoded.floor;

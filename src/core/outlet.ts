@@ -8,8 +8,11 @@ import type { Sliced } from "./turns.ts";
 
 /** Where a queue's messages go while its peer is there. */
 export interface Outlet {
-  /** Publications one message becomes (an uplink may send it to several topics); 0 = none, it is done at once. */
-  parts(message: Message): number;
+  /**
+   * Publications one message becomes (an uplink may send it to several topics); 0 = none, it is done at once. As long as
+   * it is in flight the answer stays the same, or those behind it would get other packet ids.
+   */
+  parts(message: Message, options: number): number;
   /** Delivery options of one part, from those the router entered. */
   partOptions(message: Message, part: number, options: number): number;
   /** Writes one PUBLISH. `packetId` is 0 at QoS 0. */

@@ -4,6 +4,17 @@
  */
 
 export const PACKET_IDS = 65535;
+
+/** Packet ids of one receiver, `first` to `first + count - 1`: several that have one peer share them out. */
+export interface PacketIdRange {
+  readonly first: number;
+  /** More than SPAN_MAX. */
+  readonly count: number;
+}
+
+/** Of a receiver that has its peer to itself. */
+export const ALL_PACKET_IDS: PacketIdRange = { first: 1, count: PACKET_IDS };
+
 /** Most ordinals between the oldest unacknowledged message and the newest: bounds the rings of both windows. */
 export const SPAN_MAX = 4096;
 /** Ordinals from here on, counted from the head, have packet ids that no message will have soon. */

@@ -5,6 +5,8 @@
  *
  *     bit 0-1  QoS of the delivery (min of publish and grant, or what an uplink rule sets)
  *     bit 2    RETAIN flag to send
+ *     bit 3    of an uplink: the topic is the remote one, no rule is to be applied (what was made of several messages)
+ *     bit 4    of an uplink: entered while its connection was down
  */
 import type { Message } from "./message.ts";
 import type { Principal } from "./ports.ts";
@@ -12,6 +14,8 @@ import type { Publication } from "./publication.ts";
 
 export const DELIVERY_QOS = 0b011;
 export const DELIVERY_RETAIN = 0b100;
+export const DELIVERY_REMOTE = 0b1000;
+export const DELIVERY_OFFLINE = 0b1_0000;
 
 export function deliveryOptions(qos: number, retain: boolean): number {
   return retain ? qos | DELIVERY_RETAIN : qos;
@@ -34,6 +38,8 @@ export interface ReceiverQueue {
 export interface Receiver {
   /** Index in the router's table; set by `Router.join`, -1 before. */
   slot: number;
+  /** Slot of a receiver that stands for the same peer: what that one publishes is this one's own, too, for No Local. */
+  readonly kinSlot?: number;
   /** Whose read rights filter what reaches it; null = may read all (uplinks are configured by the operator). */
   readonly principal: Principal | null;
   /** Where QoS >= 1 messages wait for it; null when it takes QoS 0 only. */
@@ -42,9 +48,15 @@ export interface Receiver {
   readonly durable: boolean;
   /**
    * The QoS to deliver a publication of `publishQos` at, given the highest granted QoS of its matching subscriptions.
-   * Sessions answer the minimum; an uplink rule may raise it (QoS 0 sensors are stored in an outage).
+   * Sessions answer the minimum; an uplink rule may raise it (QoS 0 sensors are stored in an outage), and add
+   * DELIVERY_OFFLINE to what is above 0.
    */
   effectiveQos(publishQos: number, grantedQos: number): number;
+  /**
+   * What it is granted for `topic`, 0 to 3 as `effectiveQos` takes it, or -1: nothing, as another receiver of the same
+   * peer sends it. Asked when a route is built; absent: what its subscriptions say.
+   */
+  grantOf?(topic: string): number;
   /** Takes one publication now, nothing stored: QoS 0, or QoS >= 1 of a receiver that is not durable. */
   deliver(publication: Publication, options: number, subscriptionIds: readonly number[] | null): void;
   /** True while QoS >= 1 publishers should be slowed down for it (its output is beyond `limits.output_bytes`). */

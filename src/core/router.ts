@@ -276,7 +276,9 @@ export class Router {
 
   /** [MQTT5-3.8.3-3] No Local. */
   #isOwn(p: Publication, route: Route, i: number): boolean {
-    return route.slotAt(i) === p.publisher && (route.grantAt(i) & GRANT_NO_LOCAL) !== 0;
+    if (p.publisher < 0 || (route.grantAt(i) & GRANT_NO_LOCAL) === 0) return false;
+    const slot = route.slotAt(i);
+    return slot === p.publisher || this.#receivers[slot]?.kinSlot === p.publisher;
   }
 
   /** The message made of `p`, one for all who keep it. */
@@ -313,11 +315,15 @@ export class Router {
     this.#building = route;
     route.clear();
     this.#tree.match(bytes, from, end, this.#visit);
+    let asks = false;
     for (let i = 0; i < route.count; i++) {
       const slot = route.slotAt(i);
       this.#indexOfSlot[slot] = 0;
-      if ((this.#receivers[slot] as Receiver).effectiveQos(0, 2) > 0) route.raises = true;
+      const receiver = this.#receivers[slot] as Receiver;
+      if (receiver.effectiveQos(0, 2) > 0) route.raises = true;
+      if (receiver.grantOf !== undefined) asks = true;
     }
+    if (asks) this.#askGrants(route, bytes.toString("utf8", from, end));
     const { authority, durabilityOf } = this.#parts;
     if (!authority.open || durabilityOf !== null) {
       const topic = bytes.toString("utf8", from, end);
@@ -326,6 +332,21 @@ export class Router {
     }
     this.#building = outer;
     return route;
+  }
+
+  /** Receivers that stand for one peer settle who sends what. */
+  #askGrants(route: Route, topic: string): void {
+    let stay = 0;
+    for (let i = 0; i < route.count; i++) {
+      const receiver = this.#receivers[route.slotAt(i)] as Receiver;
+      if (receiver.grantOf !== undefined) {
+        const grant = receiver.grantOf(topic);
+        if (grant < 0) continue;
+        route.grantAnew(i, (route.grantAt(i) & ~GRANT_QOS) | grant);
+      }
+      route.move(i, stay++);
+    }
+    route.count = stay;
   }
 
   /** Rights are part of the route: who may not read a topic is not in it, at no cost per message. */

@@ -15,7 +15,7 @@ import type { StoreReport } from "../store/inspect.ts";
 import type { Listener } from "../transport/listener.ts";
 import { memoryBill } from "./bill.ts";
 import type { BoundListener } from "./bound-listener.ts";
-import { AutoCommitDelay } from "./commit-delay.ts";
+import { AutoCommitDelay, type Awaited } from "./commit-delay.ts";
 import { startSerial } from "./lines.ts";
 import { openListener } from "./listeners.ts";
 import { buildRooms, type Embedding, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
@@ -101,10 +101,10 @@ export class Gateway {
   }
 
   /** Of every durable receiver. */
-  *#durableQueues(): Generator<DeliveryQueue> {
+  *#durableQueues(): Generator<Awaited> {
     if (this.#rooms !== null) yield* this.#rooms.registry.durableQueues();
     yield* this.#serialQueues;
-    for (const { spool } of this.#uplinks?.all ?? []) if (spool.durable) yield spool.queue;
+    for (const { spool } of this.#uplinks?.all ?? []) if (spool.durable) yield* spool.queues();
   }
 
   /** Stops accepting, says goodbye, writes what is open, closes the store. */

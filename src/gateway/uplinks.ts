@@ -144,7 +144,7 @@ export class Uplinks {
     const own = this.#own(name);
     if (this.#rooms.sys !== null) removeUplinkValues(this.#rooms.sys, name, own);
     counters.remove(own);
-    this.#rooms.ledger.unwatch(`${KIND}:${name}`);
+    for (const { label } of uplink.spool.queues()) this.#rooms.ledger.unwatch(label);
     return `uplink ${name}: removed${messages === 0 ? "" : `, ${messages} messages that waited for it were given up`}`;
   }
 

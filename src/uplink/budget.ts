@@ -1,23 +1,29 @@
 /** Memory of the uplinks, for the sum at start. */
 import type { Line } from "../config/budget.ts";
+import type { UplinkConfig } from "../config/uplinks.ts";
 import { HELD_BYTES_MAX } from "./receive.ts";
-import { IN_FLIGHT_BYTES_MAX, SPOOL_WINDOW_BYTES } from "./spool.ts";
+import { IN_FLIGHT_BYTES_MAX } from "./spool.ts";
+import { SPOOL_WINDOW_BYTES } from "./spool-class.ts";
 import { TABLE_SLOT_BYTES, TABLE_SLOTS } from "./topic-map.ts";
 
-/** @param uplinks how many */
-export function budget(limits: { readonly maxPacketBytes: number }, uplinks: number): Line[] {
+type Rules = Pick<UplinkConfig, "forward">;
+
+export function budget(limits: { readonly maxPacketBytes: number }, configs: readonly Rules[]): Line[] {
+  const uplinks = configs.length;
   if (uplinks === 0) return [];
+  const classes = configs.reduce((sum, config) => sum + classesOf(config), 0);
   const packet = limits.maxPacketBytes;
   // What waits for the window and what is in flight: each may exceed its bound by one message.
-  const out = SPOOL_WINDOW_BYTES + IN_FLIGHT_BYTES_MAX + 2 * packet;
+  const waiting = SPOOL_WINDOW_BYTES + packet;
+  const inFlight = IN_FLIGHT_BYTES_MAX + packet;
   // Refused messages, one beyond the bound, and the packet that is coming in.
   const held = HELD_BYTES_MAX + 2 * packet;
   const tables = 2 * TABLE_SLOTS * TABLE_SLOT_BYTES;
   return [
     {
       owner: "uplinks: messages on their way out",
-      bytes: uplinks * out,
-      how: `${uplinks} x (${SPOOL_WINDOW_BYTES} waiting + ${IN_FLIGHT_BYTES_MAX} in flight + 2 packets of ${packet})`,
+      bytes: classes * waiting + uplinks * inFlight,
+      how: `${classes} priorities x (${SPOOL_WINDOW_BYTES} + a packet of ${packet}) waiting, ${uplinks} x (${IN_FLIGHT_BYTES_MAX} + a packet) in flight`,
     },
     {
       owner: "uplinks: messages on their way in",
@@ -30,4 +36,9 @@ export function budget(limits: { readonly maxPacketBytes: number }, uplinks: num
       how: `${uplinks} x 2 tables of ${TABLE_SLOTS} topics`,
     },
   ];
+}
+
+/** Priorities in use; 0 always is. */
+function classesOf({ forward }: Rules): number {
+  return new Set([0, ...forward.map(({ priority }) => priority)]).size;
 }

@@ -22,6 +22,7 @@ export function publishBytes(
  * Writes a PUBLISH; only while CONNECTED, and when it is not larger than the server takes.
  * @param bytes  holds properties `[propertiesFrom..propertiesEnd)` and payload `[payloadFrom..payloadEnd)`
  * @param expirySeconds  what is left of the Message Expiry Interval, written in its place [MQTT5-3.3.2-6]; -1 = as it is
+ * @returns bytes of the packet
  */
 export function sendPublish(
   client: MqttClient,
@@ -36,7 +37,7 @@ export function sendPublish(
   packetId: number,
   dup: boolean,
   expirySeconds: number,
-): void {
+): number {
   const server = client.server as ServerLimits;
   const { version } = server;
   const propertiesLength = version === MQTT_5 ? propertiesEnd - propertiesFrom : 0;
@@ -66,6 +67,7 @@ export function sendPublish(
     setExpiry(output.buffer, blockEnd - propertiesLength, blockEnd, expirySeconds);
   }
   output.commit(end);
+  return end - at;
 }
 
 function setExpiry(buffer: Buffer, from: number, end: number, seconds: number): void {

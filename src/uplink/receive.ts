@@ -36,6 +36,8 @@ export interface ReceiveParts {
 export interface ReceiveOptions {
   readonly name: string;
   readonly node: string;
+  /** For {client}. */
+  readonly clientId: string;
   readonly receive: readonly ReceiveRule[];
   /** The uplink's receiver in the store: the packet ids belong to it. */
   readonly receiverId: number;
@@ -112,7 +114,7 @@ export class Receive implements StoreWaiter, Expirable {
     this.#client = client;
     this.#parts = parts;
     this.#store = parts.host.store;
-    this.#map = new TopicMap(options.receive, options.node, true);
+    this.#map = new TopicMap(options.receive, { node: options.node, client: options.clientId }, true);
     this.received = parts.counters.counter(`uplink.${options.name}.received`);
     this.unmatched = parts.counters.counter(`uplink.${options.name}.unmatched`);
     for (const id of parts.host.store.loadInbound(options.receiverId)) this.#ids.add(id);

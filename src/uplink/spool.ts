@@ -1,28 +1,25 @@
 /**
- * The way out: what the router knows of an uplink. A receiver like a session, with a queue on the log; what a session
- * writes as it stands goes out here under the topics of the forward rules.
+ * The way out: the classes of an uplink, by priority, and what they share: the connection, its window, the bytes in
+ * flight. Priority is strict: a place in the window goes to the most urgent message that can be sent now.
  *
- *     router ──durable──> queue ──(window)──> parts ──> sendPublish ──> client
- *            ──QoS 0────────────────────────> deliver ────────────────>
+ *     class 7 ──┐  ids 57338..65528
+ *     class 1 ──┼──> window (Receive Maximum), IN_FLIGHT_BYTES_MAX, gate ──> client
+ *     class 0 ──┘  ids 1..8191
  *
- * The router keeps one subscription per filter. What it is told of the rules' QoS lies in the grant's two bits, of
- * which it takes the highest for a topic: that says whether the message has to be stored. With which QoS it goes to
- * each remote topic is decided when it is sent.
+ * A class that cannot send, because its oldest message is not answered or not on the medium yet, holds nobody up. One
+ * that is reading its messages from the log does hold up those below it, as long as it finds any.
  */
 import type { Counter, Counters } from "../base/counters.ts";
 import type { ForwardRule } from "../config/uplink-rules.ts";
-import type { SpoolConfig } from "../config/uplink-spool.ts";
-import { DeliveryQueue } from "../core/delivery-queue.ts";
+import { PRIORITY_MAX, type SpoolConfig, spoolLimitsOf } from "../config/uplink-spool.ts";
 import type { DropCause } from "../core/ledger.ts";
 import type { Message } from "../core/message.ts";
-import type { Outlet, QueueHost } from "../core/outlet.ts";
-import type { Publication } from "../core/publication.ts";
-import { DELIVERY_QOS, DELIVERY_RETAIN, deliveryOptions, type Receiver } from "../core/receiver.ts";
-import { GRANT_NO_LOCAL, GRANT_RETAIN_AS_PUBLISHED } from "../core/route-cache.ts";
+import type { QueueHost } from "../core/outlet.ts";
 import type { Router } from "../core/router.ts";
-import { CONNECTED, type MqttClient } from "./client.ts";
-import { publishBytes, sendPublish } from "./publish-out.ts";
-import { qosOf, type Target, TopicMap } from "./topic-map.ts";
+import type { SpoolQueue } from "../core/spool-queue.ts";
+import type { MqttClient } from "./client.ts";
+import { CLASS_PACKET_IDS, className, SpoolClass, type SpoolShared } from "./spool-class.ts";
+import { TopicMap } from "./topic-map.ts";
 
 export interface SpoolParts {
   readonly host: QueueHost;
@@ -33,244 +30,264 @@ export interface SpoolParts {
 export interface SpoolOptions {
   readonly name: string;
   readonly node: string;
+  /** For {client}. */
+  readonly clientId: string;
   readonly forward: readonly ForwardRule[];
   readonly spool: SpoolConfig;
 }
 
-/** Bytes of messages that wait in memory for the window before the log takes over. */
-export const SPOOL_WINDOW_BYTES = 64 * 1024;
+/** Holds back what goes out, if there is one. Who sets it calls `Spool.pump` when it opens. */
+export interface Gate {
+  /** Whether this message may go now. @param packetBytes of the PUBLISH, the largest when it becomes several */
+  opens(priority: number, message: Message, packetBytes: number): boolean;
+  /** A PUBLISH was written. @param message null: of QoS 0 and not stored, it was not asked for */
+  passed(priority: number, message: Message | null, packetBytes: number): void;
+}
+
 /** Bytes of messages in flight (Message.size) beyond which no further one is sent: they are in memory. */
 export const IN_FLIGHT_BYTES_MAX = 256 * 1024;
 
-/** Grants, in the order in which the router prefers them. */
-const GRANT_NEVER_STORED = 0;
-const GRANT_KEEP = 1;
-const GRANT_QOS_1 = 2;
-const GRANT_QOS_2 = 3;
-
-const NO_TARGETS: readonly Target[] = [];
-
-export class Spool implements Receiver, Outlet {
-  slot = -1;
-  readonly principal = null;
-  readonly queue: DeliveryQueue;
-  readonly durable: boolean;
-  /** The connection is about to be closed in order: nothing more is sent from the queue. */
-  closing = false;
-  /** PUBLISH packets written. */
+export class Spool implements SpoolShared {
+  readonly name: string;
+  readonly client: MqttClient;
+  readonly map: TopicMap;
+  readonly host: QueueHost;
+  readonly router: Router;
   readonly sent: Counter;
-  readonly #parts: SpoolParts;
-  readonly #client: MqttClient;
-  readonly #rules: readonly ForwardRule[];
-  readonly #map: TopicMap;
-  readonly #label: string;
-  readonly #raises: boolean;
-  /** The message whose targets `#targets` are: the one at the head of the queue is asked for again and again. */
-  #message: Message | null = null;
-  #targets: readonly Target[] = NO_TARGETS;
-  /** Sizes of the messages in flight, by packet id. */
-  readonly #sizes = new Map<number, number>();
+  readonly rules: readonly ForwardRule[];
+  /** The most urgent first. */
+  readonly classes: SpoolClass[] = [];
+  /** The connection is about to be closed in order: nothing more is sent from the queues. */
+  closing = false;
+  gate: Gate | null = null;
+  /** Of priority 0, which every uplink has: what came in and what is subscribed is kept under its id. */
+  readonly #base: SpoolClass;
+  readonly #byPriority: (SpoolClass | undefined)[] = [];
+  readonly #dropped: ReadonlyMap<DropCause, number>[] = [];
+  #windowMax = 0;
   #inFlightBytes = 0;
+  /** An answer is being dealt with: the place it makes is for the most urgent. */
+  #answering = false;
 
   constructor(options: SpoolOptions, client: MqttClient, parts: SpoolParts) {
-    const { name, node, forward, spool } = options;
-    this.#parts = parts;
-    this.#client = client;
-    this.#rules = forward;
-    this.#map = new TopicMap(forward, node);
-    this.#label = `uplink:${name}`;
-    this.#raises = forward.some(({ qos }) => qos === 1 || qos === 2);
-    this.durable = forward.some(({ qos }) => qos !== 0);
-    this.sent = parts.counters.counter(`uplink.${name}.sent`);
-    const record = parts.host.store.createReceiver("uplink", name);
-    const limits = {
-      messages: spool.maxMessages,
-      bytes: spool.maxBytes,
-      onlineMessages: spool.maxMessages,
-      onlineBytes: spool.maxBytes,
-      maxAgeMs: spool.maxAgeMs,
-      whenFull: spool.whenFull,
-      windowBytes: SPOOL_WINDOW_BYTES,
-    };
-    this.queue = new DeliveryQueue(parts.host, this.#label, record, limits);
-    parts.host.store.register(this.queue);
-    parts.router.join(this);
-    this.#subscribe(false);
+    const { name, node, clientId, forward, spool } = options;
+    const { host, router, counters } = parts;
+    this.name = name;
+    this.client = client;
+    this.host = host;
+    this.router = router;
+    this.sent = counters.counter(`uplink.${name}.sent`);
+    // What is gathered first enters by `SpoolClass.enter`.
+    this.rules = forward.filter((rule) => rule.batch === null && rule.reduce === null && rule.onChange === null);
+    this.map = new TopicMap(this.rules, { node, client: clientId });
+    const priorities = prioritiesOf(name, forward, host);
+    for (const priority of priorities) {
+      const made = new SpoolClass(this, priority, spoolLimitsOf(spool, priority), {
+        only: priorities.length === 1,
+        retired: priority > 0 && !forward.some((rule) => rule.priority === priority),
+      });
+      this.#byPriority[priority] = made;
+      this.classes.unshift(made);
+      this.#dropped.push(host.ledger.watch(made.queue.label));
+    }
+    this.#base = this.#byPriority[0] as SpoolClass;
+    this.#dismiss();
   }
 
-  /** Enters the rules' filters in the router. Rules that store nothing while offline are granted nothing then. */
-  #subscribe(online: boolean): void {
-    if (this.slot === -1) return; // it has left
-    const grants = new Map<string, number>();
-    for (const { match, qos, offline } of this.#rules) {
-      const grant = online || offline === "store" ? grantOf(qos) : GRANT_NEVER_STORED;
-      grants.set(match, Math.max(grants.get(match) ?? GRANT_NEVER_STORED, grant));
+  /** In the router: of what the uplink publishes, and does not get back. */
+  get slot(): number {
+    return this.#byPriority[0]?.slot ?? -1;
+  }
+
+  /** Of the uplink in the store. */
+  get id(): number {
+    return this.#base.queue.id;
+  }
+
+  get durable(): boolean {
+    return this.#base.durable;
+  }
+
+  /** Of the class of `priority`; undefined: no rule has it. */
+  classOf(priority: number): SpoolClass | undefined {
+    return this.#byPriority[priority];
+  }
+
+  *queues(): Generator<SpoolQueue> {
+    for (const { queue } of this.classes) yield queue;
+  }
+
+  // ---- all classes together ----------------------------------------------------------------------------------
+
+  /** Messages not acknowledged. */
+  get count(): number {
+    let count = 0;
+    for (const { queue } of this.classes) count += queue.count;
+    return count;
+  }
+
+  /** Their bytes. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const { queue } of this.classes) bytes += queue.bytes;
+    return bytes;
+  }
+
+  get inFlight(): number {
+    let inFlight = 0;
+    for (const { queue } of this.classes) inFlight += queue.inFlight;
+    return inFlight;
+  }
+
+  /** Oldest message that is not acknowledged, Infinity when all are. */
+  get headSeq(): number {
+    let seq = Number.POSITIVE_INFINITY;
+    for (const { queue } of this.classes) seq = Math.min(seq, queue.headSeq);
+    return seq;
+  }
+
+  /** Smoothed ms from sending a message to its answer; 0 = not known. */
+  get ackTimeMs(): number {
+    let ms = 0;
+    for (const { queue } of this.classes) ms = Math.max(ms, queue.inflight.ackTimeMs);
+    return ms;
+  }
+
+  /** Drops by cause. */
+  get dropped(): Partial<Record<DropCause, number>> {
+    const sums: Partial<Record<DropCause, number>> = {};
+    for (const counts of this.#dropped) {
+      for (const [cause, count] of counts) sums[cause] = (sums[cause] ?? 0) + count;
     }
-    for (const [match, grant] of grants) {
-      this.#parts.router.subscribe(this, match, grant | GRANT_NO_LOCAL | GRANT_RETAIN_AS_PUBLISHED, 0);
-    }
+    return sums;
+  }
+
+  /** To be asked from time to time: whether a class has an oldest message in flight that was its oldest last time. */
+  isStuck(): boolean {
+    let stuck = false;
+    for (const one of this.classes) if (one.isStuck) stuck = true;
+    return stuck;
   }
 
   // ---- the connection comes and goes -------------------------------------------------------------------------
 
   /** CONNACK came. What waited goes out. */
   attach(windowMax: number, resumed: boolean): void {
-    this.#message = null;
-    this.#sizes.clear();
+    this.#windowMax = windowMax;
     this.#inFlightBytes = 0;
     this.closing = false;
-    if (this.#rules.some(({ offline }) => offline === "drop")) this.#subscribe(true);
-    this.queue.attach(this, windowMax, resumed);
+    for (const one of this.classes) one.attach(windowMax, resumed);
+    this.#dismiss();
   }
 
   detach(): void {
-    this.queue.detach();
-    if (this.#rules.some(({ offline }) => offline === "drop")) this.#subscribe(false);
+    for (const one of this.classes) one.detach();
+    this.#dismiss();
   }
 
   /** Its uplink has stopped for good: the router knows it no more. What the store has of it stays. */
   leave(): void {
-    for (const { match } of this.#rules) this.#parts.router.unsubscribe(this, match);
-    this.#parts.router.leave(this);
-    this.queue.end();
+    for (const one of this.classes) one.leave();
   }
 
-  // ---- Receiver ----------------------------------------------------------------------------------------------
+  // ---- what goes out -----------------------------------------------------------------------------------------
 
-  effectiveQos(publishQos: number, grant: number): number {
-    switch (grant) {
-      case GRANT_NEVER_STORED:
-        return 0;
-      case GRANT_KEEP:
-        return publishQos;
-      default:
-        return this.#raises ? grant - 1 : 0;
+  /** Sends what may be sent, the most urgent first. */
+  pump(): void {
+    for (const { queue } of this.classes) queue.pump();
+  }
+
+  mayGo(from: SpoolClass, message: Message | null): boolean {
+    if (this.closing || this.#inFlightBytes >= IN_FLIGHT_BYTES_MAX || !this.client.writable) return false;
+    if (this.gate !== null && message !== null && !this.gate.opens(from.priority, message, from.packetBytesMax))
+      return false;
+    return this.classes.length === 1 || this.#isNext(from);
+  }
+
+  /** Whether there is a place in the window, and it is not for a class above. */
+  #isNext(from: SpoolClass): boolean {
+    if (this.#answering || this.inFlight >= this.#windowMax) return false;
+    for (const one of this.classes) {
+      if (one === from) return true;
+      if (one.queue.isReading) return false;
     }
+    return true;
   }
 
-  /** A spool on disk is what takes the pressure: publishers are not slowed down for it. */
-  congested(): boolean {
-    return false;
-  }
-
-  /** QoS 0, and what a rule does not store while offline: now or never. */
-  deliver(p: Publication, options: number): void {
-    if (this.#client.state !== CONNECTED) {
-      this.#drop(() => p.topic, "offline");
-      return;
-    }
-    const retain = (options & DELIVERY_RETAIN) !== 0;
-    for (const { topic } of this.#map.targets(p.bytes, p.topicFrom, p.topicEnd)) {
-      if (!this.#client.writable) {
-        this.#drop(() => p.topic, "output-full");
-      } else if (!this.#fits(topic, p.propertiesEnd - p.propertiesFrom, p.payloadEnd - p.payloadFrom)) {
-        this.#drop(() => p.topic, "too-large");
-      } else {
-        sendPublish(
-          this.#client,
-          topic,
-          p.bytes,
-          p.propertiesFrom,
-          p.propertiesEnd,
-          p.payloadFrom,
-          p.payloadEnd,
-          0,
-          retain,
-          0,
-          false,
-          -1,
-        );
-        this.sent.value++;
-      }
-    }
-  }
-
-  // ---- Outlet ------------------------------------------------------------------------------------------------
-
-  parts(message: Message): number {
-    if (message !== this.#message) this.#aim(message);
-    return this.#targets.length;
-  }
-
-  /** Finds the targets of a message; those it is too large for are dropped here, and counted once. */
-  #aim(message: Message): void {
-    this.#message = message;
-    const { bytes, topicEnd, propertiesEnd } = message;
-    const targets = this.#map.targets(bytes, 0, topicEnd);
-    const fits = (target: Target): boolean =>
-      this.#fits(target.topic, propertiesEnd - topicEnd, bytes.length - propertiesEnd);
-    this.#targets = targets.every(fits) ? targets : targets.filter(fits);
-    if (targets.length === 0) this.#drop(() => message.topic, "invalid");
-    else if (this.#targets.length < targets.length) this.#drop(() => message.topic, "too-large");
-  }
-
-  partOptions(message: Message, part: number, options: number): number {
-    const target = this.#targets[part] as Target;
-    const qos = Math.min(qosOf(target, message.qos), this.#client.server?.qosMax ?? 2); // [MQTT5-3.2.2-11]
-    return deliveryOptions(qos, (options & DELIVERY_RETAIN) !== 0);
-  }
-
-  sendPublish(
-    message: Message,
-    part: number,
-    options: number,
-    _subscriptionIds: readonly number[] | null,
-    packetId: number,
-    dup: boolean,
-  ): void {
-    const { bytes, topicEnd, propertiesEnd, expiresMs } = message;
-    if (packetId !== 0) this.#note(packetId, message.size);
-    const leftMs = expiresMs === 0 ? 0 : message.leftMs(this.#parts.host.time);
-    sendPublish(
-      this.#client,
-      (this.#targets[part] as Target).topic,
-      bytes,
-      topicEnd,
-      propertiesEnd,
-      propertiesEnd,
-      bytes.length,
-      options & DELIVERY_QOS,
-      (options & DELIVERY_RETAIN) !== 0,
-      packetId,
-      dup,
-      expiresMs === 0 ? -1 : Math.max(1, Math.ceil(leftMs / 1000)),
-    );
+  onSent(from: SpoolClass, message: Message | null, size: number, packetBytes: number): void {
     this.sent.value++;
+    this.#inFlightBytes += size;
+    this.gate?.passed(from.priority, message, packetBytes);
   }
 
-  sendPubrel(packetId: number): void {
-    this.#client.sendPubrel(packetId);
-  }
-
-  writable(): boolean {
-    return !this.closing && this.#inFlightBytes < IN_FLIGHT_BYTES_MAX && this.#client.writable;
+  /** It has read what it could: those below may go on. */
+  onTurn(from: SpoolClass): void {
+    for (const one of this.classes) if (one.priority < from.priority) one.queue.pump();
   }
 
   // ---- answers -----------------------------------------------------------------------------------------------
 
-  #note(packetId: number, size: number): void {
-    this.#sizes.set(packetId, size);
-    this.#inFlightBytes += size;
+  /** @returns false when the id is not in flight */
+  onPuback(packetId: number, reasonCode = 0): boolean {
+    const from = this.#classOfId(packetId);
+    if (from === undefined) return false;
+    this.#answering = this.classes.length > 1;
+    const known = from.queue.onPuback(packetId, reasonCode);
+    this.#answered(from, known ? from.queue.inflight.answeredSize : 0);
+    return known;
   }
 
-  /** PUBACK, PUBREC or PUBCOMP for `packetId` came; to be told before the queue. */
-  answered(packetId: number): void {
-    this.#inFlightBytes -= this.#sizes.get(packetId) ?? 0;
-    this.#sizes.delete(packetId);
+  /** @param reasonCode 0x80 and above: the server refused it, and the exchange ends here  @returns false when the id is not in flight */
+  onPubrec(packetId: number, reasonCode: number): boolean {
+    const from = this.#classOfId(packetId);
+    if (from === undefined) return false;
+    this.#answering = this.classes.length > 1;
+    const known = from.queue.onPubrec(packetId, reasonCode);
+    this.#answered(from, known ? from.queue.inflight.answeredSize : 0);
+    return known;
   }
 
-  #fits(topic: Buffer, propertiesLength: number, payloadLength: number): boolean {
-    const server = this.#client.server;
-    if (server === null || server.packetBytesMax === Number.POSITIVE_INFINITY) return true;
-    return publishBytes(server, topic.length, propertiesLength, payloadLength, 1) <= server.packetBytesMax;
+  /** @returns false when no PUBREL of that id is due */
+  onPubcomp(packetId: number): boolean {
+    const from = this.#classOfId(packetId);
+    if (from === undefined) return false;
+    this.#answering = this.classes.length > 1;
+    const known = from.queue.onPubcomp(packetId);
+    this.#answered(from, 0);
+    return known;
   }
 
-  #drop(topic: () => string, cause: DropCause): void {
-    this.#parts.host.ledger.record(this.#label, topic, cause, this.#parts.host.time.wallMs());
+  #answered(from: SpoolClass, size: number): void {
+    this.#answering = false;
+    const wasFull = this.#inFlightBytes >= IN_FLIGHT_BYTES_MAX;
+    this.#inFlightBytes -= size;
+    // An only class has sent already what the window let it.
+    if (wasFull || this.classes.length > 1) this.pump();
+    if (from.retired) this.#dismiss();
+  }
+
+  #classOfId(packetId: number): SpoolClass | undefined {
+    return this.#byPriority[Math.floor((packetId - 1) / CLASS_PACKET_IDS)];
+  }
+
+  /** Classes that no rule uses any more end when they are empty: every exchange is over, so their packet ids are free. */
+  #dismiss(): void {
+    for (const one of [...this.classes]) {
+      if (!one.retired || one.queue.count > 0 || !one.queue.inflight.empty) continue;
+      this.classes.splice(this.classes.indexOf(one), 1);
+      delete this.#byPriority[one.priority];
+      one.leave();
+      this.host.store.deleteReceiver(one.queue);
+    }
   }
 }
 
-function grantOf(qos: ForwardRule["qos"]): number {
-  if (qos === "keep") return GRANT_KEEP;
-  return qos === 0 ? GRANT_NEVER_STORED : qos === 1 ? GRANT_QOS_1 : GRANT_QOS_2;
+/** Ascending: 0, those of the rules, and those that hold messages from an earlier configuration. */
+function prioritiesOf(name: string, forward: readonly ForwardRule[], { store }: QueueHost): number[] {
+  const priorities = [0];
+  for (let priority = 1; priority <= PRIORITY_MAX; priority++) {
+    const used = forward.some((rule) => rule.priority === priority);
+    if (used || store.loadReceiver("uplink", className(name, priority)) !== null) priorities.push(priority);
+  }
+  return priorities;
 }

@@ -12,6 +12,10 @@ import type { MqttClient } from "./client.ts";
 import { sendSubscribe, sendUnsubscribe } from "./client-send.ts";
 import { reasonWords } from "./words.ts";
 
+/** Packet ids that no class of the spool has (spool-class.ts). */
+const SUBSCRIBE_ID = 65_535;
+const UNSUBSCRIBE_ID = 65_534;
+
 export interface SubscriptionsParts {
   readonly store: Store;
   readonly log: Log;
@@ -51,16 +55,15 @@ export class Subscriptions {
   /**
    * CONNACK came: asks for the difference.
    * @param resumed  the server has our session
-   * @param packetId  free, and so is the next one
    */
-  begin(resumed: boolean, packetId: number): void {
+  begin(resumed: boolean): void {
     if (!resumed) for (const filter of [...this.#known.keys()]) this.#forget(filter);
     this.#asked = this.wanted.filter((request) => this.#known.get(request.filter) !== optionsOf(request));
     this.#givenUp = [...this.#known.keys()].filter(
       (filter) => !this.wanted.some((request) => request.filter === filter),
     );
-    if (this.#asked.length > 0) sendSubscribe(this.#client, packetId, this.#asked);
-    if (this.#givenUp.length > 0) sendUnsubscribe(this.#client, (packetId % 65_535) + 1, this.#givenUp);
+    if (this.#asked.length > 0) sendSubscribe(this.#client, SUBSCRIBE_ID, this.#asked);
+    if (this.#givenUp.length > 0) sendUnsubscribe(this.#client, UNSUBSCRIBE_ID, this.#givenUp);
   }
 
   /** @param type SUBACK or UNSUBACK  @param codes of MQTT 5, one per filter; none in an UNSUBACK before it */

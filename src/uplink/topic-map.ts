@@ -4,8 +4,8 @@
  *     rule    match: "sensors/+/#"     to: "site/17/{1}/{rest}"
  *     topic   sensors/boiler/temp/in   ──>   site/17/boiler/temp/in
  *
- * Every rule that matches applies, in order; two that give the same topic are one target. The answer for a topic is
- * kept in a small direct-mapped table keyed by the topic's bytes as they stand in the message, so that a hit makes no
+ * Every rule that matches applies, in order; two that give the same topic are one target, which has the most that one of
+ * them gives it: the highest QoS and priority, the RETAIN flag, the longest life. The answer for a topic is kept in a small direct-mapped table keyed by the topic's bytes as they stand in the message, so that a hit makes no
  * string; a topic that meets another one in its slot replaces it.
  */
 import { assert } from "../base/assert.ts";
@@ -18,8 +18,19 @@ export interface MapRule {
   readonly match: string;
   /** "keep": the publisher's. */
   readonly qos: "keep" | 0 | 1 | 2;
-  /** With {topic}, {rest}, {node}, and {1}, {2}, ... for what each + matched. */
+  /** With {topic}, {rest}, {node}, {client}, and {1}, {2}, ... for what each + matched. */
   readonly to: string;
+  readonly retain: "keep" | "clear";
+  /** Of rules that lead out; absent = 0. */
+  readonly priority?: number;
+  readonly offline?: "store" | "drop";
+  readonly expiryMs?: number | null;
+}
+
+/** What {node} and {client} stand for. */
+export interface MapNames {
+  readonly node: string;
+  readonly client: string;
 }
 
 /** One topic a message is to be sent to. */
@@ -29,7 +40,17 @@ export interface Target {
   readonly setQos: number;
   /** Whether a rule keeps the publisher's. */
   readonly keepsQos: boolean;
+  /** Whether a rule keeps the RETAIN flag. */
+  readonly keepsRetain: boolean;
+  /** Highest of the rules that lead there: the class that sends it. */
+  readonly priority: number;
+  /** Whether a rule stores it while the connection is down. */
+  readonly storedOffline: boolean;
+  /** Not sent when it is older; Infinity = whenever. */
+  readonly expiryMs: number;
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Topics whose targets are remembered, and the longest topic that is. */
 export const TABLE_SLOTS = 128;
@@ -38,6 +59,9 @@ export const TABLE_TOPIC_BYTES_MAX = 256;
 export const TABLE_SLOT_BYTES = 640;
 
 const NONE: readonly Target[] = [];
+/** The targets of a topic: all, then by priority where the rules have several. */
+type TargetLists = readonly (readonly Target[])[];
+const NO_LISTS: TargetLists = [NONE];
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /** The variable parts of `to`; 1, 2, ... stand for what each + matched. */
@@ -49,7 +73,7 @@ interface CompiledRule {
   readonly filter: string;
   readonly levels: readonly string[];
   readonly pieces: readonly (string | number)[];
-  readonly qos: "keep" | 0 | 1 | 2;
+  readonly rule: MapRule;
 }
 
 /** The QoS a message published at `publishQos` is sent to `target` with: the highest of the rules that lead there. */
@@ -60,55 +84,107 @@ export function qosOf(target: Target, publishQos: number): number {
 export class TopicMap {
   readonly #rules: readonly CompiledRule[];
   readonly #keys: Buffer[] = new Array<Buffer>(TABLE_SLOTS).fill(EMPTY);
-  readonly #targets: (readonly Target[])[] = new Array<readonly Target[]>(TABLE_SLOTS).fill(NONE);
+  readonly #lists: TargetLists[] = new Array<TargetLists>(TABLE_SLOTS).fill(NO_LISTS);
   readonly #local: boolean;
+  readonly #priorityMax: number;
+  readonly #hasClasses: boolean;
   /** Topics that rules made and that nobody can publish to (empty, too long, under this gateway's $SYS): left out. */
   invalid = 0;
 
   /**
    * The rules are valid: the configuration was checked.
-   * @param node  replaces {node}
+   * @param names what {node} and {client} stand for
    * @param local the topics they lead to are this gateway's
    */
-  constructor(rules: readonly MapRule[], node: string, local = false) {
-    this.#rules = rules.map((rule) => compile(rule, node));
+  constructor(rules: readonly MapRule[], names: MapNames, local = false) {
+    this.#rules = rules.map((rule) => compile(rule, names));
     this.#local = local;
+    const priorities = new Set(rules.map(({ priority = 0 }) => priority));
+    this.#hasClasses = priorities.size > 1;
+    this.#priorityMax = Math.max(0, ...priorities);
   }
 
   /** The targets of the topic in `bytes[from..end)`, in the order of the rules; none when no rule matches. */
   targets(bytes: Buffer, from: number, end: number): readonly Target[] {
+    return this.#find(bytes, from, end)[0] as readonly Target[];
+  }
+
+  /**
+   * The targets that the class of `priority` sends to. A class that sends to none has the message from an earlier
+   * configuration: then it is all of them.
+   */
+  targetsOf(priority: number, bytes: Buffer, from: number, end: number): readonly Target[] {
+    const lists = this.#find(bytes, from, end);
+    const own = lists[1 + priority];
+    return own === undefined || own.length === 0 ? (lists[0] as readonly Target[]) : own;
+  }
+
+  /** Those of `topic` that have this priority; none is none here. */
+  ownTargets(priority: number, topic: string): readonly Target[] {
+    return this.#map(topic).filter((target) => target.priority === priority);
+  }
+
+  #find(bytes: Buffer, from: number, end: number): TargetLists {
     const length = end - from;
-    if (length > TABLE_TOPIC_BYTES_MAX) return this.#map(bytes.toString("utf8", from, end));
+    if (length > TABLE_TOPIC_BYTES_MAX) return this.#split(this.#map(bytes.toString("utf8", from, end)));
     const slot = hash(bytes, from, end) & (TABLE_SLOTS - 1);
     const key = this.#keys[slot] as Buffer;
-    if (key.length === length && sameBytes(key, bytes, from)) return this.#targets[slot] as readonly Target[];
+    if (key.length === length && sameBytes(key, bytes, from)) return this.#lists[slot] as TargetLists;
     const copy = Buffer.allocUnsafeSlow(length);
     bytes.copy(copy, 0, from, end);
-    const targets = this.#map(copy.toString("utf8"));
+    const lists = this.#split(this.#map(copy.toString("utf8")));
     this.#keys[slot] = copy;
-    this.#targets[slot] = targets;
-    return targets;
+    this.#lists[slot] = lists;
+    return lists;
+  }
+
+  #split(targets: readonly Target[]): TargetLists {
+    const lists = [targets];
+    for (let priority = 0; this.#hasClasses && priority <= this.#priorityMax; priority++) {
+      const own = targets.filter((target) => target.priority === priority);
+      lists.push(own.length === targets.length ? targets : own);
+    }
+    return lists;
   }
 
   #map(topic: string): readonly Target[] {
-    const found = new Map<string, { topic: Buffer; setQos: number; keepsQos: boolean }>();
-    for (const rule of this.#rules) {
-      if (!filterMatches(rule.filter, topic)) continue;
-      const name = expand(rule, topic);
+    const found = new Map<string, Writable<Target>>();
+    for (const compiled of this.#rules) {
+      if (!filterMatches(compiled.filter, topic)) continue;
+      const name = expand(compiled, topic);
       if (!isTopicName(name) || (this.#local && isOwnTopic(name))) {
         this.invalid++;
         continue;
       }
       let target = found.get(name);
       if (target === undefined) {
-        target = { topic: Buffer.from(name), setQos: -1, keepsQos: false };
+        target = { topic: Buffer.from(name), ...NO_RULE };
         found.set(name, target);
       }
-      if (rule.qos === "keep") target.keepsQos = true;
-      else target.setQos = Math.max(target.setQos, rule.qos);
+      merge(target, compiled.rule);
     }
     return found.size === 0 ? NONE : [...found.values()];
   }
+}
+
+/** Of a target that no rule has said anything about. */
+const NO_RULE = {
+  setQos: -1,
+  keepsQos: false,
+  keepsRetain: false,
+  priority: 0,
+  storedOffline: false,
+  expiryMs: 0,
+} satisfies Omit<Target, "topic">;
+
+function merge(target: Writable<Target>, rule: MapRule): void {
+  const { qos, retain, priority = 0, offline, expiryMs } = rule;
+  if (qos === "keep") target.keepsQos = true;
+  else target.setQos = Math.max(target.setQos, qos);
+  target.keepsRetain ||= retain === "keep";
+  target.priority = Math.max(target.priority, priority);
+  target.storedOffline ||= offline !== "drop" && qos !== 0;
+  target.expiryMs = Math.max(target.expiryMs, expiryMs ?? Number.POSITIVE_INFINITY);
 }
 
 /** `$share/group/filter` without its first two levels: what topics are matched against. */
@@ -116,13 +192,14 @@ export function plainFilter(filter: string): string {
   return filter.startsWith("$share/") ? filter.split("/").slice(2).join("/") : filter;
 }
 
-function compile(rule: MapRule, node: string): CompiledRule {
+function compile(rule: MapRule, { node, client }: MapNames): CompiledRule {
   const filter = plainFilter(rule.match);
   const pieces: (string | number)[] = [];
   // Splitting at a group keeps what it matched: text and variable take turns.
   for (const [i, part] of rule.to.split(/\{([^{}]*)\}/).entries()) {
     if (i % 2 === 0) pieces.push(part);
     else if (part === "node") pieces.push(node);
+    else if (part === "client") pieces.push(client);
     else if (part === "topic") pieces.push(TOPIC);
     else if (part === "rest") pieces.push(REST);
     else {
@@ -130,7 +207,7 @@ function compile(rule: MapRule, node: string): CompiledRule {
       pieces.push(Number(part));
     }
   }
-  return { filter, levels: filter.split("/"), pieces, qos: rule.qos };
+  return { filter, levels: filter.split("/"), pieces, rule };
 }
 
 function expand(rule: CompiledRule, topic: string): string {

@@ -84,7 +84,6 @@ export class Uplink implements ClientHandler, ReachOwner {
   readonly #reach: Reach;
   readonly #subscriptions: Subscriptions;
   readonly #stall: Stall;
-  readonly #dropped: ReadonlyMap<DropCause, number>;
   readonly #forwarded: Counter;
   readonly #refused: Counter;
   readonly #connects: Counter;
@@ -94,29 +93,29 @@ export class Uplink implements ClientHandler, ReachOwner {
   #drainSeq = 0;
 
   constructor(config: UplinkConfig, parts: UplinkParts) {
-    const { name, forward, receive, spool } = config;
+    const { name, clientId, forward, receive } = config;
     const { node, counters, host, wheel, log } = parts;
     this.name = name;
     this.#config = config;
     this.#parts = parts;
     this.#client = new MqttClient(parts.dial, wheel, this);
     this.#reach = new Reach(config, this.#client, parts, this);
-    this.spool = new Spool({ name, node, forward, spool }, this.#client, parts);
-    const { slot, queue } = this.spool;
-    this.receive = new Receive({ name, node, receive, receiverId: queue.id, slot }, this.#client, parts);
-    this.#subscriptions = new Subscriptions(name, receive, queue.id, this.#client, { log, store: host.store });
-    this.#stall = new Stall(wheel, host.store, queue, () =>
+    const spool = new Spool({ name, node, clientId, forward, spool: config.spool }, this.#client, parts);
+    this.spool = spool;
+    const { slot, id: receiverId } = spool;
+    this.receive = new Receive({ name, node, clientId, receive, receiverId, slot }, this.#client, parts);
+    this.#subscriptions = new Subscriptions(name, receive, receiverId, this.#client, { log, store: host.store });
+    this.#stall = new Stall(wheel, host.store, spool, () =>
       this.#client.fail(NORMAL_DISCONNECTION, `no acknowledgement within ${STALL_MS / 1000} s`),
     );
-    this.#dropped = host.ledger.watch(queue.label);
     this.#forwarded = counters.counter(`uplink.${name}.forwarded`);
     this.#refused = counters.counter(`uplink.${name}.refused`);
     this.#connects = counters.counter(`uplink.${name}.connects`);
     this.#failures = counters.counter(`uplink.${name}.failures`);
     counters.gauge(`uplink.${name}.connected`, () => (this.online ? 1 : 0));
-    counters.gauge(`uplink.${name}.spool_messages`, () => queue.count);
-    counters.gauge(`uplink.${name}.spool_bytes`, () => queue.bytes);
-    counters.gauge(`uplink.${name}.in_flight`, () => queue.inFlight);
+    counters.gauge(`uplink.${name}.spool_messages`, () => spool.count);
+    counters.gauge(`uplink.${name}.spool_bytes`, () => spool.bytes);
+    counters.gauge(`uplink.${name}.in_flight`, () => spool.inFlight);
     counters.gauge(`uplink.${name}.ack_time_ms`, () => this.ackTimeMs);
   }
 
@@ -127,7 +126,7 @@ export class Uplink implements ClientHandler, ReachOwner {
 
   /** Smoothed ms from PUBLISH to its acknowledgement, for `commit_delay: auto`; 0 = not known. */
   get ackTimeMs(): number {
-    return this.spool.queue.inflight.ackTimeMs;
+    return this.spool.ackTimeMs;
   }
 
   start(): void {
@@ -163,7 +162,7 @@ export class Uplink implements ClientHandler, ReachOwner {
   }
 
   status(): UplinkStatus {
-    const { queue } = this.spool;
+    const { spool } = this;
     const reach = this.#reach;
     const { outage } = reach;
     return {
@@ -180,13 +179,13 @@ export class Uplink implements ClientHandler, ReachOwner {
       lastOutage: outage.past,
       retryInMs: reach.retryInMs,
       heldBy: reach.heldBy,
-      spool: { messages: queue.count, bytes: queue.bytes },
-      inFlight: queue.inFlight,
+      spool: { messages: spool.count, bytes: spool.bytes },
+      inFlight: spool.inFlight,
       window: this.online ? this.#window : this.#config.window,
       ackTimeMs: Math.round(this.ackTimeMs * 10) / 10,
       forwarded: this.#forwarded.value,
       received: this.receive.received.value,
-      dropped: Object.fromEntries(this.#dropped),
+      dropped: spool.dropped,
     };
   }
 
@@ -197,15 +196,14 @@ export class Uplink implements ClientHandler, ReachOwner {
   }
 
   onConnected(): void {
-    const { queue } = this.spool;
     const server = this.#client.server as ServerLimits;
     this.#connects.value++;
     this.#window = windowOf(this.#config, server);
     this.#drainSeq = this.#parts.host.store.lastSeq;
-    this.#reach.onConnected(queue.count);
+    this.#reach.onConnected(this.spool.count);
     this.#stall.start();
     this.receive.begin(server.sessionPresent);
-    this.#subscriptions.begin(server.sessionPresent, queue.inflight.sparePacketId);
+    this.#subscriptions.begin(server.sessionPresent);
     this.spool.attach(this.#window, server.sessionPresent);
   }
 
@@ -217,7 +215,7 @@ export class Uplink implements ClientHandler, ReachOwner {
   }
 
   get inFlight(): number {
-    return this.spool.queue.inFlight;
+    return this.spool.inFlight;
   }
 
   onLeaving(): void {
@@ -243,9 +241,7 @@ export class Uplink implements ClientHandler, ReachOwner {
   }
 
   onAck(type: number, packetId: number, reasonCode: number): void {
-    const { queue } = this.spool;
-    this.#stall.onAnswer();
-    this.spool.answered(packetId);
+    const { spool } = this;
     if (reasonCode >= UNSPECIFIED_ERROR && type !== PUBREC && type !== PUBACK) reasonCode = 0;
     if (reasonCode === QUOTA_EXCEEDED) {
       // It is full, not unwilling: the message stays, and is sent again after the backoff.
@@ -253,15 +249,15 @@ export class Uplink implements ClientHandler, ReachOwner {
       return;
     }
     if (type === PUBACK) {
-      if (queue.onPuback(packetId, reasonCode)) this.#count(reasonCode);
+      if (spool.onPuback(packetId, reasonCode)) this.#count(reasonCode);
     } else if (type === PUBREC) {
-      const known = queue.onPubrec(packetId, reasonCode);
+      const known = spool.onPubrec(packetId, reasonCode);
       if (known && reasonCode >= UNSPECIFIED_ERROR) this.#count(reasonCode);
       if (!known && reasonCode < UNSPECIFIED_ERROR) this.#client.sendPubrel(packetId, PACKET_IDENTIFIER_NOT_FOUND);
-    } else if (queue.onPubcomp(packetId)) {
+    } else if (spool.onPubcomp(packetId)) {
       this.#count(0);
     }
-    if (this.#reach.state === "draining" && queue.headSeq > this.#drainSeq) this.#reach.onDrained();
+    if (this.#reach.state === "draining" && spool.headSeq > this.#drainSeq) this.#reach.onDrained();
     this.#reach.onQuieter();
   }
 
@@ -280,6 +276,6 @@ export class Uplink implements ClientHandler, ReachOwner {
   }
 
   onWritable(): void {
-    this.spool.queue.pump();
+    this.spool.pump();
   }
 }

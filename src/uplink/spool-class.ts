@@ -1,0 +1,392 @@
+/**
+ * The messages of one priority on their way out: what the router knows of an uplink. A receiver like a session, with a
+ * queue on the log; what a session writes as it stands goes out here under the topics of the forward rules.
+ *
+ *     router ──durable──> queue ──(window)──> parts ──> sendPublish ──> client
+ *            ──QoS 0────────────────────────> deliver ────────────────>
+ *
+ * The router keeps one subscription per filter. What it is told of the rules' QoS lies in the grant's two bits, of
+ * which it takes the highest for a topic: that says whether the message has to be stored. With which QoS it goes to
+ * each remote topic is decided when it is sent. Where an uplink has several classes, each is asked for its grant when a
+ * route is built: a remote topic is sent by the highest class that has a rule for it, and no other has the message then.
+ */
+import type { Counter } from "../base/counters.ts";
+import type { ForwardRule } from "../config/uplink-rules.ts";
+import type { SpoolLimits } from "../config/uplink-spool.ts";
+import { DeliveryQueue } from "../core/delivery-queue.ts";
+import type { DropCause } from "../core/ledger.ts";
+import type { Message } from "../core/message.ts";
+import type { Outlet, QueueHost } from "../core/outlet.ts";
+import { PACKET_IDS, type PacketIdRange } from "../core/packet-ids.ts";
+import type { Publication } from "../core/publication.ts";
+import { type QueueLimits, TAKES } from "../core/queue-limits.ts";
+import {
+  DELIVERY_OFFLINE,
+  DELIVERY_QOS,
+  DELIVERY_REMOTE,
+  DELIVERY_RETAIN,
+  deliveryOptions,
+  type Receiver,
+} from "../core/receiver.ts";
+import { GRANT_NO_LOCAL, GRANT_RETAIN_AS_PUBLISHED } from "../core/route-cache.ts";
+import type { Router } from "../core/router.ts";
+import type { SpoolQueue } from "../core/spool-queue.ts";
+import type { Sliced } from "../core/turns.ts";
+import { CONNECTED, type MqttClient } from "./client.ts";
+import { publishBytes, sendPublish } from "./publish-out.ts";
+import { qosOf, type Target, type TopicMap } from "./topic-map.ts";
+
+/** What the classes of an uplink share. */
+export interface SpoolShared {
+  readonly name: string;
+  readonly client: MqttClient;
+  readonly map: TopicMap;
+  readonly host: QueueHost;
+  readonly router: Router;
+  /** PUBLISH packets written. */
+  readonly sent: Counter;
+  /** Of all classes. */
+  readonly rules: readonly ForwardRule[];
+  /** Slot of the uplink in the router. */
+  readonly slot: number;
+  /** Whether `from` may write a PUBLISH now. @param message what it is about to send; null: not known yet */
+  mayGo(from: SpoolClass, message: Message | null): boolean;
+  /** A PUBLISH was written. @param size Message.size, which is in flight now; 0 = nothing is */
+  onSent(from: SpoolClass, message: Message | null, size: number, packetBytes: number): void;
+  /** The queue of `from` had its turn. */
+  onTurn(from: SpoolClass): void;
+}
+
+export interface ClassTraits {
+  /** It is the uplink's only one. */
+  readonly only: boolean;
+  readonly retired: boolean;
+}
+
+/** Bytes of messages that wait in memory for the window before the log takes over, each class. */
+export const SPOOL_WINDOW_BYTES = 64 * 1024;
+/** Packet ids of one class: those above the eighth's are for SUBSCRIBE and UNSUBSCRIBE. */
+export const CLASS_PACKET_IDS = Math.floor(PACKET_IDS / 8);
+
+/** Grants, in the order in which the router prefers them. */
+const GRANT_NEVER_STORED = 0;
+const GRANT_KEEP = 1;
+const GRANT_QOS_1 = 2;
+const GRANT_QOS_2 = 3;
+
+const NO_TARGETS: readonly Target[] = [];
+
+/** "cloud" for priority 0, "cloud#7" for 7: in the store and, behind "uplink:", in the ledger. */
+export function className(uplink: string, priority: number): string {
+  return priority === 0 ? uplink : `${uplink}#${priority}`;
+}
+
+export class SpoolClass implements Receiver, Outlet, Sliced {
+  slot = -1;
+  readonly principal = null;
+  readonly priority: number;
+  readonly queue: SpoolQueue;
+  readonly durable: boolean;
+  readonly kinSlot: number;
+  /** Where classes settle who sends what; an only class goes by its subscriptions. */
+  readonly grantOf?: (topic: string) => number;
+  readonly #shared: SpoolShared;
+  readonly #rules: readonly ForwardRule[];
+  readonly #raises: boolean;
+  /** Whether rules tell what is published while the connection is down from the rest. */
+  readonly #dropsOffline: boolean;
+  /** DELIVERY_OFFLINE while the connection is down and it matters. */
+  #mark = 0;
+  /** The message whose targets `#targets` are: the one at the head of the queue is asked for again and again. */
+  #message: Message | null = null;
+  #targets: readonly Target[] = NO_TARGETS;
+  /** Oldest ordinal in flight as `isStuck` saw it last; -1 = none was. */
+  #seenHead = -1;
+
+  /** No rule is its own: its messages are of an earlier configuration. */
+  readonly retired: boolean;
+
+  constructor(shared: SpoolShared, priority: number, limits: SpoolLimits, traits: ClassTraits) {
+    const { name, host, rules, router } = shared;
+    this.#shared = shared;
+    this.priority = priority;
+    this.retired = traits.retired;
+    this.#rules = rules.filter((rule) => rule.priority === priority);
+    this.#raises = rules.some(({ qos }) => qos === 1 || qos === 2);
+    this.#dropsOffline = rules.some(({ offline }) => offline === "drop");
+    this.durable = rules.some(({ qos }) => qos !== 0);
+    this.kinSlot = shared.slot;
+    const record = host.store.createReceiver("uplink", className(name, priority));
+    const range: PacketIdRange = { first: 1 + priority * CLASS_PACKET_IDS, count: CLASS_PACKET_IDS };
+    const label = `uplink:${className(name, priority)}`;
+    const turnHost: QueueHost = { ...host, schedule: () => host.schedule(this) };
+    this.queue = new DeliveryQueue(turnHost, label, record, queueLimits(limits), range);
+    host.store.register(this.queue);
+    if (!traits.only) this.grantOf = (topic) => this.#grantOf(topic);
+    this.#mark = this.#dropsOffline ? DELIVERY_OFFLINE : 0;
+    router.join(this);
+    this.#subscribe(false);
+  }
+
+  /** Enters the rules' filters in the router. Rules that store nothing while offline are granted nothing then. */
+  #subscribe(online: boolean): void {
+    if (this.slot === -1) return; // it has left
+    const grants = new Map<string, number>();
+    for (const { match, qos, offline } of this.#rules) {
+      const grant = online || offline === "store" ? grantOf(qos) : GRANT_NEVER_STORED;
+      grants.set(match, Math.max(grants.get(match) ?? GRANT_NEVER_STORED, grant));
+    }
+    for (const [match, grant] of grants) {
+      this.#shared.router.subscribe(this, match, grant | GRANT_NO_LOCAL | GRANT_RETAIN_AS_PUBLISHED, 0);
+    }
+  }
+
+  /** It takes nothing more, and the router forgets it. What waits stays in the store. */
+  leave(): void {
+    const { router } = this.#shared;
+    for (const { match } of this.#rules) router.unsubscribe(this, match);
+    router.leave(this);
+    this.queue.detach();
+    this.queue.end();
+  }
+
+  // ---- the connection comes and goes -------------------------------------------------------------------------
+
+  /** CONNACK came. What waited goes out. */
+  attach(windowMax: number, resumed: boolean): void {
+    this.#message = null;
+    this.#seenHead = -1;
+    this.#mark = 0;
+    if (this.#dropsOffline) this.#subscribe(true);
+    this.queue.attach(this, windowMax, resumed);
+  }
+
+  detach(): void {
+    this.queue.detach();
+    if (!this.#dropsOffline) return;
+    this.#mark = DELIVERY_OFFLINE;
+    this.#subscribe(false);
+  }
+
+  /** Whether the oldest packet in flight is the one that was when this was asked last. */
+  get isStuck(): boolean {
+    const { inFlight, inflight } = this.queue;
+    const head = inFlight > 0 ? inflight.head : -1;
+    const stuck = head >= 0 && head === this.#seenHead;
+    this.#seenHead = head;
+    return stuck;
+  }
+
+  /** In the turn that the queue asked for. */
+  runScheduled(): void {
+    this.queue.runScheduled();
+    this.#shared.onTurn(this);
+  }
+
+  // ---- what comes in -----------------------------------------------------------------------------------------
+
+  effectiveQos(publishQos: number, grant: number): number {
+    switch (grant) {
+      case GRANT_NEVER_STORED:
+        return 0;
+      case GRANT_KEEP:
+        return publishQos === 0 ? 0 : publishQos | this.#mark;
+      default:
+        return this.#raises ? (grant - 1) | this.#mark : 0;
+    }
+  }
+
+  #grantOf(topic: string): number {
+    const targets = this.#shared.map.ownTargets(this.priority, topic);
+    const online = this.#shared.client.state === CONNECTED;
+    let grant = targets.length === 0 ? -1 : GRANT_NEVER_STORED;
+    for (const { setQos, keepsQos, storedOffline } of targets) {
+      if (!online && !storedOffline) continue;
+      if (setQos > 0) grant = Math.max(grant, setQos + 1);
+      else if (keepsQos) grant = Math.max(grant, GRANT_KEEP);
+    }
+    return grant;
+  }
+
+  /** A spool on disk is what takes the pressure: publishers are not slowed down for it. */
+  congested(): boolean {
+    return false;
+  }
+
+  /**
+   * Enters a message whose topic is the remote one, and which no rule is applied to: it was made of others. Its receivers
+   * and the store's group are the caller's until then.
+   * @param qos 1 or 2  @returns TAKES: it is in the store's open group now; else nothing has happened, and nothing is counted
+   */
+  enter(message: Message, qos: number, retain: boolean): number {
+    const answer = this.queue.admit(message.size);
+    if (answer !== TAKES) return answer;
+    const options = deliveryOptions(qos, retain) | DELIVERY_REMOTE;
+    message.addReceiver(this.queue.id, options);
+    this.#shared.host.store.append(message);
+    this.queue.enqueue(message, options, null);
+    return TAKES;
+  }
+
+  /** QoS 0, and what a rule does not store while offline: now or never. */
+  deliver(p: Publication, options: number): void {
+    const { client, map } = this.#shared;
+    if (client.state !== CONNECTED) {
+      this.#drop(() => p.topic, "offline");
+      return;
+    }
+    const retain = (options & DELIVERY_RETAIN) !== 0;
+    const propertiesLength = p.propertiesEnd - p.propertiesFrom;
+    const payloadLength = p.payloadEnd - p.payloadFrom;
+    for (const { topic } of map.targetsOf(this.priority, p.bytes, p.topicFrom, p.topicEnd)) {
+      if (!client.writable) {
+        this.#drop(() => p.topic, "output-full");
+      } else if (!this.#fits(topic, propertiesLength, payloadLength)) {
+        this.#drop(() => p.topic, "too-large");
+      } else {
+        const bytes = sendPublish(
+          client,
+          topic,
+          p.bytes,
+          p.propertiesFrom,
+          p.propertiesEnd,
+          p.payloadFrom,
+          p.payloadEnd,
+          0,
+          retain,
+          0,
+          false,
+          -1,
+        );
+        this.#shared.onSent(this, null, 0, bytes);
+      }
+    }
+  }
+
+  // ---- Outlet ------------------------------------------------------------------------------------------------
+
+  parts(message: Message, options: number): number {
+    if (message !== this.#message) this.#aim(message, options);
+    return this.#targets.length;
+  }
+
+  /** Finds the targets of a message; those it is too large for are dropped here, and counted once. */
+  #aim(message: Message, options: number): void {
+    this.#message = message;
+    const { bytes, topicEnd, propertiesEnd } = message;
+    const targets = this.#targetsOf(message, options);
+    const fits = (target: Target): boolean =>
+      this.#fits(target.topic, propertiesEnd - topicEnd, bytes.length - propertiesEnd);
+    this.#targets = targets.every(fits) ? targets : targets.filter(fits);
+    if (targets.length === 0) this.#drop(() => message.topic, "invalid");
+    else if (this.#targets.length < targets.length) this.#drop(() => message.topic, "too-large");
+  }
+
+  #targetsOf(message: Message, options: number): readonly Target[] {
+    const { bytes, topicEnd } = message;
+    if ((options & DELIVERY_REMOTE) !== 0) return [remoteTarget(bytes.subarray(0, topicEnd))];
+    const targets = this.#shared.map.targetsOf(this.priority, bytes, 0, topicEnd);
+    if ((options & DELIVERY_OFFLINE) === 0) return targets;
+    return targets.filter(({ storedOffline }) => storedOffline);
+  }
+
+  /** Bytes of the largest PUBLISH that the message becomes which `parts` was asked for last. */
+  get packetBytesMax(): number {
+    const { server } = this.#shared.client;
+    const message = this.#message;
+    if (server === null || message === null) return 0;
+    const { bytes, topicEnd, propertiesEnd } = message;
+    let max = 0;
+    for (const { topic } of this.#targets) {
+      const length = publishBytes(server, topic.length, propertiesEnd - topicEnd, bytes.length - propertiesEnd, 1);
+      max = Math.max(max, length);
+    }
+    return max;
+  }
+
+  partOptions(message: Message, part: number, options: number): number {
+    const target = this.#targets[part] as Target;
+    const retain = options & DELIVERY_RETAIN;
+    const qosMax = this.#shared.client.server?.qosMax ?? 2; // [MQTT5-3.2.2-11]
+    if ((options & DELIVERY_REMOTE) !== 0) return Math.min(options & DELIVERY_QOS, qosMax) | retain;
+    return Math.min(qosOf(target, message.qos), qosMax) | retain;
+  }
+
+  sendPublish(
+    message: Message,
+    part: number,
+    options: number,
+    _subscriptionIds: readonly number[] | null,
+    packetId: number,
+    dup: boolean,
+  ): void {
+    const { client, host } = this.#shared;
+    const { bytes, topicEnd, propertiesEnd, expiresMs } = message;
+    const leftMs = expiresMs === 0 ? 0 : message.leftMs(host.time);
+    const packetBytes = sendPublish(
+      client,
+      (this.#targets[part] as Target).topic,
+      bytes,
+      topicEnd,
+      propertiesEnd,
+      propertiesEnd,
+      bytes.length,
+      options & DELIVERY_QOS,
+      (options & DELIVERY_RETAIN) !== 0,
+      packetId,
+      dup,
+      expiresMs === 0 ? -1 : Math.max(1, Math.ceil(leftMs / 1000)),
+    );
+    this.#shared.onSent(this, message, packetId === 0 ? 0 : message.size, packetBytes);
+  }
+
+  sendPubrel(packetId: number): void {
+    this.#shared.client.sendPubrel(packetId);
+  }
+
+  writable(message?: Message): boolean {
+    return this.#shared.mayGo(this, message ?? null);
+  }
+
+  #fits(topic: Buffer, propertiesLength: number, payloadLength: number): boolean {
+    const { server } = this.#shared.client;
+    if (server === null || server.packetBytesMax === Number.POSITIVE_INFINITY) return true;
+    return publishBytes(server, topic.length, propertiesLength, payloadLength, 1) <= server.packetBytesMax;
+  }
+
+  #drop(topic: () => string, cause: DropCause): void {
+    const { ledger, time } = this.#shared.host;
+    ledger.record(this.queue.label, topic, cause, time.wallMs());
+  }
+}
+
+function queueLimits(limits: SpoolLimits): QueueLimits {
+  const { maxMessages, maxBytes, maxAgeMs, whenFull } = limits;
+  return {
+    messages: maxMessages,
+    bytes: maxBytes,
+    onlineMessages: maxMessages,
+    onlineBytes: maxBytes,
+    maxAgeMs,
+    whenFull,
+    windowBytes: SPOOL_WINDOW_BYTES,
+  };
+}
+
+function grantOf(qos: ForwardRule["qos"]): number {
+  if (qos === "keep") return GRANT_KEEP;
+  return qos === 0 ? GRANT_NEVER_STORED : qos === 1 ? GRANT_QOS_1 : GRANT_QOS_2;
+}
+
+/** Of what was made of several messages: everything is in its delivery options. */
+function remoteTarget(topic: Buffer): Target {
+  return {
+    topic,
+    setQos: 1,
+    keepsQos: false,
+    keepsRetain: true,
+    priority: 0,
+    storedOffline: true,
+    expiryMs: Number.POSITIVE_INFINITY,
+  };
+}
