@@ -68,7 +68,7 @@ export interface StoredReceiver {
   onWithdrawn(message: Message): void;
 }
 
-/** Takes backlog rows from `Store.read`, in log order. */
+/** Takes backlog rows from `Store.read`, in log order, or from `Store.readBack`, against it. */
 export interface BacklogSink {
   /**
    * One message for this receiver. The message is the sink's; its receiver list is empty and its state is WRITTEN or DURABLE
@@ -151,7 +151,7 @@ export interface Store {
   /** Its record changed; the next group writes it. Cheap to call often. */
   touch(receiver: StoredReceiver): void;
   /**
-   * Receiver `id` does not need row `seq`, which is durable and lists it: `read` passes over it from now on, and the next
+   * Receiver `id` does not need row `seq`, which is written (not OPEN) and lists it: `read` passes over it from now on, and the next
    * group takes it out of the row's list, or the row out of the log. The receiver's record is written with it.
    * @returns false when many wait to be taken out already: again after the next group
    */
@@ -166,6 +166,11 @@ export interface Store {
    * @returns the sequence number to go on from; lastSeq + 1 when it has seen all
    */
   read(id: number, from: number, maxBytes: number, sink: BacklogSink): number;
+  /**
+   * The same from `from` downwards to `downTo`, both included.
+   * @returns the sequence number to go on from; downTo - 1 when it has seen all
+   */
+  readBack(id: number, from: number, downTo: number, maxBytes: number, sink: BacklogSink): number;
 
   /**
    * Retained value of the message's topic, written with the next group; an empty payload deletes it. If the message has

@@ -1,6 +1,6 @@
 /**
- * Reads one receiver's messages out of the log, in slices of bounded time: rows from SQLite up to the newest message
- * that is on the medium, then the groups that are still in memory. Those hand out the shared objects, so that a
+ * Reads one receiver's messages out of the log, upwards or downwards, in slices of bounded time: rows from SQLite up to
+ * the newest message that is on the medium, above them the groups that are still in memory. Those hand out the shared objects, so that a
  * receiver sees their state change.
  */
 import { DURABLE, Message } from "../core/message.ts";
@@ -10,7 +10,7 @@ import { damagedRow } from "./damage.ts";
 import { ListReader } from "./receiver-list.ts";
 import { ROW_QOS, ROW_RETAIN } from "./schema.ts";
 import { FETCH_ROWS, type Segments } from "./segments.ts";
-import type { MessageRow, Statements } from "./statements.ts";
+import type { MessageRow, ScanRow, Statements } from "./statements.ts";
 import type { Strikes } from "./strikes.ts";
 
 /** Rows looked at in one slice, found or not. */
@@ -34,7 +34,6 @@ export class Backlog {
   /** @see Store.read */
   read(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
     const durableSeq = this.#commits.durableSeq;
-    const reader = this.#reader;
     const untilMs = performance.now() + SLICE_MS;
     let next = from;
     let bytes = 0;
@@ -44,7 +43,7 @@ export class Backlog {
       if (looked >= SLICE_ROWS || (looked > 0 && performance.now() >= untilMs)) return next;
       next = this.#segments.next(next, durableSeq, id);
       const rows = this.#statements.scan.all(next, durableSeq, FETCH_ROWS);
-      const learned = rows[0] === undefined ? 0 : this.#segments.learn(rows[0][0], durableSeq);
+      const learned = this.#learn(rows, durableSeq);
       if (learned > 0) {
         looked += learned;
         continue;
@@ -53,13 +52,10 @@ export class Backlog {
         if (seq < next) throw damagedRow(seq, "is out of order");
         looked++;
         next = seq + 1;
-        if (!reader.find(seq, receivers, id) || this.#strikes.has(seq, id)) continue;
-        const { options, subscriptionIds } = reader;
-        const row = this.#statements.message.get(seq);
-        if (row === undefined) continue;
-        const message = messageOfRow(seq, row);
+        const message = this.#messageFor(id, seq, receivers);
+        if (message === null) continue;
         bytes += message.size;
-        if (!sink.onBacklog(message, options, subscriptionIds) || bytes >= maxBytes) return next;
+        if (!this.#give(message, sink) || bytes >= maxBytes) return next;
       }
       if (rows.length < FETCH_ROWS) next = durableSeq + 1;
     }
@@ -69,13 +65,79 @@ export class Backlog {
         const index = message.receiverIds.indexOf(id);
         if (index < 0) continue;
         bytes += message.size;
-        const options = message.receiverOptions[index] ?? 0;
-        const more = sink.onBacklog(message, options, message.subscriptionIds?.get(index) ?? null);
-        if (!more || bytes >= maxBytes) return next;
+        if (!giveOpen(message, index, sink) || bytes >= maxBytes) return next;
       }
     }
     return this.#commits.lastSeq + 1;
   }
+
+  /** @see Store.readBack */
+  readBack(id: number, from: number, downTo: number, maxBytes: number, sink: BacklogSink): number {
+    const durableSeq = this.#commits.durableSeq;
+    const untilMs = performance.now() + SLICE_MS;
+    let next = from;
+    let bytes = 0;
+    let looked = 0;
+    if (next > durableSeq) {
+      for (const group of this.#commits.groupsBack()) {
+        for (let message = group.upTo(next); message !== null; message = group.upTo(next)) {
+          if (message.seq < downTo) return downTo - 1;
+          next = message.seq - 1;
+          const index = message.receiverIds.indexOf(id);
+          if (index < 0) continue;
+          bytes += message.size;
+          if (!giveOpen(message, index, sink) || bytes >= maxBytes) return next;
+        }
+      }
+      next = Math.min(next, durableSeq);
+    }
+    while (next >= downTo) {
+      if (looked >= SLICE_ROWS || (looked > 0 && performance.now() >= untilMs)) return next;
+      next = this.#segments.nextBack(next, downTo, id);
+      const rows = this.#statements.scanBack.all(next, downTo, FETCH_ROWS);
+      const learned = this.#learn(rows, durableSeq);
+      if (learned > 0) {
+        looked += learned;
+        continue;
+      }
+      for (const [seq, receivers] of rows) {
+        if (seq > next) throw damagedRow(seq, "is out of order");
+        looked++;
+        next = seq - 1;
+        const message = this.#messageFor(id, seq, receivers);
+        if (message === null) continue;
+        bytes += message.size;
+        if (!this.#give(message, sink) || bytes >= maxBytes) return next;
+      }
+      if (rows.length < FETCH_ROWS) return downTo - 1;
+    }
+    return downTo - 1;
+  }
+
+  /** @returns rows looked at to learn who has rows around the first of these */
+  #learn(rows: readonly ScanRow[], durableSeq: number): number {
+    const first = rows[0];
+    return first === undefined ? 0 : this.#segments.learn(first[0], durableSeq);
+  }
+
+  /** The message of a row that lists receiver `id`; null when it does not, or is struck. */
+  #messageFor(id: number, seq: number, receivers: Buffer): Message | null {
+    if (!this.#reader.find(seq, receivers, id) || this.#strikes.has(seq, id)) return null;
+    const row = this.#statements.message.get(seq);
+    return row === undefined ? null : messageOfRow(seq, row);
+  }
+
+  /** With options and identifiers where `#messageFor` found them. */
+  #give(message: Message, sink: BacklogSink): boolean {
+    const { options, subscriptionIds } = this.#reader;
+    return sink.onBacklog(message, options, subscriptionIds);
+  }
+}
+
+/** A message that is still in memory. @param index of the receiver in its list */
+function giveOpen(message: Message, index: number, sink: BacklogSink): boolean {
+  const options = message.receiverOptions[index] ?? 0;
+  return sink.onBacklog(message, options, message.subscriptionIds?.get(index) ?? null);
 }
 
 function messageOfRow(seq: number, row: MessageRow): Message {

@@ -116,6 +116,24 @@ export class Commits {
     yield this.#intake.open;
   }
 
+  /** The same, from the open one back. */
+  *groupsBack(): Generator<Group> {
+    yield this.#intake.open;
+    const { groups } = this.#written;
+    for (let i = groups.length - 1; i >= 0; i--) yield groups[i] as Group;
+  }
+
+  /** Receiver `id` is done with row `seq`, of a group that is written; `from` and `upTo` find the message without it. */
+  struck(seq: number, id: number): void {
+    for (const group of this.#written.groups) {
+      const message = group.from(seq);
+      if (message === null || message.seq !== seq) continue;
+      const index = message.receiverIds.indexOf(id);
+      if (index >= 0) message.receiverIds[index] = 0;
+      return;
+    }
+  }
+
   // ---- what enters -------------------------------------------------------------------------------------------
 
   append(message: Message): void {
@@ -142,6 +160,11 @@ export class Commits {
   /** Something is in `changes`, or a receiver was touched. */
   changed(): void {
     this.#intake.due.changed();
+  }
+
+  /** As `changed`, and it is to be written at the end of the turn. */
+  soon(): void {
+    this.#intake.due.soon();
   }
 
   #hasWork(): boolean {

@@ -90,6 +90,11 @@ export class Group {
     return this.#messages.from(seq);
   }
 
+  /** The last message with number `seq` or a lower one; null when there is none. */
+  upTo(seq: number): Message | null {
+    return this.#messages.upTo(seq);
+  }
+
   visit(visit: (message: Message) => void): void {
     this.#messages.visit(visit);
   }

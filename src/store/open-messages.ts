@@ -117,6 +117,15 @@ export class OpenMessages {
     return null;
   }
 
+  /** The last message with number `seq` or a lower one; null when there is none. */
+  upTo(seq: number): Message | null {
+    for (let i = Math.min(seq - this.#firstSeq, this.#places.length - 1); i >= this.#oldest; i--) {
+      const message = this.#places[i];
+      if (message !== null && message !== undefined) return message;
+    }
+    return this.#stayed[this.#stayedFrom(seq + 1) - 1] ?? null;
+  }
+
   /** In log order. */
   visit(visit: (message: Message, enteredMs: number) => void): void {
     for (let i = 0; i < this.#stayed.length; i++) visit(this.#stayed[i] as Message, this.#stayedMs[i] as number);

@@ -64,6 +64,17 @@ export class Segments {
     return at;
   }
 
+  /** @returns the first sequence number from `from` down that may be a row for receiver `id`, or one below `first` */
+  nextBack(from: number, first: number, id: number): number {
+    let at = from;
+    while (at >= first) {
+      const filter = this.#filters.get(segmentOf(at));
+      if (filter === undefined || has(filter, id)) return at;
+      at = segmentOf(at) * SEGMENT_SEQS - 1;
+    }
+    return at;
+  }
+
   /** Makes the filter of the segment around row `seq` if there is none. @param last all rows up to it are written  @returns rows looked at */
   learn(seq: number, last: number): number {
     const segment = segmentOf(seq);

@@ -39,8 +39,12 @@ export class Statements {
   readonly insertMessages: Run;
   readonly deleteBelow: Run;
   readonly deleteMessage: Run;
+  /** Both ends included. */
+  readonly deleteRange: Run;
   readonly updateReceivers: Run;
   readonly scan: Statement<unknown[], ScanRow>;
+  /** From the highest of a range down. */
+  readonly scanBack: Statement<unknown[], ScanRow>;
   readonly message: Statement<unknown[], MessageRow>;
   readonly sweep: Statement<unknown[], SweepRow>;
   readonly range: Statement<unknown[], RangeRow>;
@@ -101,9 +105,12 @@ export class Statements {
     this.insertMessages = db.prepare(`INSERT INTO log VALUES ${Array(LOG_ROWS_PER_INSERT).fill(row)}`);
     this.deleteBelow = db.prepare("DELETE FROM log WHERE seq < ?");
     this.deleteMessage = db.prepare("DELETE FROM log WHERE seq = ?");
+    this.deleteRange = db.prepare("DELETE FROM log WHERE seq >= ? AND seq <= ?");
     this.updateReceivers = db.prepare("UPDATE log SET receivers = ? WHERE seq = ?");
     this.scan = db.prepare("SELECT seq, receivers FROM log WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT ?");
     this.scan.raw();
+    this.scanBack = db.prepare("SELECT seq, receivers FROM log WHERE seq <= ? AND seq >= ? ORDER BY seq DESC LIMIT ?");
+    this.scanBack.raw();
     this.message = db.prepare(
       "SELECT accepted, expires, flags, topic_end, properties_end, bytes FROM log WHERE seq = ?",
     );

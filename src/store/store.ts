@@ -22,6 +22,7 @@ import {
 import type { AgeKeeper } from "./age-keeper.ts";
 import { Backups } from "./backup.ts";
 import type { Changes } from "./changes.ts";
+import { closeFile } from "./close-file.ts";
 import { type Commits, IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "./commits.ts";
 import { isDamage, isUnreadable } from "./damage.ts";
 import { checkDataDir, makeDataDir } from "./data-dir.ts";
@@ -30,7 +31,6 @@ import { readDrops } from "./drop-rows.ts";
 import type { Health } from "./health.ts";
 import { inspectInSlices, type StoreReport } from "./inspect.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
-import { CHECKPOINT, logBytes } from "./meter.ts";
 import { markSuspect, type Opened, openDatabase } from "./open.ts";
 import {
   checkpointFramesOf,
@@ -41,7 +41,6 @@ import {
 } from "./options.ts";
 import { buildParts, type StoreParts } from "./parts.ts";
 import type { Place, Places } from "./places.ts";
-import { PAGE_BYTES } from "./schema.ts";
 import { registerGauges, statusOf } from "./status.ts";
 import { Syncer } from "./sync.ts";
 import { readRetained, readRetainedValue, readSessions, readSubscriptions, recordOf } from "./tables.ts";
@@ -159,6 +158,11 @@ export class SqliteStore implements Store, DropStore {
     return this.#health.reading(() => this.#parts.backlog.read(id, from, maxBytes, sink), this.#commits.lastSeq + 1);
   }
 
+  readBack(id: number, from: number, downTo: number, maxBytes: number, sink: BacklogSink): number {
+    const { backlog } = this.#parts;
+    return this.#health.reading(() => backlog.readBack(id, from, downTo, maxBytes, sink), downTo - 1);
+  }
+
   // ---- receivers ---------------------------------------------------------------------------------------------
 
   createReceiver(kind: string, name: string): ReceiverRecord {
@@ -183,7 +187,10 @@ export class SqliteStore implements Store, DropStore {
   }
 
   strike(seq: number, id: number): boolean {
-    if (!this.#changes.strikes.add(seq, id)) return false;
+    const { strikes } = this.#changes;
+    if (!strikes.add(seq, id)) return false;
+    if (seq > this.#commits.durableSeq) this.#commits.struck(seq, id);
+    if (strikes.areMany) this.#commits.soon();
     const place = this.#places.get(id);
     if (place !== undefined) this.#places.struck(place);
     this.#commits.changed();
@@ -353,20 +360,8 @@ export class SqliteStore implements Store, DropStore {
     this.#parts.pulse.stop();
     // Closing writes and syncs.
     if (this.#health.failed || this.#health.refusal === "read-only") return;
-    this.#closeFile();
+    closeFile(this.#parts, this.#commits.frames);
     this.#lock.release();
-  }
-
-  #closeFile(): void {
-    const { meter, writes } = this.#parts;
-    const before = writes.total();
-    this.#file.close(() => {
-      const copied = writes.since(before, this.#commits.frames * PAGE_BYTES);
-      // And the frame that says so, with the page that it is copied to.
-      meter.add(CHECKPOINT, copied + logBytes(0, 1, true) + PAGE_BYTES);
-      return meter.encode();
-    });
-    writes.close();
   }
 
   readonly #onHealth = (health: StoreHealth): void => {

@@ -234,8 +234,23 @@ export class MemoryStore implements Store {
   sliceRows = 5;
 
   read(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
-    let bytes = 0;
-    let looked = 0;
+    return (
+      this.#read(
+        this.#rowsAndOpen().filter(({ message }) => message.seq >= from),
+        id,
+        maxBytes,
+        1,
+        sink,
+      ) ?? this.lastSeq + 1
+    );
+  }
+
+  readBack(id: number, from: number, downTo: number, maxBytes: number, sink: BacklogSink): number {
+    const rows = this.#rowsAndOpen().filter(({ message: { seq } }) => seq <= from && seq >= downTo);
+    return this.#read(rows.reverse(), id, maxBytes, -1, sink) ?? downTo - 1;
+  }
+
+  #rowsAndOpen(): Row[] {
     const open = this.#open.map((message) => ({
       message,
       receivers: message.receiverIds.map((receiverId, i) => ({
@@ -244,15 +259,21 @@ export class MemoryStore implements Store {
         subscriptionIds: message.subscriptionIds?.get(i) ?? null,
       })),
     }));
-    for (const { message, receivers } of [...this.rows, ...open]) {
-      if (message.seq < from) continue;
+    return [...this.rows, ...open];
+  }
+
+  /** @returns the number to go on from, null when these were all */
+  #read(rows: Row[], id: number, maxBytes: number, step: number, sink: BacklogSink): number | null {
+    let bytes = 0;
+    let looked = 0;
+    for (const { message, receivers } of rows) {
       if (looked++ === this.sliceRows || bytes >= maxBytes) return message.seq;
       const entry = receivers.find((receiver) => receiver.id === id);
       if (entry === undefined || this.#struck.has(`${message.seq} ${id}`)) continue;
       bytes += message.size;
-      if (!sink.onBacklog(message, entry.options, entry.subscriptionIds)) return message.seq + 1;
+      if (!sink.onBacklog(message, entry.options, entry.subscriptionIds)) return message.seq + step;
     }
-    return this.lastSeq + 1;
+    return null;
   }
 
   onRetainedWithdrawn: (topic: string) => void = () => {};
