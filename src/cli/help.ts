@@ -4,7 +4,7 @@ import { OK, say, UsageError } from "./arguments.ts";
 const VERBS: Record<string, string> = {
   run: `sluice run [--config FILE] [--json]
   Runs the gateway until SIGTERM or SIGINT; prints one line "ready" with the bound addresses.
-  SIGHUP reloads log level, passwords, ACL and certificates.`,
+  SIGHUP does what \`sluice reload\` does.`,
   check: `sluice check --config FILE [--json]
   Says everything that is wrong with a configuration, or what memory it may take, a line per owner.`,
   "check --store": `sluice check --store [FILE | --config FILE | --data-dir DIR] [--json]
@@ -17,6 +17,9 @@ const VERBS: Record<string, string> = {
   -D deletes the user. A running gateway takes the file over at SIGHUP.`,
   status: `sluice status [--config FILE | --data-dir DIR] [--drops] [--json]
   Asks the running gateway how it is; with --drops, which messages were lost last, and why.`,
+  reload: `sluice reload [--config FILE | --data-dir DIR] [--json]
+  The running gateway takes over uplinks, log level, passwords, ACL and certificates from its configuration, and says what
+  it did; exit code 2: something is wrong, and all stays as it was.`,
   pub: `sluice pub -t TOPIC (-m MESSAGE | -n | -l) [-q 0|1|2] [-r] [connection] [--json]
   Publishes one message, an empty one (-n), or each line of stdin (-l).`,
   sub: `sluice sub -t FILTER... [-q 0|1|2] [-v] [-C COUNT] [-W SECONDS] [connection] [--json]

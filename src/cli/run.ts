@@ -4,15 +4,15 @@ import { Log } from "../base/log.ts";
 import { budgetTable, fits } from "../config/budget.ts";
 import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
-import { controlSocket, keyName } from "../config/names.ts";
+import { controlSocket } from "../config/names.ts";
 import { memoryBill } from "../gateway/bill.ts";
 import type { BoundListener } from "../gateway/bound-listener.ts";
-import type { Configuration } from "../gateway/configuration.ts";
 import { Gateway } from "../gateway/gateway.ts";
 import { FAILED, OK, parse, say, sayError, USAGE } from "./arguments.ts";
 import { readInChild } from "./child-configuration.ts";
 import { complaintsText } from "./complaints-text.ts";
 import { type Asker, type ControlRequest, ControlServer } from "./control.ts";
+import { Reloads } from "./reloads.ts";
 import { storeRestartable } from "./store-watch.ts";
 import { Systemd } from "./systemd.ts";
 
@@ -56,10 +56,9 @@ class Runner {
   readonly #gateway: Gateway;
   readonly #control: ControlServer;
   readonly #systemd: Systemd;
+  readonly #reloads: Reloads;
   /** Resolves with the first signal to stop. */
   readonly #stopSignal: Promise<string>;
-  #reloading: Promise<void> | null = null;
-  #reloadAgain = false;
 
   constructor(config: Config, file: string | null, json: boolean) {
     this.#dataDir = config.dataDir;
@@ -71,6 +70,7 @@ class Runner {
     this.#systemd = new Systemd(process.env, (error) =>
       this.#log.warn("systemd-notify-failed", { reason: error.message }),
     );
+    this.#reloads = new Reloads({ gateway: this.#gateway, file, log: this.#log, systemd: this.#systemd });
     this.#stopSignal = this.#onSignals();
   }
 
@@ -114,7 +114,7 @@ class Runner {
       this.#log.error("stop-timed-out", { afterMs: STOP_DEADLINE_MS });
       process.exit(FAILED);
     }, STOP_DEADLINE_MS);
-    await this.#reloading;
+    await this.#reloads.settled();
     await this.#control.close();
     await this.#gateway.stop();
     clearTimeout(deadline);
@@ -135,7 +135,7 @@ class Runner {
   }
 
   #onSignals(): Promise<string> {
-    process.on("SIGHUP", () => this.#onHangup());
+    process.on("SIGHUP", () => void this.#reloads.run());
     return new Promise((resolve) => {
       let signalled = false;
       for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -148,47 +148,9 @@ class Runner {
     });
   }
 
-  /** One reload at a time; a signal during one asks for one more. */
-  #onHangup(): void {
-    if (this.#reloading !== null) {
-      this.#reloadAgain = true;
-      return;
-    }
-    this.#reloading = this.#reload().finally(() => {
-      this.#reloading = null;
-      if (!this.#reloadAgain) return;
-      this.#reloadAgain = false;
-      this.#onHangup();
-    });
-  }
-
-  async #reload(): Promise<void> {
-    this.#systemd.reloading();
-    try {
-      const { config, complaints } = await readInChild(this.#file);
-      if (config === null) this.#refuseReload(complaints);
-      else {
-        const { applied, restartRequired } = await this.#gateway.reload(config);
-        this.#log.info("reloaded", { applied: applied.join("; ") });
-        if (restartRequired.length > 0) {
-          this.#log.warn("restart-required", { keys: restartRequired.map(keyName).join(", ") });
-        }
-      }
-    } catch (error) {
-      if (error instanceof ConfigurationError) this.#refuseReload(error.complaints);
-      else this.#log.error("reload-refused", { reason: (error as Error).message });
-    }
-    this.#systemd.ready("reloaded");
-  }
-
-  #refuseReload(complaints: Configuration["complaints"]): void {
-    for (const { file, path, line, problem, advice } of complaints) {
-      this.#log.error("reload-refused", { file: file ?? this.#file, line, path, problem, advice });
-    }
-  }
-
   #answer(request: ControlRequest, asker: Asker): unknown {
     if (request.verb === "status") return this.#gateway.status(request["drops"] === true);
+    if (request.verb === "reload") return answering(asker, () => this.#reloads.run());
     if (request.verb === "check") return answering(asker, () => this.#gateway.checkStore());
     if (request.verb === "backup") return this.#backup(request["target"], asker);
     throw new Error(`there is no verb ${JSON.stringify(request.verb)}`);

@@ -13,6 +13,8 @@ export async function runVerb(verb: string | undefined, args: string[]): Promise
       return (await import("./passwd.ts")).passwd(args);
     case "status":
       return (await import("./status.ts")).status(args);
+    case "reload":
+      return (await import("./reload.ts")).reload(args);
     case "pub":
       return (await import("./pub.ts")).pub(args);
     case "sub":

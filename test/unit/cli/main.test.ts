@@ -14,7 +14,7 @@ test("--version", async () => {
 test("--help lists every verb, and each verb has its own", async () => {
   const { code, stdout } = await sluice(["--help"]);
   assert.equal(code, 0);
-  for (const verb of ["run", "check", "passwd", "status", "pub", "sub"]) {
+  for (const verb of ["run", "check", "passwd", "status", "reload", "pub", "sub"]) {
     assert.match(stdout, new RegExp(`^sluice ${verb} `, "m"));
   }
   const own = await sluice(["sub", "--help"]);

@@ -111,6 +111,34 @@ test("a data directory that cannot be made ends with 1 and says why", async () =
   assert.match(stderr, /^sluice: .*file\/data/m);
 });
 
+test("`sluice reload` says what was done, or everything that is wrong; several at once are all answered", async () => {
+  using folder = temporaryFolder();
+  const uplinks = [{ url: "mqtt://127.0.0.1:9", forward: [{ match: "#" }] }];
+  const file = gatewayIn(folder.path);
+  assert.equal((await sluice(["reload", "--config", file])).code, 3);
+  await using gateway = new Running(["run", "--config", file]);
+  await gateway.says(/^ready/m);
+  gatewayIn(folder.path, { uplinks, node: "other" });
+  const answers = await Promise.all([1, 2, 3].map(() => sluice(["reload", "--config", file])));
+  assert.deepEqual(
+    answers.map(({ code }) => code),
+    [0, 0, 0],
+  );
+  assert.equal(answers.filter(({ stdout }) => /^uplink cloud: added$/m.test(stdout)).length, 1);
+  for (const { stdout } of answers) assert.match(stdout, /^only after a restart: node$/m);
+  gatewayIn(folder.path, { uplinks: [{ ...uplinks[0], polity: 1 }] });
+  const refused = await sluice(["reload", "--config", file, "--json"]);
+  assert.equal(refused.code, 2);
+  assert.equal(
+    (JSON.parse(refused.stdout) as { complaints: { path: string }[] }).complaints[0]?.path,
+    "uplinks[0].polity",
+  );
+  gatewayIn(folder.path, {});
+  assert.match((await sluice(["reload", "--config", file])).stdout, /^uplink cloud: removed$/m);
+  gateway.child.kill("SIGTERM");
+  assert.equal((await gateway.ended()).code, 0);
+});
+
 test("SIGHUP takes over what can change, names what needs a restart, refuses what is wrong", async () => {
   using folder = temporaryFolder();
   const file = gatewayIn(folder.path);
