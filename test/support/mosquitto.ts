@@ -19,6 +19,7 @@ export class Mosquitto {
   readonly #configFile: string;
   #child: ChildProcess | null = null;
   output = "";
+  others: readonly CertificatePaths[] = [];
 
   constructor(folder: string, ports: [number, number], ca: string, client: CertificatePaths) {
     [this.port, this.tlsPort] = ports;
@@ -27,14 +28,25 @@ export class Mosquitto {
     this.#configFile = join(folder, "mosquitto.conf");
   }
 
-  /** @param folder for certificates and configuration  @param lines added to the configuration */
-  static async start(folder: string, lines: readonly string[] = []): Promise<Mosquitto> {
+  /**
+   * @param folder   for certificates and configuration  @param lines added to the configuration
+   * @param tlsLines added to the listener over TLS
+   * @param others   names of more client certificates, in `others`
+   */
+  static async start(
+    folder: string,
+    lines: readonly string[] = [],
+    tlsLines: readonly string[] = [],
+    others: readonly string[] = [],
+  ): Promise<Mosquitto> {
     const { ca, issued } = await makeCertificates(join(folder, "certificates"), [
       { name: "cloud", usage: "server" },
       { name: "gateway", usage: "client" },
+      ...others.map((name) => ({ name, usage: "client" as const })),
     ]);
-    const [server, client] = issued as [CertificatePaths, CertificatePaths];
+    const [server, client, ...more] = issued as [CertificatePaths, CertificatePaths, ...CertificatePaths[]];
     const broker = new Mosquitto(folder, await freePorts(), ca, client);
+    broker.others = more;
     writeFileSync(
       broker.#configFile,
       [
@@ -50,6 +62,7 @@ export class Mosquitto {
         `certfile ${server.cert}`,
         `keyfile ${server.key}`,
         "require_certificate true",
+        ...tlsLines,
         "",
       ].join("\n"),
     );
