@@ -12,6 +12,7 @@ import { leavingFrom } from "./local-address.ts";
 import { addressAndPort } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
 import { SocketLink } from "./socket-link.ts";
+import type { Traffic } from "./traffic.ts";
 import type { Transport } from "./transport.ts";
 
 export interface DialTarget {
@@ -31,6 +32,8 @@ export interface DialTarget {
   readonly interface?: string | null;
   /** For everything together. */
   readonly timeoutMs: number;
+  /** Counts what the connection costs; absent = nobody wants to know. */
+  readonly traffic?: Traffic | null;
 }
 
 export interface Dialing {
@@ -77,8 +80,8 @@ class Attempt implements Dialing {
   readonly #timeout: NodeJS.Timeout;
   #stage = "looking up the name";
   #socket: Socket | null = null;
-  /** Leads through the proxy to the server. */
-  #tunnelled: Socket | null = null;
+  /** Nobody here answers for `#socket` any more. */
+  #unwatch: () => void = ignore;
   /** What happens is the proxy's affair. */
   #atProxy = false;
   #over = false;
@@ -107,8 +110,9 @@ class Attempt implements Dialing {
       this.#stage = "connecting";
       this.#callbacks.onConnecting?.();
       if (this.#over) return;
-      if (proxy) await this.#tunnel(options, proxy);
-      await this.#connect(options);
+      const socket = await this.#connect(options);
+      if (proxy && !this.#over) await this.#tunnel(socket, proxy);
+      if (!this.#over) await this.#speak(socket);
     } catch (error) {
       this.#fail(describeError(error));
     }
@@ -120,6 +124,7 @@ class Attempt implements Dialing {
     const { host, port } = proxy ?? this.#target;
     this.#atProxy = Boolean(proxy);
     const literal = isIP(host);
+    if (literal === 0) this.#target.traffic?.lookedUp();
     // Also puts the callbacks off to a later tick.
     const found = await (literal === 0
       ? lookups.run(() => (this.#over ? Promise.resolve([]) : lookUp(host)))
@@ -158,42 +163,40 @@ class Attempt implements Dialing {
     };
   }
 
-  async #tunnel(options: TcpNetConnectOpts | IpcNetConnectOpts, proxy: ProxyConfig): Promise<void> {
-    const { throughProxy } = await import("./proxy.ts");
-    if (this.#over) return;
+  /** The connection that all bytes go over; it is not watched any more when somebody else is to answer for it. */
+  async #connect(options: TcpNetConnectOpts | IpcNetConnectOpts): Promise<Socket> {
     const socket = connect(options);
-    const unwatch = this.#watch(socket, describeError);
+    this.#target.traffic?.opened(socket);
+    this.#unwatch = this.#watch(socket, describeError);
     await new Promise<void>((resolve) => socket.once("connect", resolve));
-    this.#stage = "waiting for its answer";
-    await throughProxy(socket, proxy, this.#target);
-    if (this.#over) return;
-    unwatch();
-    this.#atProxy = false;
-    this.#tunnelled = socket;
+    return socket;
   }
 
-  async #connect(options: TcpNetConnectOpts | IpcNetConnectOpts): Promise<void> {
-    const { tls, webSocketPath, host } = this.#target;
-    const ws = webSocketPath === undefined ? null : await import("./ws.ts");
-    const secure = tls === null ? null : await import("./tls-client.ts");
+  async #tunnel(socket: Socket, proxy: ProxyConfig): Promise<void> {
+    this.#stage = "waiting for its answer";
+    const { throughProxy } = await import("./proxy.ts");
     if (this.#over) return;
-    const tunnelled = this.#tunnelled;
-    let describe: (error: Error) => string = describeError;
-    let socket: Socket;
-    if (tls === null || secure === null) {
-      socket = tunnelled ?? connect(options);
-    } else {
-      const tlsSocket = secure.connectTls(tunnelled ?? (options as TcpNetConnectOpts), host, tls);
-      describe = secure.handshakeErrors(tlsSocket);
+    await throughProxy(socket, proxy, this.#target);
+    this.#atProxy = false;
+  }
+
+  async #speak(plain: Socket): Promise<void> {
+    const { tls, webSocketPath, host } = this.#target;
+    let socket = plain;
+    if (tls !== null) {
+      this.#stage = "in the TLS handshake";
+      const { connectTls, handshakeErrors } = await import("./tls-client.ts");
+      if (this.#over) return;
+      const tlsSocket = connectTls(plain, host, tls);
+      this.#unwatch();
+      plain.on("error", ignore); // the TLS socket has it, too
+      this.#unwatch = this.#watch(tlsSocket, handshakeErrors(tlsSocket));
+      await new Promise<void>((resolve) => tlsSocket.once("secureConnect", resolve));
       socket = tlsSocket;
     }
-    const unwatch = this.#watch(socket, describe);
-    const isReady = tls === null && tunnelled !== null;
-    if (tls !== null && tunnelled !== null) this.#stage = "in the TLS handshake";
-    else if (tls !== null) socket.once("connect", () => (this.#stage = "in the TLS handshake"));
-    if (!isReady) await new Promise((resolve) => socket.once(tls === null ? "connect" : "secureConnect", resolve));
+    const ws = webSocketPath === undefined ? null : await import("./ws.ts");
     if (this.#over) return;
-    unwatch();
+    this.#unwatch();
     if (ws === null) {
       this.#opened(new SocketLink(socket, this.#transport, null));
       return;
@@ -219,6 +222,7 @@ class Attempt implements Dialing {
       return;
     }
     this.#finish();
+    this.#target.traffic?.linked(link);
     this.#callbacks.onLink(link);
   }
 
@@ -237,6 +241,8 @@ class Attempt implements Dialing {
     clearTimeout(this.#timeout);
   }
 }
+
+function ignore(): void {}
 
 function lookUp(host: string): Promise<LookupAddress[]> {
   return new Promise((resolve, reject) => {

@@ -7,6 +7,7 @@
 import type { Socket } from "node:net";
 import { assert } from "../base/assert.ts";
 import type { Flusher, TurnListener } from "./flusher.ts";
+import type { ReadCount } from "./link.ts";
 import type { TurnTaker } from "./turn-queue.ts";
 
 /** What node reads at most at a time. */
@@ -40,6 +41,8 @@ export class Intake implements TurnListener, TurnTaker {
   /** In the queue for turns, or kept out of it by `paused`. */
   #waitsForTurn = false;
   #rest: Rest | null = null;
+  /** null = nobody counts. */
+  reads: ReadCount | null = null;
   /** The turn that `#turnBytes` were read in. */
   #turn = -1;
   #turnBytes = 0;
@@ -73,6 +76,7 @@ export class Intake implements TurnListener, TurnTaker {
       this.#turn = flusher.turn;
       this.#turnBytes = 0;
       flusher.readers++;
+      this.reads?.onRead();
       flusher.scheduleEnd();
     }
     const before = this.#turnBytes;

@@ -29,10 +29,18 @@ export interface Link {
   putBack?(bytes: Buffer, from: number, end: number): boolean;
   /** Of links whose transport collects messages before it hands them on: who is told how much that is; null = nobody. */
   held?: HeldBytes | null;
+  /** Has `reads` counted, of links over a socket. */
+  countReads?(reads: ReadCount): void;
   /** Sends what is in the output, then closes; what arrives meanwhile is not read. Destroys after 2 s. */
   end(): void;
   /** Closes at once; what is in the output is lost. */
   destroy(): void;
+}
+
+/** Who wants to know how often bytes come. */
+export interface ReadCount {
+  /** In this turn of the event loop something came. */
+  onRead(): void;
 }
 
 /** Answers for bytes that a transport keeps because their message is not whole. */

@@ -40,6 +40,8 @@ interface WaitingBuffer {
 export class Output {
   /** Where to write what was reserved. Another one after each `reserve`. */
   buffer: Buffer = NOTHING;
+  /** Times that bytes were handed over. */
+  writes = 0;
   readonly #flusher: Flusher;
   readonly #writer: Writer;
   readonly #owner: OutputOwner;
@@ -320,6 +322,7 @@ export class Output {
   /** False when the socket kept the buffer. */
   #write(buffer: Buffer, from: number, end: number): boolean {
     const bytes = end - from;
+    this.writes++;
     this.#writer.write(buffer.subarray(from, end));
     this.#flusher.bytesSent.value += bytes;
     if (this.#writer.writableLength === 0) return true;

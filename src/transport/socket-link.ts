@@ -11,7 +11,7 @@
 import { Socket } from "node:net";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import { Intake, type IntakeOwner } from "./intake.ts";
-import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
+import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER, type ReadCount } from "./link.ts";
 import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
@@ -106,6 +106,10 @@ export class SocketLink implements Link, Writer, OutputOwner, IntakeOwner, Expir
 
   putBack(bytes: Buffer, from: number, end: number): boolean {
     return this.#intake.putBack(bytes, from, end);
+  }
+
+  countReads(reads: ReadCount): void {
+    this.#intake.reads = reads;
   }
 
   end(): void {

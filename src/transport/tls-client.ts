@@ -1,5 +1,5 @@
 /** The client's side of TLS. Loading this file loads node:tls. */
-import { isIP, Socket, type TcpNetConnectOpts } from "node:net";
+import { isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { TlsClientConfig } from "../config/uplinks.ts";
 import { describeError } from "./socket-error.ts";
@@ -7,14 +7,12 @@ import { readAuthorities, readPem, TLS_VERSION_MIN } from "./tls-files.ts";
 
 /**
  * The peer's certificate is always verified.
- * @param over how to connect, or what is connected already (by a proxy)
+ * @param socket connected; a TLS socket that connects by itself would not tell the bytes on the link
  * @param host of the server, for SNI and its certificate
  * @throws ListenerError about a file
  */
-export function connectTls(over: TcpNetConnectOpts | Socket, host: string, tls: TlsClientConfig): TLSSocket {
-  const options: ConnectionOptions = over instanceof Socket ? { socket: over } : { ...(over as ConnectionOptions) };
-  options.host = host;
-  options.minVersion = TLS_VERSION_MIN;
+export function connectTls(socket: Socket, host: string, tls: TlsClientConfig): TLSSocket {
+  const options: ConnectionOptions = { socket, host, minVersion: TLS_VERSION_MIN };
   const servername = tls.servername ?? (isIP(host) === 0 ? host : null);
   if (servername !== null) options.servername = servername;
   if (tls.alpn.length > 0) options.ALPNProtocols = [...tls.alpn];

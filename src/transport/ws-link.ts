@@ -10,7 +10,7 @@
 import type { Socket } from "node:net";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import { Intake, type IntakeOwner } from "./intake.ts";
-import { END_DEADLINE_MS, type HeldBytes, type Link, type LinkHandler, NO_HANDLER } from "./link.ts";
+import { END_DEADLINE_MS, type HeldBytes, type Link, type LinkHandler, NO_HANDLER, type ReadCount } from "./link.ts";
 import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { certificateName } from "./peer-certificate.ts";
@@ -134,6 +134,10 @@ export class WsLink implements Link, Writer, OutputOwner, IntakeOwner, Expirable
     if (this.#intake.putBack(NOTHING, 0, 0, this.#kept.length)) return true;
     this.#kept = null;
     return false;
+  }
+
+  countReads(reads: ReadCount): void {
+    this.#intake.reads = reads;
   }
 
   end(): void {

@@ -1,0 +1,125 @@
+/**
+ * What the connections to one peer cost on a link that is paid by the byte: all of them, those that failed included.
+ *
+ * Node tells the bytes of a TCP connection, so handshakes, encryption and WebSocket frames are counted as they are. What
+ * it does not tell is estimated: the headers of TCP and IP, from the number of reads and writes, and the packets that
+ * carry nothing but those. Not counted are packets that were sent twice because the first was lost, and what a modem adds.
+ * Beside the kernel's own counters, with Mosquitto as the server, the sum was 0.92 to 1.01 of theirs: handshakes 0.98, pings
+ * 0.99, a message now and then 1.00, four at a time 0.92, a bulk of them 1.00.
+ */
+import type { Socket } from "node:net";
+import type { Link, ReadCount } from "./link.ts";
+
+/** IPv4 20, TCP 20, timestamps 12; IPv6 has 20 more. */
+const HEADER_BYTES = 52;
+const IPV6_BYTES = 20;
+/** The options of a SYN. */
+const SYN_BYTES = HEADER_BYTES + 8;
+/** What a segment carries at most, on most links. */
+const SEGMENT_BYTES = 1400;
+/** FIN, and the ACK of the other one. */
+const CLOSING_SEGMENTS = 2;
+/** Of TLS, or of another handshake: flights that are no full segments. */
+const HANDSHAKE_SEGMENTS = 4;
+/** How long the kernel waits for something to send an acknowledgement with. */
+const DELAYED_ACK_MS = 40;
+/** A question for a name and its answer, once for each family of addresses. */
+const QUESTION_BYTES = 2 * 75;
+const ANSWER_BYTES = 2 * 120;
+
+export class Traffic implements ReadCount {
+  /** Of connections that are over. */
+  #sent = 0;
+  #received = 0;
+  #socket: Socket | null = null;
+  #link: Link | null = null;
+  #openedMs = 0;
+  /** 0 = the server has not answered. */
+  #answeredMs = 0;
+  /** Turns of the event loop in which something came. */
+  #reads = 0;
+  /** Acknowledgements that went out by themselves, as nothing else did in time. */
+  #bareOut = 0;
+  #bareMs = Number.NEGATIVE_INFINITY;
+  /** 1 when bytes went both ways before there was a link. */
+  #handshakes = 0;
+
+  /** A name is looked up. */
+  lookedUp(): void {
+    this.#sent += QUESTION_BYTES;
+    this.#received += ANSWER_BYTES;
+  }
+
+  /** A connection begins; the last one, if it is not over yet, counts as it stands. */
+  opened(socket: Socket): void {
+    this.#end();
+    this.#socket = socket;
+    this.#openedMs = performance.now();
+    this.#answeredMs = 0;
+    socket.once("connect", () => {
+      if (socket === this.#socket) this.#answeredMs = performance.now();
+    });
+    socket.once("close", () => {
+      if (socket === this.#socket) this.#end();
+    });
+  }
+
+  /** The connection carries this link. */
+  linked(link: Link): void {
+    this.#link = link;
+    if (this.#socket !== null && this.#socket.bytesRead > 0) this.#handshakes++;
+    link.countReads?.(this);
+  }
+
+  onRead(): void {
+    this.#reads++;
+    const nowMs = performance.now();
+    if (nowMs - this.#bareMs < DELAYED_ACK_MS) return;
+    this.#bareMs = nowMs;
+    this.#bareOut++;
+  }
+
+  /** Bytes sent since the start. */
+  get sent(): number {
+    return this.#sent + this.#now().sent;
+  }
+
+  /** Bytes received since the start. */
+  get received(): number {
+    return this.#received + this.#now().received;
+  }
+
+  #end(): void {
+    const { sent, received } = this.#now();
+    this.#sent += sent;
+    this.#received += received;
+    this.#socket = null;
+    this.#link = null;
+    this.#reads = 0;
+    this.#bareOut = 0;
+    this.#handshakes = 0;
+  }
+
+  #now(): { sent: number; received: number } {
+    const socket = this.#socket;
+    if (socket === null) return { sent: 0, received: 0 };
+    const { bytesRead, bytesWritten } = socket;
+    const ip = socket.remoteFamily === "IPv6" ? IPV6_BYTES : 0;
+    const header = HEADER_BYTES + ip;
+    const syn = SYN_BYTES + ip;
+    const answered = this.#answeredMs > 0;
+    const unansweredMs = (answered ? this.#answeredMs : performance.now()) - this.#openedMs;
+    // Sent again after 1, 2, 4 .. s.
+    const syns = syn * (1 + Math.floor(Math.log2(1 + unansweredMs / 1000)));
+    if (!answered) return { sent: syns, received: 0 };
+    const segmentsOut = Math.max(Math.ceil(bytesWritten / SEGMENT_BYTES), this.#link?.output.writes ?? 0);
+    const segmentsIn = Math.max(Math.ceil(bytesRead / SEGMENT_BYTES), this.#reads);
+    // The server says of every second packet that it came, unless it answers.
+    const bareIn = Math.max(0, Math.ceil((segmentsOut - segmentsIn) / 2));
+    const around = CLOSING_SEGMENTS + HANDSHAKE_SEGMENTS * this.#handshakes;
+    return {
+      sent: bytesWritten + syns + header * (segmentsOut + this.#bareOut + around),
+      received: bytesRead + syn + header * (segmentsIn + bareIn + around),
+    };
+  }
+}
