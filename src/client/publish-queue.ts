@@ -204,6 +204,7 @@ export class PublishQueue {
       retain,
       packetId,
       sentBefore,
+      null,
       expiry,
     );
     if (qos === 0) this.#settle(outgoing, null);
@@ -213,7 +214,17 @@ export class PublishQueue {
     const { server } = this.#client;
     if (server === null) return null;
     if (qos > server.qosMax) return new ClientError("not-supported", `the server takes QoS ${server.qosMax} at most`);
-    const bytes = publishBytes(server, topic.length, propertiesLength, body.length - propertiesLength, qos);
+    const bytes = publishBytes(
+      server,
+      topic.length,
+      body,
+      0,
+      propertiesLength,
+      body.length - propertiesLength,
+      qos,
+      null,
+      false,
+    );
     if (bytes <= server.packetBytesMax) return null;
     return new ClientError("too-large", `the message has ${bytes} bytes, the server takes ${server.packetBytesMax}`);
   }

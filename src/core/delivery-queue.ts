@@ -19,7 +19,7 @@ import { type Inflight, RECEIVED } from "./inflight.ts";
 import type { DropCause } from "./ledger.ts";
 import { LogPlace } from "./log-place.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
-import type { Outlet, QueueHost } from "./outlet.ts";
+import { type Outlet, PART_EXPIRED, partCause, type QueueHost } from "./outlet.ts";
 import type { PacketIdRange } from "./packet-ids.ts";
 import { type BacklogSink, type ReceiverRecord, topicAt } from "./ports.ts";
 import { PubrelReleases } from "./pubrel-releases.ts";
@@ -257,39 +257,34 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
     if (message.state === WITHDRAWN) return true;
     const parts = outlet.parts(message, entry.options);
     if (parts > 1) this.#place.multipart = true;
-    const cause = staleCause(this.limits, message, this.#host.time);
-    let dropped = false;
+    const stale = staleCause(this.limits, message, this.#host.time);
+    let dropped: DropCause | null = null;
     let awaited = entry.partsSent > 0 && this.inflight.awaits(message.seq);
     for (; entry.partsSent < parts; entry.partsSent++) {
       if (!outlet.writable(message, entry.options)) return false;
       const options = outlet.partOptions(message, entry.partsSent, entry.options);
       const qos = options & DELIVERY_QOS;
+      const cause = options < PART_EXPIRED ? stale : partCause(options, stale);
       if (qos === 0) {
         if (cause === null) outlet.sendPublish(message, entry.partsSent, options, entry.subscriptionIds, 0, false);
-        else dropped = true;
+        else dropped = cause;
         continue;
       }
       if (qos === 2 && (message.state !== DURABLE || this.#awayMark.holds)) return false;
       if (this.#awayMark.holdsAll) return false;
       if (!this.#place.hasRoomFor(message)) return false;
       const ordinal = this.#place.ordinalFor(message, qos);
-      const dup = this.#place.wasSent(ordinal, message.seq);
-      if (cause !== null && !this.#place.mayHave(ordinal, message, qos)) {
+      if (cause !== null && (cause === "too-large" || !this.#place.mayHave(ordinal, message, qos))) {
         this.inflight.discard(ordinal);
-        dropped = true;
+        dropped = cause;
       } else {
-        outlet.sendPublish(
-          message,
-          entry.partsSent,
-          options,
-          entry.subscriptionIds,
-          this.inflight.packetIdOf(ordinal),
-          dup,
-        );
+        const dup = this.#place.wasSent(ordinal, message.seq);
+        const packetId = this.inflight.packetIdOf(ordinal);
+        outlet.sendPublish(message, entry.partsSent, options, entry.subscriptionIds, packetId, dup);
         awaited = true;
       }
     }
-    if (dropped && cause !== null) this.#drop(() => message.topic, cause);
+    if (dropped !== null) this.#drop(() => message.topic, dropped);
     if (!awaited) {
       this.#place.passBy(message);
       this.#finished(message.seq, message.size, message);

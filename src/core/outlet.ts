@@ -1,10 +1,20 @@
 /** What a delivery queue is given: where its messages go, and what all queues share. */
 import type { Allowance } from "../base/allowance.ts";
 import type { CuttingShared } from "./cutting.ts";
-import type { Ledger } from "./ledger.ts";
+import type { DropCause, Ledger } from "./ledger.ts";
 import type { Message } from "./message.ts";
 import type { Store, TimeSource } from "./ports.ts";
 import type { Sliced } from "./turns.ts";
+
+/** Added to the options of a part that has lived too long: it is dropped, unless the peer may have it. */
+export const PART_EXPIRED = 0x100;
+/** Added to those of a part that is larger than the peer takes: it is dropped. */
+export const PART_TOO_LARGE = 0x200;
+
+/** Why a part with such an option is dropped. @param stale why its whole message is; null = it is not */
+export function partCause(options: number, stale: DropCause | null): DropCause {
+  return (options & PART_TOO_LARGE) !== 0 ? "too-large" : (stale ?? "expired");
+}
 
 /** Where a queue's messages go while its peer is there. */
 export interface Outlet {
@@ -13,7 +23,7 @@ export interface Outlet {
    * it is in flight the answer stays the same, or those behind it would get other packet ids.
    */
   parts(message: Message, options: number): number;
-  /** Delivery options of one part, from those the router entered. */
+  /** Delivery options of one part, from those the router entered, and PART_... when it is not to go. */
   partOptions(message: Message, part: number, options: number): number;
   /** Writes one PUBLISH. `packetId` is 0 at QoS 0. */
   sendPublish(

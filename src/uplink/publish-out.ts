@@ -1,27 +1,49 @@
-/** A PUBLISH on its way out: bytes of a publication or message under another topic, as the server takes it. */
-import { MQTT_5 } from "../wire/mqtt/codes.ts";
-import { frameBytes } from "../wire/mqtt/frame.ts";
-import { readU32, writeU32 } from "../wire/mqtt/primitives.ts";
+/**
+ * A PUBLISH on its way out: bytes of a publication or message under another topic, as the server takes it. What we have
+ * to say ourselves comes behind the publisher's properties, which are copied as they stand.
+ *
+ *     | publisher's properties | loop mark | Message Expiry Interval, if only a rule sets one |
+ */
+import { copyBytes } from "../base/copy-bytes.ts";
+import { MQTT_5, PUBLISH } from "../wire/mqtt/codes.ts";
+import { frameBytes, writeFrameHeader } from "../wire/mqtt/frame.ts";
+import { readU32, writeU16, writeU32, writeVarint } from "../wire/mqtt/primitives.ts";
 import { MESSAGE_EXPIRY_INTERVAL, propertyEnd } from "../wire/mqtt/property-table.ts";
-import { publishLength, writePublish } from "../wire/mqtt/publish.ts";
+import { publishLength } from "../wire/mqtt/publish.ts";
 import type { MqttClient } from "./client.ts";
 import type { ServerLimits } from "./client-options.ts";
+import type { LoopMark } from "./loop-mark.ts";
 
-/** Bytes on the wire; properties count in 5.0 only. */
+const EXPIRY_BYTES = 5;
+
+/**
+ * Bytes on the wire; properties count in 5.0 only.
+ * @param expires see `sendPublish`: its `expirySeconds` is not -1
+ */
 export function publishBytes(
   server: ServerLimits,
   topicLength: number,
-  propertiesLength: number,
+  bytes: Buffer,
+  propertiesFrom: number,
+  propertiesEnd: number,
   payloadLength: number,
   qos: number,
+  mark: LoopMark | null,
+  expires: boolean,
 ): number {
+  let propertiesLength = propertiesEnd - propertiesFrom;
+  if (server.version === MQTT_5) {
+    if (mark !== null) propertiesLength += mark.property.length;
+    if (expires && expiryAt(bytes, propertiesFrom, propertiesEnd) < 0) propertiesLength += EXPIRY_BYTES;
+  }
   return frameBytes(publishLength(server.version, topicLength, propertiesLength, payloadLength, qos));
 }
 
 /**
  * Writes a PUBLISH; only while CONNECTED, and when it is not larger than the server takes.
  * @param bytes  holds properties `[propertiesFrom..propertiesEnd)` and payload `[payloadFrom..payloadEnd)`
- * @param expirySeconds  what is left of the Message Expiry Interval, written in its place [MQTT5-3.3.2-6]; -1 = as it is
+ * @param mark   appended in 5.0; null = none
+ * @param expirySeconds  what is left of the Message Expiry Interval, in its place [MQTT5-3.3.2-6] or added; -1 = as it is
  * @returns bytes of the packet
  */
 export function sendPublish(
@@ -36,48 +58,54 @@ export function sendPublish(
   retain: boolean,
   packetId: number,
   dup: boolean,
+  mark: LoopMark | null,
   expirySeconds: number,
 ): number {
   const server = client.server as ServerLimits;
   const { version } = server;
-  const propertiesLength = version === MQTT_5 ? propertiesEnd - propertiesFrom : 0;
-  const payloadLength = payloadEnd - payloadFrom;
-  const output = client.output;
-  const at = output.reserve(publishBytes(server, topic.length, propertiesLength, payloadLength, qos));
-  const end = writePublish(
-    output.buffer,
-    at,
-    version,
-    dup,
-    qos,
-    retain && server.retain, // [MQTT5-3.2.2-14]
-    packetId,
-    topic,
-    0,
-    topic.length,
-    bytes,
-    propertiesFrom,
-    propertiesLength,
-    bytes,
-    payloadFrom,
-    payloadLength,
-  );
-  if (expirySeconds >= 0 && propertiesLength > 0) {
-    const blockEnd = end - payloadLength;
-    setExpiry(output.buffer, blockEnd - propertiesLength, blockEnd, expirySeconds);
+  const ownLength = version === MQTT_5 ? propertiesEnd - propertiesFrom : 0;
+  let propertiesLength = ownLength;
+  let expiresAt = -1;
+  if (version === MQTT_5) {
+    if (mark !== null) propertiesLength += mark.property.length;
+    if (expirySeconds >= 0) {
+      expiresAt = expiryAt(bytes, propertiesFrom, propertiesEnd);
+      if (expiresAt < 0) propertiesLength += EXPIRY_BYTES;
+    }
   }
+  const payloadLength = payloadEnd - payloadFrom;
+  const remaining = publishLength(version, topic.length, propertiesLength, payloadLength, qos);
+  const { output } = client;
+  const from = output.reserve(frameBytes(remaining));
+  const out = output.buffer;
+  const retains = retain && server.retain; // [MQTT5-3.2.2-14]
+  let at = writeFrameHeader(out, from, (PUBLISH << 4) | (dup ? 8 : 0) | (qos << 1) | (retains ? 1 : 0), remaining);
+  at = writeU16(out, at, topic.length);
+  at = copyBytes(topic, 0, topic.length, out, at);
+  if (qos !== 0) at = writeU16(out, at, packetId);
+  if (version === MQTT_5) {
+    at = writeVarint(out, at, propertiesLength);
+    const blockAt = at;
+    at = copyBytes(bytes, propertiesFrom, ownLength, out, at);
+    if (mark !== null) at = copyBytes(mark.property, 0, mark.property.length, out, at);
+    if (expiresAt >= 0) {
+      // Never more than it was: the clock may have been set back.
+      const seconds = Math.min(readU32(bytes, expiresAt + 1), expirySeconds);
+      writeU32(out, blockAt + expiresAt - propertiesFrom + 1, seconds);
+    } else if (expirySeconds >= 0) {
+      out[at++] = MESSAGE_EXPIRY_INTERVAL;
+      at = writeU32(out, at, expirySeconds);
+    }
+  }
+  const end = copyBytes(bytes, payloadFrom, payloadLength, out, at);
   output.commit(end);
-  return end - at;
+  return end - from;
 }
 
-function setExpiry(buffer: Buffer, from: number, end: number, seconds: number): void {
-  let at = from;
-  while (at >= 0 && at < end) {
-    if (buffer[at] === MESSAGE_EXPIRY_INTERVAL) {
-      // Never more than it was: the clock may have been set back.
-      writeU32(buffer, at + 1, Math.min(readU32(buffer, at + 1), seconds));
-      return;
-    }
-    at = propertyEnd(buffer, at, end);
+/** Index of the Message Expiry Interval, -1 when there is none. */
+function expiryAt(bytes: Buffer, from: number, end: number): number {
+  for (let at = from; at >= 0 && at < end; at = propertyEnd(bytes, at, end)) {
+    if (bytes[at] === MESSAGE_EXPIRY_INTERVAL) return at;
   }
+  return -1;
 }

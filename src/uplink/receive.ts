@@ -23,6 +23,7 @@ import { FORBIDDEN, NO_SUBSCRIBERS, NO_WAITER, ROUTED, type Router, STORED_LATER
 import { IMPLEMENTATION_SPECIFIC_ERROR, OK, PACKET_IDENTIFIER_NOT_FOUND, SUCCESS } from "../wire/mqtt/codes.ts";
 import { copyForwardable, type PublishView } from "../wire/mqtt/publish.ts";
 import type { MqttClient } from "./client.ts";
+import type { LoopMark } from "./loop-mark.ts";
 import { OWED_MAX, type Owed } from "./owed.ts";
 import { qosOf, type Target, TopicMap } from "./topic-map.ts";
 
@@ -38,6 +39,8 @@ export interface ReceiveOptions {
   readonly node: string;
   /** For {client}. */
   readonly clientId: string;
+  /** null: loop_mark is off. */
+  readonly mark: LoopMark | null;
   readonly receive: readonly ReceiveRule[];
   /** The uplink's receiver in the store: the packet ids belong to it. */
   readonly receiverId: number;
@@ -50,6 +53,7 @@ export const HELD_BYTES_MAX = 128 * 1024;
 /** Between two tries. */
 export const HELD_RETRY_MS = 500;
 const PACKET_IDS = 65_536;
+const NO_TARGETS: readonly Target[] = [];
 
 /** One message of QoS 1 or 2 between its arrival and its acknowledgement. */
 class Arrival implements StoreWaiter {
@@ -93,6 +97,8 @@ export class Receive implements StoreWaiter, Expirable {
   readonly received: Counter;
   /** Messages that no rule wanted: of subscriptions that an earlier configuration made. */
   readonly unmatched: Counter;
+  /** Messages that this gateway had sent out, and that have come round. */
+  readonly #looped: Counter;
   readonly #options: ReceiveOptions;
   readonly #client: MqttClient;
   readonly #parts: ReceiveParts;
@@ -116,6 +122,7 @@ export class Receive implements StoreWaiter, Expirable {
     this.#store = parts.host.store;
     this.#map = new TopicMap(options.receive, { node: options.node, client: options.clientId }, true);
     this.received = parts.counters.counter(`uplink.${options.name}.received`);
+    this.#looped = parts.counters.counter(`uplink.${options.name}.looped`);
     this.unmatched = parts.counters.counter(`uplink.${options.name}.unmatched`);
     for (const id of parts.host.store.loadInbound(options.receiverId)) this.#ids.add(id);
   }
@@ -147,8 +154,7 @@ export class Receive implements StoreWaiter, Expirable {
   /** @param owed null at QoS 0 */
   onPublish(bytes: Buffer, view: PublishView, owed: Owed | null): void {
     this.received.value++;
-    const targets = this.#map.targets(bytes, view.topicAt, view.topicAt + view.topicLength);
-    if (targets.length === 0) this.unmatched.value++;
+    const targets = this.#targetsOf(bytes, view);
     if (owed === null) {
       for (const target of targets) {
         this.#fill(target, bytes, view, 0);
@@ -164,6 +170,17 @@ export class Receive implements StoreWaiter, Expirable {
     } else if (this.#held.length > 0 || !this.#offer(arrival, bytes, view)) {
       this.#hold(arrival, bytes, view);
     }
+  }
+
+  #targetsOf(bytes: Buffer, view: PublishView): readonly Target[] {
+    const { topicAt, topicLength, propertiesAt, propertiesLength } = view;
+    if (this.#options.mark?.isIn(bytes, propertiesAt, propertiesAt + propertiesLength) === true) {
+      this.#looped.value++;
+      return NO_TARGETS;
+    }
+    const targets = this.#map.targets(bytes, topicAt, topicAt + topicLength);
+    if (targets.length === 0) this.unmatched.value++;
+    return targets;
   }
 
   /** Publishes to the targets from `arrival.next` on. @returns false when one was refused */
@@ -294,7 +311,7 @@ export class Receive implements StoreWaiter, Expirable {
       kept,
       payloadLength,
       Math.min(qos, qosOf(target, qos)),
-      view.retain,
+      view.retain && target.keepsRetain,
       expirySeconds,
     );
   }
@@ -307,7 +324,15 @@ export class Receive implements StoreWaiter, Expirable {
     bytes.copy(scratch, topic.length);
     const payloadLength = bytes.length - propertiesLength;
     const sentQos = Math.min(qos, qosOf(target, qos));
-    this.#set(scratch, topic.length, propertiesLength, payloadLength, sentQos, retain, expirySeconds);
+    this.#set(
+      scratch,
+      topic.length,
+      propertiesLength,
+      payloadLength,
+      sentQos,
+      retain && target.keepsRetain,
+      expirySeconds,
+    );
   }
 
   /** Topic, properties and payload lie in `bytes` from 0 on. */

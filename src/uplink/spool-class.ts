@@ -32,15 +32,17 @@ import { GRANT_NO_LOCAL, GRANT_RETAIN_AS_PUBLISHED } from "../core/route-cache.t
 import type { Router } from "../core/router.ts";
 import type { SpoolQueue } from "../core/spool-queue.ts";
 import type { Sliced } from "../core/turns.ts";
+import { Aim, type Sights } from "./aim.ts";
 import { CONNECTED, type MqttClient } from "./client.ts";
+import type { ServerLimits } from "./client-options.ts";
 import { publishBytes, sendPublish } from "./publish-out.ts";
-import { qosOf, type Target, type TopicMap } from "./topic-map.ts";
+import type { Target } from "./topic-map.ts";
 
 /** What the classes of an uplink share. */
 export interface SpoolShared {
   readonly name: string;
   readonly client: MqttClient;
-  readonly map: TopicMap;
+  readonly sights: Sights;
   readonly host: QueueHost;
   readonly router: Router;
   /** PUBLISH packets written. */
@@ -74,8 +76,6 @@ const GRANT_KEEP = 1;
 const GRANT_QOS_1 = 2;
 const GRANT_QOS_2 = 3;
 
-const NO_TARGETS: readonly Target[] = [];
-
 /** "cloud" for priority 0, "cloud#7" for 7: in the store and, behind "uplink:", in the ledger. */
 export function className(uplink: string, priority: number): string {
   return priority === 0 ? uplink : `${uplink}#${priority}`;
@@ -97,9 +97,7 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
   readonly #dropsOffline: boolean;
   /** DELIVERY_OFFLINE while the connection is down and it matters. */
   #mark = 0;
-  /** The message whose targets `#targets` are: the one at the head of the queue is asked for again and again. */
-  #message: Message | null = null;
-  #targets: readonly Target[] = NO_TARGETS;
+  readonly #aim: Aim;
   /** Oldest ordinal in flight as `isStuck` saw it last; -1 = none was. */
   #seenHead = -1;
 
@@ -110,6 +108,7 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
     const { name, host, rules, router } = shared;
     this.#shared = shared;
     this.priority = priority;
+    this.#aim = new Aim(shared.sights, priority);
     this.retired = traits.retired;
     this.#rules = rules.filter((rule) => rule.priority === priority);
     this.#raises = rules.some(({ qos }) => qos === 1 || qos === 2);
@@ -154,7 +153,7 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
 
   /** CONNACK came. What waited goes out. */
   attach(windowMax: number, resumed: boolean): void {
-    this.#message = null;
+    this.#aim.forget();
     this.#seenHead = -1;
     this.#mark = 0;
     if (this.#dropsOffline) this.#subscribe(true);
@@ -197,7 +196,7 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
   }
 
   #grantOf(topic: string): number {
-    const targets = this.#shared.map.ownTargets(this.priority, topic);
+    const targets = this.#shared.sights.map.ownTargets(this.priority, topic);
     const online = this.#shared.client.state === CONNECTED;
     let grant = targets.length === 0 ? -1 : GRANT_NEVER_STORED;
     for (const { setQos, keepsQos, storedOffline } of targets) {
@@ -230,35 +229,49 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
 
   /** QoS 0, and what a rule does not store while offline: now or never. */
   deliver(p: Publication, options: number): void {
-    const { client, map } = this.#shared;
-    if (client.state !== CONNECTED) {
+    const { client, sights } = this.#shared;
+    const { server } = client;
+    if (client.state !== CONNECTED || server === null) {
       this.#drop(() => p.topic, "offline");
       return;
     }
-    const retain = (options & DELIVERY_RETAIN) !== 0;
-    const propertiesLength = p.propertiesEnd - p.propertiesFrom;
-    const payloadLength = p.payloadEnd - p.payloadFrom;
-    for (const { topic } of map.targetsOf(this.priority, p.bytes, p.topicFrom, p.topicEnd)) {
+    const { bytes, propertiesFrom, propertiesEnd, payloadFrom, payloadEnd } = p;
+    const { mark } = sights;
+    if (mark?.isIn(bytes, propertiesFrom, propertiesEnd) === true) {
+      sights.looped.value++;
+      return;
+    }
+    const payloadLength = payloadEnd - payloadFrom;
+    for (const target of sights.map.targetsOf(this.priority, bytes, p.topicFrom, p.topicEnd)) {
+      const { topic, expiryMs } = target;
+      const expirySeconds = expiryMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(expiryMs / 1000);
+      const expires = expirySeconds >= 0;
       if (!client.writable) {
         this.#drop(() => p.topic, "output-full");
-      } else if (!this.#fits(topic, propertiesLength, payloadLength)) {
+      } else if (
+        server.packetBytesMax !== Number.POSITIVE_INFINITY &&
+        publishBytes(server, topic.length, bytes, propertiesFrom, propertiesEnd, payloadLength, 0, mark, expires) >
+          server.packetBytesMax
+      ) {
         this.#drop(() => p.topic, "too-large");
       } else {
-        const bytes = sendPublish(
+        const retain = target.keepsRetain && (options & DELIVERY_RETAIN) !== 0;
+        const packetBytes = sendPublish(
           client,
           topic,
-          p.bytes,
-          p.propertiesFrom,
-          p.propertiesEnd,
-          p.payloadFrom,
-          p.payloadEnd,
+          bytes,
+          propertiesFrom,
+          propertiesEnd,
+          payloadFrom,
+          payloadEnd,
           0,
           retain,
           0,
           false,
-          -1,
+          mark,
+          expirySeconds,
         );
-        this.#shared.onSent(this, null, 0, bytes);
+        this.#shared.onSent(this, null, 0, packetBytes);
       }
     }
   }
@@ -266,50 +279,18 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
   // ---- Outlet ------------------------------------------------------------------------------------------------
 
   parts(message: Message, options: number): number {
-    if (message !== this.#message) this.#aim(message, options);
-    return this.#targets.length;
+    if (this.#aim.at(message, options) && this.#aim.invalid) this.#drop(() => message.topic, "invalid");
+    return this.#aim.targets.length;
   }
 
-  /** Finds the targets of a message; those it is too large for are dropped here, and counted once. */
-  #aim(message: Message, options: number): void {
-    this.#message = message;
-    const { bytes, topicEnd, propertiesEnd } = message;
-    const targets = this.#targetsOf(message, options);
-    const fits = (target: Target): boolean =>
-      this.#fits(target.topic, propertiesEnd - topicEnd, bytes.length - propertiesEnd);
-    this.#targets = targets.every(fits) ? targets : targets.filter(fits);
-    if (targets.length === 0) this.#drop(() => message.topic, "invalid");
-    else if (this.#targets.length < targets.length) this.#drop(() => message.topic, "too-large");
-  }
-
-  #targetsOf(message: Message, options: number): readonly Target[] {
-    const { bytes, topicEnd } = message;
-    if ((options & DELIVERY_REMOTE) !== 0) return [remoteTarget(bytes.subarray(0, topicEnd))];
-    const targets = this.#shared.map.targetsOf(this.priority, bytes, 0, topicEnd);
-    if ((options & DELIVERY_OFFLINE) === 0) return targets;
-    return targets.filter(({ storedOffline }) => storedOffline);
-  }
-
-  /** Bytes of the largest PUBLISH that the message becomes which `parts` was asked for last. */
-  get packetBytesMax(): number {
+  /** Bytes of the largest PUBLISH that `message` becomes, which `parts` was asked for last. */
+  packetBytesMax(message: Message): number {
     const { server } = this.#shared.client;
-    const message = this.#message;
-    if (server === null || message === null) return 0;
-    const { bytes, topicEnd, propertiesEnd } = message;
-    let max = 0;
-    for (const { topic } of this.#targets) {
-      const length = publishBytes(server, topic.length, propertiesEnd - topicEnd, bytes.length - propertiesEnd, 1);
-      max = Math.max(max, length);
-    }
-    return max;
+    return server === null ? 0 : this.#aim.packetBytesMax(message, server);
   }
 
   partOptions(message: Message, part: number, options: number): number {
-    const target = this.#targets[part] as Target;
-    const retain = options & DELIVERY_RETAIN;
-    const qosMax = this.#shared.client.server?.qosMax ?? 2; // [MQTT5-3.2.2-11]
-    if ((options & DELIVERY_REMOTE) !== 0) return Math.min(options & DELIVERY_QOS, qosMax) | retain;
-    return Math.min(qosOf(target, message.qos), qosMax) | retain;
+    return this.#aim.options(message, part, options, this.#shared.client.server as ServerLimits);
   }
 
   sendPublish(
@@ -320,12 +301,12 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
     packetId: number,
     dup: boolean,
   ): void {
-    const { client, host } = this.#shared;
-    const { bytes, topicEnd, propertiesEnd, expiresMs } = message;
-    const leftMs = expiresMs === 0 ? 0 : message.leftMs(host.time);
+    const { client, sights } = this.#shared;
+    const { bytes, topicEnd, propertiesEnd } = message;
+    const target = this.#aim.targets[part] as Target;
     const packetBytes = sendPublish(
       client,
-      (this.#targets[part] as Target).topic,
+      target.topic,
       bytes,
       topicEnd,
       propertiesEnd,
@@ -335,7 +316,8 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
       (options & DELIVERY_RETAIN) !== 0,
       packetId,
       dup,
-      expiresMs === 0 ? -1 : Math.max(1, Math.ceil(leftMs / 1000)),
+      sights.mark,
+      this.#aim.expirySeconds(message, target),
     );
     this.#shared.onSent(this, message, packetId === 0 ? 0 : message.size, packetBytes);
   }
@@ -346,12 +328,6 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
 
   writable(message?: Message): boolean {
     return this.#shared.mayGo(this, message ?? null);
-  }
-
-  #fits(topic: Buffer, propertiesLength: number, payloadLength: number): boolean {
-    const { server } = this.#shared.client;
-    if (server === null || server.packetBytesMax === Number.POSITIVE_INFINITY) return true;
-    return publishBytes(server, topic.length, propertiesLength, payloadLength, 1) <= server.packetBytesMax;
   }
 
   #drop(topic: () => string, cause: DropCause): void {
@@ -376,17 +352,4 @@ function queueLimits(limits: SpoolLimits): QueueLimits {
 function grantOf(qos: ForwardRule["qos"]): number {
   if (qos === "keep") return GRANT_KEEP;
   return qos === 0 ? GRANT_NEVER_STORED : qos === 1 ? GRANT_QOS_1 : GRANT_QOS_2;
-}
-
-/** Of what was made of several messages: everything is in its delivery options. */
-function remoteTarget(topic: Buffer): Target {
-  return {
-    topic,
-    setQos: 1,
-    keepsQos: false,
-    keepsRetain: true,
-    priority: 0,
-    storedOffline: true,
-    expiryMs: Number.POSITIVE_INFINITY,
-  };
 }

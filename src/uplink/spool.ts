@@ -17,7 +17,9 @@ import type { Message } from "../core/message.ts";
 import type { QueueHost } from "../core/outlet.ts";
 import type { Router } from "../core/router.ts";
 import type { SpoolQueue } from "../core/spool-queue.ts";
+import type { Sights } from "./aim.ts";
 import type { MqttClient } from "./client.ts";
+import type { LoopMark } from "./loop-mark.ts";
 import { CLASS_PACKET_IDS, className, SpoolClass, type SpoolShared } from "./spool-class.ts";
 import { TopicMap } from "./topic-map.ts";
 
@@ -32,6 +34,8 @@ export interface SpoolOptions {
   readonly node: string;
   /** For {client}. */
   readonly clientId: string;
+  /** null: loop_mark is off. */
+  readonly mark: LoopMark | null;
   readonly forward: readonly ForwardRule[];
   readonly spool: SpoolConfig;
 }
@@ -50,7 +54,7 @@ export const IN_FLIGHT_BYTES_MAX = 256 * 1024;
 export class Spool implements SpoolShared {
   readonly name: string;
   readonly client: MqttClient;
-  readonly map: TopicMap;
+  readonly sights: Sights;
   readonly host: QueueHost;
   readonly router: Router;
   readonly sent: Counter;
@@ -70,7 +74,7 @@ export class Spool implements SpoolShared {
   #answering = false;
 
   constructor(options: SpoolOptions, client: MqttClient, parts: SpoolParts) {
-    const { name, node, clientId, forward, spool } = options;
+    const { name, node, clientId, mark, forward, spool } = options;
     const { host, router, counters } = parts;
     this.name = name;
     this.client = client;
@@ -79,7 +83,12 @@ export class Spool implements SpoolShared {
     this.sent = counters.counter(`uplink.${name}.sent`);
     // What is gathered first enters by `SpoolClass.enter`.
     this.rules = forward.filter((rule) => rule.batch === null && rule.reduce === null && rule.onChange === null);
-    this.map = new TopicMap(this.rules, { node, client: clientId });
+    this.sights = {
+      map: new TopicMap(this.rules, { node, client: clientId }),
+      mark,
+      looped: counters.counter(`uplink.${name}.looped`),
+      time: host.time,
+    };
     const priorities = prioritiesOf(name, forward, host);
     for (const priority of priorities) {
       const made = new SpoolClass(this, priority, spoolLimitsOf(spool, priority), {
@@ -199,7 +208,11 @@ export class Spool implements SpoolShared {
 
   mayGo(from: SpoolClass, message: Message | null): boolean {
     if (this.closing || this.#inFlightBytes >= IN_FLIGHT_BYTES_MAX || !this.client.writable) return false;
-    if (this.gate !== null && message !== null && !this.gate.opens(from.priority, message, from.packetBytesMax))
+    if (
+      this.gate !== null &&
+      message !== null &&
+      !this.gate.opens(from.priority, message, from.packetBytesMax(message))
+    )
       return false;
     return this.classes.length === 1 || this.#isNext(from);
   }

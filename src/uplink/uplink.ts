@@ -21,6 +21,7 @@ import type { PublishView } from "../wire/mqtt/publish.ts";
 import { MqttClient } from "./client.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { ServerLimits } from "./client-options.ts";
+import { LoopMark } from "./loop-mark.ts";
 import type { PastOutage } from "./outage.ts";
 import type { Owed } from "./owed.ts";
 import { Reach, type ReachOwner, type ReachParts, type StateListener, type UplinkState } from "./reach.ts";
@@ -100,10 +101,11 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.#parts = parts;
     this.#client = new MqttClient(parts.dial, wheel, this);
     this.#reach = new Reach(config, this.#client, parts, this);
-    const spool = new Spool({ name, node, clientId, forward, spool: config.spool }, this.#client, parts);
+    const mark = config.loopMark ? new LoopMark(node) : null;
+    const spool = new Spool({ name, node, clientId, mark, forward, spool: config.spool }, this.#client, parts);
     this.spool = spool;
     const { slot, id: receiverId } = spool;
-    this.receive = new Receive({ name, node, clientId, receive, receiverId, slot }, this.#client, parts);
+    this.receive = new Receive({ name, node, clientId, mark, receive, receiverId, slot }, this.#client, parts);
     this.#subscriptions = new Subscriptions(name, receive, receiverId, this.#client, { log, store: host.store });
     this.#stall = new Stall(wheel, host.store, spool, () =>
       this.#client.fail(NORMAL_DISCONNECTION, `no acknowledgement within ${STALL_MS / 1000} s`),

@@ -566,7 +566,21 @@ test("sendPublish: another topic, properties with what is left of the expiry, re
   });
   const bytes = Buffer.concat([block.buffer.subarray(0, block.length), Buffer.from("payload")]);
   const send = (client: MqttClient) =>
-    sendPublish(client, Buffer.from("r/t"), bytes, 0, block.length, block.length, bytes.length, 1, true, 9, true, 42);
+    sendPublish(
+      client,
+      Buffer.from("r/t"),
+      bytes,
+      0,
+      block.length,
+      block.length,
+      bytes.length,
+      1,
+      true,
+      9,
+      true,
+      null,
+      42,
+    );
   const five = connected();
   send(five.client);
   const packet = five.connection.takeOne(codes.PUBLISH);
