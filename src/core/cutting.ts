@@ -14,7 +14,6 @@ import type { QueueHost } from "./outlet.ts";
 import type { BacklogSink, TimeSource } from "./ports.ts";
 import { fits, isAboveDropGoal, type QueueLimits, staleCause } from "./queue-limits.ts";
 import { Superseding } from "./superseding.ts";
-import type { Unsent } from "./unsent.ts";
 
 /** Bytes of backlog read in one slice. */
 const READ_SLICE_BYTES = 64 * 1024;
@@ -28,14 +27,40 @@ export interface CuttingShared {
   readonly notIndexed: Counter;
 }
 
-/** What is cut: a delivery queue. */
+/** Whoever drops messages. */
+export interface Cutter {
+  /** One is to stay, and all that are newer. */
+  readonly stopped: boolean;
+  /** Drops a message unless it is to stay. */
+  drops(message: Message): boolean;
+}
+
+/** What of a queue's messages is not in flight, for whoever drops some of them: the oldest first, or from the middle. */
+export interface UnsentMessages {
+  /** Hands `cutter` what memory holds and the log has nothing older than, from the oldest on. */
+  cutWaiting(cutter: Cutter): void;
+  /** Where in the log the rest begins; Infinity: there is none. */
+  readonly cutFrom: number;
+  /** From `cutFrom` the log was looked through up to row `seq`, which is not dropped. @param more what follows may be */
+  cutTo(seq: number, more: boolean): void;
+  /** Whether row `seq`, the next in the log that is needed, is not in the peer's hands. */
+  mayCut(seq: number): boolean;
+  /** Row `seq` is dropped, and all below it that `mayCut` said yes for were. */
+  cut(seq: number, online: boolean): void;
+  /** Whether row `seq`, which is needed, may be dropped while older ones stay. */
+  mayStrike(seq: number): boolean;
+  /** It was. */
+  struck(seq: number): void;
+}
+
+/** What is cut: a queue on the log. */
 export interface Cuttable {
   readonly id: number;
   readonly limits: QueueLimits;
   readonly online: boolean;
   readonly count: number;
   readonly bytes: number;
-  readonly unsent: Unsent;
+  readonly unsent: UnsentMessages;
   readonly headSeq: number;
   /** Its receiver is no more. */
   readonly ended: boolean;
@@ -80,7 +105,7 @@ export function budget(memoryLimitBytes: number): Line[] {
 const FOR_ROOM = 0;
 const BY_AGE = 1;
 
-export class Cutting implements BacklogSink, AgingQueue {
+export class Cutting implements Cutter, BacklogSink, AgingQueue {
   readonly #host: QueueHost;
   readonly #queue: Cuttable;
   readonly #superseding: Superseding | null;
@@ -180,47 +205,28 @@ export class Cutting implements BacklogSink, AgingQueue {
   #slice(): boolean {
     const { unsent, id } = this.#queue;
     this.#stoppedAt = 0;
-    this.#dropWaiting();
-    if (!unsent.behind || this.#stoppedAt !== 0) return false;
+    unsent.cutWaiting(this);
+    const from = unsent.cutFrom;
+    if (from === Number.POSITIVE_INFINITY || this.stopped) return false;
     const { store } = this.#host;
-    const read = store.read(id, Math.max(unsent.cursor, unsent.place.floor), READ_SLICE_BYTES, this);
+    const read = store.read(id, from, READ_SLICE_BYTES, this);
     const next = this.#stoppedAt > 0 ? this.#stoppedAt : read;
-    // What is to be sent again lies among what is dropped.
-    if (!unsent.place.replaysFrom(unsent.cursor)) unsent.cursor = next;
-    else if (this.#stoppedAt === 0 && next <= store.lastSeq && next > unsent.place.floor) unsent.place.floor = next;
-    return this.#stoppedAt === 0 && next <= store.lastSeq;
+    const more = !this.stopped && next <= store.lastSeq;
+    unsent.cutTo(next, more);
+    return more;
   }
 
-  #dropWaiting(): void {
-    const { unsent } = this.#queue;
-    const { waiting } = unsent;
-    for (let entry = waiting.peek(); entry !== undefined; entry = waiting.peek()) {
-      const { message } = entry;
-      if (unsent.isInHand(message.seq)) {
-        // It is to go on, or to be sent again; what is behind it may be dropped.
-        waiting.retain(
-          (other) => unsent.isInHand(other.message.seq) || this.#stoppedAt > 0 || !this.#drops(other.message),
-        );
-        return;
-      }
-      if (this.#stays(message)) {
-        this.#stoppedAt = Math.max(1, message.seq);
-        return;
-      }
-      waiting.shift();
-      this.#drop(message);
-    }
+  get stopped(): boolean {
+    return this.#stoppedAt > 0;
   }
 
   /** Store.read gives one row of the log. */
   onBacklog(message: Message): boolean {
-    const { place } = this.#queue.unsent;
     const { seq } = message;
-    if (!this.#queue.needs(seq) || place.claims(seq) || this.#queue.unsent.isInHand(seq)) return true;
-    return this.#drops(message);
+    return !this.#queue.needs(seq) || !this.#queue.unsent.mayCut(seq) || this.drops(message);
   }
 
-  #drops(message: Message): boolean {
+  drops(message: Message): boolean {
     if (this.#stays(message)) {
       this.#stoppedAt = Math.max(1, message.seq);
       return false;
@@ -238,7 +244,7 @@ export class Cutting implements BacklogSink, AgingQueue {
   #drop(message: Message): void {
     const { limits, unsent } = this.#queue;
     const stale = this.#why === BY_AGE ? staleCause(limits, message, this.#host.time) : null;
-    if (message.seq > 0) unsent.place.drop(message.seq, this.#queue.online);
+    if (message.seq > 0) unsent.cut(message.seq, this.#queue.online);
     this.#queue.giveUp(message, stale ?? "queue-full");
   }
 

@@ -14,6 +14,7 @@
  *     SENT      PUBLISH is out (or to be sent again), no PUBACK or PUBREC yet
  *     RECEIVED  PUBREC came, PUBREL is due or out: the peer has the message, only the id is still taken
  *     DONE      acknowledged out of order; leaves when it becomes the head
+ *     ANSWERED  as DONE, but stays until `discard` (any-order-place.ts)
  *     UNSENT    was SENT on an earlier connection
  *
  * The span from head to next is limited: a peer that never acknowledges its oldest message stops at SPAN_MAX, or where
@@ -24,6 +25,7 @@ import { AckTime } from "./ack-time.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN, WRITTEN } from "./message.ts";
 import { ALL_PACKET_IDS, type PacketIdRange, SPAN_MAX, type Window } from "./packet-ids.ts";
 import type { TimeSource } from "./ports.ts";
+import { RingMemory } from "./ring-memory.ts";
 
 const FREE = 0;
 export const SENT = 1;
@@ -31,6 +33,8 @@ export const RECEIVED = 2;
 export const DONE = 3;
 /** Sent on an earlier connection and due again on this one; its seq is 0 when a restart has to find it in the log. */
 export const UNSENT = 4;
+/** Answered; its message is not over, or its row not struck. */
+export const ANSWERED = 5;
 
 /** Of everybody who has anything in flight, whatever the others have. */
 const RING_MIN = 8;
@@ -53,6 +57,8 @@ export class Inflight implements Window {
   #sentBefore = 0;
   /** Highest sequence number of the entries that left at the head. */
   passedSeq = 0;
+  /** Entries that are answered stay, ANSWERED, until `discard`. */
+  keeps = false;
   // The ring is made with the first message: most receivers of a gateway never get one at QoS 1.
   #mask = -1;
   #state = NONE;
@@ -60,11 +66,10 @@ export class Inflight implements Window {
   #seq: number[] = [];
   #size: number[] = [];
   #message: (Message | null)[] = [];
-  readonly #memory: Allowance | null;
-  /** Of `#memory`. */
-  #bytes = 0;
+  readonly #memory: RingMemory;
   readonly #range: PacketIdRange;
-  /** Outcome of the last `puback`, `pubrec` or `pubcomp`: the sequence number it was about. */
+  /** Outcome of the last `puback`, `pubrec` or `pubcomp`: the ordinal and the sequence number it was about. */
+  answeredOrdinal = 0;
   answeredSeq = 0;
   /** Its size in bytes as given to `push`. */
   answeredSize = 0;
@@ -77,7 +82,7 @@ export class Inflight implements Window {
 
   /** @param memory that all longer rings share; null = they are not counted */
   constructor(memory: Allowance | null = null, range: PacketIdRange = ALL_PACKET_IDS) {
-    this.#memory = memory;
+    this.#memory = new RingMemory(memory);
     this.#range = range;
   }
 
@@ -102,25 +107,37 @@ export class Inflight implements Window {
   /** Whether one more may have an ordinal. */
   get hasPlace(): boolean {
     const span = this.next - this.head;
-    return span <= this.#mask || (span < SPAN_MAX && this.#mayGrow());
+    return span <= this.#mask || (span < SPAN_MAX && this.#memory.allows(this.#grownBytes));
   }
 
   /** Takes the next ordinal for a message about to be sent; the message is kept only while the log does not have it. */
   push(seq: number, qos: number, size: number, message: Message | null): number {
     const ordinal = this.next;
     if (ordinal - this.head > this.#mask) this.#grow();
+    this.next = ordinal + 1;
+    this.#send(ordinal, seq, qos, size, message);
+    return ordinal;
+  }
+
+  #send(ordinal: number, seq: number, qos: number, size: number, message: Message | null): void {
     const i = ordinal & this.#mask;
     this.#state[i] = SENT;
     this.#qos[i] = qos;
     this.#seq[i] = seq;
     this.#size[i] = size;
     this.#message[i] = message !== null && message.state === OPEN && message.seq > 0 ? message : null;
-    this.next = ordinal + 1;
     this.outstanding++;
-    if (this.time !== null) {
-      this.#ackTime ??= new AckTime(this.time);
-      this.#ackTime.sent(ordinal);
-    }
+    if (this.time === null) return;
+    this.#ackTime ??= new AckTime(this.time);
+    this.#ackTime.sent(ordinal);
+  }
+
+  /** Takes the next ordinal for a message that is sent with `refill`, when the store knows of it. */
+  reserve(seq: number, qos: number, size: number): number {
+    const ordinal = this.push(seq, qos, size, null);
+    this.#ackTime?.forget(ordinal);
+    this.#state[ordinal & this.#mask] = UNSENT;
+    this.outstanding--;
     return ordinal;
   }
 
@@ -135,9 +152,9 @@ export class Inflight implements Window {
     if (ordinal < 0) return false;
     const i = ordinal & this.#mask;
     if (this.#state[i] !== SENT) return false;
-    this.#take(i);
+    this.#take(ordinal);
     this.#ackTime?.answered(ordinal);
-    this.#state[i] = DONE;
+    this.#state[i] = this.keeps ? ANSWERED : DONE;
     this.outstanding--;
     this.#advance();
     return true;
@@ -156,7 +173,7 @@ export class Inflight implements Window {
       return true;
     }
     if (this.#state[i] !== SENT) return false;
-    this.#take(i);
+    this.#take(ordinal);
     this.#ackTime?.answered(ordinal);
     this.#state[i] = RECEIVED;
     return true;
@@ -168,7 +185,7 @@ export class Inflight implements Window {
     if (ordinal < 0) return false;
     const i = ordinal & this.#mask;
     if (this.#state[i] !== RECEIVED) return false;
-    this.#state[i] = DONE;
+    this.#state[i] = this.keeps && this.#seq[i] !== 0 ? ANSWERED : DONE;
     this.outstanding--;
     this.#advance();
     return true;
@@ -205,16 +222,10 @@ export class Inflight implements Window {
 
   /** The UNSENT entry at `ordinal` is this message, read again from the log and about to be sent. */
   refill(ordinal: number, qos: number, message: Message): void {
-    const i = ordinal & this.#mask;
-    this.#state[i] = SENT;
-    this.#qos[i] = qos;
-    this.#seq[i] = message.seq;
-    this.#size[i] = message.size;
-    this.#message[i] = message !== null && message.state === OPEN && message.seq > 0 ? message : null;
-    this.outstanding++;
+    this.#send(ordinal, message.seq, qos, message.size, message);
   }
 
-  /** The UNSENT entry at `ordinal` that a restart made unknown is row `seq`. */
+  /** The entry at `ordinal` is row `seq`, or was that of a row that is no more (0). */
   assign(ordinal: number, seq: number): void {
     this.#seq[ordinal & this.#mask] = seq;
   }
@@ -280,7 +291,8 @@ export class Inflight implements Window {
   /** The peer has no session (after `suspend`): what it received counts as delivered, the rest is sent as if for the first time. */
   forgetPeer(): void {
     for (let ordinal = this.head; ordinal < this.next; ordinal++) {
-      if (this.#state[ordinal & this.#mask] === RECEIVED) this.#state[ordinal & this.#mask] = DONE;
+      const i = ordinal & this.#mask;
+      if (this.#state[i] === RECEIVED) this.#state[i] = this.keeps && this.#seq[i] !== 0 ? ANSWERED : DONE;
     }
     this.outstanding = 0;
     this.#sentBefore = this.head;
@@ -297,15 +309,6 @@ export class Inflight implements Window {
     this.#advance();
   }
 
-  /** Forgets everything; ordinals go on. */
-  reset(): void {
-    this.#ackTime?.forgetAll();
-    for (let ordinal = this.head; ordinal < this.next; ordinal++) this.#clear(ordinal & this.#mask);
-    this.head = this.next;
-    this.outstanding = 0;
-    this.#sentBefore = this.next;
-  }
-
   /** Whether an entry with this sequence number is not acknowledged: a message sent in several parts is done with its last. */
   awaits(seq: number): boolean {
     for (let ordinal = this.head; ordinal < this.next; ordinal++) {
@@ -315,7 +318,9 @@ export class Inflight implements Window {
     return false;
   }
 
-  #take(i: number): void {
+  #take(ordinal: number): void {
+    const i = ordinal & this.#mask;
+    this.answeredOrdinal = ordinal;
     this.answeredSeq = this.#seq[i] as number;
     this.answeredSize = this.#size[i] as number;
     this.answeredMessage = this.#message[i] as Message | null;
@@ -337,13 +342,12 @@ export class Inflight implements Window {
       this.#clear(this.head & this.#mask);
       this.head++;
     }
-    if (this.#bytes > 0 && this.head === this.next) this.#shrink();
+    if (this.#memory.taken > 0 && this.head === this.next) this.#shrink();
   }
 
   /** Nothing is in flight, and memory is short: back to the ring that everybody may have. */
   #shrink(): void {
-    const memory = this.#memory as Allowance;
-    if (memory.used <= memory.bytesMax / 2) return;
+    if (!this.#memory.isShort) return;
     this.end();
     this.#mask = -1;
     this.#grow();
@@ -356,23 +360,16 @@ export class Inflight implements Window {
 
   /** Its receiver is no more: the memory of the ring goes back. */
   end(): void {
-    this.#memory?.give(this.#bytes);
-    this.#bytes = 0;
+    this.#memory.release();
   }
 
-  #mayGrow(): boolean {
-    if (this.#memory === null) return true;
-    return this.#memory.used + this.#growthBytes() <= this.#memory.bytesMax;
-  }
-
-  #growthBytes(): number {
-    return Math.max(0, (this.#mask + 1) * 2 - RING_MIN) * PLACE_IN_RING_BYTES - this.#bytes;
+  /** What the next longer ring takes of the memory of all. */
+  get #grownBytes(): number {
+    return Math.max(0, (this.#mask + 1) * 2 - RING_MIN) * PLACE_IN_RING_BYTES;
   }
 
   #grow(): void {
-    const bytes = this.#memory === null ? 0 : this.#growthBytes();
-    this.#memory?.takeAnyway(bytes);
-    this.#bytes += bytes;
+    this.#memory.hold(this.#grownBytes);
     const size = Math.max((this.#mask + 1) * 2, RING_MIN);
     const mask = size - 1;
     const state = new Uint8Array(size);

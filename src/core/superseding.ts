@@ -104,8 +104,7 @@ export class Superseding {
     onBacklog: (message) => {
       const { seq } = message;
       if (message.state !== DURABLE) return this.#stop(seq);
-      const { place } = this.#queue.unsent;
-      if (!this.#queue.needs(seq) || place.claims(seq) || this.#queue.unsent.isInHand(seq)) return true;
+      if (!this.#queue.needs(seq) || !this.#queue.unsent.mayCut(seq)) return true;
       const key = LatestIndex.keyOf(message.bytes, message.topicEnd);
       const before = this.#index.note(key, seq, this.#queue.headSeq);
       if (before === NOT_INDEXED) this.#host.cuts.notIndexed.value++;
@@ -167,14 +166,12 @@ export class Superseding {
   #strike(message: Message): boolean {
     const { seq } = message;
     const { unsent, id } = this.#queue;
-    if (!this.#queue.needs(seq) || unsent.isInHand(seq) || unsent.place.mayBeOut(seq)) return true;
+    if (!this.#queue.needs(seq) || !unsent.mayStrike(seq)) return true;
     if (!this.#host.store.strike(seq, id)) {
       this.waits = true;
       return false;
     }
-    // What memory holds from there on is read from the log again, without the row.
-    if (seq >= (unsent.waiting.peek()?.message.seq ?? Number.POSITIVE_INFINITY)) unsent.forget();
-    unsent.place.unsavedDrops = true;
+    unsent.struck(seq);
     this.#queue.giveUp(message, "superseded");
     return true;
   }

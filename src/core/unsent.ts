@@ -6,10 +6,11 @@
  *       head: oldest unacked,    waiting: in memory,    cursor: SQLite only from here on,
  *       in flight (`place`)      to be sent             when `behind` is true
  */
+import type { Cutter, UnsentMessages } from "./cutting.ts";
 import type { LogPlace } from "./log-place.ts";
 import type { Waiting } from "./waiting.ts";
 
-export class Unsent {
+export class Unsent implements UnsentMessages {
   readonly place: LogPlace;
   readonly waiting: Waiting;
   behind = false;
@@ -47,8 +48,52 @@ export class Unsent {
     this.cursor = seq;
   }
 
+  // ---- dropping ----------------------------------------------------------------------------------------------
+
+  cutWaiting(cutter: Cutter): void {
+    const { waiting } = this;
+    for (let entry = waiting.peek(); entry !== undefined; entry = waiting.peek()) {
+      if (this.isInHand(entry.message.seq)) {
+        // It is to go on, or to be sent again; what is behind it may be dropped.
+        waiting.retain(({ message }) => this.isInHand(message.seq) || cutter.stopped || !cutter.drops(message));
+        return;
+      }
+      if (!cutter.drops(entry.message)) return;
+      waiting.shift();
+    }
+  }
+
+  get cutFrom(): number {
+    return this.behind ? Math.max(this.cursor, this.place.floor) : Number.POSITIVE_INFINITY;
+  }
+
+  cutTo(seq: number, more: boolean): void {
+    const { place } = this;
+    // What is to be sent again lies among what is dropped.
+    if (!place.replaysFrom(this.cursor)) this.cursor = seq;
+    else if (more && seq > place.floor) place.floor = seq;
+  }
+
+  mayCut(seq: number): boolean {
+    return !this.place.claims(seq) && !this.isInHand(seq);
+  }
+
+  cut(seq: number, online: boolean): void {
+    this.place.drop(seq, online);
+  }
+
+  mayStrike(seq: number): boolean {
+    return !this.isInHand(seq) && !this.place.mayBeOut(seq);
+  }
+
+  struck(seq: number): void {
+    // What memory holds from there on is read from the log again, without the row.
+    if (seq >= (this.waiting.peek()?.message.seq ?? Number.POSITIVE_INFINITY)) this.#forget();
+    this.place.unsavedDrops = true;
+  }
+
   /** Memory is forgotten, but for a message of which a part is sent: the log is read again from there on. */
-  forget(): void {
+  #forget(): void {
     const first = this.waiting.peek();
     if (first === undefined) return;
     const kept = first.partsSent > 0;
