@@ -12,6 +12,7 @@ export const DROP_CAUSES = [
   "refused",
   "invalid",
   "uplink-removed",
+  "pace",
 ] as const;
 export type DropCause = (typeof DROP_CAUSES)[number];
 

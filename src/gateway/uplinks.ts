@@ -73,7 +73,7 @@ export class Uplinks {
 
   /** Loads what `next` needs and compares it with what runs. @throws when a part cannot be loaded */
   async prepare(next: readonly UplinkConfig[]): Promise<UplinkChanges> {
-    if (next.length > 0) this.#make ??= await this.#load();
+    if (next.length > 0) this.#make = await this.#load(next);
     const before = new Map(this.#entries.map((entry) => [entry.config.name, entry]));
     const removed = this.#entries.filter(({ config }) => !next.some(({ name }) => name === config.name));
     return {
@@ -192,16 +192,18 @@ export class Uplinks {
     return { under: `uplink.${name}.`, except: others.map((other) => `uplink.${other}.`) };
   }
 
-  async #load(): Promise<Make> {
-    const [{ Uplink }, { createDial }] = await Promise.all([
+  async #load(next: readonly UplinkConfig[]): Promise<Make> {
+    const [{ Uplink, isMetered }, { createDial }] = await Promise.all([
       import("../uplink/uplink.ts"),
       import("../transport/dialer.ts"),
     ]);
+    const { Metered } = next.some(isMetered) ? await import("../uplink/metered.ts") : { Metered: null };
     const { wheel, queueHost: host, router, transport } = this.#rooms;
     const { config, counters, log } = this.#ground;
     const { node, limits } = config;
     const dial = createDial(transport);
-    const parts: UplinkParts = { wheel, counters, log, random: Math.random, host, router, dial, node, limits };
+    const common = { wheel, counters, log, random: Math.random };
+    const parts: UplinkParts = { ...common, host, router, dial, node, limits, Metered };
     return (uplink) => new Uplink(uplink, parts);
   }
 }

@@ -14,7 +14,9 @@ import type { Counter } from "../base/counters.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
 import type { PaceConfig, RateConfig } from "../config/uplink-pace.ts";
+import type { Message } from "../core/message.ts";
 import type { TimeSource } from "../core/ports.ts";
+import type { Gate } from "./spool-class.ts";
 
 /** How late the timer that ends a wait may be for the rate to be kept exactly: the wheel's resolution, and a busy loop. */
 export const SLACK_MS = 100;
@@ -29,12 +31,13 @@ export interface PaceParts {
   readonly onTokens: () => void;
 }
 
-export class Pace implements Expirable {
+export class Pace implements Gate, Expirable {
   readonly #parts: PaceParts;
   readonly #all: Lane;
   readonly #drain: Lane;
   readonly #live: Lane;
   readonly #timer = new Timer(this, 0);
+  #backlogEndSeq = 0;
   /** What the timer is armed for, if it is. */
   #dueMs = 0;
 
@@ -44,6 +47,39 @@ export class Pace implements Expirable {
     this.#drain = new Lane(config.drain, parts.time);
     this.#live = new Lane(config.live, parts.time);
   }
+
+  // ---- Gate --------------------------------------------------------------------------------------------------
+
+  begin(backlogEndSeq: number): void {
+    this.#backlogEndSeq = backlogEndSeq;
+  }
+
+  /** The connection is gone, and with it who waited. What was spent stays so. */
+  end(): void {
+    this.#parts.wheel.cancel(this.#timer);
+    this.#forgetWaiting();
+  }
+
+  opens(priority: number, message: Message, packetBytes: number): boolean {
+    return this.allows(priority, this.#isBacklog(message), packetBytes);
+  }
+
+  /** It takes nothing that somebody of its class or a higher one waits for. */
+  opensNow(priority: number, packetBytes: number): boolean {
+    const above = priority - 1;
+    return this.#live.waitMs(above, packetBytes) === 0 && this.#all.waitMs(above, packetBytes) === 0;
+  }
+
+  passed(_priority: number, message: Message | null, packetBytes: number): void {
+    this.spend(message !== null && this.#isBacklog(message), packetBytes);
+  }
+
+  /** What was read back from the log has no receivers of its own. */
+  #isBacklog({ seq, receiverIds }: Message): boolean {
+    return seq <= this.#backlogEndSeq || receiverIds.length === 0;
+  }
+
+  // ---- tokens ------------------------------------------------------------------------------------------------
 
   /**
    * Whether a PUBLISH of class `priority` may go now; when not, `onTokens` follows.
@@ -67,21 +103,10 @@ export class Pace implements Expirable {
     return false;
   }
 
-  /** Whether one that cannot wait may go: it takes nothing that somebody of its class or a higher one waits for. */
-  allowsNow(priority: number, bytes: number): boolean {
-    return this.#live.waitMs(priority - 1, bytes) === 0 && this.#all.waitMs(priority - 1, bytes) === 0;
-  }
-
   /** A PUBLISH of so many bytes went out. */
   spend(backlog: boolean, bytes: number): void {
     this.#all.spend(bytes);
     (backlog ? this.#drain : this.#live).spend(bytes);
-  }
-
-  /** The connection is gone, and with it who waited. What was spent stays so. */
-  stop(): void {
-    this.#parts.wheel.cancel(this.#timer);
-    this.#forgetWaiting();
   }
 
   /** Ms until there are tokens for who waits; 0 = nobody does. */

@@ -38,6 +38,20 @@ import type { ServerLimits } from "./client-options.ts";
 import { publishBytes, sendPublish } from "./publish-out.ts";
 import type { Target } from "./topic-map.ts";
 
+/** Holds back what goes out. Who sets it in the spool calls `Spool.pump` when it opens. */
+export interface Gate {
+  /** CONNACK came: what has a place in the log up to `backlogEndSeq` is backlog. */
+  begin(backlogEndSeq: number): void;
+  /** The connection is gone. */
+  end(): void;
+  /** Whether this message may go now. @param packetBytes of the PUBLISH, the largest when it becomes several */
+  opens(priority: number, message: Message, packetBytes: number): boolean;
+  /** Whether one that goes now or never may: of QoS 0 and not stored. */
+  opensNow(priority: number, packetBytes: number): boolean;
+  /** A PUBLISH was written. @param message null: `opensNow` was asked for it */
+  passed(priority: number, message: Message | null, packetBytes: number): void;
+}
+
 /** What the classes of an uplink share. */
 export interface SpoolShared {
   readonly name: string;
@@ -51,6 +65,7 @@ export interface SpoolShared {
   readonly rules: readonly ForwardRule[];
   /** Slot of the uplink in the router. */
   readonly slot: number;
+  readonly gate: Gate | null;
   /** Whether `from` may write a PUBLISH now. @param message what it is about to send; null: not known yet */
   mayGo(from: SpoolClass, message: Message | null): boolean;
   /** A PUBLISH was written. @param size Message.size, which is in flight now; 0 = nothing is */
@@ -229,7 +244,7 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
 
   /** QoS 0, and what a rule does not store while offline: now or never. */
   deliver(p: Publication, options: number): void {
-    const { client, sights } = this.#shared;
+    const { client, sights, gate } = this.#shared;
     const { server } = client;
     if (client.state !== CONNECTED || server === null) {
       this.#drop(() => p.topic, "offline");
@@ -242,21 +257,23 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
       return;
     }
     const payloadLength = payloadEnd - payloadFrom;
+    const asksBytes = gate !== null || server.packetBytesMax !== Number.POSITIVE_INFINITY;
     for (const target of sights.map.targetsOf(this.priority, bytes, p.topicFrom, p.topicEnd)) {
       const { topic, expiryMs } = target;
       const expirySeconds = expiryMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(expiryMs / 1000);
       const expires = expirySeconds >= 0;
+      const packetBytes = asksBytes
+        ? publishBytes(server, topic.length, bytes, propertiesFrom, propertiesEnd, payloadLength, 0, mark, expires)
+        : 0;
       if (!client.writable) {
         this.#drop(() => p.topic, "output-full");
-      } else if (
-        server.packetBytesMax !== Number.POSITIVE_INFINITY &&
-        publishBytes(server, topic.length, bytes, propertiesFrom, propertiesEnd, payloadLength, 0, mark, expires) >
-          server.packetBytesMax
-      ) {
+      } else if (packetBytes > server.packetBytesMax) {
         this.#drop(() => p.topic, "too-large");
+      } else if (gate !== null && !gate.opensNow(this.priority, packetBytes)) {
+        this.#drop(() => p.topic, "pace");
       } else {
         const retain = target.keepsRetain && (options & DELIVERY_RETAIN) !== 0;
-        const packetBytes = sendPublish(
+        const written = sendPublish(
           client,
           topic,
           bytes,
@@ -271,7 +288,7 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
           mark,
           expirySeconds,
         );
-        this.#shared.onSent(this, null, 0, packetBytes);
+        this.#shared.onSent(this, null, 0, written);
       }
     }
   }

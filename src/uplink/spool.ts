@@ -20,7 +20,7 @@ import type { SpoolQueue } from "../core/spool-queue.ts";
 import type { Sights } from "./aim.ts";
 import type { MqttClient } from "./client.ts";
 import type { LoopMark } from "./loop-mark.ts";
-import { CLASS_PACKET_IDS, className, SpoolClass, type SpoolShared } from "./spool-class.ts";
+import { CLASS_PACKET_IDS, className, type Gate, SpoolClass, type SpoolShared } from "./spool-class.ts";
 import { TopicMap } from "./topic-map.ts";
 
 export interface SpoolParts {
@@ -38,14 +38,6 @@ export interface SpoolOptions {
   readonly mark: LoopMark | null;
   readonly forward: readonly ForwardRule[];
   readonly spool: SpoolConfig;
-}
-
-/** Holds back what goes out, if there is one. Who sets it calls `Spool.pump` when it opens. */
-export interface Gate {
-  /** Whether this message may go now. @param packetBytes of the PUBLISH, the largest when it becomes several */
-  opens(priority: number, message: Message, packetBytes: number): boolean;
-  /** A PUBLISH was written. @param message null: of QoS 0 and not stored, it was not asked for */
-  passed(priority: number, message: Message | null, packetBytes: number): void;
 }
 
 /** Bytes of messages in flight (Message.size) beyond which no further one is sent: they are in memory. */
@@ -185,11 +177,13 @@ export class Spool implements SpoolShared {
     this.#windowMax = windowMax;
     this.#inFlightBytes = 0;
     this.closing = false;
+    this.gate?.begin(this.host.store.lastSeq);
     for (const one of this.classes) one.attach(windowMax, resumed);
     this.#dismiss();
   }
 
   detach(): void {
+    this.gate?.end();
     for (const one of this.classes) one.detach();
     this.#dismiss();
   }
@@ -208,13 +202,10 @@ export class Spool implements SpoolShared {
 
   mayGo(from: SpoolClass, message: Message | null): boolean {
     if (this.closing || this.#inFlightBytes >= IN_FLIGHT_BYTES_MAX || !this.client.writable) return false;
-    if (
-      this.gate !== null &&
-      message !== null &&
-      !this.gate.opens(from.priority, message, from.packetBytesMax(message))
-    )
-      return false;
-    return this.classes.length === 1 || this.#isNext(from);
+    if (this.classes.length > 1 && !this.#isNext(from)) return false;
+    if (this.gate === null || message === null) return true;
+    // Last, as who is told no there waits for tokens.
+    return this.gate.opens(from.priority, message, from.packetBytesMax(message));
   }
 
   /** Whether there is a place in the window, and it is not for a class above. */

@@ -22,6 +22,7 @@ import { MqttClient } from "./client.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { ServerLimits } from "./client-options.ts";
 import { LoopMark } from "./loop-mark.ts";
+import type { Metered, MeteredStatus } from "./metered.ts";
 import type { PastOutage } from "./outage.ts";
 import type { Owed } from "./owed.ts";
 import { Reach, type ReachOwner, type ReachParts, type StateListener, type UplinkState } from "./reach.ts";
@@ -36,6 +37,8 @@ export interface UplinkParts extends SpoolParts, ReceiveParts, Omit<ReachParts, 
   readonly dial: Dial;
   /** Name of the gateway, for {node}. */
   readonly node: string;
+  /** See metered.ts; null = no uplink needs it, and it is not loaded. */
+  readonly Metered: typeof Metered | null;
 }
 
 export interface UplinkStatus {
@@ -73,6 +76,13 @@ export interface UplinkStatus {
   readonly forwarded: number;
   readonly received: number;
   readonly dropped: Readonly<Partial<Record<DropCause, number>>>;
+  /** null = it has neither pace nor data cap nor schedule. */
+  readonly metered: MeteredStatus | null;
+}
+
+/** Whether the uplink needs `UplinkParts.Metered`. */
+export function isMetered({ pace, dataCap, connect }: UplinkConfig): boolean {
+  return pace !== null || dataCap !== null || connect !== null;
 }
 
 export class Uplink implements ClientHandler, ReachOwner {
@@ -85,6 +95,7 @@ export class Uplink implements ClientHandler, ReachOwner {
   readonly #reach: Reach;
   readonly #subscriptions: Subscriptions;
   readonly #stall: Stall;
+  readonly #metered: Metered | null;
   readonly #forwarded: Counter;
   readonly #refused: Counter;
   readonly #connects: Counter;
@@ -110,6 +121,7 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.#stall = new Stall(wheel, host.store, spool, () =>
       this.#client.fail(NORMAL_DISCONNECTION, `no acknowledgement within ${STALL_MS / 1000} s`),
     );
+    this.#metered = isMetered(config) && parts.Metered !== null ? new parts.Metered(config, this, parts) : null;
     this.#forwarded = counters.counter(`uplink.${name}.forwarded`);
     this.#refused = counters.counter(`uplink.${name}.refused`);
     this.#connects = counters.counter(`uplink.${name}.connects`);
@@ -188,6 +200,7 @@ export class Uplink implements ClientHandler, ReachOwner {
       forwarded: this.#forwarded.value,
       received: this.receive.received.value,
       dropped: spool.dropped,
+      metered: this.#metered?.status() ?? null,
     };
   }
 

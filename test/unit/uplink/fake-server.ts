@@ -43,6 +43,8 @@ export interface Packet {
     retainHandling: number;
   }[];
   readonly connect: Connect | null;
+  /** Its length on the wire. */
+  readonly bytes: number;
 }
 
 export interface Connect {
@@ -199,7 +201,7 @@ export class FakeConnection implements Link, Writer, OutputOwner {
     while (from < this.#written.length) {
       assert.equal(readFrameHeader(this.#written, from, this.#written.length, header), codes.OK);
       assert(header.end <= this.#written.length, "whole packets");
-      packets.push(this.#decode(this.#written, header));
+      packets.push({ ...this.#decode(this.#written, header), bytes: header.end - from });
       from = header.end;
     }
     this.#written = EMPTY;
@@ -381,6 +383,7 @@ const BLANK: Packet = {
   expirySeconds: -1,
   filters: [],
   connect: null,
+  bytes: 0,
 };
 
 function text(bytes: Buffer, at: number, length: number): string {

@@ -144,17 +144,17 @@ test("what cannot wait goes while there are tokens that nobody of its class or a
   const drain = world.source(0, true, 100);
   world.pump(drain);
   assert.equal(drain.sent, 5);
-  assert.equal(pace.allowsNow(0, 100), true, "backlog waits for its own rate alone");
+  assert.equal(pace.opensNow(0, 100), true, "backlog waits for its own rate alone");
   for (let i = 0; i < 5; i++) pace.spend(false, 100);
-  assert.equal(pace.allowsNow(0, 100), false, "there are none left");
+  assert.equal(pace.opensNow(0, 100), false, "there are none left");
   world.run(50);
   const waiting = world.source(3, false, 900);
   world.pump(waiting);
   world.run(200);
   assert.equal(waiting.sent, 0);
-  assert.equal(pace.allowsNow(0, 10), false);
-  assert.equal(pace.allowsNow(3, 10), false);
-  assert.equal(pace.allowsNow(4, 10), true);
+  assert.equal(pace.opensNow(0, 10), false);
+  assert.equal(pace.opensNow(3, 10), false);
+  assert.equal(pace.opensNow(4, 10), true);
 });
 
 test("without a connection nobody waits, and what was spent stays spent", () => {
@@ -164,7 +164,7 @@ test("without a connection nobody waits, and what was spent stays spent", () => 
   assert.equal(world.wheel.armed, 1);
   assert.ok(world.pace.waitMs > 0 && world.pace.waitMs <= 100);
   assert.equal(world.paced.value, 1);
-  world.pace.stop();
+  world.pace.end();
   assert.deepEqual([world.wheel.armed, world.pace.waitMs], [0, 0]);
   world.pump(source);
   assert.equal(source.sent, 10);

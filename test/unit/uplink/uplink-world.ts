@@ -13,6 +13,7 @@ import type { Receiver } from "../../../src/core/receiver.ts";
 import { Retained } from "../../../src/core/retained.ts";
 import { Router, STORED_LATER } from "../../../src/core/router.ts";
 import { Turns } from "../../../src/core/turns.ts";
+import { Metered } from "../../../src/uplink/metered.ts";
 import { Uplink } from "../../../src/uplink/uplink.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
@@ -125,6 +126,7 @@ export class UplinkWorld {
       counters,
       log: new Log({ level: "info", format: "text", write: (line) => this.log.push(line.slice(25)) }),
       dial,
+      Metered,
       random: () => 1,
       node: "gw-17",
       limits: { maxPacketBytes },

@@ -360,6 +360,7 @@ test("status says how it stands", () => {
     forwarded: 0,
     received: 0,
     dropped: {},
+    metered: null,
   });
   const connection = world.connect();
   assert.equal(world.uplink.status().state, "draining");
