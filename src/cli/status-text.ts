@@ -1,6 +1,8 @@
 /** The gateway's status for people: the few numbers that say whether it is well. */
 import { bytesText, decimalBytesText, durationText } from "../config/units.ts";
 import { YEARS_MAX } from "../store/write-budget.ts";
+import { printable } from "./printable.ts";
+import { type UplinkStatus, uplinkLines } from "./uplink-text.ts";
 
 /** The parts of `Gateway.status()` that are printed. */
 export interface Status {
@@ -69,18 +71,6 @@ interface ClockStatus {
   readonly offTimeCountedMs: number;
 }
 
-interface UplinkStatus {
-  readonly name: string;
-  readonly url: string;
-  readonly state: string;
-  readonly lastError: string | null;
-  readonly retryInMs: number | null;
-  readonly spool: { readonly messages: number; readonly bytes: number };
-  readonly inFlight: number;
-  readonly forwarded: number;
-  readonly received: number;
-}
-
 interface ReceiverDrops {
   readonly receiver: string;
   readonly causes: Readonly<Record<string, number>>;
@@ -113,7 +103,9 @@ export function statusText(status: Status): string {
   if (status.store?.written.wear) rows.push(["wear", wearText(status.store.written.wear)]);
   if (status.clock !== null) rows.push(["clock", clockText(status.clock)]);
   if (status.store?.damaged) rows.push(["damaged", damagedText(status.store.damaged)]);
-  for (const uplink of status.uplinks) rows.push(["uplink", uplinkText(uplink)]);
+  for (const uplink of status.uplinks) {
+    for (const [i, line] of uplinkLines(uplink).entries()) rows.push(i === 0 ? ["uplink", line] : ["", `  ${line}`]);
+  }
   rows.push(["drops", dropsText(status.counters)]);
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
@@ -198,14 +190,6 @@ function damagedText({ files, bytes, report }: Damaged): string {
   return `${kept}; of ${printable(report.movedTo)} ${sum("saved")} rows were saved, ${lost}${end}`;
 }
 
-function uplinkText(uplink: UplinkStatus): string {
-  const { name, url, state, lastError, retryInMs, spool, inFlight, forwarded, received } = uplink;
-  const why = lastError === null || state === "connected" ? "" : ` (${printable(lastError)})`;
-  const retry = retryInMs === null ? "" : `, next try in ${Math.ceil(retryInMs / 1000)}s`;
-  const waiting = `${spool.messages} messages of ${bytesText(spool.bytes)} wait, ${inFlight} under way`;
-  return `${name} ${url} ${state}${why}${retry}, ${waiting}, ${forwarded} forwarded, ${received} received`;
-}
-
 function trafficText(counters: Readonly<Record<string, number>>): string {
   const count = (name: string): number => counters[name] ?? 0;
   const bytes = (name: string): string => bytesText(count(`transport.bytes_${name}`));
@@ -220,9 +204,4 @@ function dropsText(counters: Readonly<Record<string, number>>): string {
 
 function dropText({ wallMs, receiver, topic, cause, count }: Drop): string {
   return `${new Date(wallMs).toISOString()} ${printable(receiver)}: ${count} ${cause}, first of ${printable(topic)}`;
-}
-
-/** Text of a peer's making must not steer the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[\0-\x1f\x7f-\x9f]/g, "?");
 }

@@ -261,7 +261,7 @@ function topicOf(name: string): string {
 
 /** Values of a gateway without uplinks, with room for causes and reasons that were not seen yet; and of an uplink. */
 const VALUES = 264;
-const VALUES_PER_UPLINK = 24;
+const VALUES_PER_UPLINK = 72;
 /** Measured bytes of a value with what was told of it; counters take less, what was added takes more. */
 const VALUE_BYTES = 176;
 

@@ -2,10 +2,8 @@
  * What `$SYS` says: Mosquitto's names where they mean the same here, and the gateway's own. The table in README.md
  * lists them, with those of Mosquitto's that are left out and why.
  */
-import type { NamesUnder } from "../base/counters.ts";
 import { version } from "../base/version.ts";
 import type { SysTopics } from "../core/sys-topics.ts";
-import type { Uplink } from "../uplink/uplink.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 
 /** Enters everything but the uplinks. */
@@ -75,36 +73,11 @@ export function addSysValues(sys: SysTopics, { config, clock, counters }: Ground
   });
 }
 
-export function addUplinkValues(sys: SysTopics, uplink: Uplink): void {
-  const { name } = uplink;
-  uplink.watch(() => sys.tellSoon(`uplink.${name}.`, bridgeState(name)));
-  // A bridge's, in Mosquitto's words.
-  sys.add(bridgeState(name), () => (uplink.online ? 1 : 0));
-  sys.addOwn(`uplink.${name}.state`, () => uplink.status().state);
-  sys.addOwn(`uplink.${name}.url`, () => uplink.status().url);
-  sys.addOwn(`uplink.${name}.last_error`, () => uplink.status().lastError ?? NONE);
-  sys.addOwn(`uplink.${name}.dropped`, () => sum(Object.values(uplink.status().dropped)));
-}
-
-/** Its counters are still there. */
-export function removeUplinkValues(sys: SysTopics, name: string, own: NamesUnder): void {
-  sys.remove(bridgeState(name));
-  sys.removeOwn(own);
-}
-
-function bridgeState(uplink: string): string {
-  return `broker/connection/${uplink}/state`;
-}
-
 /** An empty payload would say that there is no value. */
-const NONE = "none";
+export const NONE = "none";
 
 /** What objects and buffers take. */
 function heapBytes(): number {
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, n) => total + n, 0);
 }

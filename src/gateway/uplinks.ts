@@ -16,8 +16,8 @@ import { topicAt } from "../core/ports.ts";
 import { toldMax } from "../core/sys-topics.ts";
 import type { Uplink, UplinkParts } from "../uplink/uplink.ts";
 import type { Ground, Rooms } from "./rooms.ts";
-import { addUplinkValues, removeUplinkValues } from "./sys-values.ts";
 import { type Contents, changedFiles, contentsOf } from "./uplink-files.ts";
+import { addUplinkValues, removeUplinkValues } from "./uplink-values.ts";
 
 /** Kind of their receivers in the store. */
 const KIND = "uplink";
@@ -150,7 +150,7 @@ export class Uplinks {
 
   #made(config: UplinkConfig): Uplink {
     const uplink = (this.#make as Make)(config);
-    if (this.#rooms.sys !== null) addUplinkValues(this.#rooms.sys, uplink);
+    if (this.#rooms.sys !== null) addUplinkValues(this.#rooms.sys, uplink, this.#rooms.queueHost);
     return uplink;
   }
 

@@ -32,6 +32,7 @@ export class Outage {
   readonly #time: TimeSource;
   #firstError: string | null = null;
   readonly #told = new Set<string>();
+  /** When the connection came or ended, or the start. */
   #sinceMs: number;
 
   constructor(uplink: string, log: Log, time: TimeSource) {
@@ -41,7 +42,7 @@ export class Outage {
     this.#sinceMs = time.nowMs();
   }
 
-  /** Ms since the connection ended, or since the start if there was none yet. */
+  /** Ms since the connection came, or ended, or since the start if there was none yet. */
   get forMs(): number {
     return Math.round(this.#time.nowMs() - this.#sinceMs);
   }
@@ -72,6 +73,7 @@ export class Outage {
     this.lastErrorAtMs = 0;
     this.#firstError = null;
     this.#told.clear();
+    this.#sinceMs = this.#time.nowMs();
     return { awayMs: forMs, failedTries: tries };
   }
 }

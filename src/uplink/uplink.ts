@@ -7,7 +7,6 @@
  */
 import type { Counter } from "../base/counters.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
-import type { DropCause } from "../core/ledger.ts";
 import type { Dial } from "../transport/dialer.ts";
 import {
   NORMAL_DISCONNECTION,
@@ -22,15 +21,16 @@ import { MqttClient } from "./client.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { ServerLimits } from "./client-options.ts";
 import { LoopMark } from "./loop-mark.ts";
-import type { Metered, MeteredStatus } from "./metered.ts";
-import type { PastOutage } from "./outage.ts";
+import type { Metered } from "./metered.ts";
 import type { Owed } from "./owed.ts";
-import { Reach, type ReachOwner, type ReachParts, type StateListener, type UplinkState } from "./reach.ts";
+import { Rates } from "./rates.ts";
+import { Reach, type ReachOwner, type ReachParts, type StateListener } from "./reach.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";
 import { Spool, type SpoolParts } from "./spool.ts";
 import { STALL_MS, Stall } from "./stall.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { windowOf } from "./uplink-connection.ts";
+import { spoolStatus, type UplinkStatus } from "./uplink-status.ts";
 import { reasonWords } from "./words.ts";
 
 export interface UplinkParts extends SpoolParts, ReceiveParts, Omit<ReachParts, "host"> {
@@ -41,44 +41,11 @@ export interface UplinkParts extends SpoolParts, ReceiveParts, Omit<ReachParts, 
   readonly Metered: typeof Metered | null;
 }
 
-export interface UplinkStatus {
-  readonly name: string;
-  /** The one in use, or that is tried next. */
-  readonly url: string;
-  /** All of them, in order of preference. */
-  readonly urls: readonly string[];
-  readonly state: UplinkState;
-  /** Unix ms; null while not connected. */
-  readonly connectedSinceMs: number | null;
-  /** 4 or 5; null while not connected. */
-  readonly protocol: number | null;
-  /** Since the connection ended, or since the start; null while connected. */
-  readonly offlineForMs: number | null;
-  /** Why the last try failed, in words; null = none has since the last connection. */
-  readonly lastError: string | null;
-  /** Unix ms. */
-  readonly lastErrorAtMs: number | null;
-  /** Since the last connection. */
-  readonly failedTries: number;
-  /** null = none that is over. */
-  readonly lastOutage: PastOutage | null;
-  /** Ms until the next try; null while connecting, connected or held. */
-  readonly retryInMs: number | null;
-  /** Why it is held, in words; empty when it is not. */
-  readonly heldBy: readonly string[];
-  readonly spool: { readonly messages: number; readonly bytes: number };
-  readonly inFlight: number;
-  /** Most that may be: ours or the server's, whichever is lower. */
-  readonly window: number;
-  /** Smoothed time from PUBLISH to its acknowledgement; 0 = not known. */
-  readonly ackTimeMs: number;
-  /** Packets of QoS 1 and 2 that the server has acknowledged. */
-  readonly forwarded: number;
-  readonly received: number;
-  readonly dropped: Readonly<Partial<Record<DropCause, number>>>;
-  /** null = it has neither pace nor data cap nor schedule. */
-  readonly metered: MeteredStatus | null;
-}
+export type { UplinkStatus } from "./uplink-status.ts";
+
+/** Places of counters in `Rates`. */
+const SENT = 0;
+const RECEIVED = 1;
 
 /** Whether the uplink needs `UplinkParts.Metered`. */
 export function isMetered({ pace, dataCap, connect }: UplinkConfig): boolean {
@@ -92,7 +59,8 @@ export class Uplink implements ClientHandler, ReachOwner {
   readonly #config: UplinkConfig;
   readonly #parts: UplinkParts;
   readonly #client: MqttClient;
-  readonly #reach: Reach;
+  readonly reach: Reach;
+  readonly rates: Rates;
   readonly #subscriptions: Subscriptions;
   readonly #stall: Stall;
   readonly #metered: Metered | null;
@@ -111,7 +79,7 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.#config = config;
     this.#parts = parts;
     this.#client = new MqttClient(parts.dial, wheel, this);
-    this.#reach = new Reach(config, this.#client, parts, this);
+    this.reach = new Reach(config, this.#client, parts, this);
     const mark = config.loopMark ? new LoopMark(node) : null;
     const spool = new Spool({ name, node, clientId, mark, forward, spool: config.spool }, this.#client, parts);
     this.spool = spool;
@@ -122,6 +90,9 @@ export class Uplink implements ClientHandler, ReachOwner {
       this.#client.fail(NORMAL_DISCONNECTION, `no acknowledgement within ${STALL_MS / 1000} s`),
     );
     this.#metered = isMetered(config) && parts.Metered !== null ? new parts.Metered(config, this, parts) : null;
+    const { sent } = spool;
+    const { received } = this.receive;
+    this.rates = new Rates(wheel, host.time, [() => sent.value, () => received.value]);
     this.#forwarded = counters.counter(`uplink.${name}.forwarded`);
     this.#refused = counters.counter(`uplink.${name}.refused`);
     this.#connects = counters.counter(`uplink.${name}.connects`);
@@ -135,7 +106,7 @@ export class Uplink implements ClientHandler, ReachOwner {
 
   /** Connected. */
   get online(): boolean {
-    return this.#reach.online;
+    return this.reach.online;
   }
 
   /** Smoothed ms from PUBLISH to its acknowledgement, for `commit_delay: auto`; 0 = not known. */
@@ -144,70 +115,83 @@ export class Uplink implements ClientHandler, ReachOwner {
   }
 
   start(): void {
-    this.#reach.start();
+    this.rates.start();
+    this.reach.start();
   }
 
   /** Leaves the server in order (reach.ts); resolves when the link is closed. */
   stop(): Promise<void> {
-    return this.#reach.stop();
+    return this.reach.stop();
   }
 
   /**
-   * After `stop`, for good: the router knows it no more. Its receivers stay in the store, for an uplink of the same name
+   * After `stop`, for good: the router and the timers know it no more. Its receivers stay in the store, for an uplink of the same name
    * that is made in the same turn, or to be deleted.
    */
   leave(): void {
+    this.rates.stop();
     this.spool.leave();
   }
 
   /** See Reach.hold. */
   hold(reason: string, words?: string): void {
-    this.#reach.hold(reason, words);
+    this.reach.hold(reason, words);
   }
 
   /** See Reach.release. */
   release(reason: string): void {
-    this.#reach.release(reason);
+    this.reach.release(reason);
   }
 
   /** `listener` is told of each change of state. */
   watch(listener: StateListener): void {
-    this.#reach.watch(listener);
+    this.reach.watch(listener);
   }
 
   status(): UplinkStatus {
-    const { spool } = this;
-    const reach = this.#reach;
+    const { spool, reach } = this;
     const { outage } = reach;
     return {
       name: this.name,
+      state: reach.state,
       url: reach.url,
       urls: this.#config.urls,
-      state: reach.state,
+      protocol: this.protocol,
       connectedSinceMs: reach.connectedSinceMs,
-      protocol: this.#client.server?.version ?? null,
-      offlineForMs: reach.online ? null : outage.forMs,
+      forMs: outage.forMs,
       lastError: outage.lastError,
       lastErrorAtMs: outage.lastError === null ? null : outage.lastErrorAtMs,
       failedTries: outage.tries,
       lastOutage: outage.past,
       retryInMs: reach.retryInMs,
       heldBy: reach.heldBy,
-      spool: { messages: spool.count, bytes: spool.bytes },
+      spool: spoolStatus(spool.classes, this.#parts.host),
       inFlight: spool.inFlight,
-      window: this.online ? this.#window : this.#config.window,
+      window: this.window,
       ackTimeMs: Math.round(this.ackTimeMs * 10) / 10,
       forwarded: this.#forwarded.value,
+      sentPerSecond: this.rates.perSecond(SENT),
+      receivedPerSecond: this.rates.perSecond(RECEIVED),
       received: this.receive.received.value,
       dropped: spool.dropped,
       metered: this.#metered?.status() ?? null,
     };
   }
 
+  /** 4 or 5; null while not connected. */
+  get protocol(): number | null {
+    return this.#client.server?.version ?? null;
+  }
+
+  /** Messages that may be in flight. */
+  get window(): number {
+    return this.online ? this.#window : this.#config.window;
+  }
+
   // ---- the connection comes and goes -------------------------------------------------------------------------
 
   onConnecting(): void {
-    this.#reach.onConnecting();
+    this.reach.onConnecting();
   }
 
   onConnected(): void {
@@ -215,7 +199,7 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.#connects.value++;
     this.#window = windowOf(this.#config, server);
     this.#drainSeq = this.#parts.host.store.lastSeq;
-    this.#reach.onConnected(this.spool.count);
+    this.reach.onConnected(this.spool.count);
     this.#stall.start();
     this.receive.begin(server.sessionPresent);
     this.#subscriptions.begin(server.sessionPresent);
@@ -226,7 +210,7 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.spool.detach();
     this.receive.end();
     this.#stall.stop();
-    this.#reach.onClosed(why);
+    this.reach.onClosed(why);
   }
 
   get inFlight(): number {
@@ -272,8 +256,8 @@ export class Uplink implements ClientHandler, ReachOwner {
     } else if (spool.onPubcomp(packetId)) {
       this.#count(0);
     }
-    if (this.#reach.state === "draining" && spool.headSeq > this.#drainSeq) this.#reach.onDrained();
-    this.#reach.onQuieter();
+    if (this.reach.state === "draining" && spool.headSeq > this.#drainSeq) this.reach.onDrained();
+    this.reach.onQuieter();
   }
 
   #count(reasonCode: number): void {

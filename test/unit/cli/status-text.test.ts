@@ -33,13 +33,30 @@ const STATUS: Status = {
     {
       name: "cloud",
       url: "mqtts://broker:8883",
-      state: "waiting",
+      urls: ["mqtts://broker:8883"],
+      state: "down",
+      protocol: null,
+      forMs: 11_530_000,
       lastError: "refused\u001b[31m",
+      lastErrorAtMs: Date.UTC(2026, 10, 21, 9, 12, 44, 101),
+      failedTries: 212,
+      lastOutage: null,
       retryInMs: 1500,
-      spool: { messages: 7, bytes: 1024 },
+      heldBy: [],
+      spool: {
+        messages: 7,
+        bytes: 1024,
+        oldestMs: 90_000,
+        classes: [{ priority: 0, messages: 7, bytes: 1024, oldestMs: 90_000, fullPercent: 0.1 }],
+      },
       inFlight: 0,
+      window: 64,
+      ackTimeMs: 0,
       forwarded: 100,
+      sentPerSecond: 0,
+      receivedPerSecond: 0,
       received: 1,
+      dropped: {},
     },
   ],
   counters: {
@@ -69,7 +86,9 @@ store     full (no space left), sync full, 10 messages of 4 KiB wait, 2 MiB of 5
 written   1.5 GiB today, 75.0 % of 2 GiB, budget widened: commits wait 125ms (messages 1 GiB, sessions 256 MiB, checkpoint 256 MiB); 5 GiB in all
 wear      0.018 % of 30 TB used, the rest lasts 32.9 years at 2.5 GB a day
 clock     not set, it shows 1970-01-01T00:01:00.000Z: off-time since 2026-12-01T00:00:00.000Z is not counted yet
-uplink    cloud mqtts://broker:8883 waiting (refused?[31m), next try in 2s, 7 messages of 1 KiB wait, 0 under way, 100 forwarded, 1 received
+uplink    cloud down for 3h 12m, mqtts://broker:8883, 7 messages of 1 KiB wait, the oldest for 1m 30s, 0 of 64 under way, 100 forwarded, 1 received
+            last error at 2026-11-21T09:12:44Z: refused?[31m
+            212 tries failed, next try in 2s
 drops     3 queue-full, 1 offline
 
 messages lost since the first start
