@@ -127,7 +127,8 @@ export class Inflight implements Window {
     this.#size[i] = size;
     this.#message[i] = message !== null && message.state === OPEN && message.seq > 0 ? message : null;
     this.outstanding++;
-    if (this.time === null) return;
+    // Of what is sent again the answer may be that to the first time.
+    if (this.time === null || this.wasSentBefore(ordinal)) return;
     this.#ackTime ??= new AckTime(this.time);
     this.#ackTime.sent(ordinal);
   }
