@@ -37,6 +37,8 @@ export interface ServerLimits {
   readonly packetBytesMax: number;
   readonly qosMax: number;
   readonly retain: boolean;
+  /** Subscriptions may have identifiers. */
+  readonly subscriptionIds: boolean;
   readonly keepAliveSeconds: number;
   /** The one it chose, null when it took ours. */
   readonly assignedClientId: string | null;
@@ -106,6 +108,7 @@ export function serverLimits(options: ClientOptions, version: number, bytes: Buf
     packetBytesMax: p.maximumPacketSize === 0 ? Number.POSITIVE_INFINITY : p.maximumPacketSize,
     qosMax: p.maximumQos,
     retain: p.retainAvailable === 1,
+    subscriptionIds: version === MQTT_5 && p.subscriptionIdsAvailable === 1,
     keepAliveSeconds: p.serverKeepAlive < 0 ? options.keepAliveSeconds : p.serverKeepAlive,
     assignedClientId: idAt === 0 ? null : bytes.toString("utf8", idAt, idAt + p.assignedClientIdLength),
   };

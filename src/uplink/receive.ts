@@ -21,6 +21,8 @@ import type { Store, StoreWaiter } from "../core/ports.ts";
 import { Publication } from "../core/publication.ts";
 import { FORBIDDEN, NO_SUBSCRIBERS, NO_WAITER, ROUTED, type Router, STORED_LATER } from "../core/router.ts";
 import { IMPLEMENTATION_SPECIFIC_ERROR, OK, PACKET_IDENTIFIER_NOT_FOUND, SUCCESS } from "../wire/mqtt/codes.ts";
+import { readVarint } from "../wire/mqtt/primitives.ts";
+import { propertyEnd, SUBSCRIPTION_IDENTIFIER } from "../wire/mqtt/property-table.ts";
 import { copyForwardable, type PublishView } from "../wire/mqtt/publish.ts";
 import type { MqttClient } from "./client.ts";
 import type { LoopMark } from "./loop-mark.ts";
@@ -42,6 +44,8 @@ export interface ReceiveOptions {
   /** null: loop_mark is off. */
   readonly mark: LoopMark | null;
   readonly receive: readonly ReceiveRule[];
+  /** For each rule that of its subscription; 0 = it has none. */
+  readonly identifiers: readonly number[];
   /** The uplink's receiver in the store: the packet ids belong to it. */
   readonly receiverId: number;
   /** Of the uplink in the router: what comes in here does not go out there again. */
@@ -120,7 +124,8 @@ export class Receive implements StoreWaiter, Expirable {
     this.#client = client;
     this.#parts = parts;
     this.#store = parts.host.store;
-    this.#map = new TopicMap(options.receive, { node: options.node, client: options.clientId }, true);
+    const rules = options.receive.map((rule, i) => ({ ...rule, identifier: options.identifiers[i] ?? 0 }));
+    this.#map = new TopicMap(rules, { node: options.node, client: options.clientId }, true);
     this.received = parts.counters.counter(`uplink.${options.name}.received`);
     this.#looped = parts.counters.counter(`uplink.${options.name}.looped`);
     this.unmatched = parts.counters.counter(`uplink.${options.name}.unmatched`);
@@ -178,7 +183,10 @@ export class Receive implements StoreWaiter, Expirable {
       this.#looped.value++;
       return NO_TARGETS;
     }
-    const targets = this.#map.targets(bytes, topicAt, topicAt + topicLength);
+    const end = topicAt + topicLength;
+    const targets = view.subscriptionIdentifiers
+      ? this.#map.targetsFor(identifiersIn(bytes, propertiesAt, propertiesAt + propertiesLength), bytes, topicAt, end)
+      : this.#map.targets(bytes, topicAt, end);
     if (targets.length === 0) this.unmatched.value++;
     return targets;
   }
@@ -359,6 +367,15 @@ export class Receive implements StoreWaiter, Expirable {
     p.publisher = this.#options.slot;
     p.frameVersion = 0;
   }
+}
+
+/** For which subscriptions a copy came. */
+function identifiersIn(bytes: Buffer, from: number, end: number): number[] {
+  const found: number[] = [];
+  for (let at = from; at >= 0 && at < end; at = propertyEnd(bytes, at, end)) {
+    if (bytes[at] === SUBSCRIPTION_IDENTIFIER) found.push(readVarint(bytes, at + 1, end));
+  }
+  return found;
 }
 
 /** One message under its local topic; whoever keeps it copies it. As large as the largest that came, for all uplinks. */

@@ -25,6 +25,8 @@ export interface MapRule {
   readonly priority?: number;
   readonly offline?: "store" | "drop";
   readonly expiryMs?: number | null;
+  /** Of rules that lead in: of the subscription that stands for it; absent or 0 = it needs none. */
+  readonly identifier?: number;
 }
 
 /** What {node} and {client} stand for. */
@@ -59,9 +61,17 @@ export const TABLE_TOPIC_BYTES_MAX = 256;
 export const TABLE_SLOT_BYTES = 640;
 
 const NONE: readonly Target[] = [];
-/** The targets of a topic: all, then by priority where the rules have several. */
-type TargetLists = readonly (readonly Target[])[];
-const NO_LISTS: TargetLists = [NONE];
+/** What is known of a topic. */
+interface Found {
+  readonly all: readonly Target[];
+  /** By priority, where the rules have several. */
+  readonly byPriority: readonly (readonly Target[])[] | null;
+  /** Of the rules that match. */
+  readonly identifiers: readonly number[];
+}
+
+const NO_NUMBERS: readonly number[] = [];
+const NOTHING: Found = { all: NONE, byPriority: null, identifiers: NO_NUMBERS };
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /** The variable parts of `to`; 1, 2, ... stand for what each + matched. */
@@ -84,10 +94,11 @@ export function qosOf(target: Target, publishQos: number): number {
 export class TopicMap {
   readonly #rules: readonly CompiledRule[];
   readonly #keys: Buffer[] = new Array<Buffer>(TABLE_SLOTS).fill(EMPTY);
-  readonly #lists: TargetLists[] = new Array<TargetLists>(TABLE_SLOTS).fill(NO_LISTS);
+  readonly #found: Found[] = new Array<Found>(TABLE_SLOTS).fill(NOTHING);
   readonly #local: boolean;
   readonly #priorityMax: number;
   readonly #hasClasses: boolean;
+  readonly #hasIdentifiers: boolean;
   /** Topics that rules made and that nobody can publish to (empty, too long, under this gateway's $SYS): left out. */
   invalid = 0;
 
@@ -101,12 +112,13 @@ export class TopicMap {
     this.#local = local;
     const priorities = new Set(rules.map(({ priority = 0 }) => priority));
     this.#hasClasses = priorities.size > 1;
+    this.#hasIdentifiers = rules.some(({ identifier = 0 }) => identifier > 0);
     this.#priorityMax = Math.max(0, ...priorities);
   }
 
   /** The targets of the topic in `bytes[from..end)`, in the order of the rules; none when no rule matches. */
   targets(bytes: Buffer, from: number, end: number): readonly Target[] {
-    return this.#find(bytes, from, end)[0] as readonly Target[];
+    return this.#find(bytes, from, end).all;
   }
 
   /**
@@ -114,9 +126,20 @@ export class TopicMap {
    * configuration: then it is all of them.
    */
   targetsOf(priority: number, bytes: Buffer, from: number, end: number): readonly Target[] {
-    const lists = this.#find(bytes, from, end);
-    const own = lists[1 + priority];
-    return own === undefined || own.length === 0 ? (lists[0] as readonly Target[]) : own;
+    const { all, byPriority } = this.#find(bytes, from, end);
+    const own = byPriority?.[priority];
+    return own === undefined || own.length === 0 ? all : own;
+  }
+
+  /**
+   * The targets of a copy that came for the subscriptions with these identifiers: those of their rules. Of identifiers
+   * that no rule has any more, all.
+   */
+  targetsFor(identifiers: readonly number[], bytes: Buffer, from: number, end: number): readonly Target[] {
+    const { all, identifiers: matching } = this.#find(bytes, from, end);
+    const theirs = matching.filter((identifier) => identifiers.includes(identifier));
+    if (theirs.length === 0 || theirs.length === matching.length) return all;
+    return this.#map(bytes.toString("utf8", from, end), ({ identifier = 0 }) => theirs.includes(identifier));
   }
 
   /** Those of `topic` that have this priority; none is none here. */
@@ -124,33 +147,40 @@ export class TopicMap {
     return this.#map(topic).filter((target) => target.priority === priority);
   }
 
-  #find(bytes: Buffer, from: number, end: number): TargetLists {
+  #find(bytes: Buffer, from: number, end: number): Found {
     const length = end - from;
-    if (length > TABLE_TOPIC_BYTES_MAX) return this.#split(this.#map(bytes.toString("utf8", from, end)));
+    if (length > TABLE_TOPIC_BYTES_MAX) return this.#lookAt(bytes.toString("utf8", from, end));
     const slot = hash(bytes, from, end) & (TABLE_SLOTS - 1);
     const key = this.#keys[slot] as Buffer;
-    if (key.length === length && sameBytes(key, bytes, from)) return this.#lists[slot] as TargetLists;
+    if (key.length === length && sameBytes(key, bytes, from)) return this.#found[slot] as Found;
     const copy = Buffer.allocUnsafeSlow(length);
     bytes.copy(copy, 0, from, end);
-    const lists = this.#split(this.#map(copy.toString("utf8")));
+    const found = this.#lookAt(copy.toString("utf8"));
     this.#keys[slot] = copy;
-    this.#lists[slot] = lists;
-    return lists;
+    this.#found[slot] = found;
+    return found;
   }
 
-  #split(targets: readonly Target[]): TargetLists {
-    const lists = [targets];
-    for (let priority = 0; this.#hasClasses && priority <= this.#priorityMax; priority++) {
-      const own = targets.filter((target) => target.priority === priority);
-      lists.push(own.length === targets.length ? targets : own);
+  #lookAt(topic: string): Found {
+    const all = this.#map(topic);
+    const byPriority: (readonly Target[])[] | null = this.#hasClasses ? [] : null;
+    for (let priority = 0; byPriority !== null && priority <= this.#priorityMax; priority++) {
+      const own = all.filter((target) => target.priority === priority);
+      byPriority.push(own.length === all.length ? all : own);
     }
-    return lists;
+    return { all, byPriority, identifiers: this.#identifiersOf(topic) };
   }
 
-  #map(topic: string): readonly Target[] {
+  #identifiersOf(topic: string): readonly number[] {
+    if (!this.#hasIdentifiers) return NO_NUMBERS;
+    const matching = this.#rules.filter(({ filter }) => filterMatches(filter, topic));
+    return [...new Set(matching.map(({ rule: { identifier = 0 } }) => identifier))];
+  }
+
+  #map(topic: string, applies: ((rule: MapRule) => boolean) | null = null): readonly Target[] {
     const found = new Map<string, Writable<Target>>();
     for (const compiled of this.#rules) {
-      if (!filterMatches(compiled.filter, topic)) continue;
+      if (!filterMatches(compiled.filter, topic) || applies?.(compiled.rule) === false) continue;
       const name = expand(compiled, topic);
       if (!isTopicName(name) || (this.#local && isOwnTopic(name))) {
         this.invalid++;

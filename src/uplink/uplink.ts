@@ -26,6 +26,7 @@ import type { Owed } from "./owed.ts";
 import { Rates } from "./rates.ts";
 import { Reach, type ReachOwner, type ReachParts, type StateListener } from "./reach.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";
+import { planOf } from "./receive-plan.ts";
 import { Spool, type SpoolParts } from "./spool.ts";
 import { STALL_MS, Stall } from "./stall.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -84,8 +85,13 @@ export class Uplink implements ClientHandler, ReachOwner {
     const spool = new Spool({ name, node, clientId, mark, forward, spool: config.spool }, this.#client, parts);
     this.spool = spool;
     const { slot, id: receiverId } = spool;
-    this.receive = new Receive({ name, node, clientId, mark, receive, receiverId, slot }, this.#client, parts);
-    this.#subscriptions = new Subscriptions(name, receive, receiverId, this.#client, { log, store: host.store });
+    const { wanted, identifiers } = planOf(receive);
+    this.receive = new Receive(
+      { name, node, clientId, mark, receive, identifiers, receiverId, slot },
+      this.#client,
+      parts,
+    );
+    this.#subscriptions = new Subscriptions(name, wanted, receiverId, this.#client, { log, store: host.store });
     this.#stall = new Stall(wheel, host.store, spool, () =>
       this.#client.fail(NORMAL_DISCONNECTION, `no acknowledgement within ${STALL_MS / 1000} s`),
     );
@@ -270,8 +276,8 @@ export class Uplink implements ClientHandler, ReachOwner {
     }
   }
 
-  onSubscribed(type: number, _packetId: number, codes: Uint8Array): void {
-    this.#subscriptions.onAnswer(type, codes);
+  onSubscribed(type: number, packetId: number, codes: Uint8Array): void {
+    this.#subscriptions.onAnswer(type, packetId, codes);
   }
 
   onWritable(): void {

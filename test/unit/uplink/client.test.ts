@@ -134,6 +134,7 @@ test("CONNACK tells what the server allows", () => {
     packetBytesMax: 5000,
     qosMax: 1,
     retain: false,
+    subscriptionIds: true,
     keepAliveSeconds: 10,
     assignedClientId: "auto-1",
   });

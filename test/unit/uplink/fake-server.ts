@@ -42,6 +42,8 @@ export interface Packet {
     retainAsPublished: boolean;
     retainHandling: number;
   }[];
+  /** Of a SUBSCRIBE; 0 = none. */
+  readonly subscriptionId: number;
   readonly connect: Connect | null;
   /** Its length on the wire. */
   readonly bytes: number;
@@ -321,7 +323,7 @@ export class FakeConnection implements Link, Writer, OutputOwner {
             retainHandling,
           });
         }
-        return { ...blank, packetId: view.packetId, filters };
+        return { ...blank, packetId: view.packetId, subscriptionId: view.subscriptionIdentifier, filters };
       }
       case codes.UNSUBSCRIBE: {
         const view = new UnsubscribeView();
@@ -382,6 +384,7 @@ const BLANK: Packet = {
   properties: EMPTY,
   expirySeconds: -1,
   filters: [],
+  subscriptionId: 0,
   connect: null,
   bytes: 0,
 };

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { covers } from "../../../src/uplink/subscriptions.ts";
+import { covers, overlaps, planOf } from "../../../src/uplink/receive-plan.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
-import type { FakeConnection, Packet } from "./fake-server.ts";
+import * as table from "../../../src/wire/mqtt/property-table.ts";
+import { type FakeConnection, type Packet, properties } from "./fake-server.ts";
 import { receive, UplinkWorld } from "./uplink-world.ts";
 
 function filters(packet: Packet): string[] {
@@ -39,9 +40,9 @@ test("SUBSCRIBE: one filter each with the highest QoS of its rules, No Local, Re
 });
 
 test("a filter that another one covers is not subscribed to: servers may send a message once for each", () => {
-  const rules = [receive("a/b/+", { qos: 2 }), receive("a/#"), receive("c/+"), receive("+/d")];
+  const rules = [receive("a/b/+", { qos: 2 }), receive("a/#"), receive("c/+"), receive("d/+")];
   const packet = new UplinkWorld({ receive: rules }).connect().takeOne(codes.SUBSCRIBE);
-  assert.deepEqual(filters(packet), ["a/# 2", "c/+ 1", "+/d 1"]);
+  assert.deepEqual(filters(packet), ["a/# 2", "c/+ 1", "d/+ 1"]);
 });
 
 const COVERS: readonly [wide: string, narrow: string, answer: boolean][] = [
@@ -120,4 +121,135 @@ test("a refused or lowered subscription is logged with its filter, and a refused
   connection.drop();
   world.server.advance(1000);
   assert.deepEqual(filters(world.accept(true).takeOne(codes.SUBSCRIBE)), ["b 1"]);
+});
+
+const OVERLAPS: readonly [one: string, other: string, answer: boolean][] = [
+  ["a/+/c", "a/b/#", true],
+  ["a/+", "+/b", true],
+  ["a/+", "b/+", false],
+  ["a/#", "a", true],
+  ["a/b/#", "a", false],
+  ["a/+/c", "a/b", false],
+  ["#", "$SYS/a", false],
+  ["+/a", "$SYS/#", false],
+  ["$SYS/+", "$SYS/#", true],
+  ["$share/g/a/#", "a/b", true],
+  ["$share/g/a", "$share/h/a", true],
+  ["$share/g/a", "b", false],
+];
+
+for (const [one, other, answer] of OVERLAPS) {
+  test(`${one} ${answer ? "overlaps" : "does not overlap"} ${other}`, () => {
+    assert.equal(overlaps(one, other), answer);
+    assert.equal(overlaps(other, one), answer);
+  });
+}
+
+test("the plan: identifiers for subscriptions that overlap, and the rules that each stands for", () => {
+  const rules = [receive("a/+/c"), receive("a/b/#"), receive("a/b/x", { qos: 2 }), receive("d/#"), receive("d/e")];
+  const { wanted, identifiers } = planOf(rules);
+  assert.deepEqual(
+    wanted.map(({ filter, qos, identifier }) => [filter, qos, identifier > 0]),
+    [
+      ["a/+/c", 1, true],
+      ["a/b/#", 2, true],
+      ["d/#", 1, false],
+    ],
+  );
+  const [one, two] = identifiers;
+  assert.notEqual(one, two);
+  assert.deepEqual(identifiers, [one, two, two, 0, 0]);
+  const less = planOf([receive("a/b/#"), receive("+/+/c")]);
+  assert.equal(less.wanted[0]?.identifier, two, "it follows from the filter");
+});
+
+const OVERLAPPING = [
+  receive("a/+/c", { to: "one/{1}" }),
+  receive("a/b/#", { to: "two/{rest}" }),
+  receive("a/b/c", { to: "three" }),
+  receive("d", { to: "four" }),
+];
+
+/** Takes the SUBSCRIBEs and answers them. @returns identifier by filter */
+function grantAll(connection: FakeConnection): Map<string, number> {
+  const found = new Map<string, number>();
+  for (let packets = connection.take(); packets.length > 0; packets = connection.take()) {
+    for (const { type, packetId, filters: asked, subscriptionId } of packets) {
+      assert.equal(type, codes.SUBSCRIBE);
+      assert(packetId > 8 * 8191, "no id of a class");
+      for (const { filter } of asked) found.set(filter, subscriptionId);
+      connection.send(
+        connection.suback(
+          packetId,
+          asked.map(({ qos }) => qos),
+        ),
+      );
+    }
+  }
+  return found;
+}
+
+function copyFor(...ids: number[]): { properties: Buffer } {
+  const writer = properties((p) => {
+    for (const id of ids) p.varint(table.SUBSCRIPTION_IDENTIFIER, id);
+  });
+  return { properties: Buffer.from(writer.buffer.subarray(0, writer.length)) };
+}
+
+test("in 5.0 overlapping subscriptions have identifiers, and a copy brings what its own rules say", () => {
+  const world = new UplinkWorld({ receive: OVERLAPPING });
+  const connection = world.connect();
+  const ids = grantAll(connection);
+  assert.deepEqual([...ids.keys()].sort(), ["a/+/c", "a/b/#", "d"]);
+  assert.equal(ids.get("d"), 0);
+  const [one, two] = [ids.get("a/+/c") as number, ids.get("a/b/#") as number];
+  const got = world.subscriber("#");
+  const taken = (): string[] => got.splice(0).map((line) => line.split(" ")[0] as string);
+  // A server that sends a copy for each, as Mosquitto and EMQX do.
+  connection.send(connection.publish("a/b/c", "x", 1, 1, copyFor(one)));
+  connection.send(connection.publish("a/b/c", "x", 1, 2, copyFor(two)));
+  assert.deepEqual(taken(), ["one/b", "three", "two/c"], "the third rule is covered by both, and applied once");
+  // One that sends one copy for all, as this gateway does.
+  connection.send(connection.publish("a/b/c", "x", 0, 0, copyFor(one, two)));
+  connection.send(connection.publish("a/b/c", "x", 0, 0, copyFor(two, one)));
+  assert.deepEqual(taken(), ["one/b", "two/c", "three", "one/b", "two/c", "three"]);
+  connection.send(connection.publish("a/z/c", "x", 0, 0, copyFor(one)));
+  connection.send(connection.publish("d", "x"));
+  assert.deepEqual(taken(), ["one/z", "four"]);
+  connection.send(connection.publish("a/b/c", "x", 0, 0, copyFor(77)));
+  assert.deepEqual(taken(), ["one/b", "two/c", "three"], "of an earlier configuration: all rules");
+});
+
+test("without Subscription Identifiers (3.1.1, or a server that has none) there are none", () => {
+  for (const protocol of [4, 5] as const) {
+    const world = new UplinkWorld({ protocol, receive: OVERLAPPING });
+    world.uplink.start();
+    const connection = world.server.accept();
+    connection.take();
+    if (protocol === 4) connection.connack();
+    else connection.connack({ properties: properties((p) => p.byte(table.SUBSCRIPTION_IDENTIFIER_AVAILABLE, 0)) });
+    const packet = connection.takeOne(codes.SUBSCRIBE);
+    assert.deepEqual(filters(packet), ["a/+/c 1", "a/b/# 1", "d 1"]);
+    assert.equal(packet.subscriptionId, 0);
+  }
+});
+
+test("more subscriptions with identifiers than packet ids for them go out one after the other", () => {
+  const rules = Array.from({ length: 20 }, (_, i) => receive(`+/${i}`)).concat(receive("a/+"));
+  const world = new UplinkWorld({ receive: rules });
+  const connection = world.connect();
+  assert.equal(grantAll(connection).size, 21);
+  connection.drop();
+  world.server.advance(1000);
+  assert.deepEqual(world.accept(true).take(), [], "all are known");
+});
+
+test("a subscription that gets or loses its identifier with a change of the rules is made anew", () => {
+  const before = new UplinkWorld({ receive: [receive("a/+")] });
+  assert.deepEqual([...grantAll(before.connect())], [["a/+", 0]]);
+  before.persist();
+  const after = before.crash({ receive: [receive("a/+"), receive("+/b")] });
+  const ids = grantAll(after.connect(true));
+  assert.deepEqual([...ids.keys()].sort(), ["+/b", "a/+"]);
+  assert([...ids.values()].every((id) => id > 0));
 });
