@@ -126,6 +126,19 @@ client *client_resume(const network *net, client_role role, const char *id) {
   return dial(net, role, 0, id, false);
 }
 
+client *client_adopt(const network *net, int fd, tls *tls) {
+  client *c = calloc(1, sizeof *c);
+  if (!c) fail("out of memory");
+  c->fd = fd;
+  c->tls = tls;
+  int one = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  fcntl(fd, F_SETFL, O_NONBLOCK);
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+  epoll_ctl(net->epoll, EPOLL_CTL_ADD, fd, &event);
+  return c;
+}
+
 void client_subscribe(const network *net, client *c) {
   uint8_t packet[64] = {0x82, 0, 0, 1};
   int length = strlen(c->topic), n = 4;

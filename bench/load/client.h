@@ -51,6 +51,8 @@ client *client_dial(const network *net, client_role role, int index);
 client *client_dial_durable(const network *net, client_role role, int index);
 // Comes back to a session of that id, or begins one. MQTT 3.1.1.
 client *client_resume(const network *net, client_role role, const char *id);
+// The server's end of a connection that was accepted, with TLS on it or null. Nothing is sent.
+client *client_adopt(const network *net, int fd, tls *tls);
 void client_subscribe(const network *net, client *c);
 // Appends a packet, whole.
 void client_append(client *c, const void *packet, size_t length);

@@ -13,14 +13,26 @@ static _Noreturn void fail_tls(const char *what) {
   fail("TLS: %s: %s", what, reason ? reason : "the connection ended");
 }
 
+static SSL_CTX *context_for(const SSL_METHOD *method) {
+  SSL_CTX *context = SSL_CTX_new(method);
+  if (!context) fail_tls("start");
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(context, 1); // several records with one recv
+  return context;
+}
+
+tls *tls_accept(int fd, const char *certificate_file, const char *key_file) {
+  SSL_CTX *context = context_for(TLS_server_method());
+  if (SSL_CTX_use_certificate_chain_file(context, certificate_file) != 1) fail_tls(certificate_file);
+  if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) != 1) fail_tls(key_file);
+  SSL *ssl = SSL_new(context);
+  if (!ssl || SSL_set_fd(ssl, fd) != 1 || SSL_accept(ssl) != 1) fail_tls("handshake");
+  return (tls *)ssl;
+}
+
 tls *tls_open(int fd) {
   static SSL_CTX *context;
-  if (!context) {
-    context = SSL_CTX_new(TLS_client_method());
-    if (!context) fail_tls("start");
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_read_ahead(context, 1); // several records with one recv
-  }
+  if (!context) context = context_for(TLS_client_method());
   SSL *ssl = SSL_new(context);
   if (!ssl || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1) fail_tls("handshake");
   return (tls *)ssl;
@@ -58,6 +70,11 @@ ssize_t tls_receive(tls *t, void *bytes, size_t length) {
   return total;
 }
 #else
+tls *tls_accept(int fd, const char *certificate_file, const char *key_file) {
+  (void)fd, (void)certificate_file, (void)key_file;
+  fail("built without OpenSSL");
+}
+
 tls *tls_open(int fd) {
   (void)fd;
   fail("built without OpenSSL");
