@@ -213,6 +213,7 @@ export class LogPlace {
 
   /** Whether row `seq`, which lists this receiver, is still to be acknowledged by it. */
   needs(seq: number): boolean {
+    if (seq > this.#sentThrough) return seq >= this.floor;
     const { inflight } = this;
     let unknown = false;
     for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
@@ -220,12 +221,12 @@ export class LogPlace {
       if (entrySeq === seq) return this.#isOpen(ordinal) || (this.multipart && inflight.awaits(seq));
       if (entrySeq === 0 && this.#isOpen(ordinal)) unknown = true;
     }
-    if (seq > this.#sentThrough) return seq >= this.floor;
     return unknown && seq >= this.#unknownFrom && seq > inflight.passedSeq;
   }
 
   /** Whether row `seq` is with the peer now, unanswered. */
   isOut(seq: number): boolean {
+    if (seq > this.#sentThrough) return false;
     const { inflight } = this;
     for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
       if (inflight.seqAt(ordinal) === seq && inflight.stateAt(ordinal) === SENT) return true;
@@ -234,6 +235,7 @@ export class LogPlace {
   }
 
   isInFlight(seq: number): boolean {
+    if (seq > this.#sentThrough) return false;
     const { inflight } = this;
     for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
       if (inflight.seqAt(ordinal) === seq && inflight.stateAt(ordinal) !== RECEIVED) return true;

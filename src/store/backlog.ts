@@ -3,14 +3,14 @@
  * the newest message that is on the medium, above them the groups that are still in memory. Those hand out the shared objects, so that a
  * receiver sees their state change.
  */
-import { DURABLE, Message } from "../core/message.ts";
+import { assert } from "../base/assert.ts";
+import type { Message } from "../core/message.ts";
 import type { BacklogSink } from "../core/ports.ts";
 import type { Commits } from "./commits.ts";
 import { damagedRow } from "./damage.ts";
-import { ListReader } from "./receiver-list.ts";
-import { ROW_QOS, ROW_RETAIN } from "./schema.ts";
-import { FETCH_ROWS, type Segments } from "./segments.ts";
-import type { MessageRow, ScanRow, Statements } from "./statements.ts";
+import { RowFetch } from "./row-fetch.ts";
+import type { Segments } from "./segments.ts";
+import type { Statements } from "./statements.ts";
 import type { Strikes } from "./strikes.ts";
 
 /** Rows looked at in one slice, found or not. */
@@ -18,22 +18,52 @@ const SLICE_ROWS = 256;
 const SLICE_MS = 1;
 
 export class Backlog {
-  readonly #statements: Statements;
   readonly #commits: Commits;
   readonly #segments: Segments;
   readonly #strikes: Strikes;
-  readonly #reader = new ListReader();
+  readonly #rows: RowFetch;
+  #reading = false;
 
   constructor(statements: Statements, segments: Segments, commits: Commits, strikes: Strikes) {
     this.#strikes = strikes;
-    this.#statements = statements;
+    this.#rows = new RowFetch(statements);
     this.#segments = segments;
     this.#commits = commits;
   }
 
   /** @see Store.read */
   read(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
+    this.#begin();
+    try {
+      return this.#readUp(id, from, maxBytes, sink);
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** @see Store.readBack */
+  readBack(id: number, from: number, downTo: number, maxBytes: number, sink: BacklogSink): number {
+    this.#begin();
+    try {
+      return this.#readDown(id, from, downTo, maxBytes, sink);
+    } finally {
+      this.#end();
+    }
+  }
+
+  #begin(): void {
+    assert(!this.#reading, "a sink does not read the log");
+    this.#reading = true;
+  }
+
+  #end(): void {
+    this.#reading = false;
+    this.#rows.end();
+  }
+
+  #readUp(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
     const durableSeq = this.#commits.durableSeq;
+    const rows = this.#rows;
     const untilMs = performance.now() + SLICE_MS;
     let next = from;
     let bytes = 0;
@@ -42,22 +72,24 @@ export class Backlog {
       // At least one look a call, however late the process got its turn.
       if (looked >= SLICE_ROWS || (looked > 0 && performance.now() >= untilMs)) return next;
       next = this.#segments.next(next, durableSeq, id);
-      const rows = this.#statements.scan.all(next, durableSeq, FETCH_ROWS);
-      const learned = this.#learn(rows, durableSeq);
+      rows.up(id, next, durableSeq, maxBytes - bytes);
+      const learned = this.#learn(durableSeq);
       if (learned > 0) {
         looked += learned;
         continue;
       }
-      for (const [seq, receivers] of rows) {
+      for (let i = 0; i < rows.count; i++) {
+        const seq = rows.seqAt(i);
         if (seq < next) throw damagedRow(seq, "is out of order");
         looked++;
         next = seq + 1;
-        const message = this.#messageFor(id, seq, receivers);
+        if (this.#strikes.has(seq, id)) continue;
+        const message = rows.messageFor(i, id);
         if (message === null) continue;
         bytes += message.size;
         if (!this.#give(message, sink) || bytes >= maxBytes) return next;
       }
-      if (rows.length < FETCH_ROWS) next = durableSeq + 1;
+      if (rows.count < rows.limit) next = durableSeq + 1;
     }
     for (const group of this.#commits.groups()) {
       for (let message = group.from(next); message !== null; message = group.from(next)) {
@@ -71,9 +103,9 @@ export class Backlog {
     return this.#commits.lastSeq + 1;
   }
 
-  /** @see Store.readBack */
-  readBack(id: number, from: number, downTo: number, maxBytes: number, sink: BacklogSink): number {
+  #readDown(id: number, from: number, downTo: number, maxBytes: number, sink: BacklogSink): number {
     const durableSeq = this.#commits.durableSeq;
+    const rows = this.#rows;
     const untilMs = performance.now() + SLICE_MS;
     let next = from;
     let bytes = 0;
@@ -94,42 +126,36 @@ export class Backlog {
     while (next >= downTo) {
       if (looked >= SLICE_ROWS || (looked > 0 && performance.now() >= untilMs)) return next;
       next = this.#segments.nextBack(next, downTo, id);
-      const rows = this.#statements.scanBack.all(next, downTo, FETCH_ROWS);
-      const learned = this.#learn(rows, durableSeq);
+      rows.down(id, next, downTo, maxBytes - bytes);
+      const learned = this.#learn(durableSeq);
       if (learned > 0) {
         looked += learned;
         continue;
       }
-      for (const [seq, receivers] of rows) {
+      for (let i = 0; i < rows.count; i++) {
+        const seq = rows.seqAt(i);
         if (seq > next) throw damagedRow(seq, "is out of order");
         looked++;
         next = seq - 1;
-        const message = this.#messageFor(id, seq, receivers);
+        if (this.#strikes.has(seq, id)) continue;
+        const message = rows.messageFor(i, id);
         if (message === null) continue;
         bytes += message.size;
         if (!this.#give(message, sink) || bytes >= maxBytes) return next;
       }
-      if (rows.length < FETCH_ROWS) return downTo - 1;
+      if (rows.count < rows.limit) return downTo - 1;
     }
     return downTo - 1;
   }
 
-  /** @returns rows looked at to learn who has rows around the first of these */
-  #learn(rows: readonly ScanRow[], durableSeq: number): number {
-    const first = rows[0];
-    return first === undefined ? 0 : this.#segments.learn(first[0], durableSeq);
+  /** @returns rows looked at to learn who has rows around the first of those fetched */
+  #learn(durableSeq: number): number {
+    return this.#rows.count === 0 ? 0 : this.#segments.learn(this.#rows.seqAt(0), durableSeq);
   }
 
-  /** The message of a row that lists receiver `id`; null when it does not, or is struck. */
-  #messageFor(id: number, seq: number, receivers: Buffer): Message | null {
-    if (!this.#reader.find(seq, receivers, id) || this.#strikes.has(seq, id)) return null;
-    const row = this.#statements.message.get(seq);
-    return row === undefined ? null : messageOfRow(seq, row);
-  }
-
-  /** With options and identifiers where `#messageFor` found them. */
+  /** With options and identifiers where `messageFor` found them. */
   #give(message: Message, sink: BacklogSink): boolean {
-    const { options, subscriptionIds } = this.#reader;
+    const { options, subscriptionIds } = this.#rows.reader;
     return sink.onBacklog(message, options, subscriptionIds);
   }
 }
@@ -138,15 +164,4 @@ export class Backlog {
 function giveOpen(message: Message, index: number, sink: BacklogSink): boolean {
   const options = message.receiverOptions[index] ?? 0;
   return sink.onBacklog(message, options, message.subscriptionIds?.get(index) ?? null);
-}
-
-function messageOfRow(seq: number, row: MessageRow): Message {
-  const [accepted, expires, flags, topicEnd, propertiesEnd, bytes] = row;
-  if (!Buffer.isBuffer(bytes) || !(topicEnd <= propertiesEnd && propertiesEnd <= bytes.length))
-    throw damagedRow(seq, "holds no message");
-  const retain = (flags & ROW_RETAIN) !== 0;
-  const message = new Message(bytes, topicEnd, propertiesEnd, flags & ROW_QOS, retain, accepted, expires, -1);
-  message.seq = seq;
-  message.state = DURABLE;
-  return message;
 }

@@ -107,17 +107,24 @@ export class ListReader {
   optionsAt = 0;
   #bytes: Buffer = EMPTY;
   #at = 0;
+  #end = 0;
 
   /** @param seq whose list it is  @param bytes null in a damaged file */
   start(seq: number, bytes: Buffer | null): void {
     if (bytes === null || typeof bytes !== "object") throw damagedRow(seq, "has no receivers");
+    this.startAt(bytes, 0, bytes.length);
+  }
+
+  /** The list is `bytes[from..end)`. */
+  startAt(bytes: Buffer, from: number, end: number): void {
     this.#bytes = bytes;
-    this.#at = 0;
+    this.#at = from;
+    this.#end = end;
     this.id = 0;
   }
 
   next(): boolean {
-    if (this.#at >= this.#bytes.length) return false;
+    if (this.#at >= this.#end) return false;
     const zigzag = this.#varint();
     this.id += zigzag & 1 ? -((zigzag + 1) / 2) : zigzag / 2;
     this.optionsAt = this.#at;
@@ -126,7 +133,7 @@ export class ListReader {
     this.subscriptionIds = null;
     if ((options & HAS_IDENTIFIERS) !== 0) {
       this.subscriptionIds = [];
-      for (let rest = this.#varint(); rest > 0 && this.#at < this.#bytes.length; rest--)
+      for (let rest = this.#varint(); rest > 0 && this.#at < this.#end; rest--)
         this.subscriptionIds.push(this.#varint());
     }
     return true;
@@ -147,6 +154,11 @@ export class ListReader {
   /** Moves to the entry of receiver `id`. @returns false when the list has none */
   find(seq: number, bytes: Buffer | null, id: number): boolean {
     this.start(seq, bytes);
+    return this.moveTo(id);
+  }
+
+  /** Moves on to the entry of receiver `id`. @returns false when none follows */
+  moveTo(id: number): boolean {
     while (this.next()) if (this.id === id) return true;
     return false;
   }
