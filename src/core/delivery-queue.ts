@@ -173,6 +173,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
         this.unsent.cursor = message.seq;
       }
       this.cuts.watch();
+      this.#host.onWaiting?.();
     } else if (!this.unsent.behind) {
       this.#wait(message, options, subscriptionIds);
     }

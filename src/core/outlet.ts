@@ -58,6 +58,8 @@ export interface QueueHost {
   /** Of rings of what is in flight, beyond the shortest; absent for who has a line of its own in the bill. */
   readonly ringMemory?: Allowance;
   readonly cuts: CuttingShared;
+  /** A message was entered while its peer is away; absent: nobody wants to know. */
+  readonly onWaiting?: () => void;
   /** Calls `sliced.runScheduled()` in a later turn of the event loop, in turn with the others that asked. */
   schedule(sliced: Sliced): void;
 }

@@ -199,11 +199,12 @@ export class Uplinks {
     ]);
     const { Metered } = next.some(isMetered) ? await import("../uplink/metered.ts") : { Metered: null };
     const { wheel, queueHost: host, router, transport } = this.#rooms;
-    const { config, counters, log } = this.#ground;
+    const { config, clock, counters, log } = this.#ground;
     const { node, limits } = config;
+    const isClockSet = (): boolean => clock.scale.state === "set";
     const dial = createDial(transport);
     const common = { wheel, counters, log, random: Math.random };
-    const parts: UplinkParts = { ...common, host, router, dial, node, limits, Metered };
+    const parts: UplinkParts = { ...common, host, router, dial, node, limits, Metered, isClockSet };
     return (uplink) => new Uplink(uplink, parts);
   }
 }

@@ -76,7 +76,7 @@ export class Reach implements StoreWaiter, Expirable {
   readonly #stableTimer = new Timer(this, STABLE_TIMER);
   readonly #leaveTimer = new Timer(this, LEAVE_TIMER);
   /** Words by reason. */
-  readonly #held = new Map<string, string>();
+  readonly #held = new Map<string, () => string>();
   #started = false;
   /** The connection is being left in order. */
   #leaving = false;
@@ -108,7 +108,7 @@ export class Reach implements StoreWaiter, Expirable {
 
   /** Why it is held, in words; none when it is not. */
   get heldBy(): string[] {
-    return [...this.#held.values()];
+    return [...this.#held.values()].map((words) => words());
   }
 
   /** The url in use, or the one that is tried next. */
@@ -140,13 +140,13 @@ export class Reach implements StoreWaiter, Expirable {
   /**
    * Stays away from the server until every reason that was given is released. Everything is spooled meanwhile.
    * @param reason  a key: "data-cap"; given again it changes the words alone
-   * @param words  for people: "500 MB of this month are used"
+   * @param words  for people, of the moment they are asked for: "500 MB of this month are used"
    */
-  hold(reason: string, words: string = reason): void {
+  hold(reason: string, words: () => string = () => reason): void {
     const more = this.#held.size > 0;
     this.#held.set(reason, words);
     if (more) return;
-    this.#parts.log.info("uplink-held", { uplink: this.#config.name, reason: words });
+    this.#parts.log.info("uplink-held", { uplink: this.#config.name, reason: words() });
     if (this.#started) this.#leave();
   }
 

@@ -66,6 +66,8 @@ export interface SpoolShared {
   /** Slot of the uplink in the router. */
   readonly slot: number;
   readonly gate: Gate | null;
+  /** Told when a message is entered while there is no connection; null = nobody wants to know. */
+  readonly onWaiting: ((priority: number) => void) | null;
   /** Whether `from` may write a PUBLISH now. @param message what it is about to send; null: not known yet */
   mayGo(from: SpoolClass, message: Message | null): boolean;
   /** A PUBLISH was written. @param size Message.size, which is in flight now; 0 = nothing is */
@@ -133,7 +135,8 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
     const record = host.store.createReceiver("uplink", className(name, priority));
     const range: PacketIdRange = { first: 1 + priority * CLASS_PACKET_IDS, count: CLASS_PACKET_IDS };
     const label = `uplink:${className(name, priority)}`;
-    const turnHost: QueueHost = { ...host, schedule: () => host.schedule(this) };
+    const onWaiting = (): void => shared.onWaiting?.(priority);
+    const turnHost: QueueHost = { ...host, schedule: () => host.schedule(this), onWaiting };
     this.queue = new DeliveryQueue(turnHost, label, record, queueLimits(limits), range);
     host.store.register(this.queue);
     if (!traits.only) this.grantOf = (topic) => this.#grantOf(topic);

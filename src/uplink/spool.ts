@@ -56,6 +56,7 @@ export class Spool implements SpoolShared {
   /** The connection is about to be closed in order: nothing more is sent from the queues. */
   closing = false;
   gate: Gate | null = null;
+  onWaiting: ((priority: number) => void) | null = null;
   /** Of priority 0, which every uplink has: what came in and what is subscribed is kept under its id. */
   readonly #base: SpoolClass;
   readonly #byPriority: (SpoolClass | undefined)[] = [];

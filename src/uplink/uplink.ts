@@ -40,6 +40,8 @@ export interface UplinkParts extends SpoolParts, ReceiveParts, Omit<ReachParts, 
   readonly node: string;
   /** See metered.ts; null = no uplink needs it, and it is not loaded. */
   readonly Metered: typeof Metered | null;
+  /** Whether the wall clock is to be believed. */
+  readonly isClockSet: () => boolean;
 }
 
 export type { UplinkStatus } from "./uplink-status.ts";
@@ -122,11 +124,13 @@ export class Uplink implements ClientHandler, ReachOwner {
 
   start(): void {
     this.rates.start();
+    this.#metered?.start();
     this.reach.start();
   }
 
   /** Leaves the server in order (reach.ts); resolves when the link is closed. */
   stop(): Promise<void> {
+    this.#metered?.stop();
     return this.reach.stop();
   }
 
@@ -140,7 +144,7 @@ export class Uplink implements ClientHandler, ReachOwner {
   }
 
   /** See Reach.hold. */
-  hold(reason: string, words?: string): void {
+  hold(reason: string, words?: () => string): void {
     this.reach.hold(reason, words);
   }
 

@@ -46,3 +46,18 @@ export function linkWords(error: string): string {
   for (const [pattern, words] of ALERTS) if (pattern.test(error)) return `${words}: ${error}`;
   return error;
 }
+
+/** "14:32 UTC"; of another day "2026-03-01 14:32 UTC". */
+export function momentWords(wallMs: number, nowWallMs: number): string {
+  const [day, time] = new Date(wallMs).toISOString().split("T") as [string, string];
+  const today = new Date(nowWallMs).toISOString().startsWith(day);
+  return `${today ? "" : `${day} `}${time.slice(0, 5)} UTC`;
+}
+
+/** "40 s", "7 min", "3 h", "12 days". */
+export function spanWords(ms: number): string {
+  const minutes = ms / 60_000;
+  if (minutes < 1.5) return `${Math.ceil(ms / 1000)} s`;
+  if (minutes < 90) return `${Math.round(minutes)} min`;
+  return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} days`;
+}

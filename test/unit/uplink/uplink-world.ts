@@ -84,6 +84,7 @@ export class UplinkWorld {
   readonly router: Router;
   readonly uplink: Uplink;
   readonly log: string[] = [];
+  clockSet = true;
   /** What local publishers were told: token and reason. */
   readonly told: [token: number, reason: number][] = [];
   readonly #config: UplinkConfig;
@@ -127,6 +128,7 @@ export class UplinkWorld {
       log: new Log({ level: "info", format: "text", write: (line) => this.log.push(line.slice(25)) }),
       dial,
       Metered,
+      isClockSet: () => this.clockSet,
       random: () => 1,
       node: "gw-17",
       limits: { maxPacketBytes },

@@ -354,7 +354,7 @@ test("hold: leaves in order, spools, tries nothing; the release of the last reas
   const connection = world.connect();
   world.publish("a", "1");
   const { packetId } = connection.takeOne(codes.PUBLISH);
-  world.uplink.hold("data-cap", "500 MB of this month are used");
+  world.uplink.hold("data-cap", () => "500 MB of this month are used");
   world.uplink.hold("schedule");
   world.publish("a", "2");
   assert.deepEqual(connection.take(), []);
