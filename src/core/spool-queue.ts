@@ -11,6 +11,11 @@ import type { Sliced } from "./turns.ts";
 export interface InFlightView {
   /** Counts up as the oldest entries leave: while it stays, the oldest is not answered. */
   readonly head: number;
+  /** Ordinal the next message takes. */
+  readonly next: number;
+  packetIdOf(ordinal: number): number;
+  /** From head to next. */
+  qosAt(ordinal: number): number;
   /** Nothing is sent and not answered to its end, on this connection or an earlier one. */
   readonly empty: boolean;
   /** Smoothed ms from sending a message to its answer; 0 = not known. */

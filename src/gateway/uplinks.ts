@@ -14,6 +14,7 @@ import type { NamesUnder } from "../base/counters.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import { topicAt } from "../core/ports.ts";
 import { toldMax } from "../core/sys-topics.ts";
+import { SERVER_KINDS, uplinkOfRecord } from "../uplink/server-records.ts";
 import type { Uplink, UplinkParts } from "../uplink/uplink.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 import { type Contents, changedFiles, contentsOf } from "./uplink-files.ts";
@@ -177,6 +178,7 @@ export class Uplinks {
       sums.set(uplink, { messages: sum.messages + count, bytes: sum.bytes + bytes });
       return false;
     });
+    for (const kind of SERVER_KINDS) store.deleteOthers(kind, (record) => keep(uplinkOfRecord(record)));
     let all: GivenUp = { messages: 0, bytes: 0 };
     for (const [uplink, { messages, bytes }] of sums) {
       all = { messages: all.messages + messages, bytes: all.bytes + bytes };

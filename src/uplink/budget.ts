@@ -6,7 +6,10 @@ import { IN_FLIGHT_BYTES_MAX } from "./spool.ts";
 import { SPOOL_WINDOW_BYTES } from "./spool-class.ts";
 import { TABLE_SLOT_BYTES, TABLE_SLOTS } from "./topic-map.ts";
 
-type Rules = Pick<UplinkConfig, "forward">;
+type Rules = Pick<UplinkConfig, "forward" | "urls">;
+
+/** Packet ids of one server, both ways, when there are many, and its two records in the store. */
+const SERVER_BYTES = 2 * (8192 + 400);
 
 export function budget(limits: { readonly maxPacketBytes: number }, configs: readonly Rules[]): Line[] {
   const uplinks = configs.length;
@@ -19,7 +22,8 @@ export function budget(limits: { readonly maxPacketBytes: number }, configs: rea
   // Refused messages, one beyond the bound, and the packet that is coming in.
   const held = HELD_BYTES_MAX + 2 * packet;
   const tables = 2 * TABLE_SLOTS * TABLE_SLOT_BYTES;
-  return [
+  const servers = configs.reduce((sum, { urls }) => sum + (urls.length > 1 ? urls.length : 0), 0);
+  const lines = [
     {
       owner: "uplinks: messages on their way out",
       bytes: classes * waiting + uplinks * inFlight,
@@ -36,6 +40,11 @@ export function budget(limits: { readonly maxPacketBytes: number }, configs: rea
       how: `${uplinks} x 2 tables of ${TABLE_SLOTS} topics`,
     },
   ];
+  if (servers > 0) {
+    const owner = "uplinks: packet ids of several servers";
+    lines.push({ owner, bytes: servers * SERVER_BYTES, how: `${servers} servers x ${SERVER_BYTES}` });
+  }
+  return lines;
 }
 
 /** Priorities in use; 0 always is. */

@@ -50,6 +50,13 @@ export interface Rung {
   readonly bridge: boolean;
 }
 
+/** Where on the ladder of versions a server stands; kept between connections. */
+export interface LadderPlace {
+  rung: number;
+  /** It has accepted us there. */
+  proven: boolean;
+}
+
 /** The ways to try one after the other while the server does not know the version or the bridge bit. */
 export function ladder(options: ClientOptions): readonly Rung[] {
   if (options.version === MQTT_3_1) return [{ version: MQTT_3_1, bridge: options.bridge }];

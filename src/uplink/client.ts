@@ -43,6 +43,7 @@ import {
   type ClientOptions,
   connectBytesMax,
   connectOptions,
+  type LadderPlace,
   ladder,
   type Rung,
   type ServerLimits,
@@ -89,10 +90,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   #dialling: Dialing | null = null;
   #link: Link | null = null;
   #rungs: readonly Rung[] = [];
-  /** Where on the ladder we stand; kept between connections. */
-  #rung = 0;
-  /** Whether a server has accepted us there. */
-  #proven = false;
+  #place: LadderPlace = { rung: 0, proven: false };
   #version: number = MQTT_5;
   #why: string | null = null;
 
@@ -112,18 +110,19 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
 
   /** The next `open` asks for an older version than the first did, which the server closed without an answer. */
   get asksDifferently(): boolean {
-    return this.#rung > 0 && !this.#proven;
+    return this.#place.rung > 0 && !this.#place.proven;
   }
 
   // ---- open and close ----------------------------------------------------------------------------------------
 
-  /** Begins a connection; only while IDLE. */
-  open(options: ClientOptions, target: DialTarget): void {
+  /** Begins a connection; only while IDLE. @param place  of the server, where there are several */
+  open(options: ClientOptions, target: DialTarget, place: LadderPlace = this.#place): void {
     this.#options = options;
     this.#target = target;
+    this.#place = place;
     this.endCode = 0;
     this.#rungs = ladder(options);
-    if (this.#rung >= this.#rungs.length) this.#rung = 0;
+    if (place.rung >= this.#rungs.length) place.rung = 0;
     this.#reader = new FrameReader(options.packetBytesMax, this);
     this.#dialNow();
   }
@@ -160,7 +159,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     this.#owed.clear();
     link.handler = this;
     const options = this.#options as ClientOptions;
-    const rung = this.#rungs[this.#rung] as Rung;
+    const rung = this.#rungs[this.#place.rung] as Rung;
     this.#version = rung.version;
     const at = link.output.reserve(connectBytesMax(options));
     const end = encodeConnect(link.output.buffer, at, connectOptions(options, rung));
@@ -191,7 +190,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
       this.#closed(this.#why);
     } else if (this.state === CONNECTING && error === null) {
       // Some servers answer a version they do not know, or the bridge bit, by closing: the next try asks differently.
-      if (!this.#proven) this.#rung = (this.#rung + 1) % this.#rungs.length;
+      if (!this.#place.proven) this.#place.rung = (this.#place.rung + 1) % this.#rungs.length;
       this.#closed("closed by the server without an answer to CONNECT");
     } else {
       this.#closed(linkWords(error ?? "closed by the server"));
@@ -272,7 +271,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
       return PROTOCOL_ERROR; // [MQTT311-3.2.2-1] [MQTT5-3.2.2-2]
     else {
       if (view.olderVersion) this.#version = MQTT_3_1_1;
-      this.#proven = true;
+      this.#place.proven = true;
       this.#wheel.cancel(this.#connackTimer);
       this.server = serverLimits(options, this.#version, bytes, view);
       this.state = CONNECTED;
@@ -291,9 +290,10 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
 
   /** Dials again to ask for an older version, or without the bridge bit; gives up at the end of the ladder. */
   #onVersionRefused(): void {
-    this.#rung = (this.#rung + 1) % this.#rungs.length;
-    this.#proven = false;
-    if (this.#rung === 0) {
+    const place = this.#place;
+    place.rung = (place.rung + 1) % this.#rungs.length;
+    place.proven = false;
+    if (place.rung === 0) {
       this.endCode = UNSUPPORTED_PROTOCOL_VERSION;
       this.#end(`refused: ${reasonWords(UNSUPPORTED_PROTOCOL_VERSION)}`);
       return;

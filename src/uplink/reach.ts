@@ -17,11 +17,13 @@ import type { Random } from "../base/random.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import type { Store, StoreWaiter, TimeSource } from "../core/ports.ts";
-import type { DialTarget } from "../transport/dialer.ts";
+import type { Dial } from "../transport/dialer.ts";
 import { describeError } from "../transport/socket-error.ts";
 import { IDLE, type MqttClient } from "./client.ts";
 import { Outage } from "./outage.ts";
-import { optionsOf, targetOf, withoutLineEnd } from "./uplink-connection.ts";
+import { ReturnToPrimary } from "./return-to-primary.ts";
+import { Servers } from "./servers.ts";
+import { optionsOf, withoutLineEnd } from "./uplink-connection.ts";
 
 export type UplinkState = "down" | "resolving" | "connecting" | "draining" | "live" | "held";
 
@@ -29,6 +31,7 @@ export type UplinkState = "down" | "resolving" | "connecting" | "draining" | "li
 export type StateListener = (state: UplinkState) => void;
 
 export interface ReachParts {
+  readonly dial: Dial;
   readonly log: Log;
   readonly wheel: TimerWheel;
   readonly random: Random;
@@ -53,6 +56,8 @@ export interface ReachOwner {
 export const BACKOFF_BASE_MS = 1000;
 export const BACKOFF_CAP_MS = 60_000;
 export const STABLE_MS = 60_000;
+/** Wait after the end of a connection that lasted, at most: not all gateways at once. */
+export const AGAIN_MS = 500;
 /** What an orderly end waits at most for acknowledgements. */
 export const LEAVE_MS = 1000;
 /** Kinds of timers. */
@@ -69,7 +74,8 @@ export class Reach implements StoreWaiter, Expirable {
   readonly #parts: ReachParts;
   readonly #client: MqttClient;
   readonly #owner: ReachOwner;
-  readonly #target: DialTarget;
+  readonly #servers: Servers;
+  readonly #return: ReturnToPrimary;
   readonly #backoff: Backoff;
   readonly #listeners: StateListener[] = [];
   readonly #retryTimer = new Timer(this, RETRY_TIMER);
@@ -78,8 +84,12 @@ export class Reach implements StoreWaiter, Expirable {
   /** Words by reason. */
   readonly #held = new Map<string, () => string>();
   #started = false;
+  /** The connection has lasted so long that its end is no sign of a server in trouble. */
+  #lasted = false;
   /** The connection is being left in order. */
   #leaving = false;
+  /** For the primary's sake. */
+  #returning = false;
   #stopping: (() => void) | null = null;
   /** Counts tries, so that a file read for an earlier one is not used. */
   #attempt = 0;
@@ -91,7 +101,10 @@ export class Reach implements StoreWaiter, Expirable {
     this.#client = client;
     this.#owner = owner;
     this.outage = new Outage(config.name, parts.log, parts.host.time);
-    this.#target = targetOf(config, config.urls[0] as string);
+    this.#servers = new Servers(config);
+    this.#return = new ReturnToPrimary(this.#servers.primary.target, config.returnToPrimaryMs, parts, () =>
+      this.#moveToPrimary(),
+    );
     this.#backoff = new Backoff({ baseMs: BACKOFF_BASE_MS, capMs: BACKOFF_CAP_MS }, parts.random);
   }
 
@@ -113,7 +126,7 @@ export class Reach implements StoreWaiter, Expirable {
 
   /** The url in use, or the one that is tried next. */
   get url(): string {
-    return this.#config.urls[0] as string;
+    return this.#servers.current.url;
   }
 
   watch(listener: StateListener): void {
@@ -157,9 +170,17 @@ export class Reach implements StoreWaiter, Expirable {
     if (this.state === "held") this.#connect();
   }
 
+  /** It answers again. */
+  #moveToPrimary(): void {
+    this.#parts.log.info("uplink-returns", { uplink: this.#config.name, to: this.#servers.primary.name });
+    this.#returning = true;
+    this.#leave();
+  }
+
   #leave(): void {
     this.#attempt++;
     this.#parts.wheel.cancel(this.#retryTimer);
+    this.#return.stop();
     if (this.#leaving) return;
     this.#leaving = true;
     if (this.#client.state === IDLE) {
@@ -202,7 +223,9 @@ export class Reach implements StoreWaiter, Expirable {
   }
 
   #open(password: Buffer | null): void {
-    this.#client.open(optionsOf(this.#config, password, this.#parts.limits.maxPacketBytes), this.#target);
+    const { ladder } = this.#servers.current;
+    const options = optionsOf(this.#config, password, this.#parts.limits.maxPacketBytes);
+    this.#client.open(options, this.#servers.dialTarget, ladder);
   }
 
   /** The server's name is known, or needs no look-up. */
@@ -224,6 +247,8 @@ export class Reach implements StoreWaiter, Expirable {
       ...this.outage.end(),
     });
     wheel.schedule(this.#stableTimer, STABLE_MS);
+    this.#lasted = false;
+    if (!this.#servers.onPrimary) this.#return.start();
     this.#enter(waiting > 0 ? "draining" : "live");
   }
 
@@ -234,24 +259,45 @@ export class Reach implements StoreWaiter, Expirable {
 
   /** @param why in words; null after an orderly end */
   onClosed(why: string | null): void {
-    const { host, wheel } = this.#parts;
+    const { wheel } = this.#parts;
     if (this.online) this.outage.begin();
     const left = this.#leaving;
     this.#leaving = false;
+    if (left) this.#lasted = false;
+    if (this.#returning) this.#servers.begin();
+    this.#returning = false;
     wheel.cancel(this.#stableTimer);
     wheel.cancel(this.#leaveTimer);
+    this.#return.stop();
     this.connectedSinceMs = null;
     if (this.#stopping !== null) this.#onStopped(this.#stopping);
-    else if (this.#held.size > 0) this.#enter("held");
+    else if (this.#held.size > 0) this.#enterHeld();
     else if (left) this.#connect();
-    else {
-      this.#owner.onFailure();
-      const delayMs = this.#backoff.next();
-      this.outage.failed(why ?? "closed", delayMs);
-      this.#retryAtMs = host.time.nowMs() + delayMs;
-      wheel.schedule(this.#retryTimer, delayMs);
-      this.#enter("down");
+    else this.#onFailed(why ?? "closed");
+  }
+
+  /** Another server is tried at once; after a round of all of them it waits, as after a connection that lasted. */
+  #onFailed(why: string): void {
+    const { host, wheel, random } = this.#parts;
+    this.#owner.onFailure();
+    const words = this.#servers.wordsOf(why);
+    let delayMs = 0;
+    if (this.#lasted) delayMs = random() * AGAIN_MS;
+    else if (this.#servers.failed()) delayMs = this.#backoff.next();
+    this.#lasted = false;
+    this.outage.failed(words, delayMs);
+    if (delayMs === 0) {
+      this.#connect();
+      return;
     }
+    this.#retryAtMs = host.time.nowMs() + delayMs;
+    wheel.schedule(this.#retryTimer, delayMs);
+    this.#enter("down");
+  }
+
+  #enterHeld(): void {
+    this.#servers.begin();
+    this.#enter("held");
   }
 
   #onStopped(stopped: () => void): void {
@@ -262,8 +308,15 @@ export class Reach implements StoreWaiter, Expirable {
 
   onTimer(kind: number): void {
     if (kind === RETRY_TIMER) this.#connect();
-    else if (kind === STABLE_TIMER) this.#backoff.reset();
+    else if (kind === STABLE_TIMER) this.#onStable();
     else this.#client.close();
+  }
+
+  #onStable(): void {
+    this.#lasted = true;
+    this.#backoff.reset();
+    this.#servers.lasted();
+    if (this.#servers.onPrimary) this.#return.succeeded();
   }
 
   #enter(state: UplinkState): void {

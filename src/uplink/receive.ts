@@ -63,6 +63,8 @@ const NO_TARGETS: readonly Target[] = [];
 class Arrival implements StoreWaiter {
   readonly receive: Receive;
   readonly epoch: number;
+  /** Under which its packet id is kept. */
+  readonly receiverId: number;
   readonly owed: Owed;
   readonly qos: number;
   readonly targets: readonly Target[];
@@ -78,6 +80,7 @@ class Arrival implements StoreWaiter {
   constructor(receive: Receive, epoch: number, owed: Owed, qos: number, targets: readonly Target[]) {
     this.receive = receive;
     this.epoch = epoch;
+    this.receiverId = receive.receiverId;
     this.owed = owed;
     this.qos = qos;
     this.targets = targets;
@@ -108,8 +111,11 @@ export class Receive implements StoreWaiter, Expirable {
   readonly #parts: ReceiveParts;
   readonly #store: Store;
   readonly #map: TopicMap;
-  /** Packet ids of QoS 2 received and not released. */
-  readonly #ids = new IdSet();
+  /** Packet ids of QoS 2 received and not released, by the receiver they are kept under: one, or one for each server. */
+  readonly #idsOf = new Map<number, IdSet>();
+  /** Of the connection. */
+  #ids = new IdSet();
+  receiverId: number;
   readonly #held = new RingBuffer<Arrival>(OWED_MAX);
   #heldBytes = 0;
   /** Counts connections. */
@@ -129,7 +135,7 @@ export class Receive implements StoreWaiter, Expirable {
     this.received = parts.counters.counter(`uplink.${options.name}.received`);
     this.#looped = parts.counters.counter(`uplink.${options.name}.looped`);
     this.unmatched = parts.counters.counter(`uplink.${options.name}.unmatched`);
-    for (const id of parts.host.store.loadInbound(options.receiverId)) this.#ids.add(id);
+    this.receiverId = options.receiverId;
   }
 
   /** Messages refused and waiting to be tried again. */
@@ -139,11 +145,23 @@ export class Receive implements StoreWaiter, Expirable {
 
   // ---- the connection comes and goes -------------------------------------------------------------------------
 
-  /** @param resumed false: the server has forgotten what it sent us, and uses its packet ids anew */
-  begin(resumed: boolean): void {
+  /**
+   * @param resumed false: the server has forgotten what it sent us, and uses its packet ids anew
+   * @param receiverId under which the packet ids of this server are kept
+   */
+  begin(resumed: boolean, receiverId: number = this.#options.receiverId): void {
+    this.receiverId = receiverId;
+    this.#ids = this.#idsOf.get(receiverId) ?? this.#load(receiverId);
     if (resumed) return;
-    for (const id of this.#ids) this.#store.deleteInbound(this.#options.receiverId, id);
+    for (const id of this.#ids) this.#store.deleteInbound(receiverId, id);
     this.#ids.clear();
+  }
+
+  #load(receiverId: number): IdSet {
+    const ids = new IdSet();
+    for (const id of this.#store.loadInbound(receiverId)) ids.add(id);
+    this.#idsOf.set(receiverId, ids);
+    return ids;
   }
 
   /** What was not acknowledged comes again, or never was ours. */
@@ -218,7 +236,7 @@ export class Receive implements StoreWaiter, Expirable {
       // In the same group as the message: after a crash the store has both or none.
       const { packetId } = arrival.owed;
       this.#ids.add(packetId);
-      this.#store.putInbound(this.#options.receiverId, packetId, arrival.targets.length === 0 ? null : this.#kept);
+      this.#store.putInbound(this.receiverId, packetId, arrival.targets.length === 0 ? null : this.#kept);
       this.#await(arrival);
     } else if (arrival.waiting === 0) {
       this.#client.acknowledge(arrival.owed);
@@ -239,8 +257,9 @@ export class Receive implements StoreWaiter, Expirable {
       return;
     }
     // Taken, and then the disk refused: the server is to send it again.
-    if (arrival.qos === 2 && this.#ids.delete(arrival.owed.packetId)) {
-      this.#store.deleteInbound(this.#options.receiverId, arrival.owed.packetId);
+    const { receiverId, owed } = arrival;
+    if (arrival.qos === 2 && this.#idsOf.get(receiverId)?.delete(owed.packetId)) {
+      this.#store.deleteInbound(receiverId, owed.packetId);
     }
     if (arrival.epoch === this.#epoch) {
       this.#client.fail(IMPLEMENTATION_SPECIFIC_ERROR, "a message from the server could not be stored");
@@ -251,7 +270,7 @@ export class Receive implements StoreWaiter, Expirable {
   onPubrel(packetId: number): void {
     const token = this.#epoch * PACKET_IDS + packetId;
     const known = this.#ids.delete(packetId);
-    if (known) this.#store.deleteInbound(this.#options.receiverId, packetId);
+    if (known) this.#store.deleteInbound(this.receiverId, packetId);
     // An id that is not there may have gone a moment ago, on an earlier connection, and not be gone from the medium.
     this.#store.barrier(this, known ? token : -token);
   }

@@ -25,14 +25,24 @@ export interface SubscriptionsParts {
   readonly log: Log;
 }
 
+/** A filter as the server has it. */
+interface Known {
+  readonly options: number;
+  readonly subscriptionId: number;
+}
+
 export class Subscriptions {
   readonly wanted: readonly Wanted[];
   readonly #name: string;
-  readonly #receiverId: number;
+  readonly #ownId: number;
+  /** Of the connection. */
+  #receiverId: number;
   readonly #client: MqttClient;
   readonly #parts: SubscriptionsParts;
-  /** By filter: what the server has. */
-  readonly #known = new Map<string, { readonly options: number; readonly subscriptionId: number }>();
+  /** What the server has, by the receiver it is kept under (one, or one for each server) and by filter. */
+  readonly #knownOf = new Map<number, Map<string, Known>>();
+  /** Of the connection. */
+  #known = new Map<string, Known>();
   /** The SUBSCRIBEs to be sent yet, and those under way by packet id; all of one have the same identifier. */
   #waiting: (readonly Wanted[])[] = [];
   readonly #asked = new Map<number, readonly Wanted[]>();
@@ -48,17 +58,20 @@ export class Subscriptions {
   ) {
     this.wanted = wanted;
     this.#name = name;
+    this.#ownId = receiverId;
     this.#receiverId = receiverId;
     this.#client = client;
     this.#parts = parts;
-    for (const { filter, ...known } of parts.store.loadSubscriptions(receiverId)) this.#known.set(filter, known);
   }
 
   /**
    * CONNACK came: asks for the difference.
    * @param resumed  the server has our session
+   * @param receiverId  under which it is kept what this server's session is subscribed to
    */
-  begin(resumed: boolean): void {
+  begin(resumed: boolean, receiverId: number = this.#ownId): void {
+    this.#receiverId = receiverId;
+    this.#known = this.#knownOf.get(receiverId) ?? this.#load(receiverId);
     if (!resumed) for (const filter of [...this.#known.keys()]) this.#forget(filter);
     const missing = this.wanted.filter((request) => !this.#has(request));
     this.#asked.clear();
@@ -71,6 +84,13 @@ export class Subscriptions {
       (filter) => !this.wanted.some((request) => request.filter === filter),
     );
     if (this.#givenUp.length > 0) sendUnsubscribe(this.#client, UNSUBSCRIBE_ID, this.#givenUp);
+  }
+
+  #load(receiverId: number): Map<string, Known> {
+    const known = new Map<string, Known>();
+    for (const { filter, ...as } of this.#parts.store.loadSubscriptions(receiverId)) known.set(filter, as);
+    this.#knownOf.set(receiverId, known);
+    return known;
   }
 
   /** Where several copies of a message may come, and the server says with each what for. */

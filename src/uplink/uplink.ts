@@ -7,7 +7,6 @@
  */
 import type { Counter } from "../base/counters.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
-import type { Dial } from "../transport/dialer.ts";
 import {
   NORMAL_DISCONNECTION,
   PACKET_IDENTIFIER_NOT_FOUND,
@@ -27,6 +26,7 @@ import { Rates } from "./rates.ts";
 import { Reach, type ReachOwner, type ReachParts, type StateListener } from "./reach.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";
 import { planOf } from "./receive-plan.ts";
+import { type Sending, ServerSessions } from "./server-sessions.ts";
 import { Spool, type SpoolParts } from "./spool.ts";
 import { STALL_MS, Stall } from "./stall.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -35,7 +35,6 @@ import { spoolStatus, type UplinkStatus } from "./uplink-status.ts";
 import { reasonWords } from "./words.ts";
 
 export interface UplinkParts extends SpoolParts, ReceiveParts, Omit<ReachParts, "host"> {
-  readonly dial: Dial;
   /** Name of the gateway, for {node}. */
   readonly node: string;
   /** See metered.ts; null = no uplink needs it, and it is not loaded. */
@@ -67,6 +66,8 @@ export class Uplink implements ClientHandler, ReachOwner {
   readonly #subscriptions: Subscriptions;
   readonly #stall: Stall;
   readonly #metered: Metered | null;
+  readonly #sessions: ServerSessions;
+  readonly #sending: Sending;
   readonly #forwarded: Counter;
   readonly #refused: Counter;
   readonly #connects: Counter;
@@ -87,6 +88,12 @@ export class Uplink implements ClientHandler, ReachOwner {
     const spool = new Spool({ name, node, clientId, mark, forward, spool: config.spool }, this.#client, parts);
     this.spool = spool;
     const { slot, id: receiverId } = spool;
+    this.#sessions = new ServerSessions(name, config.urls, receiverId, host.store);
+    this.#sending = {
+      queues: () => spool.queues(),
+      sendsQos2: forward.some(({ qos }) => qos === 2 || qos === "keep"),
+      windowMax: config.window,
+    };
     const { wanted, identifiers } = planOf(receive);
     this.receive = new Receive(
       { name, node, clientId, mark, receive, identifiers, receiverId, slot },
@@ -211,9 +218,13 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.#drainSeq = this.#parts.host.store.lastSeq;
     this.reach.onConnected(this.spool.count);
     this.#stall.start();
-    this.receive.begin(server.sessionPresent);
-    this.#subscriptions.begin(server.sessionPresent);
-    this.spool.attach(this.#window, server.sessionPresent);
+    const { url } = this.#reach;
+    const receiverId = this.#sessions.receiverOf(url);
+    const { resumed, lingering } = this.#sessions.arrive(url, server.sessionPresent, this.#sending);
+    for (const packetId of lingering) this.#client.sendPubrel(packetId);
+    this.receive.begin(server.sessionPresent, receiverId);
+    this.#subscriptions.begin(server.sessionPresent, receiverId);
+    this.spool.attach(this.#window, resumed);
   }
 
   onClosed(why: string | null): void {
@@ -265,6 +276,8 @@ export class Uplink implements ClientHandler, ReachOwner {
       if (!known && reasonCode < UNSPECIFIED_ERROR) this.#client.sendPubrel(packetId, PACKET_IDENTIFIER_NOT_FOUND);
     } else if (spool.onPubcomp(packetId)) {
       this.#count(0);
+    } else {
+      this.#sessions.released(packetId);
     }
     if (this.reach.state === "draining" && spool.headSeq > this.#drainSeq) this.reach.onDrained();
     this.reach.onQuieter();

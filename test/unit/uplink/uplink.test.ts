@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { REASONS_TOLD_MAX } from "../../../src/uplink/outage.ts";
-import { BACKOFF_CAP_MS, LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
+import { AGAIN_MS, BACKOFF_CAP_MS, LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
 import { STALL_MS } from "../../../src/uplink/stall.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
@@ -55,7 +55,7 @@ test("tries for ever: the wait doubles to its cap, a stable minute resets it", (
   const long = world.accept();
   world.server.advance(STABLE_MS + 1000);
   long.drop();
-  assert.equal(world.uplink.status().retryInMs, 1000);
+  assert.equal(world.uplink.status().retryInMs, AGAIN_MS);
 });
 
 test("trouble is logged once per change, in words, and stands in the status", () => {
