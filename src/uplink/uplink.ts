@@ -218,7 +218,7 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.#drainSeq = this.#parts.host.store.lastSeq;
     this.reach.onConnected(this.spool.count);
     this.#stall.start();
-    const { url } = this.#reach;
+    const { url } = this.reach;
     const receiverId = this.#sessions.receiverOf(url);
     const { resumed, lingering } = this.#sessions.arrive(url, server.sessionPresent, this.#sending);
     for (const packetId of lingering) this.#client.sendPubrel(packetId);
