@@ -11,7 +11,6 @@
  * forgotten with the release, so that a message whose PUBREC was lost is known again after a restart.
  */
 import type { Counter, Counters } from "../base/counters.ts";
-import { IdSet } from "../base/id-set.ts";
 import { RingBuffer } from "../base/ring-buffer.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { ReceiveRule } from "../config/uplink-rules.ts";
@@ -25,6 +24,7 @@ import { readVarint } from "../wire/mqtt/primitives.ts";
 import { propertyEnd, SUBSCRIPTION_IDENTIFIER } from "../wire/mqtt/property-table.ts";
 import { copyForwardable, type PublishView } from "../wire/mqtt/publish.ts";
 import type { MqttClient } from "./client.ts";
+import { InboundIds } from "./inbound-ids.ts";
 import type { LoopMark } from "./loop-mark.ts";
 import { OWED_MAX, type Owed } from "./owed.ts";
 import { qosOf, type Target, TopicMap } from "./topic-map.ts";
@@ -80,7 +80,7 @@ class Arrival implements StoreWaiter {
   constructor(receive: Receive, epoch: number, owed: Owed, qos: number, targets: readonly Target[]) {
     this.receive = receive;
     this.epoch = epoch;
-    this.receiverId = receive.receiverId;
+    this.receiverId = receive.ids.receiverId;
     this.owed = owed;
     this.qos = qos;
     this.targets = targets;
@@ -111,11 +111,7 @@ export class Receive implements StoreWaiter, Expirable {
   readonly #parts: ReceiveParts;
   readonly #store: Store;
   readonly #map: TopicMap;
-  /** Packet ids of QoS 2 received and not released, by the receiver they are kept under: one, or one for each server. */
-  readonly #idsOf = new Map<number, IdSet>();
-  /** Of the connection. */
-  #ids = new IdSet();
-  receiverId: number;
+  readonly ids: InboundIds;
   readonly #held = new RingBuffer<Arrival>(OWED_MAX);
   #heldBytes = 0;
   /** Counts connections. */
@@ -135,7 +131,7 @@ export class Receive implements StoreWaiter, Expirable {
     this.received = parts.counters.counter(`uplink.${options.name}.received`);
     this.#looped = parts.counters.counter(`uplink.${options.name}.looped`);
     this.unmatched = parts.counters.counter(`uplink.${options.name}.unmatched`);
-    this.receiverId = options.receiverId;
+    this.ids = new InboundIds(this.#store, options.receiverId);
   }
 
   /** Messages refused and waiting to be tried again. */
@@ -150,18 +146,7 @@ export class Receive implements StoreWaiter, Expirable {
    * @param receiverId under which the packet ids of this server are kept
    */
   begin(resumed: boolean, receiverId: number = this.#options.receiverId): void {
-    this.receiverId = receiverId;
-    this.#ids = this.#idsOf.get(receiverId) ?? this.#load(receiverId);
-    if (resumed) return;
-    for (const id of this.#ids) this.#store.deleteInbound(receiverId, id);
-    this.#ids.clear();
-  }
-
-  #load(receiverId: number): IdSet {
-    const ids = new IdSet();
-    for (const id of this.#store.loadInbound(receiverId)) ids.add(id);
-    this.#idsOf.set(receiverId, ids);
-    return ids;
+    this.ids.begin(resumed, receiverId);
   }
 
   /** What was not acknowledged comes again, or never was ours. */
@@ -186,7 +171,7 @@ export class Receive implements StoreWaiter, Expirable {
       return;
     }
     const arrival = new Arrival(this, this.#epoch, owed, view.qos, targets);
-    if (view.qos === 2 && this.#ids.has(owed.packetId)) {
+    if (view.qos === 2 && this.ids.has(owed.packetId)) {
       // [MQTT5-4.3.3-10] we have it: acknowledged again, once that is certain, and not published.
       arrival.entered = true;
       this.#await(arrival);
@@ -235,8 +220,7 @@ export class Receive implements StoreWaiter, Expirable {
     if (arrival.qos === 2) {
       // In the same group as the message: after a crash the store has both or none.
       const { packetId } = arrival.owed;
-      this.#ids.add(packetId);
-      this.#store.putInbound(this.receiverId, packetId, arrival.targets.length === 0 ? null : this.#kept);
+      this.ids.add(packetId, arrival.targets.length === 0 ? null : this.#kept);
       this.#await(arrival);
     } else if (arrival.waiting === 0) {
       this.#client.acknowledge(arrival.owed);
@@ -257,10 +241,7 @@ export class Receive implements StoreWaiter, Expirable {
       return;
     }
     // Taken, and then the disk refused: the server is to send it again.
-    const { receiverId, owed } = arrival;
-    if (arrival.qos === 2 && this.#idsOf.get(receiverId)?.delete(owed.packetId)) {
-      this.#store.deleteInbound(receiverId, owed.packetId);
-    }
+    if (arrival.qos === 2) this.ids.delete(arrival.owed.packetId, arrival.receiverId);
     if (arrival.epoch === this.#epoch) {
       this.#client.fail(IMPLEMENTATION_SPECIFIC_ERROR, "a message from the server could not be stored");
     }
@@ -269,8 +250,7 @@ export class Receive implements StoreWaiter, Expirable {
   /** The server gives up the id of a QoS 2 message: PUBCOMP once that is stored. */
   onPubrel(packetId: number): void {
     const token = this.#epoch * PACKET_IDS + packetId;
-    const known = this.#ids.delete(packetId);
-    if (known) this.#store.deleteInbound(this.receiverId, packetId);
+    const known = this.ids.delete(packetId);
     // An id that is not there may have gone a moment ago, on an earlier connection, and not be gone from the medium.
     this.#store.barrier(this, known ? token : -token);
   }
