@@ -253,6 +253,41 @@ test("an uplink that is changed keeps its spool and loses nothing that comes mea
   assert.equal(cloud.logins.length, 3);
 });
 
+test("what waits survives every change of rules: other topics, another priority, a rule that is gone and counted", async () => {
+  using folder = temporaryFolder();
+  await using cloud = await TestCloud.start(join(folder.path, "cloud"));
+  const rules = [{ match: "s/#" }, { match: "alarm", priority: 7 }, { match: "gone" }];
+  await using world = new World(folder.path, [uplink("cloud", NOWHERE, { forward: rules })]);
+  await world.gateway.start();
+  const topics = ["s/a", "alarm", "s/b", "gone", "alarm"];
+  for (const [i, topic] of topics.entries()) world.publish(topic, `${i}`);
+  await eventually("they are stored", () => world.acknowledged.length === topics.length);
+  const changes = [
+    {
+      forward: [
+        { match: "s/#", to: "x/{topic}", priority: 3 },
+        { match: "alarm", priority: 1 },
+      ],
+    },
+    { forward: [{ match: "s/#", to: "y/{topic}" }, { match: "alarm" }], spool: { max_messages: 100 } },
+  ];
+  for (const keys of changes) {
+    await world.reload([uplink("cloud", NOWHERE, keys)]);
+    assert.equal(world.uplink("cloud")?.spool.messages, topics.length);
+  }
+  await world.reload([uplink("cloud", cloud.url, changes[1])]);
+  await eventually("all that a rule wants came", () => cloud.got.length === 4);
+  assert.deepEqual(cloud.got.toSorted(), ["alarm 1", "alarm 4", "y/s/a 0", "y/s/b 2"]);
+  assert.equal(cloud.got.filter((line) => line.startsWith("alarm")).join(), "alarm 1,alarm 4");
+  await eventually("nothing waits", () => world.uplink("cloud")?.spool.messages === 0);
+  assert.deepEqual(world.uplink("cloud")?.dropped, { invalid: 1 });
+  assert.deepEqual(
+    world.uplink("cloud")?.spool.classes.map(({ priority }) => priority),
+    [0],
+    "classes that no rule uses end when they are empty",
+  );
+});
+
 test("a client id may go from one uplink to another: the old one is gone before the new one comes", async () => {
   using folder = temporaryFolder();
   await using cloud = await TestCloud.start(join(folder.path, "cloud"));
