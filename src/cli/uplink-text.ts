@@ -25,6 +25,10 @@ export interface UplinkStatus {
   readonly receivedPerSecond: number;
   readonly received: number;
   readonly dropped: Readonly<Record<string, number>>;
+  readonly metered: {
+    readonly pace: { readonly waitMs: number } | null;
+    readonly connect: { readonly open: boolean; readonly forMs: number } | null;
+  } | null;
 }
 
 interface Waiting {
@@ -87,6 +91,9 @@ function details(uplink: UplinkStatus): string[] {
     const { reason, endedAtMs, lastedMs } = lastOutage;
     lines.push(`last outage: ${spanText(lastedMs)} until ${timeText(endedAtMs)}: ${printable(reason)}`);
   }
+  const { pace = null, connect = null } = uplink.metered ?? {};
+  if (pace !== null && pace.waitMs > 0) lines.push(`pace: the next message goes in ${pace.waitMs} ms`);
+  if (connect?.open) lines.push(`schedule: leaves in ${spanText(connect.forMs)}`);
   const place = urls.indexOf(url);
   if (place > 0) lines.push(`url ${place + 1} of ${urls.length}; the first is ${printable(urls[0] ?? "")}`);
   const waiting = spool.classes.filter(({ messages }) => messages > 0);

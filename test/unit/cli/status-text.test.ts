@@ -57,6 +57,7 @@ const STATUS: Status = {
       receivedPerSecond: 0,
       received: 1,
       dropped: {},
+      metered: null,
     },
   ],
   counters: {

@@ -29,6 +29,7 @@ const WELL: UplinkStatus = {
   receivedPerSecond: 0,
   received: 17,
   dropped: { expired: 0 },
+  metered: { pace: { waitMs: 0 }, connect: null },
 };
 
 test("an uplink that is well is one line", () => {
@@ -54,6 +55,7 @@ test("what is not as it should be stands below the line", () => {
     },
     lastOutage: { reason: "reset", endedAtMs: Date.UTC(2026, 10, 21, 9), lastedMs: 90_061_000 },
     dropped: { expired: 12, refused: 3, "too-old": 0 },
+    metered: { pace: { waitMs: 250 }, connect: { open: true, forMs: 90_000 } },
   });
   assert.match(
     line ?? "",
@@ -61,6 +63,8 @@ test("what is not as it should be stands below the line", () => {
   );
   assert.deepEqual(below, [
     "last outage: 1d 1h until 2026-11-21T09:00:00Z: reset",
+    "pace: the next message goes in 250 ms",
+    "schedule: leaves in 1m 30s",
     "url 2 of 2; the first is mqtts://a:8883",
     "priority 7: 3 messages of 2 KiB wait, the oldest for 10m, 1 % full",
     "priority 0: 1200 messages of 1 MiB wait, the oldest for 1d, 91.5 % full",
