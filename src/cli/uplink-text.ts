@@ -1,6 +1,7 @@
 /** How an uplink stands, for people: one line, and below it what is not as it should be. */
 import { bytesText } from "../config/units.ts";
 import { printable } from "./printable.ts";
+import { adviceFor } from "./uplink-advice.ts";
 
 /** The parts of `UplinkStatus` (uplink/uplink-status.ts) that are printed. */
 export interface UplinkStatus {
@@ -86,7 +87,10 @@ function details(uplink: UplinkStatus): string[] {
   if (lastError !== null) {
     const at = lastErrorAtMs === null ? "" : ` at ${timeText(lastErrorAtMs)}`;
     const retry = retryInMs === null ? "" : `, next try in ${spanText(Math.ceil(retryInMs / 1000) * 1000)}`;
-    lines.push(`last error${at}: ${printable(lastError)}`, `${failedTries} tries failed${retry}`);
+    lines.push(`last error${at}: ${printable(lastError)}`);
+    const advice = adviceFor(lastError);
+    if (advice !== "") lines.push(`what to do: ${advice}`);
+    lines.push(`${failedTries} tries failed${retry}`);
   } else if (lastOutage !== null) {
     const { reason, endedAtMs, lastedMs } = lastOutage;
     lines.push(`last outage: ${spanText(lastedMs)} until ${timeText(endedAtMs)}: ${printable(reason)}`);

@@ -79,9 +79,10 @@ test("each state in words", () => {
   };
   assert.deepEqual(state({ state: "down", forMs: 0 }), ["cloud down for 0s"]);
   assert.deepEqual(state({ state: "resolving" }), ["cloud resolving, away for 2h"]);
-  assert.deepEqual(state({ state: "connecting", lastError: "reset", lastErrorAtMs: 0, failedTries: 1 }), [
+  assert.deepEqual(state({ state: "connecting", lastError: "no sign of life", lastErrorAtMs: 0, failedTries: 1 }), [
     "cloud connecting, away for 2h",
-    "last error at 1970-01-01T00:00:00Z: reset",
+    "last error at 1970-01-01T00:00:00Z: no sign of life",
+    "what to do: look at the link; a network that closes idle ways needs a shorter `keepalive`",
     "1 tries failed",
   ]);
   assert.deepEqual(state({ state: "held", heldBy: ["500 MB of this month are used", "a\u001b"] }), [
