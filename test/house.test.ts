@@ -30,6 +30,7 @@ const DOORS: Readonly<Record<string, string>> = {
   serialport: "transport/serial-port.ts",
   socks: "transport/proxy-socks.ts",
   "coap-packet": "wire/coap/",
+  cborg: "wire/senml/cbor.ts",
   "better-sqlite3": "store/",
   yaml: "config/",
 };

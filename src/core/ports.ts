@@ -141,6 +141,12 @@ export interface Store {
   append(message: Message): void;
   /** Receiver `id` acknowledged `message` while it was OPEN; at pending 0 it is elided and its waiter told. */
   settle(message: Message, id: number): void;
+  /**
+   * What `receiver` entered in the open group stands for rows that its record leaves out from now on: both are written in
+   * one transaction, or neither is. Of those rows `messages` are in that group, too: they are not written for it, and
+   * their publishers are told with the group.
+   */
+  absorb(receiver: StoredReceiver, messages: readonly Message[]): void;
   /** `waiter` is told when everything entered until now is durable. */
   barrier(waiter: StoreWaiter, token: number): void;
 

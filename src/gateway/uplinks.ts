@@ -20,8 +20,8 @@ import type { Ground, Rooms } from "./rooms.ts";
 import { type Contents, changedFiles, contentsOf } from "./uplink-files.ts";
 import { addUplinkValues, removeUplinkValues } from "./uplink-values.ts";
 
-/** Kind of their receivers in the store. */
-const KIND = "uplink";
+/** Kinds of their receivers in the store: what waits for the link, and what is gathered before it does. */
+const KINDS = ["uplink", "aggregate"];
 
 interface Entry {
   config: UplinkConfig;
@@ -165,19 +165,20 @@ export class Uplinks {
     const { store, ledger } = this.#rooms;
     const { log, clock } = this.#ground;
     const sums = new Map<string, GivenUp>();
-    store.deleteOthers(KIND, (name) => {
+    const giveUp = (kind: string, name: string): boolean => {
       const uplink = uplinkOf(name);
       if (keep(uplink)) return true;
-      const record = store.loadReceiver(KIND, name);
+      const record = store.loadReceiver(kind, name);
       const { count = 0, bytes = 0 } = record ?? {};
       if (record !== null && count > 0) {
         const topic = (): string => topicAt(store, record.id, record.headSeq);
-        ledger.record(`${KIND}:${uplink}`, topic, "uplink-removed", clock.wallMs(), count);
+        ledger.record(`uplink:${uplink}`, topic, "uplink-removed", clock.wallMs(), count);
       }
       const sum = sums.get(uplink) ?? { messages: 0, bytes: 0 };
       sums.set(uplink, { messages: sum.messages + count, bytes: sum.bytes + bytes });
       return false;
-    });
+    };
+    for (const kind of KINDS) store.deleteOthers(kind, (name) => giveUp(kind, name));
     for (const kind of SERVER_KINDS) store.deleteOthers(kind, (record) => keep(uplinkOfRecord(record)));
     let all: GivenUp = { messages: 0, bytes: 0 };
     for (const [uplink, { messages, bytes }] of sums) {
@@ -195,18 +196,22 @@ export class Uplinks {
   }
 
   async #load(next: readonly UplinkConfig[]): Promise<Make> {
-    const [{ Uplink, isMetered }, { createDial }] = await Promise.all([
+    const [{ Uplink, isMetered }, { createDial }, { hasAggregation, writesCbor }] = await Promise.all([
       import("../uplink/uplink.ts"),
       import("../transport/dialer.ts"),
+      import("../uplink/aggregate/rules.ts"),
     ]);
     const { Metered } = next.some(isMetered) ? await import("../uplink/metered.ts") : { Metered: null };
-    const { wheel, queueHost: host, router, transport } = this.#rooms;
+    const { wheel, queueHost: host, router, transport, store } = this.#rooms;
     const { config, clock, counters, log } = this.#ground;
+    const gathers = next.some((uplink) => hasAggregation(uplink, store));
+    const { Aggregation } = gathers ? await import("../uplink/aggregate/aggregation.ts") : { Aggregation: null };
+    const cbor = next.some(writesCbor) ? (await import("../wire/senml/cbor.ts")).encodeSenmlCbor : null;
     const { node, limits } = config;
     const isClockSet = (): boolean => clock.scale.state === "set";
     const dial = createDial(transport);
-    const common = { wheel, counters, log, random: Math.random };
-    const parts: UplinkParts = { ...common, host, router, dial, node, limits, Metered, isClockSet };
+    const common = { wheel, counters, log, random: Math.random, isClockSet };
+    const parts: UplinkParts = { ...common, host, router, dial, node, limits, Metered, Aggregation, cbor };
     return (uplink) => new Uplink(uplink, parts);
   }
 }

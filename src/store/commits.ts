@@ -144,6 +144,10 @@ export class Commits {
     this.#intake.settle(message, id);
   }
 
+  absorb(id: number, messages: readonly Message[]): void {
+    this.#intake.absorb(id, messages);
+  }
+
   /** The message's retained value is in `changes`. */
   retained(message: Message): void {
     this.#intake.retained(message, this.#parts.health.refusal !== null);
@@ -181,7 +185,7 @@ export class Commits {
     const { health, checkpoint, writer } = this.#parts;
     const idle = health.failed || health.refusal !== null || this.#closed || !checkpoint.open;
     const { open } = this.#intake;
-    if (idle || open.count === 0 || !writer.isApart(open.firstSeq)) this.#onDue();
+    if (idle || open.count === 0 || open.isWhole || !writer.isApart(open.firstSeq)) this.#onDue();
     else this.#commitRecords();
   }
 

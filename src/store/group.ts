@@ -27,6 +27,8 @@ export class Group {
   /** Messages without a row of their own in the log: what waits is their retained value. */
   readonly rowless: Message[] = [];
   barriers: Barrier[] = [];
+  /** Receivers' records rely on messages in it: they are not written without them. */
+  isWhole = false;
   /** Receivers with rows in it; filled when it is written. */
   readonly places: Place[] = [];
   /** The commit that has to be on the medium before its last waiters are told; 0 = none, or not written yet. */

@@ -79,6 +79,14 @@ export class Intake {
     this.soon.settled(message);
   }
 
+  absorb(id: number, messages: readonly Message[]): void {
+    this.#open.isWhole = true;
+    for (const { state, receiverIds } of messages) {
+      const index = state === OPEN ? receiverIds.indexOf(id) : -1;
+      if (index >= 0) receiverIds[index] = 0;
+    }
+  }
+
   /** The message's retained value is in `changes`. @param diskFull it stays there, and trying at once would not help */
   retained(message: Message, diskFull: boolean): void {
     const { due } = this;

@@ -150,6 +150,11 @@ export class SqliteStore implements Store, DropStore {
     this.#commits.settle(message, id);
   }
 
+  absorb(receiver: StoredReceiver, messages: readonly Message[]): void {
+    this.#commits.absorb(receiver.id, messages);
+    this.touch(receiver);
+  }
+
   barrier(waiter: StoreWaiter, token: number): void {
     this.#commits.barrier(waiter, token);
   }

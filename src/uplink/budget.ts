@@ -1,6 +1,7 @@
 /** Memory of the uplinks, for the sum at start. */
 import type { Line } from "../config/budget.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
+import { budget as gathering } from "./aggregate/limits.ts";
 import { HELD_BYTES_MAX } from "./receive.ts";
 import { IN_FLIGHT_BYTES_MAX } from "./spool.ts";
 import { SPOOL_WINDOW_BYTES } from "./spool-class.ts";
@@ -39,6 +40,10 @@ export function budget(limits: { readonly maxPacketBytes: number }, configs: rea
       bytes: uplinks * tables,
       how: `${uplinks} x 2 tables of ${TABLE_SLOTS} topics`,
     },
+    ...gathering(
+      configs.flatMap(({ forward }) => forward),
+      packet,
+    ),
   ];
   if (servers > 0) {
     const owner = "uplinks: packet ids of several servers";

@@ -2,6 +2,7 @@
 import type { DropCause } from "../core/ledger.ts";
 import type { QueueHost } from "../core/outlet.ts";
 import type { BacklogSink } from "../core/ports.ts";
+import type { AggregatorStatus } from "./aggregate/aggregator.ts";
 import type { MeteredStatus } from "./metered.ts";
 import type { PastOutage } from "./outage.ts";
 import type { UplinkState } from "./reach.ts";
@@ -47,6 +48,8 @@ export interface UplinkStatus {
   readonly dropped: Readonly<Partial<Record<DropCause, number>>>;
   /** null = it has neither pace nor data cap nor schedule. */
   readonly metered: MeteredStatus | null;
+  /** Of the rules that gather, in their order. */
+  readonly aggregates: readonly AggregatorStatus[];
 }
 
 /** What waits, or is in flight. */

@@ -16,6 +16,9 @@ import {
   UNSPECIFIED_ERROR,
 } from "../wire/mqtt/codes.ts";
 import type { PublishView } from "../wire/mqtt/publish.ts";
+import type { Aggregation } from "./aggregate/aggregation.ts";
+import type { CborEncoder } from "./aggregate/formats.ts";
+import { hasAggregation } from "./aggregate/rules.ts";
 import { MqttClient } from "./client.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { ServerLimits } from "./client-options.ts";
@@ -41,6 +44,10 @@ export interface UplinkParts extends SpoolParts, ReceiveParts, Omit<ReachParts, 
   readonly Metered: typeof Metered | null;
   /** Whether the wall clock is to be believed. */
   readonly isClockSet: () => boolean;
+  /** Loaded when a rule gathers: see `hasAggregation`. */
+  readonly Aggregation: typeof Aggregation | null;
+  /** Loaded when a rule writes senml-cbor. */
+  readonly cbor: CborEncoder | null;
 }
 
 export type { UplinkStatus } from "./uplink-status.ts";
@@ -68,6 +75,7 @@ export class Uplink implements ClientHandler, ReachOwner {
   readonly #metered: Metered | null;
   readonly #sessions: ServerSessions;
   readonly #sending: Sending;
+  readonly #aggregation: Aggregation | null;
   readonly #forwarded: Counter;
   readonly #refused: Counter;
   readonly #connects: Counter;
@@ -108,6 +116,8 @@ export class Uplink implements ClientHandler, ReachOwner {
     const { sent } = spool;
     const { received } = this.receive;
     this.rates = new Rates(wheel, host.time, [() => sent.value, () => received.value]);
+    const gathers = parts.Aggregation !== null && hasAggregation(config, host.store);
+    this.#aggregation = gathers ? new parts.Aggregation(config, spool, parts) : null;
     this.#forwarded = counters.counter(`uplink.${name}.forwarded`);
     this.#refused = counters.counter(`uplink.${name}.refused`);
     this.#connects = counters.counter(`uplink.${name}.connects`);
@@ -146,6 +156,7 @@ export class Uplink implements ClientHandler, ReachOwner {
    * that is made in the same turn, or to be deleted.
    */
   leave(): void {
+    this.#aggregation?.leave();
     this.rates.stop();
     this.spool.leave();
   }
@@ -192,6 +203,7 @@ export class Uplink implements ClientHandler, ReachOwner {
       received: this.receive.received.value,
       dropped: spool.dropped,
       metered: this.#metered?.status() ?? null,
+      aggregates: this.#aggregation?.status() ?? [],
     };
   }
 

@@ -37,6 +37,8 @@ export class MemoryStore implements Store {
   #writtenBarriers: Waiting[] = [];
   #records = new Map<number, ReceiverRecord>();
   #committed = new Map<number, ReceiverRecord>();
+  /** By receiver: its committed record counts rows up to here. */
+  #counted = new Map<number, number>();
   #receivers = new Map<number, StoredReceiver>();
   #touched = new Set<StoredReceiver>();
   /** By receiver and filter; committed at once. */
@@ -73,6 +75,14 @@ export class MemoryStore implements Store {
     message.tellWaiter(0);
   }
 
+  absorb(receiver: StoredReceiver, messages: readonly Message[]): void {
+    for (const { receiverIds } of messages) {
+      const index = receiverIds.indexOf(receiver.id);
+      if (index >= 0) receiverIds[index] = 0;
+    }
+    this.touch(receiver);
+  }
+
   barrier(waiter: StoreWaiter, token: number): void {
     this.#barriers.push({ waiter, token });
   }
@@ -97,6 +107,7 @@ export class MemoryStore implements Store {
     for (const receiver of this.#touched) {
       const record = receiver.save();
       this.#committed.set(receiver.id, { ...record, state: Buffer.from(record.state) });
+      this.#counted.set(receiver.id, this.lastSeq);
     }
     this.#touched.clear();
     for (const { receiverId, packetId, known } of this.#inboundOpen.splice(0)) {
@@ -157,6 +168,8 @@ export class MemoryStore implements Store {
     });
     next.lastSeq = this.lastSeq - this.#open.length;
     next.#committed = new Map([...this.#committed].map(([id, r]) => [id, { ...r, state: Buffer.from(r.state) }]));
+    for (const [id, record] of next.#committed) this.#recount(id, record);
+    next.#counted = new Map([...next.#committed.keys()].map((id) => [id, next.lastSeq]));
     next.#records = new Map([...next.#committed].map(([id, r]) => [id, { ...r }]));
     next.#inbound = new Map([...this.#inbound].map(([id, ids]) => [id, new Set(ids)]));
     next.#subscriptions = new Map([...this.#subscriptions].map(([id, entries]) => [id, new Map(entries)]));
@@ -164,6 +177,15 @@ export class MemoryStore implements Store {
     next.wills = new Map(this.wills);
     next.#nextId = this.#nextId;
     return next;
+  }
+
+  /** Adds what was written since the record was. */
+  #recount(id: number, record: ReceiverRecord): void {
+    for (const { message, receivers } of this.rows) {
+      if (message.seq <= (this.#counted.get(id) ?? 0) || !receivers.some((receiver) => receiver.id === id)) continue;
+      record.count++;
+      record.bytes += message.size;
+    }
   }
 
   createReceiver(kind: string, name: string): ReceiverRecord {
@@ -181,6 +203,7 @@ export class MemoryStore implements Store {
     };
     this.#records.set(record.id, record);
     this.#committed.set(record.id, { ...record });
+    this.#counted.set(record.id, this.lastSeq);
     return record;
   }
 

@@ -40,6 +40,7 @@ test("status says how it stands", () => {
     received: 0,
     dropped: {},
     metered: null,
+    aggregates: [],
   });
   const connection = world.connect();
   assert.equal(world.uplink.status().state, "draining");

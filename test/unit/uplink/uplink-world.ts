@@ -13,9 +13,11 @@ import type { Receiver } from "../../../src/core/receiver.ts";
 import { Retained } from "../../../src/core/retained.ts";
 import { Router, STORED_LATER } from "../../../src/core/router.ts";
 import { Turns } from "../../../src/core/turns.ts";
+import { Aggregation } from "../../../src/uplink/aggregate/aggregation.ts";
 import { Metered } from "../../../src/uplink/metered.ts";
 import { Uplink } from "../../../src/uplink/uplink.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
+import { encodeSenmlCbor } from "../../../src/wire/senml/cbor.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 import { type FakeConnection, FakeServer, type Packet } from "./fake-server.ts";
 
@@ -84,6 +86,7 @@ export class UplinkWorld {
   readonly router: Router;
   readonly uplink: Uplink;
   readonly log: string[] = [];
+  /** Whether the board's clock is right, as far as the gateway knows. */
   clockSet = true;
   /** What local publishers were told: token and reason. */
   readonly told: [token: number, reason: number][] = [];
@@ -128,6 +131,8 @@ export class UplinkWorld {
       log: new Log({ level: "info", format: "text", write: (line) => this.log.push(line.slice(25)) }),
       dial,
       Metered,
+      Aggregation,
+      cbor: encodeSenmlCbor,
       isClockSet: () => this.clockSet,
       random: () => 1,
       node: "gw-17",

@@ -1,0 +1,318 @@
+/**
+ * A rule that gathers messages before the link: a receiver of the log like any other. What the router gives it is in the
+ * log; it reads it from there in turns of its own, live or after a restart, and gathers it (gathering.ts). What that
+ * makes enters the rule's priority class as a message with a row of its own.
+ *
+ *     router ──> log ──read──> Gathering ──> Outbox ──Entering──> class of the priority ──> link
+ *                 ^                                      │
+ *                 └── the rows it was made of go in the ─┘
+ *                     transaction that writes it
+ *
+ * So a row that a publisher was told is stored stays until what it became is, and a crash at any point neither loses it
+ * nor sends it twice. One exception: what the server acknowledged before it was written (elision) is not written, and if
+ * the process is killed within the half second that records may wait for, a batch is sent again.
+ *
+ * Rows that are still open when what they became enters the same group are not written at all (`Store.absorb`).
+ */
+import { type Expirable, Timer, type TimerWheel } from "../../base/timer-wheel.ts";
+import type { ForwardRule } from "../../config/uplink-rules.ts";
+import { type Message, messageOf, OPEN } from "../../core/message.ts";
+import type { QueueHost } from "../../core/outlet.ts";
+import { type BacklogSink, type ReceiverRecord, SETTLED, type StoredReceiver } from "../../core/ports.ts";
+import type { Publication } from "../../core/publication.ts";
+import { TAKES } from "../../core/queue-limits.ts";
+import type { Receiver, ReceiverQueue } from "../../core/receiver.ts";
+import { GRANT_NO_LOCAL, GRANT_RETAIN_AS_PUBLISHED } from "../../core/route-cache.ts";
+import type { Router } from "../../core/router.ts";
+import type { Sliced } from "../../core/turns.ts";
+import type { TopicMap } from "../topic-map.ts";
+import { Closing } from "./closing.ts";
+import { type Door, Entering } from "./entering.ts";
+import type { CborEncoder } from "./formats.ts";
+import { DONE, Gathering, HELD, INVALID, type Tally } from "./gathering.ts";
+import { LATER, Outbox } from "./outbox.ts";
+import { Place } from "./place.ts";
+import { AGGREGATE } from "./rules.ts";
+import { Times } from "./times.ts";
+
+export interface AggregatorParts {
+  readonly host: QueueHost;
+  readonly router: Router;
+  readonly wheel: TimerWheel;
+  /** Whether the wall clock is right, as far as can be known. */
+  readonly isClockSet: () => boolean;
+  /** What encodes senml-cbor; null: no rule asks for it. */
+  readonly cbor: CborEncoder | null;
+}
+
+export interface AggregatorOptions {
+  readonly rule: ForwardRule;
+  /** Of this rule alone. */
+  readonly map: TopicMap;
+  /** In the store; kind "aggregate". */
+  readonly name: string;
+  readonly door: Door;
+  /** Slot of the uplink in the router. */
+  readonly kinSlot: number;
+  /** Bytes of the log from the oldest row that is held to the newest. */
+  readonly spanBytesMax: number;
+  /** Whether a message has gone out here before: it is not to go out again. */
+  readonly isLooped: (message: Message) => boolean;
+  /** Its rule is no more: called when nothing is left of it. null = it takes messages. */
+  readonly onIdle: (() => void) | null;
+}
+
+/** How a rule stands. */
+export interface AggregatorStatus extends Tally {
+  readonly match: string;
+  readonly to: string;
+  /** Messages held, and their bytes in the store. */
+  readonly messages: number;
+  readonly bytes: number;
+  /** Topics that something is known of. */
+  readonly topics: number;
+}
+
+/** Bytes of the log read, and messages entered, in one turn. */
+const READ_SLICE_BYTES = 64 * 1024;
+const ENTERED_PER_TURN = 64;
+/** What the store or the class does not take is tried again so soon. */
+const RETRY_MS = 1000;
+
+const DUE_TIMER = 0;
+const RETRY_TIMER = 1;
+const NEVER = Number.POSITIVE_INFINITY;
+
+export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, BacklogSink, Sliced, Expirable {
+  slot = -1;
+  readonly principal = null;
+  readonly durable = true;
+  readonly queue: ReceiverQueue = this;
+  readonly kinSlot: number;
+  readonly id: number;
+  readonly label: string;
+  readonly tally: Tally = { in: 0, out: 0, suppressed: 0, passedThrough: 0, closedEarly: 0 };
+  readonly #parts: AggregatorParts;
+  readonly #options: AggregatorOptions;
+  readonly #record: ReceiverRecord;
+  readonly #place: Place;
+  readonly #outbox: Outbox;
+  readonly #entering: Entering;
+  readonly #gathering: Gathering;
+  readonly #dueTimer = new Timer(this, DUE_TIMER);
+  readonly #retryTimer = new Timer(this, RETRY_TIMER);
+  /** Next row to be read, and what is to be read from there on. */
+  #cursor: number;
+  #unread: number;
+  #unreadBytes: number;
+  #scheduled = false;
+  #ended = false;
+
+  constructor(options: AggregatorOptions, parts: AggregatorParts) {
+    const { rule, map, name, door, kinSlot, spanBytesMax, onIdle } = options;
+    const { host, router, isClockSet, cbor } = parts;
+    this.#options = options;
+    this.#parts = parts;
+    this.kinSlot = kinSlot;
+    this.label = door.queue.label;
+    this.#record = host.store.createReceiver(AGGREGATE, name);
+    this.id = this.#record.id;
+    const place = new Place(this.#record);
+    this.#place = place;
+    this.#cursor = this.#record.headSeq;
+    this.#unread = this.#record.count;
+    this.#unreadBytes = this.#record.bytes;
+    const { tally } = this;
+    const { store, time } = host;
+    const onRefused = (seq: number): void => this.#readAgainFrom(seq);
+    const onSettled = (): void => {
+      if (onIdle !== null) this.#schedule();
+    };
+    this.#entering = new Entering({ rule, door, store, time, place, tally, receiver: this, onSettled, onRefused });
+    const outbox = new Outbox(this.#entering.enter, () => this.#schedule());
+    this.#outbox = outbox;
+    const times = new Times(time, isClockSet);
+    const closing = new Closing(rule, times, cbor);
+    this.#gathering = new Gathering({ rule, map, times, place, outbox, closing, tally, spanBytesMax });
+    store.register(this);
+    router.join(this);
+    if (onIdle === null)
+      router.subscribe(this, rule.match, this.effectiveQos() | GRANT_NO_LOCAL | GRANT_RETAIN_AS_PUBLISHED, 0);
+    if (this.#unread > 0 || onIdle !== null) this.#schedule();
+  }
+
+  status(): AggregatorStatus {
+    const { match, to } = this.#options.rule;
+    return { match, to, messages: this.count, bytes: this.bytes, topics: this.#gathering.topics, ...this.tally };
+  }
+
+  /** It takes nothing more, and the router forgets it. What it holds stays in the store. */
+  leave(): void {
+    const { router, wheel } = this.#parts;
+    this.#ended = true;
+    router.unsubscribe(this, this.#options.rule.match);
+    router.leave(this);
+    wheel.cancel(this.#dueTimer);
+    wheel.cancel(this.#retryTimer);
+    this.#outbox.clear();
+  }
+
+  // ---- what the router sees ----------------------------------------------------------------------------------
+
+  get online(): boolean {
+    return this.#options.door.queue.online;
+  }
+
+  /** What is held has to be stored, whatever it was published with. */
+  effectiveQos(): number {
+    return this.#options.rule.qos === 2 ? 2 : 1;
+  }
+
+  congested(): boolean {
+    return false;
+  }
+
+  /** As its class: what is held becomes part of what waits there. */
+  admit(bytes: number): number {
+    return this.#options.door.queue.admit(bytes);
+  }
+
+  dropNewest(topic: () => string): void {
+    this.#options.door.queue.dropNewest(topic);
+  }
+
+  enqueue({ seq, size }: Message): void {
+    if (this.#unread === 0) this.#cursor = seq;
+    this.#unread++;
+    this.#unreadBytes += size;
+    this.#schedule();
+  }
+
+  /** Values of `$SYS`, which nobody stores: here they have to be. */
+  deliver(publication: Publication, options: number): void {
+    const { store, time } = this.#parts.host;
+    const message = messageOf(publication, time.ageMs());
+    if (store.admits(message.size) !== SETTLED || this.admit(message.size) !== TAKES) {
+      this.dropNewest(() => message.topic);
+      return;
+    }
+    message.addReceiver(this.id, options);
+    store.append(message);
+    this.enqueue(message);
+  }
+
+  // ---- the log -----------------------------------------------------------------------------------------------
+
+  #schedule(): void {
+    if (this.#scheduled || this.#ended) return;
+    this.#scheduled = true;
+    this.#parts.host.schedule(this);
+  }
+
+  runScheduled(): void {
+    this.#scheduled = false;
+    if (this.#ended) return;
+    if (this.#unread > 0) this.#readSlice();
+    if (this.#unread > 0) this.#schedule();
+    else this.#closeDue();
+    this.#pump();
+    if (this.count === 0 && this.#outbox.length === 0 && this.#entering.pending === 0) this.#options.onIdle?.();
+  }
+
+  #readSlice(): void {
+    const { store } = this.#parts.host;
+    this.#cursor = store.read(this.id, this.#cursor, READ_SLICE_BYTES, this);
+    if (this.#cursor <= store.lastSeq) return;
+    this.#unread = 0;
+    this.#unreadBytes = 0;
+  }
+
+  /** Store.read gives a row. */
+  onBacklog(message: Message): boolean {
+    this.#unread = Math.max(1, this.#unread - 1);
+    this.#unreadBytes = Math.max(0, this.#unreadBytes - message.size);
+    const answer = this.#gathering.take(message, this.#options.isLooped(message));
+    if (answer === DONE) return true;
+    this.tally.in++;
+    if (answer === HELD) return true;
+    const { store, ledger, time } = this.#parts.host;
+    if (answer === INVALID) ledger.record(this.label, () => message.topic, "invalid", time.wallMs());
+    if (message.state === OPEN) store.settle(message, this.id);
+    else store.touch(this);
+    return true;
+  }
+
+  /** Closes what is due; only when everything is read that was there before. */
+  #closeDue(): void {
+    const nextMs = this.#gathering.closeDue();
+    if (nextMs === NEVER) this.#parts.wheel.cancel(this.#dueTimer);
+    else this.#parts.wheel.schedule(this.#dueTimer, nextMs);
+  }
+
+  #pump(): void {
+    if (this.#outbox.pump(ENTERED_PER_TURN) === LATER) this.#parts.wheel.schedule(this.#retryTimer, RETRY_MS);
+    else if (this.#outbox.isReady) this.#schedule();
+  }
+
+  onTimer(): void {
+    this.#schedule();
+  }
+
+  /** Rows are needed again: everything that is held is read anew. */
+  #readAgainFrom(seq: number): void {
+    if (this.#ended) return;
+    const head = Math.min(seq, this.headSeq);
+    this.#unread = Math.max(1, this.count);
+    this.#unreadBytes = this.bytes;
+    this.#cursor = head;
+    this.#place.forget();
+    this.#gathering.forget();
+    this.#outbox.clear();
+    this.#schedule();
+  }
+
+  // ---- what the store sees -----------------------------------------------------------------------------------
+
+  /** Messages held. */
+  get count(): number {
+    return this.#place.rows + this.#unread;
+  }
+
+  /** Their bytes. */
+  get bytes(): number {
+    return this.#place.bytes + this.#unreadBytes;
+  }
+
+  get headSeq(): number {
+    const { firstSeq } = this.#place;
+    return this.#unread > 0 ? Math.min(firstSeq, this.#cursor) : firstSeq;
+  }
+
+  needs(seq: number): boolean {
+    return seq >= this.headSeq;
+  }
+
+  save(): ReceiverRecord {
+    const record = this.#record;
+    const head = this.headSeq;
+    record.headSeq = head === NEVER ? this.#parts.host.store.lastSeq + 1 : head;
+    record.state = this.#place.encode(record.headSeq);
+    record.count = this.count;
+    record.bytes = this.bytes;
+    return record;
+  }
+
+  onDurable(): void {
+    this.#place.forgetWritten();
+  }
+
+  /** The disk has no room for a row that is not read yet, or for one that something in memory stands for. */
+  onWithdrawn({ seq, size }: Message): void {
+    if (this.#unread > 0 && seq >= this.#cursor) {
+      this.#unread--;
+      this.#unreadBytes -= size;
+    } else {
+      this.#readAgainFrom(NEVER);
+    }
+  }
+}
