@@ -1,7 +1,7 @@
 /**
  * Rows of the log that SQLite hands over many at a time, as one value for their contents, one for their receivers and
  * one text of numbers. A row that comes by itself costs 1.8 us, most of it for the objects that carry it; as one of 128
- * it costs 0.8 with its message. What is long comes by itself all the same: so much memory is never needed at once.
+ * it costs 0.6 with its message. What is long comes by itself all the same: so much memory is never needed at once.
  *
  *     bytes   | topic payload | topic payload | topic pay...      those of at most PACKED_BYTES_MAX
  *     lists   | list | list | li...                               those of at most PACKED_LIST_MAX
@@ -22,13 +22,18 @@ export const PACKED_ROWS_MAX = 128;
 /** rows, bytes, lists, numbers */
 export type PackedRow = [number, Buffer | null, Buffer | null, string | null];
 
-/** `range` is what follows FROM log; the columns are named here once for both directions. */
+/**
+ * Takes what sequence numbers and stamps are told from, then the two ends of a range and how many rows at most:
+ * short ones cost less to write and to read.
+ * @param range what follows FROM log, but for the limit: one that were a parameter by itself would be compiled in
+ */
 export function packedQuery(range: string): string {
   return `SELECT count(*), CAST(group_concat(few, '') AS BLOB), CAST(group_concat(list, '') AS BLOB),
-    group_concat(concat_ws(',', seq, size, list_size, accepted, expires, flags, topic_end, properties_end))
+    group_concat(concat_ws(',', seq - CAST(? AS INTEGER), size, list_size, accepted - CAST(? AS INTEGER), expires, flags,
+    topic_end, properties_end))
     FROM (SELECT seq, accepted, expires, flags, topic_end, properties_end, length(bytes) AS size,
       CASE WHEN length(bytes) <= ${PACKED_BYTES_MAX} THEN bytes ELSE x'' END AS few, length(receivers) AS list_size,
-      CASE WHEN length(receivers) <= ${PACKED_LIST_MAX} THEN receivers ELSE x'' END AS list FROM log ${range})`;
+      CASE WHEN length(receivers) <= ${PACKED_LIST_MAX} THEN receivers ELSE x'' END AS list FROM log ${range} LIMIT ? + 0)`;
 }
 
 // Places of a row's numbers.
@@ -49,6 +54,8 @@ const EMPTY = Buffer.alloc(0);
 
 export class PackedRows {
   count = 0;
+  /** Stamp of the last row there was: what stamps of the next ones are to be told from. */
+  accepted = 0;
   readonly #numbers = new Float64Array(NUMBERS * PACKED_ROWS_MAX);
   /** Where a row's bytes and list begin. */
   readonly #bytesAt = new Int32Array(PACKED_ROWS_MAX);
@@ -56,8 +63,11 @@ export class PackedRows {
   #bytes: Buffer = EMPTY;
   #lists: Buffer = EMPTY;
 
-  /** @returns false when they make no sense */
-  take(row: PackedRow | undefined): boolean {
+  /**
+   * @param from what sequence numbers are told from
+   * @returns false when they make no sense
+   */
+  take(row: PackedRow | undefined, from: number): boolean {
     this.count = 0;
     const [count, bytes, lists, text] = row ?? [0, null, null, null];
     if (count === 0) return true;
@@ -68,6 +78,8 @@ export class PackedRows {
     for (let i = 0; i < count; i++) {
       this.#bytesAt[i] = bytesAt;
       this.#listAt[i] = listAt;
+      this.#numbers[i * NUMBERS] = from + this.#number(i, SEQ);
+      this.#numbers[i * NUMBERS + ACCEPTED] = this.accepted + this.#number(i, ACCEPTED);
       const size = this.#number(i, SIZE);
       const topicEnd = this.#number(i, TOPIC_END);
       const propertiesEnd = this.#number(i, PROPERTIES_END);
@@ -78,6 +90,7 @@ export class PackedRows {
     if (bytesAt !== bytes.length || listAt !== lists.length) return false;
     this.#bytes = bytes;
     this.#lists = lists;
+    this.accepted = this.#number(count - 1, ACCEPTED);
     this.count = count;
     return true;
   }

@@ -18,12 +18,13 @@ export class RowFetch {
   count = 0;
   /** Rows that were asked for: fewer that came are the last. */
   limit = 0;
+  /** They came as one value. */
+  isPacked = false;
   /** At the entry of the receiver that `messageFor` found. */
   readonly reader = new ListReader();
   readonly #statements: Statements;
   readonly #packed = new PackedRows();
   #rows: readonly ScanRow[] = NO_ROWS;
-  #isPacked = false;
   /** Whether the last rows were mostly the receiver's. */
   readonly #isDense = new Uint8Array(REMEMBERED);
   #id = 0;
@@ -38,13 +39,13 @@ export class RowFetch {
 
   /** Rows `[from..to]`, the lowest first. @param bytes of messages that are wanted (Message.size) */
   up(id: number, from: number, to: number, bytes: number): void {
-    if (this.#begin(id, bytes) && this.#takePacked(this.#statements.packed.get(from, to, this.limit))) return;
+    if (this.#begin(id, bytes) && this.#takePacked(this.#statements.packed, from, to)) return;
     this.#takeRows(this.#statements.scan.all(from, to, this.#scanLimit()));
   }
 
   /** Rows `[downTo..from]`, the highest first. */
   down(id: number, from: number, downTo: number, bytes: number): void {
-    if (this.#begin(id, bytes) && this.#takePacked(this.#statements.packedBack.get(from, downTo, this.limit))) return;
+    if (this.#begin(id, bytes) && this.#takePacked(this.#statements.packedBack, from, downTo)) return;
     this.#takeRows(this.#statements.scanBack.all(from, downTo, this.#scanLimit()));
   }
 
@@ -56,14 +57,14 @@ export class RowFetch {
   }
 
   seqAt(i: number): number {
-    return this.#isPacked ? this.#packed.seqAt(i) : (this.#rows[i] as ScanRow)[0];
+    return this.isPacked ? this.#packed.seqAt(i) : (this.#rows[i] as ScanRow)[0];
   }
 
   /** The message of a row that lists receiver `id`; null when it does not. */
   messageFor(i: number, id: number): Message | null {
     this.#asked++;
     if (!this.#lists(i, id)) return null;
-    const message = this.#isPacked && this.#packed.hasBytes(i) ? this.#packed.messageAt(i) : this.#read(this.seqAt(i));
+    const message = this.isPacked && this.#packed.hasBytes(i) ? this.#packed.messageAt(i) : this.#read(this.seqAt(i));
     if (message === null) return null;
     this.#found++;
     this.#sizeEach += (message.size - this.#sizeEach) / 8;
@@ -71,8 +72,8 @@ export class RowFetch {
   }
 
   #lists(i: number, id: number): boolean {
-    if (this.#isPacked && this.#packed.hasList(i)) return this.#packed.find(i, this.reader, id);
-    const [seq, receivers] = (this.#isPacked ? this.#rowOf(this.seqAt(i)) : this.#rows[i]) ?? [0, null];
+    if (this.isPacked && this.#packed.hasList(i)) return this.#packed.find(i, this.reader, id);
+    const [seq, receivers] = (this.isPacked ? this.#rowOf(this.seqAt(i)) : this.#rows[i]) ?? [0, null];
     return this.reader.find(seq, receivers, id);
   }
 
@@ -101,15 +102,16 @@ export class RowFetch {
     return FETCH_ROWS;
   }
 
-  #takePacked(row: Parameters<PackedRows["take"]>[0]): boolean {
-    this.#isPacked = this.#packed.take(row);
+  #takePacked(statement: Statements["packed"], from: number, to: number): boolean {
+    const packed = this.#packed;
+    this.isPacked = packed.take(statement.get(from, packed.accepted, from, to, this.limit), from);
     this.count = this.#packed.count;
     this.#rows = NO_ROWS;
-    return this.#isPacked;
+    return this.isPacked;
   }
 
   #takeRows(rows: readonly ScanRow[]): void {
-    this.#isPacked = false;
+    this.isPacked = false;
     this.#rows = rows;
     this.count = rows.length;
   }

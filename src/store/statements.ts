@@ -114,9 +114,9 @@ export class Statements {
     this.scan.raw();
     this.scanBack = db.prepare("SELECT seq, receivers FROM log WHERE seq <= ? AND seq >= ? ORDER BY seq DESC LIMIT ?");
     this.scanBack.raw();
-    this.packed = db.prepare(packedQuery("WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT ?"));
+    this.packed = db.prepare(packedQuery("WHERE seq >= ? AND seq <= ? ORDER BY seq"));
     this.packed.raw();
-    this.packedBack = db.prepare(packedQuery("WHERE seq <= ? AND seq >= ? ORDER BY seq DESC LIMIT ?"));
+    this.packedBack = db.prepare(packedQuery("WHERE seq <= ? AND seq >= ? ORDER BY seq DESC"));
     this.packedBack.raw();
     this.message = db.prepare(
       "SELECT accepted, expires, flags, topic_end, properties_end, bytes FROM log WHERE seq = ?",

@@ -5,8 +5,9 @@
  *
  * Both pass by the states of node's streams, which would keep bytes for those who are not there to take them: a link
  * takes a chunk as it comes, and an output hands over one piece at a time and keeps what waits. With one message per
- * read and write they were a sixth of the instructions in user space. What is paused, ends or is encrypted goes through
- * the stream as ever, and so would all if node ceased to call `push`.
+ * read and write they were a sixth of the instructions in user space; of a backlog over TLS whose acknowledgements come in
+ * a record each, too. What is paused or ends goes through the stream as ever, so does what is written to TLS, and so would all
+ * if node ceased to call `push`.
  */
 import { Socket } from "node:net";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
@@ -73,7 +74,7 @@ export class SocketLink implements Link, Writer, OutputOwner, IntakeOwner, Expir
     socket.on("close", onClose);
     // Before node's own, which ends writing: what is in the output goes to the socket first.
     socket.prependListener("end", onEnd);
-    if (!this.#encrypted) socket.push = push;
+    socket.push = push;
   }
 
   get remote(): string {

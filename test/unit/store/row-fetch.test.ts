@@ -78,10 +78,14 @@ for (const share of [0.1, 0.5, 1]) {
         const expected = back ? [...rows].reverse() : [...rows];
         let next = back ? SEQ_MAX : 1;
         let done = 0;
+        let packed = 0;
+        let fetches = 0;
         while (back ? next >= 1 : next <= SEQ_MAX) {
           const bytes = [300, 5000, 64 * 1024][done % 3] as number;
           if (back) fetch.down(OURS, next, 1, bytes);
           else fetch.up(OURS, next, SEQ_MAX, bytes);
+          fetches++;
+          if (fetch.isPacked) packed++;
           for (let i = 0; i < fetch.count; i++) {
             const row = expected[done++] as Row;
             assert.equal(fetch.seqAt(i), row.seq);
@@ -93,15 +97,17 @@ for (const share of [0.1, 0.5, 1]) {
           next = fetch.seqAt(fetch.count - 1) + (back ? -1 : 1);
         }
         assert.equal(done, rows.length);
+        if (share === 1) assert.equal(packed, fetches - 1, "all but the first are packed");
+        if (share === 0.1) assert.equal(packed, 0);
       }
     });
   }
 }
 
 test("packed rows whose numbers and bytes disagree are not taken", () => {
-  const good: PackedRow = [2, Buffer.from("t1t22"), Buffer.from([14, 1, 14, 1]), "4,2,2,9,0,1,1,1,5,3,2,9,0,1,1,2"];
+  const good: PackedRow = [2, Buffer.from("t1t22"), Buffer.from([14, 1, 14, 1]), "-1,2,2,9,0,1,1,1,0,3,2,9,0,1,1,2"];
   const rows = new PackedRows();
-  assert.ok(rows.take(good));
+  assert.ok(rows.take(good, 5));
   assert.deepEqual([rows.count, rows.seqAt(0), rows.seqAt(1)], [2, 4, 5]);
   assert.equal(rows.messageAt(1).bytes.toString(), "t22");
   const [, bytes, lists, numbers] = good;
@@ -112,14 +118,14 @@ test("packed rows whose numbers and bytes disagree are not taken", () => {
     [3, bytes, lists, numbers],
     [2, null, lists, numbers],
     [2, bytes, lists, null],
-    [2, bytes, lists, "4,2,2,9,0,1,1,1,5,3,2,9,0,1,1"],
-    [2, bytes, lists, "4,2,2,9,0,1,1,1,5,3,2,9,0,1,1,x"],
-    [2, bytes, lists, "4,2,2,9,0,1,1,1,5,3,2,9,0,1,3,2"],
-    [2, bytes, lists, "4,2,2,9,0,1,1,1,5,3,2,9,0,1,1,4"],
+    [2, bytes, lists, "-1,2,2,9,0,1,1,1,0,3,2,9,0,1,1"],
+    [2, bytes, lists, "-1,2,2,9,0,1,1,1,0,3,2,9,0,1,1,x"],
+    [2, bytes, lists, "-1,2,2,9,0,1,1,1,0,3,2,9,0,1,3,2"],
+    [2, bytes, lists, "-1,2,2,9,0,1,1,1,0,3,2,9,0,1,1,4"],
     [2, bytes, lists, `${numbers},${"1,".repeat(2000)}1`],
     [500, bytes, lists, numbers],
   ];
-  for (const row of bad) assert.equal(rows.take(row), false, JSON.stringify(row));
-  assert.ok(rows.take([0, null, null, null]));
+  for (const row of bad) assert.equal(rows.take(row, 5), false, JSON.stringify(row));
+  assert.ok(rows.take([0, null, null, null], 5));
   assert.equal(rows.count, 0);
 });
