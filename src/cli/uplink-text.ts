@@ -30,6 +30,18 @@ export interface UplinkStatus {
     readonly pace: { readonly waitMs: number } | null;
     readonly connect: { readonly open: boolean; readonly forMs: number } | null;
   } | null;
+  readonly aggregates: readonly AggregateStatus[];
+}
+
+interface AggregateStatus {
+  readonly match: string;
+  /** Messages held, that came, that were made of them, and what was not as expected. */
+  readonly messages: number;
+  readonly in: number;
+  readonly out: number;
+  readonly suppressed: number;
+  readonly passedThrough: number;
+  readonly closedEarly: number;
 }
 
 interface Waiting {
@@ -105,9 +117,19 @@ function details(uplink: UplinkStatus): string[] {
     if (one.messages === 0 || (waiting.length === 1 && one.priority === 0 && one.fullPercent < FULL_PERCENT)) continue;
     lines.push(`priority ${one.priority}: ${waitingText(one)}, ${one.fullPercent} % full`);
   }
+  for (const rule of uplink.aggregates) lines.push(aggregateText(rule));
   const causes = Object.entries(dropped).filter(([, count]) => count > 0);
   if (causes.length > 0) lines.push(`lost since the start: ${causes.map(([c, n]) => `${n} ${c}`).join(", ")}`);
   return lines;
+}
+
+function aggregateText(rule: AggregateStatus): string {
+  const { match, messages, suppressed, passedThrough, closedEarly } = rule;
+  const words = [`${rule.in} came`, `${rule.out} went on`, `${messages} held`];
+  if (suppressed > 0) words.push(`${suppressed} unchanged`);
+  if (passedThrough > 0) words.push(`${passedThrough} were no readings and passed through`);
+  if (closedEarly > 0) words.push(`${closedEarly} closed early for lack of room`);
+  return `gathers ${printable(match)}: ${words.join(", ")}`;
 }
 
 const UNITS: readonly (readonly [unit: string, ms: number])[] = [

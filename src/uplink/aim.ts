@@ -15,6 +15,8 @@ import { qosOf, type Target, type TopicMap } from "./topic-map.ts";
 /** What all classes of an uplink go by. */
 export interface Sights {
   readonly map: TopicMap;
+  /** Of rules that gather, null = none does: their messages are none of a class, but for those from before they did. */
+  readonly gathered: TopicMap | null;
   /** null: what goes out is not marked, and what is marked goes out. */
   readonly mark: LoopMark | null;
   /** Messages that had our mark already. */
@@ -55,12 +57,13 @@ export class Aim {
   #targetsOf(message: Message, options: number): readonly Target[] {
     const { bytes, topicEnd } = message;
     if ((options & DELIVERY_REMOTE) !== 0) return [remoteTarget(bytes.subarray(0, topicEnd))];
-    const { map, mark, looped } = this.#sights;
+    const { map, gathered, mark, looped } = this.#sights;
     if (mark?.isIn(bytes, topicEnd, message.propertiesEnd) === true) {
       looped.value++;
       return NO_TARGETS;
     }
     let targets = map.targetsOf(this.#priority, bytes, 0, topicEnd);
+    if (targets.length === 0 && gathered !== null) targets = gathered.targets(bytes, 0, topicEnd);
     this.invalid = targets.length === 0;
     if ((options & DELIVERY_OFFLINE) !== 0) targets = targets.filter(({ storedOffline }) => storedOffline);
     return targets;

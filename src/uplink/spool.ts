@@ -17,6 +17,7 @@ import type { Message } from "../core/message.ts";
 import type { QueueHost } from "../core/outlet.ts";
 import type { Router } from "../core/router.ts";
 import type { SpoolQueue } from "../core/spool-queue.ts";
+import { aggregates } from "./aggregate/rules.ts";
 import type { Sights } from "./aim.ts";
 import type { MqttClient } from "./client.ts";
 import type { LoopMark } from "./loop-mark.ts";
@@ -75,9 +76,12 @@ export class Spool implements SpoolShared {
     this.router = router;
     this.sent = counters.counter(`uplink.${name}.sent`);
     // What is gathered first enters by `SpoolClass.enter`.
-    this.rules = forward.filter((rule) => rule.batch === null && rule.reduce === null && rule.onChange === null);
+    const gathers = forward.filter(aggregates);
+    this.rules = forward.filter((rule) => !aggregates(rule));
+    const names = { node, client: clientId };
     this.sights = {
-      map: new TopicMap(this.rules, { node, client: clientId }),
+      map: new TopicMap(this.rules, names),
+      gathered: gathers.length === 0 ? null : new TopicMap(gathers, names),
       mark,
       looped: counters.counter(`uplink.${name}.looped`),
       time: host.time,

@@ -58,6 +58,7 @@ const STATUS: Status = {
       received: 1,
       dropped: {},
       metered: null,
+      aggregates: [],
     },
   ],
   counters: {

@@ -30,6 +30,7 @@ const WELL: UplinkStatus = {
   received: 17,
   dropped: { expired: 0 },
   metered: { pace: { waitMs: 0 }, connect: null },
+  aggregates: [],
 };
 
 test("an uplink that is well is one line", () => {
@@ -56,6 +57,10 @@ test("what is not as it should be stands below the line", () => {
     lastOutage: { reason: "reset", endedAtMs: Date.UTC(2026, 10, 21, 9), lastedMs: 90_061_000 },
     dropped: { expired: 12, refused: 3, "too-old": 0 },
     metered: { pace: { waitMs: 250 }, connect: { open: true, forMs: 90_000 } },
+    aggregates: [
+      { match: "m/#", messages: 12, in: 1204, out: 31, suppressed: 0, passedThrough: 0, closedEarly: 0 },
+      { match: "t", messages: 0, in: 9, out: 8, suppressed: 1, passedThrough: 2, closedEarly: 3 },
+    ],
   });
   assert.match(
     line ?? "",
@@ -68,6 +73,8 @@ test("what is not as it should be stands below the line", () => {
     "url 2 of 2; the first is mqtts://a:8883",
     "priority 7: 3 messages of 2 KiB wait, the oldest for 10m, 1 % full",
     "priority 0: 1200 messages of 1 MiB wait, the oldest for 1d, 91.5 % full",
+    "gathers m/#: 1204 came, 31 went on, 12 held",
+    "gathers t: 9 came, 8 went on, 0 held, 1 unchanged, 2 were no readings and passed through, 3 closed early for lack of room",
     "lost since the start: 12 expired, 3 refused",
   ]);
 });

@@ -288,6 +288,50 @@ test("what waits survives every change of rules: other topics, another priority,
   );
 });
 
+test("what waits survives that rules begin to gather, gather otherwise, and cease to", async () => {
+  using folder = temporaryFolder();
+  await using cloud = await TestCloud.start(join(folder.path, "cloud"));
+  await using world = new World(folder.path, [uplink("cloud", NOWHERE)]);
+  await world.gateway.start();
+  let sent = 0;
+  const publish = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) world.publish("s/a", `${sent++}`);
+    await eventually("they are stored", () => world.acknowledged.length === sent);
+  };
+  await publish(5);
+  const batch = (messages: number): Keys => ({
+    forward: [{ match: "s/#", batch: { max_messages: messages, max_delay: "1h", format: "lines" } }],
+  });
+  await world.reload([uplink("cloud", NOWHERE, batch(10))]);
+  await publish(13);
+  await eventually("ten are gathered", () => world.gateway.counters.get("uplink.cloud.aggregate_out") === 1);
+  await world.reload([uplink("cloud", cloud.url, batch(4))]);
+  await eventually(
+    "what came before that goes out as it is",
+    () => cloud.got.filter((l) => l === "s/a 4").length === 1,
+  );
+  await world.reload([uplink("cloud", NOWHERE, batch(4))]);
+  await publish(2);
+  await eventually("what was left is", () => world.gateway.counters.get("uplink.cloud.aggregate_held_messages") === 1);
+  await world.reload([uplink("cloud", NOWHERE)]);
+  await publish(1);
+  await world.reload([uplink("cloud", cloud.url)]);
+  const numbers = (): number[] => cloud.got.flatMap((line) => line.slice("s/a ".length).trim().split("\n").map(Number));
+  await eventually("all are at the cloud", () => numbers().length === sent);
+  assert.deepEqual(
+    numbers().toSorted((a, b) => a - b),
+    Array.from({ length: sent }, (_, i) => i),
+  );
+  assert.deepEqual(world.uplink("cloud")?.dropped, {});
+
+  await world.reload([uplink("cloud", NOWHERE, batch(100))]);
+  await publish(3);
+  await eventually("they are held", () => world.gateway.counters.get("uplink.cloud.aggregate_held_messages") === 3);
+  const { applied } = await world.reload([]);
+  assert.ok(applied.includes("uplink cloud: removed, 3 messages that waited for it were given up"), applied.join());
+  assert.deepEqual(world.countersOf("cloud"), []);
+});
+
 test("a client id may go from one uplink to another: the old one is gone before the new one comes", async () => {
   using folder = temporaryFolder();
   await using cloud = await TestCloud.start(join(folder.path, "cloud"));
