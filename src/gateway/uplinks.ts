@@ -196,21 +196,22 @@ export class Uplinks {
   }
 
   async #load(next: readonly UplinkConfig[]): Promise<Make> {
-    const [{ Uplink, isMetered }, { createDial }, { hasAggregation, writesCbor }] = await Promise.all([
+    const [{ Uplink, isMetered }, { createDial }, { systemNetwork: network }, rules] = await Promise.all([
       import("../uplink/uplink.ts"),
       import("../transport/dialer.ts"),
+      import("../transport/network.ts"),
       import("../uplink/aggregate/rules.ts"),
     ]);
     const { Metered } = next.some(isMetered) ? await import("../uplink/metered.ts") : { Metered: null };
     const { wheel, queueHost: host, router, transport, store } = this.#rooms;
     const { config, clock, counters, log } = this.#ground;
-    const gathers = next.some((uplink) => hasAggregation(uplink, store));
+    const gathers = next.some((uplink) => rules.hasAggregation(uplink, store));
     const { Aggregation } = gathers ? await import("../uplink/aggregate/aggregation.ts") : { Aggregation: null };
-    const cbor = next.some(writesCbor) ? (await import("../wire/senml/cbor.ts")).encodeSenmlCbor : null;
+    const cbor = next.some(rules.writesCbor) ? (await import("../wire/senml/cbor.ts")).encodeSenmlCbor : null;
     const { node, limits } = config;
     const isClockSet = (): boolean => clock.scale.state === "set";
     const dial = createDial(transport);
-    const common = { wheel, counters, log, random: Math.random, isClockSet };
+    const common = { wheel, counters, log, random: Math.random, isClockSet, network };
     const parts: UplinkParts = { ...common, host, router, dial, node, limits, Metered, Aggregation, cbor };
     return (uplink) => new Uplink(uplink, parts);
   }

@@ -1,17 +1,16 @@
 /**
- * Connections that we open: name look-up (one at a time in the process, since a dead resolver blocks one of libuv's
- * four threads for seconds), TCP or a unix socket, then a proxy, TLS and WebSocket where wanted, all under one deadline.
+ * Connections that we open: name look-up, TCP or a unix socket, then a proxy, TLS and WebSocket where wanted, all under one deadline.
  */
-import { type LookupAddress, lookup } from "node:dns";
-import { connect, type IpcNetConnectOpts, isIP, type Socket, type TcpNetConnectOpts } from "node:net";
-import { Semaphore } from "../base/semaphore.ts";
+import { isIP, type Socket, type TcpNetConnectOpts } from "node:net";
 import type { ProxyConfig } from "../config/uplink-urls.ts";
 import type { TlsClientConfig } from "../config/uplinks.ts";
 import type { Link } from "./link.ts";
 import { leavingFrom } from "./local-address.ts";
+import { addressesOf, type Found, keepAddresses } from "./names.ts";
 import { addressAndPort } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
 import { SocketLink } from "./socket-link.ts";
+import { type ConnectOptions, TcpOpening } from "./tcp-opening.ts";
 import type { Traffic } from "./traffic.ts";
 import type { Transport } from "./transport.ts";
 
@@ -32,6 +31,8 @@ export interface DialTarget {
   readonly interface?: string | null;
   /** For everything together. */
   readonly timeoutMs: number;
+  /** While nothing answers, another SYN so often (tcp-opening.ts); absent = as the kernel does it. */
+  readonly againMs?: number;
   /** Counts what the connection costs; absent = nobody wants to know. */
   readonly traffic?: Traffic | null;
 }
@@ -54,9 +55,15 @@ export type Dial = (
 
 export class DialError extends Error {
   override readonly name = "DialError";
+  /** Nobody has said anything: the name, the way there or the machine is what is missing. */
+  readonly unreached: boolean;
+
+  constructor(message: string, unreached: boolean) {
+    super(message);
+    this.unreached = unreached;
+  }
 }
 
-const lookups = new Semaphore(1);
 const KEEP_ALIVE_DELAY_MS = 60_000;
 
 export function createDial(transport: Transport): Dial {
@@ -80,6 +87,11 @@ class Attempt implements Dialing {
   readonly #timeout: NodeJS.Timeout;
   #stage = "looking up the name";
   #socket: Socket | null = null;
+  #opening: TcpOpening | null = null;
+  /** What all bytes go over. */
+  #plain: Socket | null = null;
+  /** Where the host's name led to; null = it has none. */
+  #found: Found | null = null;
   /** Nobody here answers for `#socket` any more. */
   #unwatch: () => void = ignore;
   /** What happens is the proxy's affair. */
@@ -99,7 +111,6 @@ class Attempt implements Dialing {
   cancel(): void {
     if (this.#over) return;
     this.#finish();
-    this.#socket?.destroy();
   }
 
   async run(): Promise<void> {
@@ -127,10 +138,11 @@ class Attempt implements Dialing {
     if (literal === 0) this.#target.traffic?.lookedUp();
     // Also puts the callbacks off to a later tick.
     const found = await (literal === 0
-      ? lookups.run(() => (this.#over ? Promise.resolve([]) : lookUp(host)))
-      : Promise.resolve([{ address: host, family: literal }]));
+      ? addressesOf(host, this.#target.tls !== null && !proxy, () => !this.#over)
+      : Promise.resolve({ addresses: [{ address: host, family: literal }], stale: false }));
     if (this.#over) return { host, port };
-    const { localAddress, addresses } = leavingFrom(found, bindAddress ?? null, interfaceName ?? null);
+    if (literal === 0) this.#found = found;
+    const { localAddress, addresses } = leavingFrom(found.addresses, bindAddress ?? null, interfaceName ?? null);
     const options: TcpNetConnectOpts = {
       host,
       port,
@@ -163,12 +175,23 @@ class Attempt implements Dialing {
     };
   }
 
-  /** The connection that all bytes go over; it is not watched any more when somebody else is to answer for it. */
-  async #connect(options: TcpNetConnectOpts | IpcNetConnectOpts): Promise<Socket> {
-    const socket = connect(options);
-    this.#target.traffic?.opened(socket);
+  /** The connection that all bytes go over. */
+  async #connect(options: ConnectOptions): Promise<Socket> {
+    const { traffic, againMs } = this.#target;
+    const socket = await new Promise<Socket>((resolve, reject) => {
+      this.#opening = new TcpOpening(options, againMs ?? null, {
+        onAgain: () => traffic?.askedAgain(),
+        onOpened: (opened, eager) => {
+          if (eager) traffic?.opened(opened, true);
+          resolve(opened);
+        },
+        onFailed: reject,
+      });
+      traffic?.opened(this.#opening.patient);
+    });
+    this.#opening = null;
+    this.#plain = socket;
     this.#unwatch = this.#watch(socket, describeError);
-    await new Promise<void>((resolve) => socket.once("connect", resolve));
     return socket;
   }
 
@@ -221,34 +244,31 @@ class Attempt implements Dialing {
       link.destroy();
       return;
     }
-    this.#finish();
-    this.#target.traffic?.linked(link);
+    this.#over = true;
+    clearTimeout(this.#timeout);
+    const { traffic, tls, proxy, host } = this.#target;
+    if (tls !== null && !proxy && this.#found !== null) keepAddresses(host, this.#found.addresses);
+    traffic?.linked(link);
     this.#callbacks.onLink(link);
   }
 
   #fail(words: string): void {
     if (this.#over) return;
     this.#finish();
-    this.#socket?.destroy();
     const { unix, host, port, proxy } = this.#target;
     const server = unix === undefined ? addressAndPort(host, port) : `unix:${unix}`;
     const where = proxy && this.#atProxy ? `${server}: proxy ${addressAndPort(proxy.host, proxy.port)}` : server;
-    this.#callbacks.onError(new DialError(`${where}: ${words}`));
+    const stale = this.#found?.stale === true ? "; its address is an old one, as the name server does not answer" : "";
+    this.#callbacks.onError(new DialError(`${where}: ${words}${stale}`, (this.#plain?.bytesRead ?? 0) === 0));
   }
 
+  /** Nothing of it is wanted any more. */
   #finish(): void {
     this.#over = true;
     clearTimeout(this.#timeout);
+    this.#opening?.cancel();
+    this.#socket?.destroy();
   }
 }
 
 function ignore(): void {}
-
-function lookUp(host: string): Promise<LookupAddress[]> {
-  return new Promise((resolve, reject) => {
-    lookup(host, { all: true }, (error, addresses) => {
-      if (error === null) resolve(addresses);
-      else reject(error);
-    });
-  });
-}

@@ -8,6 +8,8 @@ export interface Link {
   readonly remote: string;
   /** Without the port; "unix" for a unix socket. */
   readonly remoteAddress: string;
+  /** This end's, "" for a unix socket; absent where nobody asks. */
+  readonly localAddress?: string;
   /** Loopback address or unix socket. */
   readonly loopback: boolean;
   /** CN of a verified client certificate; null = none. */

@@ -81,6 +81,10 @@ export class SocketLink implements Link, Writer, OutputOwner, IntakeOwner, Expir
     return this.#remotePort < 0 ? this.remoteAddress : addressAndPort(this.remoteAddress, this.#remotePort);
   }
 
+  get localAddress(): string {
+    return this.#socket.localAddress ?? "";
+  }
+
   get paused(): boolean {
     return this.#intake.paused;
   }

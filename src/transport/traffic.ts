@@ -50,12 +50,17 @@ export class Traffic implements ReadCount {
     this.#received += ANSWER_BYTES;
   }
 
-  /** A connection begins; the last one, if it is not over yet, counts as it stands. */
-  opened(socket: Socket): void {
+  /** Another connection is asked for beside the one that is opened, and not answered yet. */
+  askedAgain(): void {
+    this.#sent += SYN_BYTES + IPV6_BYTES;
+  }
+
+  /** A connection begins; the last one, if it is not over yet, counts as it stands. @param connected it stands already */
+  opened(socket: Socket, connected = false): void {
     this.#end();
     this.#socket = socket;
     this.#openedMs = performance.now();
-    this.#answeredMs = 0;
+    this.#answeredMs = connected ? this.#openedMs : 0;
     socket.once("connect", () => {
       if (socket === this.#socket) this.#answeredMs = performance.now();
     });

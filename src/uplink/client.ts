@@ -11,9 +11,8 @@
  * it and for all before it ([MQTT311-4.6.0-2], [MQTT5-4.6.0-2]).
  */
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
-import type { Dial, Dialing, DialTarget } from "../transport/dialer.ts";
+import { type Dial, DialError, type Dialing, type DialTarget } from "../transport/dialer.ts";
 import { type Link, type LinkHandler, NO_HANDLER } from "../transport/link.ts";
-import { ACK_BYTES_MAX, writeAck } from "../wire/mqtt/ack.ts";
 import {
   CONNACK,
   KEEP_ALIVE_TIMEOUT,
@@ -33,9 +32,7 @@ import {
 } from "../wire/mqtt/codes.ts";
 import { ConnackView, decodeConnack } from "../wire/mqtt/connack.ts";
 import { encodeConnect } from "../wire/mqtt/connect.ts";
-import { writeDisconnect } from "../wire/mqtt/disconnect.ts";
 import { areFlagsValid } from "../wire/mqtt/frame.ts";
-import { PING_BYTES, writePingreq } from "../wire/mqtt/ping.ts";
 import { readU16 } from "../wire/mqtt/primitives.ts";
 import type { PublishView } from "../wire/mqtt/publish.ts";
 import type { ClientHandler } from "./client-handler.ts";
@@ -49,6 +46,7 @@ import {
   type ServerLimits,
   serverLimits,
 } from "./client-options.ts";
+import { sendAck, sendDisconnect, sendPingreq } from "./client-packets.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
 import { KeepAlive, type KeptAlive } from "./keep-alive.ts";
 import { type Owed, OwedAcks } from "./owed.ts";
@@ -67,8 +65,6 @@ export const ENDING = 4;
 export const CONNACK_DEADLINE_MS = 30_000;
 /** Bytes that wait for the socket until `writable` says no. */
 export const OUTPUT_BYTES_MAX = 256 * 1024;
-/** Room for a DISCONNECT without properties. */
-const GOODBYE_BYTES = 16;
 
 export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, KeptAlive, Expirable {
   state = IDLE;
@@ -76,6 +72,8 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   server: ServerLimits | null = null;
   /** Reason code the server ended it with, by CONNACK or DISCONNECT; 0 = none. Valid from `onClosed` to `open`. */
   endCode = 0;
+  /** The connection ended without a word of the server's: a try costs next to nothing. Valid as `endCode` is. */
+  unreached = false;
   readonly #dial: Dial;
   readonly #wheel: TimerWheel;
   readonly #handler: ClientHandler;
@@ -108,6 +106,11 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     return this.#link?.remote ?? "";
   }
 
+  /** Of ours; "" without a link. */
+  get localAddress(): string {
+    return this.#link?.localAddress ?? "";
+  }
+
   /** The next `open` asks for an older version than the first did, which the server closed without an answer. */
   get asksDifferently(): boolean {
     return this.#place.rung > 0 && !this.#place.proven;
@@ -121,6 +124,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     this.#target = target;
     this.#place = place;
     this.endCode = 0;
+    this.unreached = false;
     this.#rungs = ladder(options);
     if (place.rung >= this.#rungs.length) place.rung = 0;
     this.#reader = new FrameReader(options.packetBytesMax, this);
@@ -148,6 +152,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   readonly #onConnecting = (): void => this.#handler.onConnecting?.();
 
   readonly #onDialError = (error: Error): void => {
+    this.unreached = error instanceof DialError && error.unreached;
     this.#closed(linkWords(error.message));
   };
 
@@ -156,6 +161,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     this.#link = link;
     this.state = CONNECTING;
     this.#reader.reset();
+    this.#keepAlive.received = false;
     this.#owed.clear();
     link.handler = this;
     const options = this.#options as ClientOptions;
@@ -186,6 +192,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   }
 
   onClose(error: string | null): void {
+    this.unreached = this.state === CONNECTING && !this.#keepAlive.received && this.#target?.tls === null;
     if (this.state === ENDING) {
       this.#closed(this.#why);
     } else if (this.state === CONNECTING && error === null) {
@@ -363,10 +370,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   }
 
   #sendAck(type: number, packetId: number, reasonCode: number): void {
-    if (this.state !== CONNECTED) return;
-    const output = this.output;
-    const at = output.reserve(ACK_BYTES_MAX);
-    output.commit(writeAck(output.buffer, at, this.#version, type, packetId, reasonCode));
+    if (this.state === CONNECTED) sendAck(this.output, this.#version, type, packetId, reasonCode);
   }
 
   /** For handlers that cannot take more; never the uplink's, as it would hide acknowledgements. */
@@ -380,16 +384,11 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   }
 
   sendPingreq(): void {
-    const output = this.output;
-    const at = output.reserve(PING_BYTES);
-    output.commit(writePingreq(output.buffer, at));
+    sendPingreq(this.output);
   }
 
   #sendDisconnect(reasonCode: number): void {
-    if (this.state !== CONNECTED) return;
-    const output = this.output;
-    const at = output.reserve(GOODBYE_BYTES);
-    output.commit(writeDisconnect(output.buffer, at, this.#version, reasonCode, null));
+    if (this.state === CONNECTED) sendDisconnect(this.output, this.#version, reasonCode);
   }
 
   onDead(): void {

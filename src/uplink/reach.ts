@@ -11,16 +11,18 @@
  * flight has a moment to be acknowledged, then DISCONNECT. What is not acknowledged stays in the spool.
  */
 import { readFile } from "node:fs";
-import { Backoff } from "../base/backoff.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import type { Store, StoreWaiter, TimeSource } from "../core/ports.ts";
 import type { Dial } from "../transport/dialer.ts";
+import type { Network } from "../transport/network.ts";
 import { describeError } from "../transport/socket-error.ts";
-import { IDLE, type MqttClient } from "./client.ts";
+import { NORMAL_DISCONNECTION } from "../wire/mqtt/codes.ts";
+import { DIALLING, IDLE, type MqttClient } from "./client.ts";
 import { Outage } from "./outage.ts";
+import { Retry, synEveryMs } from "./retry.ts";
 import { ReturnToPrimary } from "./return-to-primary.ts";
 import { Servers } from "./servers.ts";
 import { optionsOf, withoutLineEnd } from "./uplink-connection.ts";
@@ -32,6 +34,7 @@ export type StateListener = (state: UplinkState) => void;
 
 export interface ReachParts {
   readonly dial: Dial;
+  readonly network: Network;
   readonly log: Log;
   readonly wheel: TimerWheel;
   readonly random: Random;
@@ -52,18 +55,18 @@ export interface ReachOwner {
   onFailure(): void;
 }
 
-/** First wait after a failure, and the longest; a connection that lasts so long counts as good. */
-export const BACKOFF_BASE_MS = 1000;
-export const BACKOFF_CAP_MS = 60_000;
+/** A connection that lasts so long counts as good. */
 export const STABLE_MS = 60_000;
-/** Wait after the end of a connection that lasted, at most: not all gateways at once. */
-export const AGAIN_MS = 500;
+/** How often it looks whether the network has changed: while it waits for the server, and while it is connected. */
+export const LOOK_MS = 500;
+export const LOOK_ONLINE_MS = 5000;
 /** What an orderly end waits at most for acknowledgements. */
 export const LEAVE_MS = 1000;
 /** Kinds of timers. */
 const RETRY_TIMER = 0;
 const STABLE_TIMER = 1;
 const LEAVE_TIMER = 2;
+const LOOK_TIMER = 3;
 
 export class Reach implements StoreWaiter, Expirable {
   state: UplinkState = "down";
@@ -76,11 +79,12 @@ export class Reach implements StoreWaiter, Expirable {
   readonly #owner: ReachOwner;
   readonly #servers: Servers;
   readonly #return: ReturnToPrimary;
-  readonly #backoff: Backoff;
+  readonly #retry: Retry;
   readonly #listeners: StateListener[] = [];
   readonly #retryTimer = new Timer(this, RETRY_TIMER);
   readonly #stableTimer = new Timer(this, STABLE_TIMER);
   readonly #leaveTimer = new Timer(this, LEAVE_TIMER);
+  readonly #lookTimer = new Timer(this, LOOK_TIMER);
   /** Words by reason. */
   readonly #held = new Map<string, () => string>();
   #started = false;
@@ -94,6 +98,8 @@ export class Reach implements StoreWaiter, Expirable {
   /** Counts tries, so that a file read for an earlier one is not used. */
   #attempt = 0;
   #retryAtMs = 0;
+  /** The network when the last try began. */
+  #network = "";
 
   constructor(config: UplinkConfig, client: MqttClient, parts: ReachParts, owner: ReachOwner) {
     this.#config = config;
@@ -105,7 +111,7 @@ export class Reach implements StoreWaiter, Expirable {
     this.#return = new ReturnToPrimary(this.#servers.primary.target, config.returnToPrimaryMs, parts, () =>
       this.#moveToPrimary(),
     );
-    this.#backoff = new Backoff({ baseMs: BACKOFF_BASE_MS, capMs: BACKOFF_CAP_MS }, parts.random);
+    this.#retry = new Retry(parts.random);
   }
 
   /** Connected. */
@@ -180,6 +186,7 @@ export class Reach implements StoreWaiter, Expirable {
   #leave(): void {
     this.#attempt++;
     this.#parts.wheel.cancel(this.#retryTimer);
+    this.#parts.wheel.cancel(this.#lookTimer);
     this.#return.stop();
     if (this.#leaving) return;
     this.#leaving = true;
@@ -208,6 +215,8 @@ export class Reach implements StoreWaiter, Expirable {
 
   #connect(): void {
     this.#enter("resolving");
+    this.#network = this.#parts.network.fingerprint();
+    this.#parts.wheel.schedule(this.#lookTimer, LOOK_MS);
     const attempt = ++this.#attempt;
     const { passwordFile } = this.#config;
     if (passwordFile === null) {
@@ -225,7 +234,7 @@ export class Reach implements StoreWaiter, Expirable {
   #open(password: Buffer | null): void {
     const { ladder } = this.#servers.current;
     const options = optionsOf(this.#config, password, this.#parts.limits.maxPacketBytes);
-    this.#client.open(options, this.#servers.dialTarget, ladder);
+    this.#client.open(options, this.#servers.dialTarget(synEveryMs(this.outage.forMs)), ladder);
   }
 
   /** The server's name is known, or needs no look-up. */
@@ -247,6 +256,7 @@ export class Reach implements StoreWaiter, Expirable {
       ...this.outage.end(),
     });
     wheel.schedule(this.#stableTimer, STABLE_MS);
+    wheel.schedule(this.#lookTimer, LOOK_ONLINE_MS);
     this.#lasted = false;
     if (!this.#servers.onPrimary) this.#return.start();
     this.#enter(waiting > 0 ? "draining" : "live");
@@ -278,12 +288,12 @@ export class Reach implements StoreWaiter, Expirable {
 
   /** Another server is tried at once; after a round of all of them it waits, as after a connection that lasted. */
   #onFailed(why: string): void {
-    const { host, wheel, random } = this.#parts;
+    const { host, wheel } = this.#parts;
     this.#owner.onFailure();
     const words = this.#servers.wordsOf(why);
     let delayMs = 0;
-    if (this.#lasted) delayMs = random() * AGAIN_MS;
-    else if (this.#servers.failed()) delayMs = this.#backoff.next();
+    if (this.#lasted) delayMs = this.#retry.again();
+    else if (this.#servers.failed()) delayMs = this.#retry.next(this.#client.unreached, this.outage.forMs);
     this.#lasted = false;
     this.outage.failed(words, delayMs);
     if (delayMs === 0) {
@@ -293,6 +303,27 @@ export class Reach implements StoreWaiter, Expirable {
     this.#retryAtMs = host.time.nowMs() + delayMs;
     wheel.schedule(this.#retryTimer, delayMs);
     this.#enter("down");
+  }
+
+  /**
+   * The network may have changed. While it waits for a server that nobody could reach, or dials, it tries anew at once; a
+   * connection whose local address is gone will not hear anything more, and nobody else would say so for a minute.
+   */
+  #look(): void {
+    const { network, wheel } = this.#parts;
+    wheel.schedule(this.#lookTimer, this.online ? LOOK_ONLINE_MS : LOOK_MS);
+    if (this.online) {
+      const { localAddress } = this.#client;
+      if (localAddress === "" || network.has(localAddress)) return;
+      this.#client.fail(NORMAL_DISCONNECTION, `the local address ${localAddress} is gone`);
+    } else if (network.fingerprint() !== this.#network) {
+      if (this.#retryTimer.armed && this.#client.unreached) {
+        wheel.cancel(this.#retryTimer);
+        this.#connect();
+      } else if (this.#client.state === DIALLING) {
+        this.#leave();
+      }
+    }
   }
 
   #enterHeld(): void {
@@ -309,12 +340,13 @@ export class Reach implements StoreWaiter, Expirable {
   onTimer(kind: number): void {
     if (kind === RETRY_TIMER) this.#connect();
     else if (kind === STABLE_TIMER) this.#onStable();
+    else if (kind === LOOK_TIMER) this.#look();
     else this.#client.close();
   }
 
   #onStable(): void {
     this.#lasted = true;
-    this.#backoff.reset();
+    this.#retry.reset();
     this.#servers.lasted();
     if (this.#servers.onPrimary) this.#return.succeeded();
   }

@@ -42,9 +42,10 @@ export class Servers {
   }
 
   /** How to reach the current one: links that need long get their time, but not before another server was asked. */
-  get dialTarget(): DialTarget {
+  dialTarget(againMs: number): DialTarget {
     const { target } = this.current;
-    return this.all.length > 1 && this.#first ? { ...target, timeoutMs: FIRST_DIAL_TIMEOUT_MS } : target;
+    const timeoutMs = this.all.length > 1 && this.#first ? FIRST_DIAL_TIMEOUT_MS : target.timeoutMs;
+    return { ...target, timeoutMs, againMs };
   }
 
   get onPrimary(): boolean {

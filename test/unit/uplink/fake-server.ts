@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { ManualClock } from "../../../src/base/clock.ts";
 import { Counters } from "../../../src/base/counters.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
-import type { Dial, DialTarget } from "../../../src/transport/dialer.ts";
+import { type Dial, DialError, type DialTarget } from "../../../src/transport/dialer.ts";
 import { Flusher } from "../../../src/transport/flusher.ts";
 import { type Link, type LinkHandler, NO_HANDLER } from "../../../src/transport/link.ts";
 import { Output, type OutputOwner, type Writer } from "../../../src/transport/output.ts";
@@ -105,12 +105,12 @@ export class FakeServer {
     return connection;
   }
 
-  /** The dial fails. */
-  refuse(words: string): void {
+  /** The dial fails. @param unreached nobody has answered */
+  refuse(words: string, unreached = false): void {
     const onError = this.#onError;
     assert(this.#onLink !== null && onError !== null, "somebody dials");
     this.#onLink = null;
-    onError(new Error(words));
+    onError(new DialError(words, unreached));
   }
 
   /** Moves the clock in small steps, so that timers fire in order. */
@@ -128,6 +128,7 @@ const EMPTY = Buffer.alloc(0);
 export class FakeConnection implements Link, Writer, OutputOwner {
   readonly remote = "fake:1883";
   readonly remoteAddress = "fake";
+  readonly localAddress = "10.0.0.2";
   readonly loopback = true;
   readonly certificateName = null;
   readonly output: Output;

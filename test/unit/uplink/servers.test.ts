@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AGAIN_MS, BACKOFF_BASE_MS, LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
+import { LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
+import { AGAIN_MS, RETRY_BASE_MS } from "../../../src/uplink/retry.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import type { FakeConnection, Packet } from "./fake-server.ts";
 import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
@@ -58,7 +59,7 @@ test("servers are tried in order and at once; after a round of them the wait dou
     assert.deepEqual([world.uplink.status().state, world.uplink.status().url], ["down", "mqtt://a:1883"]);
     world.server.advance((waits.at(-1) ?? 0) + 50);
   }
-  assert.deepEqual(waits, [BACKOFF_BASE_MS, 2 * BACKOFF_BASE_MS, 4 * BACKOFF_BASE_MS]);
+  assert.deepEqual(waits, [RETRY_BASE_MS, 2 * RETRY_BASE_MS, 4 * RETRY_BASE_MS]);
   assert.equal(world.log.filter((line) => line.includes("uplink-down")).length, 3);
 });
 
@@ -212,7 +213,7 @@ test("back at a server that kept its session: its QoS 2 packet ids are released 
   world.persist();
   lose(a);
   lose(arrive(world, "b", false));
-  world.server.advance(BACKOFF_BASE_MS + 50);
+  world.server.advance(RETRY_BASE_MS + 50);
   const again = arrive(world, "a", true);
   const packets = again.take();
   assert.deepEqual(
@@ -227,7 +228,7 @@ test("back at a server that kept its session: its QoS 2 packet ids are released 
   // What was not confirmed is released again, as long as it takes.
   lose(again);
   lose(arrive(world, "b", true));
-  world.server.advance(3 * BACKOFF_BASE_MS);
+  world.server.advance(3 * RETRY_BASE_MS);
   const third = arrive(world, "a", true);
   const released = ids(third.take(), codes.PUBREL);
   assert(released.includes(linger[1] as number));
@@ -243,7 +244,7 @@ test("a server that has lost its session has nothing to be released", () => {
   a.take();
   lose(a);
   lose(arrive(world, "b", false));
-  world.server.advance(BACKOFF_BASE_MS + 50);
+  world.server.advance(RETRY_BASE_MS + 50);
   assert.deepEqual(published(arrive(world, "a", false).take()), ["2/x x 2"]);
 });
 
@@ -298,7 +299,7 @@ test("packet ids from one server do not make a message of another a copy; a copy
   b.send(b.publish("cmd/x", "from b", 2, 7));
   world.persist();
   lose(b);
-  world.server.advance(BACKOFF_BASE_MS + 50);
+  world.server.advance(RETRY_BASE_MS + 50);
   const again = arrive(world, "a", true);
   again.send(again.publish("cmd/x", "from a", 2, 7, { dup: true }));
   world.persist();
@@ -323,7 +324,7 @@ test("each server is subscribed to once; what it has is not asked for again", ()
   let b = arrive(world, "b", true);
   b.send(b.suback(b.takeOne(codes.SUBSCRIBE).packetId, [1]));
   lose(b);
-  world.server.advance(BACKOFF_BASE_MS + 50);
+  world.server.advance(RETRY_BASE_MS + 50);
   a = arrive(world, "a", true);
   assert.deepEqual(a.take(), []);
   lose(a);

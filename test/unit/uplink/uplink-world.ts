@@ -86,6 +86,13 @@ export class UplinkWorld {
   readonly router: Router;
   readonly uplink: Uplink;
   readonly log: string[] = [];
+  /** The machine's: addresses and routes in one text. */
+  readonly network = {
+    now: "eth0",
+    gone: "",
+    fingerprint: () => this.network.now,
+    has: (a: string) => a !== this.network.gone,
+  };
   /** Whether the board's clock is right, as far as the gateway knows. */
   clockSet = true;
   /** What local publishers were told: token and reason. */
@@ -130,6 +137,7 @@ export class UplinkWorld {
       counters,
       log: new Log({ level: "info", format: "text", write: (line) => this.log.push(line.slice(25)) }),
       dial,
+      network: this.network,
       Metered,
       Aggregation,
       cbor: encodeSenmlCbor,

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { REASONS_TOLD_MAX } from "../../../src/uplink/outage.ts";
-import { AGAIN_MS, BACKOFF_CAP_MS, LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
+import { LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
+import { AGAIN_MS, RETRY_CAP_MS } from "../../../src/uplink/retry.ts";
 import { STALL_MS } from "../../../src/uplink/stall.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
@@ -12,7 +13,7 @@ import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
 test("connects as configured: client id, session expiry, keep alive, user", () => {
   const world = new UplinkWorld({ username: "u", bindAddress: "10.1.2.3" });
   world.uplink.start();
-  const way = { bindAddress: "10.1.2.3", interface: null, proxy: null, timeoutMs: 30_000 };
+  const way = { bindAddress: "10.1.2.3", interface: null, proxy: null, timeoutMs: 30_000, againMs: 1000 };
   assert.deepEqual(world.server.dials, [{ host: "cloud", port: 1883, tls: null, ...way }]);
   const { connect } = world.server.accept().takeOne(codes.CONNECT);
   assert.equal(connect?.clientId, "gw-17");
@@ -36,7 +37,7 @@ test("protocol 4 says that it is a bridge", () => {
   assert.equal(world.server.accept().takeOne(codes.CONNECT).connect?.bridge, true);
 });
 
-test("tries for ever: the wait doubles to its cap, a stable minute resets it", () => {
+test("tries for ever: the wait for a server that was reached doubles to its cap, a stable minute resets it", () => {
   const world = new UplinkWorld({});
   world.uplink.start();
   const waits: number[] = [];
@@ -46,12 +47,12 @@ test("tries for ever: the wait doubles to its cap, a stable minute resets it", (
     assert.equal(world.uplink.status().state, "down");
     world.server.advance((waits.at(-1) ?? 0) + 50);
   }
-  assert.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, BACKOFF_CAP_MS, BACKOFF_CAP_MS, BACKOFF_CAP_MS]);
+  assert.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, RETRY_CAP_MS, RETRY_CAP_MS, RETRY_CAP_MS]);
   const short = world.accept();
   world.server.advance(STABLE_MS - 1000);
   short.drop();
-  assert.equal(world.uplink.status().retryInMs, BACKOFF_CAP_MS);
-  world.server.advance(BACKOFF_CAP_MS + 50);
+  assert.equal(world.uplink.status().retryInMs, RETRY_CAP_MS);
+  world.server.advance(RETRY_CAP_MS + 50);
   const long = world.accept();
   world.server.advance(STABLE_MS + 1000);
   long.drop();
@@ -89,14 +90,14 @@ test("50 failed tries, whose reasons take turns, are a line for each reason, and
   world.publish("a", "1");
   const reasons = ["cloud:1883: name not found (ENOTFOUND)", "cloud:1883: no route to host (EHOSTUNREACH)"];
   for (let i = 0; i < 50; i++) {
-    world.server.advance(BACKOFF_CAP_MS + 50);
+    world.server.advance(RETRY_CAP_MS + 50);
     world.server.refuse(reasons[i % 2] as string);
     assert.equal(world.uplink.status().failedTries, i + 2);
   }
   const { forMs, lastErrorAtMs } = world.uplink.status();
-  assert.equal(forMs, 50 * (BACKOFF_CAP_MS + 50));
+  assert.equal(forMs, 50 * (RETRY_CAP_MS + 50));
   assert.equal(lastErrorAtMs, world.server.clock.wallMs());
-  world.server.advance(BACKOFF_CAP_MS + 50);
+  world.server.advance(RETRY_CAP_MS + 50);
   world.accept();
   assert.deepEqual(
     world.log.slice(1).map((line) => line.replace(/ retryMs=\d+| remote=.*(?= waiting)/, "")),
@@ -104,13 +105,13 @@ test("50 failed tries, whose reasons take turns, are a line for each reason, and
       'warn  uplink-down uplink=cloud reason="connection reset by peer (ECONNRESET)"',
       'warn  uplink-down uplink=cloud reason="cloud:1883: name not found (ENOTFOUND)"',
       'warn  uplink-down uplink=cloud reason="cloud:1883: no route to host (EHOSTUNREACH)"',
-      `info  uplink-connected uplink=cloud waiting=1 awayMs=${51 * (BACKOFF_CAP_MS + 50)} failedTries=51`,
+      `info  uplink-connected uplink=cloud waiting=1 awayMs=${51 * (RETRY_CAP_MS + 50)} failedTries=51`,
     ],
   );
   assert.deepEqual(world.uplink.status().lastOutage, {
     reason: "connection reset by peer (ECONNRESET)",
     endedAtMs: world.server.clock.wallMs(),
-    lastedMs: 51 * (BACKOFF_CAP_MS + 50),
+    lastedMs: 51 * (RETRY_CAP_MS + 50),
   });
 });
 
@@ -119,7 +120,7 @@ test("a server with a new reason each time is told of 16 times; the status has t
   world.uplink.start();
   for (let i = 0; i < 50; i++) {
     world.server.refuse(`cloud:1883: trouble ${i}`);
-    world.server.advance(BACKOFF_CAP_MS + 50);
+    world.server.advance(RETRY_CAP_MS + 50);
   }
   assert.equal(world.log.length, REASONS_TOLD_MAX);
   assert.equal(world.uplink.status().lastError, "cloud:1883: trouble 49");
