@@ -101,7 +101,8 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   readonly #gathering: Gathering;
   readonly #dueTimer = new Timer(this, DUE_TIMER);
   readonly #retryTimer = new Timer(this, RETRY_TIMER);
-  /** Next row to be read, and what is to be read from there on. */
+  /** There may be rows that were not read yet, from `#cursor` on; so many, as far as is known. */
+  #behind: boolean;
   #cursor: number;
   #unread: number;
   #unreadBytes: number;
@@ -120,6 +121,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
     const place = new Place(this.#record);
     this.#place = place;
     this.#cursor = this.#record.headSeq;
+    this.#behind = this.#record.count > 0;
     this.#unread = this.#record.count;
     this.#unreadBytes = this.#record.bytes;
     const { tally } = this;
@@ -138,7 +140,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
     router.join(this);
     if (onIdle === null)
       router.subscribe(this, rule.match, this.effectiveQos() | GRANT_NO_LOCAL | GRANT_RETAIN_AS_PUBLISHED, 0);
-    if (this.#unread > 0 || onIdle !== null) this.#schedule();
+    if (this.#behind || onIdle !== null) this.#schedule();
   }
 
   status(): AggregatorStatus {
@@ -182,7 +184,8 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   }
 
   enqueue({ seq, size }: Message): void {
-    if (this.#unread === 0) this.#cursor = seq;
+    if (!this.#behind) this.#cursor = seq;
+    this.#behind = true;
     this.#unread++;
     this.#unreadBytes += size;
     this.#schedule();
@@ -212,8 +215,8 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   runScheduled(): void {
     this.#scheduled = false;
     if (this.#ended) return;
-    if (this.#unread > 0) this.#readSlice();
-    if (this.#unread > 0) this.#schedule();
+    if (this.#behind) this.#readSlice();
+    if (this.#behind) this.#schedule();
     else this.#closeDue();
     this.#pump();
     if (this.count === 0 && this.#outbox.length === 0 && this.#entering.pending === 0) this.#options.onIdle?.();
@@ -223,14 +226,14 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
     const { store } = this.#parts.host;
     this.#cursor = store.read(this.id, this.#cursor, READ_SLICE_BYTES, this);
     if (this.#cursor <= store.lastSeq) return;
+    this.#behind = false;
     this.#unread = 0;
     this.#unreadBytes = 0;
   }
 
   /** Store.read gives a row. */
   onBacklog(message: Message): boolean {
-    this.#unread = Math.max(1, this.#unread - 1);
-    this.#unreadBytes = Math.max(0, this.#unreadBytes - message.size);
+    this.#countRead(message);
     const answer = this.#gathering.take(message, this.#options.isLooped(message));
     if (answer === DONE) return true;
     this.tally.in++;
@@ -240,6 +243,11 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
     if (message.state === OPEN) store.settle(message, this.id);
     else store.touch(this);
     return true;
+  }
+
+  #countRead({ size }: Message): void {
+    this.#unread = Math.max(0, this.#unread - 1);
+    this.#unreadBytes = Math.max(0, this.#unreadBytes - size);
   }
 
   /** Closes what is due; only when everything is read that was there before. */
@@ -262,8 +270,9 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   #readAgainFrom(seq: number): void {
     if (this.#ended) return;
     const head = Math.min(seq, this.headSeq);
-    this.#unread = Math.max(1, this.count);
+    this.#unread = this.count;
     this.#unreadBytes = this.bytes;
+    this.#behind = true;
     this.#cursor = head;
     this.#place.forget();
     this.#gathering.forget();
@@ -275,7 +284,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
 
   /** Messages held. */
   get count(): number {
-    return this.#place.rows + this.#unread;
+    return this.#place.rows + (this.#behind ? Math.max(1, this.#unread) : 0);
   }
 
   /** Their bytes. */
@@ -285,7 +294,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
 
   get headSeq(): number {
     const { firstSeq } = this.#place;
-    return this.#unread > 0 ? Math.min(firstSeq, this.#cursor) : firstSeq;
+    return this.#behind ? Math.min(firstSeq, this.#cursor) : firstSeq;
   }
 
   needs(seq: number): boolean {
@@ -307,12 +316,8 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   }
 
   /** The disk has no room for a row that is not read yet, or for one that something in memory stands for. */
-  onWithdrawn({ seq, size }: Message): void {
-    if (this.#unread > 0 && seq >= this.#cursor) {
-      this.#unread--;
-      this.#unreadBytes -= size;
-    } else {
-      this.#readAgainFrom(NEVER);
-    }
+  onWithdrawn(message: Message): void {
+    if (this.#behind && message.seq >= this.#cursor) this.#countRead(message);
+    else this.#readAgainFrom(NEVER);
   }
 }
