@@ -10,7 +10,6 @@
  * To leave in order is one way for all who want it (stop, hold, another server): nothing more is sent, what is in
  * flight has a moment to be acknowledged, then DISCONNECT. What is not acknowledged stays in the spool.
  */
-import { readFile } from "node:fs";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
@@ -18,14 +17,14 @@ import type { UplinkConfig } from "../config/uplinks.ts";
 import type { Store, StoreWaiter, TimeSource } from "../core/ports.ts";
 import type { Dial } from "../transport/dialer.ts";
 import type { Network } from "../transport/network.ts";
-import { describeError } from "../transport/socket-error.ts";
 import { NORMAL_DISCONNECTION } from "../wire/mqtt/codes.ts";
 import { DIALLING, IDLE, type MqttClient } from "./client.ts";
+import { Credentials } from "./credentials.ts";
 import { Outage } from "./outage.ts";
 import { Retry, synEveryMs } from "./retry.ts";
 import { ReturnToPrimary } from "./return-to-primary.ts";
 import { Servers } from "./servers.ts";
-import { optionsOf, withoutLineEnd } from "./uplink-connection.ts";
+import { optionsOf } from "./uplink-connection.ts";
 
 export type UplinkState = "down" | "resolving" | "connecting" | "draining" | "live" | "held";
 
@@ -35,6 +34,8 @@ export type StateListener = (state: UplinkState) => void;
 export interface ReachParts {
   readonly dial: Dial;
   readonly network: Network;
+  /** Whether the wall clock is right, as far as is known. */
+  readonly isClockSet: () => boolean;
   readonly log: Log;
   readonly wheel: TimerWheel;
   readonly random: Random;
@@ -80,6 +81,7 @@ export class Reach implements StoreWaiter, Expirable {
   readonly #servers: Servers;
   readonly #return: ReturnToPrimary;
   readonly #retry: Retry;
+  readonly #credentials: Credentials;
   readonly #listeners: StateListener[] = [];
   readonly #retryTimer = new Timer(this, RETRY_TIMER);
   readonly #stableTimer = new Timer(this, STABLE_TIMER);
@@ -112,6 +114,8 @@ export class Reach implements StoreWaiter, Expirable {
       this.#moveToPrimary(),
     );
     this.#retry = new Retry(parts.random);
+    const { log, wheel, isClockSet, host } = parts;
+    this.#credentials = new Credentials(config, { log, wheel, isClockSet, time: host.time }, () => this.#renew());
   }
 
   /** Connected. */
@@ -183,6 +187,12 @@ export class Reach implements StoreWaiter, Expirable {
     this.#leave();
   }
 
+  /** A later token is there. */
+  #renew(): void {
+    this.#parts.log.info("uplink-renews", { uplink: this.#config.name, reason: "password_file holds a later token" });
+    this.#leave();
+  }
+
   #leave(): void {
     this.#attempt++;
     this.#parts.wheel.cancel(this.#retryTimer);
@@ -218,16 +228,10 @@ export class Reach implements StoreWaiter, Expirable {
     this.#network = this.#parts.network.fingerprint();
     this.#parts.wheel.schedule(this.#lookTimer, LOOK_MS);
     const attempt = ++this.#attempt;
-    const { passwordFile } = this.#config;
-    if (passwordFile === null) {
-      this.#open(null);
-      return;
-    }
-    // Read anew each time: a token may have been renewed meanwhile.
-    readFile(passwordFile, (error, bytes) => {
+    this.#credentials.read((problem, password) => {
       if (attempt !== this.#attempt) return;
-      if (error === null) this.#open(withoutLineEnd(bytes));
-      else this.onClosed(`password_file ${passwordFile}: ${describeError(error)}`);
+      if (problem === null) this.#open(password);
+      else this.onClosed(problem);
     });
   }
 
@@ -257,6 +261,7 @@ export class Reach implements StoreWaiter, Expirable {
     });
     wheel.schedule(this.#stableTimer, STABLE_MS);
     wheel.schedule(this.#lookTimer, LOOK_ONLINE_MS);
+    this.#credentials.connected();
     this.#lasted = false;
     if (!this.#servers.onPrimary) this.#return.start();
     this.#enter(waiting > 0 ? "draining" : "live");
@@ -279,6 +284,7 @@ export class Reach implements StoreWaiter, Expirable {
     wheel.cancel(this.#stableTimer);
     wheel.cancel(this.#leaveTimer);
     this.#return.stop();
+    this.#credentials.disconnected();
     this.connectedSinceMs = null;
     if (this.#stopping !== null) this.#onStopped(this.#stopping);
     else if (this.#held.size > 0) this.#enterHeld();
@@ -290,7 +296,8 @@ export class Reach implements StoreWaiter, Expirable {
   #onFailed(why: string): void {
     const { host, wheel } = this.#parts;
     this.#owner.onFailure();
-    const words = this.#servers.wordsOf(why);
+    const expired = this.#client.unreached ? null : this.#credentials.expiredWords;
+    const words = this.#servers.wordsOf(expired === null ? why : `${why}; ${expired}`);
     let delayMs = 0;
     if (this.#lasted) delayMs = this.#retry.again();
     else if (this.#servers.failed()) delayMs = this.#retry.next(this.#client.unreached, this.outage.forMs);
