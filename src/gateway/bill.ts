@@ -40,7 +40,8 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   if (coap > 0) lines.push(...(await import("../protocol/coap/coap-server.ts")).budget(coap));
   if (serial.length > 0)
     lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, serial.length));
-  if (uplinks.length > 0) lines.push(...(await import("../uplink/budget.ts")).budget(limits, uplinks));
+  if (uplinks.length > 0)
+    lines.push(...(await import("../uplink/budget.ts")).budget(limits, uplinks, memoryLimitBytes));
   return lines;
 }
 

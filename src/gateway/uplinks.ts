@@ -208,11 +208,22 @@ export class Uplinks {
     const gathers = next.some((uplink) => rules.hasAggregation(uplink, store));
     const { Aggregation } = gathers ? await import("../uplink/aggregate/aggregation.ts") : { Aggregation: null };
     const cbor = next.some(rules.writesCbor) ? (await import("../wire/senml/cbor.ts")).encodeSenmlCbor : null;
-    const { node, limits } = config;
+    const { node, limits, memoryLimitBytes } = config;
     const isClockSet = (): boolean => clock.scale.state === "set";
     const dial = createDial(transport);
     const common = { wheel, counters, log, random: Math.random, isClockSet, network };
-    const parts: UplinkParts = { ...common, host, router, dial, node, limits, Metered, Aggregation, cbor };
+    const parts: UplinkParts = {
+      ...common,
+      host,
+      router,
+      dial,
+      node,
+      limits,
+      memoryLimitBytes,
+      Metered,
+      Aggregation,
+      cbor,
+    };
     return (uplink) => new Uplink(uplink, parts);
   }
 }

@@ -12,7 +12,11 @@ type Rules = Pick<UplinkConfig, "forward" | "urls">;
 /** Packet ids of one server, both ways, when there are many, and its two records in the store. */
 const SERVER_BYTES = 2 * (8192 + 400);
 
-export function budget(limits: { readonly maxPacketBytes: number }, configs: readonly Rules[]): Line[] {
+export function budget(
+  limits: { readonly maxPacketBytes: number },
+  configs: readonly Rules[],
+  memoryLimitBytes: number,
+): Line[] {
   const uplinks = configs.length;
   if (uplinks === 0) return [];
   const classes = configs.reduce((sum, config) => sum + classesOf(config), 0);
@@ -43,6 +47,7 @@ export function budget(limits: { readonly maxPacketBytes: number }, configs: rea
     ...gathering(
       configs.flatMap(({ forward }) => forward),
       packet,
+      memoryLimitBytes,
     ),
   ];
   if (servers > 0) {

@@ -46,6 +46,7 @@ export interface UplinkParts extends SpoolParts, ReceiveParts, Omit<ReachParts, 
   readonly isClockSet: () => boolean;
   /** Loaded when a rule gathers: see `hasAggregation`. */
   readonly Aggregation: typeof Aggregation | null;
+  readonly memoryLimitBytes: number;
   /** Loaded when a rule writes senml-cbor. */
   readonly cbor: CborEncoder | null;
 }

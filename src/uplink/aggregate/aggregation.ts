@@ -14,13 +14,14 @@ import { TopicMap } from "../topic-map.ts";
 import { Aggregator, type AggregatorParts, type AggregatorStatus } from "./aggregator.ts";
 import type { Door } from "./entering.ts";
 import type { Tally } from "./gathering.ts";
-import { LOG_SHARE } from "./limits.ts";
+import { heldBytesOf, LOG_SHARE } from "./limits.ts";
 import { aggregates, namesOf, receiverName, receiversOf } from "./rules.ts";
 
 export interface AggregationParts extends AggregatorParts {
   readonly counters: Counters;
   /** For {node}. */
   readonly node: string;
+  readonly memoryLimitBytes: number;
 }
 
 /** What it needs of the spool. */
@@ -68,6 +69,7 @@ export class Aggregation {
         door,
         kinSlot: this.#doors.slot,
         spanBytesMax: Math.floor(spoolLimitsOf(spool, rule.priority).maxBytes / LOG_SHARE),
+        heldBytes: heldBytesOf(this.#parts.memoryLimitBytes),
         isLooped({ bytes, topicEnd, propertiesEnd }) {
           const isIn = mark?.isIn(bytes, topicEnd, propertiesEnd) === true;
           if (isIn) looped.value++;

@@ -30,6 +30,7 @@ import { Closing } from "./closing.ts";
 import { type Door, Entering } from "./entering.ts";
 import type { CborEncoder } from "./formats.ts";
 import { DONE, Gathering, HELD, INVALID, type Tally } from "./gathering.ts";
+import { OUTBOX_BYTES } from "./limits.ts";
 import { LATER, Outbox } from "./outbox.ts";
 import { Place } from "./place.ts";
 import { AGGREGATE } from "./rules.ts";
@@ -56,6 +57,8 @@ export interface AggregatorOptions {
   readonly kinSlot: number;
   /** Bytes of the log from the oldest row that is held to the newest. */
   readonly spanBytesMax: number;
+  /** Bytes in memory, beside batches. */
+  readonly heldBytes: number;
   /** Whether a message has gone out here before: it is not to go out again. */
   readonly isLooped: (message: Message) => boolean;
   /** Its rule is no more: called when nothing is left of it. null = it takes messages. */
@@ -110,7 +113,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   #ended = false;
 
   constructor(options: AggregatorOptions, parts: AggregatorParts) {
-    const { rule, map, name, door, kinSlot, spanBytesMax, onIdle } = options;
+    const { rule, map, name, door, kinSlot, spanBytesMax, heldBytes, onIdle } = options;
     const { host, router, isClockSet, cbor } = parts;
     this.#options = options;
     this.#parts = parts;
@@ -135,7 +138,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
     this.#outbox = outbox;
     const times = new Times(time, isClockSet);
     const closing = new Closing(rule, times, cbor);
-    this.#gathering = new Gathering({ rule, map, times, place, outbox, closing, tally, spanBytesMax });
+    this.#gathering = new Gathering({ rule, map, times, place, outbox, closing, tally, spanBytesMax, heldBytes });
     store.register(this);
     router.join(this);
     if (onIdle === null)
@@ -215,9 +218,8 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   runScheduled(): void {
     this.#scheduled = false;
     if (this.#ended) return;
-    if (this.#behind) this.#readSlice();
-    if (this.#behind) this.#schedule();
-    else this.#closeDue();
+    if (this.#behind && this.#outbox.bytes < OUTBOX_BYTES) this.#readSlice();
+    if (!this.#behind) this.#closeDue();
     this.#pump();
     if (this.count === 0 && this.#outbox.length === 0 && this.#entering.pending === 0) this.#options.onIdle?.();
   }
@@ -258,8 +260,12 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   }
 
   #pump(): void {
-    if (this.#outbox.pump(ENTERED_PER_TURN) === LATER) this.#parts.wheel.schedule(this.#retryTimer, RETRY_MS);
-    else if (this.#outbox.isReady) this.#schedule();
+    if (this.#outbox.pump(ENTERED_PER_TURN) === LATER) {
+      this.#parts.wheel.schedule(this.#retryTimer, RETRY_MS);
+      if (this.#behind && this.#outbox.bytes < OUTBOX_BYTES) this.#schedule();
+    } else if (this.#outbox.isReady || (this.#behind && this.#outbox.bytes < OUTBOX_BYTES)) {
+      this.#schedule();
+    }
   }
 
   onTimer(): void {

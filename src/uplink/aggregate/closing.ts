@@ -25,7 +25,7 @@ export class Closing {
   passing({ remote }: Topic, message: Message, hold: OwnedHold): Closed {
     const { bytes, topicEnd, propertiesEnd, acceptedMs, expiresMs } = message;
     return {
-      topic: remote,
+      topic: Buffer.from(remote),
       properties: bytes.subarray(topicEnd, propertiesEnd),
       payload: bytes.subarray(propertiesEnd),
       holds: [hold],
@@ -63,11 +63,11 @@ export class Closing {
     return this.#made(batch.remote, payload, batch.holds, batch.traits, compress === "gzip");
   }
 
-  #made(topic: Buffer, payload: Buffer, holds: readonly OwnedHold[], traits: Traits, compress: boolean): Closed {
+  #made(topic: string, payload: Buffer, holds: readonly OwnedHold[], traits: Traits, compress: boolean): Closed {
     const acceptedMs = this.#times.nowStampMs();
     const expiresMs = this.#soonest(acceptedMs, traits.expiresMs);
     return {
-      topic,
+      topic: Buffer.from(topic),
       properties: expiresMs === 0 ? this.#properties : withExpiry(this.#properties, expiresMs - acceptedMs),
       payload,
       holds,

@@ -14,7 +14,7 @@ import { type Message, OPEN } from "../../core/message.ts";
 import type { TopicMap } from "../topic-map.ts";
 import type { Closing } from "./closing.ts";
 import { BATCH_BYTES, type Item, isSenml, itemBytes } from "./formats.ts";
-import { heldBytesMax, TOPIC_BYTES, TOPICS_MAX } from "./limits.ts";
+import { BATCH_OBJECT_BYTES, heldBytesMax, LAST_BYTES, TOPIC_BYTES, TOPICS_MAX, WINDOW_BYTES } from "./limits.ts";
 import { isChange, lastSent } from "./on-change.ts";
 import { Batch, type Bounds, bytesOf, type OwnedHold, type Topic, Window } from "./open.ts";
 import { leavingOut, type Outbox } from "./outbox.ts";
@@ -52,6 +52,8 @@ export interface GatheringParts {
   readonly tally: Tally;
   /** Bytes of the log from the oldest row that is held to the newest. */
   readonly spanBytesMax: number;
+  /** Bytes in memory, beside batches. */
+  readonly heldBytes: number;
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -70,7 +72,7 @@ export class Gathering {
 
   constructor(parts: GatheringParts) {
     this.#parts = parts;
-    this.#heldBytesMax = heldBytesMax(parts.rule.batch);
+    this.#heldBytesMax = heldBytesMax(parts.rule.batch, parts.heldBytes);
   }
 
   get topics(): number {
@@ -173,7 +175,7 @@ export class Gathering {
       if (message.acceptedMs < topic.window.bounds.endMs) tally.closedEarly++;
       this.#closeWindow(topic.window, message.acceptedMs);
     }
-    const batch = this.#batches.get(topic.remoteName);
+    const batch = this.#batches.get(topic.remote);
     if (batch !== undefined) {
       this.#closeBatch(batch);
       tally.closedEarly++;
@@ -189,7 +191,7 @@ export class Gathering {
   /** A row that nobody needs, but that may be in the log: done with when those of its topic before it are. */
   #skip(topic: Topic, message: Message): void {
     if (message.state === OPEN) return; // it is settled
-    const held = topic.window?.hold ?? this.#batches.get(topic.remoteName)?.holdOf(topic.key);
+    const held = topic.window?.hold ?? this.#batches.get(topic.remote)?.holdOf(topic.key);
     if (held === undefined) this.#parts.outbox.push(leavingOut(this.#hold(topic, message)));
     else this.#parts.place.add(held, message);
   }
@@ -202,7 +204,7 @@ export class Gathering {
     const elapsedMs = last === null ? 0 : times.elapsedMs(last.stampMs) - times.elapsedMs(stampMs);
     if (rule.onChange === null || !isChange(last, fields, elapsedMs, rule.onChange)) return false;
     topic.last = lastSent(fields, stampMs, last);
-    const bytes = namesBytes(fields) + 8 * fields.size;
+    const bytes = LAST_BYTES + namesBytes(fields) + 16 * fields.size;
     this.bytes += bytes - topic.lastBytes;
     topic.lastBytes = bytes;
     return true;
@@ -220,6 +222,8 @@ export class Gathering {
       window = new Window(topic, this.#boundsOf(topic, message.acceptedMs), this.#hold(topic, message));
       topic.window = window;
       this.#windows.add(window);
+      window.bytes = WINDOW_BYTES;
+      this.bytes += WINDOW_BYTES;
     } else {
       this.#parts.place.add(window.hold, message);
     }
@@ -268,7 +272,7 @@ export class Gathering {
   /** The batch that `item` goes into. */
   #batchFor(topic: Topic, item: Item): Batch {
     const { batch: limits } = this.#parts.rule;
-    let batch = this.#batches.get(topic.remoteName);
+    let batch = this.#batches.get(topic.remote);
     if (batch !== undefined && limits !== null) {
       const isOld = item.stampMs - batch.fromMs >= limits.maxDelayMs;
       if (isOld || batch.payloadBytes + itemBytes(item) > limits.maxBytes) {
@@ -278,7 +282,9 @@ export class Gathering {
     }
     if (batch === undefined) {
       batch = new Batch(topic, item.stampMs);
-      this.#batches.set(topic.remoteName, batch);
+      this.#batches.set(topic.remote, batch);
+      batch.bytes = BATCH_OBJECT_BYTES;
+      this.bytes += BATCH_OBJECT_BYTES;
     }
     return batch;
   }
@@ -299,7 +305,7 @@ export class Gathering {
 
   #closeBatch(batch: Batch): void {
     const { closing, outbox } = this.#parts;
-    this.#batches.delete(batch.remoteName);
+    this.#batches.delete(batch.remote);
     this.bytes -= batch.bytes;
     for (const hold of batch.holds) hold.owner = null;
     outbox.push(closing.batch(batch));
@@ -352,15 +358,14 @@ export class Gathering {
     const name = message.topic;
     const known = this.#topics.get(name);
     if (known !== undefined) return known;
-    const { bytes, topicEnd } = message;
-    const [target] = this.#parts.map.targets(bytes, 0, topicEnd);
+    const { rule, map } = this.#parts;
+    const [target] = map.ownTargets(rule.priority, name);
     if (target === undefined) return null;
     while (this.#topics.size >= TOPICS_MAX && this.#makeRoom());
-    const key = LatestIndex.keyOf(bytes, topicEnd);
-    const remote = target.topic;
-    const remoteName = remote.toString("utf8");
-    const ownBytes = TOPIC_BYTES + topicEnd + 2 * remote.length;
-    const topic: Topic = { name, key, remote, remoteName, last: null, window: null, cutMs: 0, ownBytes, lastBytes: 0 };
+    const key = LatestIndex.keyOf(message.bytes, message.topicEnd);
+    const remote = target.topic.toString("utf8");
+    const ownBytes = TOPIC_BYTES + name.length + remote.length;
+    const topic: Topic = { name, key, remote, last: null, window: null, cutMs: 0, ownBytes, lastBytes: 0 };
     this.#topics.set(name, topic);
     this.bytes += ownBytes;
     return topic;
@@ -369,7 +374,7 @@ export class Gathering {
   /** Forgets a topic of which nothing is open, or closes the oldest that is. @returns false when there is none of either */
   #makeRoom(): boolean {
     for (const topic of this.#topics.values()) {
-      if (topic.window !== null || this.#batches.has(topic.remoteName)) continue;
+      if (topic.window !== null || this.#batches.has(topic.remote)) continue;
       this.bytes -= topic.ownBytes + topic.lastBytes;
       this.#topics.delete(topic.name);
       return true;

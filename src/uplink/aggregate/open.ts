@@ -11,9 +11,7 @@ export interface Topic {
   readonly name: string;
   /** In the place in the log. */
   readonly key: number;
-  readonly remote: Buffer;
-  /** `remote` as text: batches are found by it. */
-  readonly remoteName: string;
+  readonly remote: string;
   last: LastSent | null;
   window: Window | null;
   /** Until here its last window went, when that closed early. */
@@ -74,8 +72,7 @@ export class Window {
 
 /** Items on their way to one remote topic. */
 export class Batch {
-  readonly remote: Buffer;
-  readonly remoteName: string;
+  readonly remote: string;
   readonly items: Item[] = [];
   readonly holds: OwnedHold[] = [];
   readonly traits = new Traits();
@@ -88,7 +85,6 @@ export class Batch {
 
   constructor(topic: Topic, fromMs: number) {
     this.remote = topic.remote;
-    this.remoteName = topic.remoteName;
     this.fromMs = fromMs;
   }
 

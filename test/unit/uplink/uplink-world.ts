@@ -140,6 +140,7 @@ export class UplinkWorld {
       network: this.network,
       Metered,
       Aggregation,
+      memoryLimitBytes: 16 * 2 ** 20,
       cbor: encodeSenmlCbor,
       isClockSet: () => this.clockSet,
       random: () => 1,

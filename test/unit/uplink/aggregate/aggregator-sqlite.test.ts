@@ -102,6 +102,7 @@ class Site {
       cbor: null,
       counters,
       node: "gw",
+      memoryLimitBytes: 16 * 2 ** 20,
     };
     this.aggregation = new Aggregation(config as unknown as UplinkConfig, doors, parts);
   }
