@@ -6,10 +6,10 @@ import { test } from "node:test";
 import { makeCertificates } from "../../scripts/demo/certificates.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { type Client, type ClientEvent, type ConnectOptions, connect } from "../../src/client.ts";
+import { BadLink } from "../support/bad-link.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
-import { MqttProxy } from "../support/mqtt-proxy.ts";
 import { requirePeer } from "../support/peers.ts";
 
 const QUICK: ConnectOptions["reconnect"] = { minDelayMs: 20, maxDelayMs: 50 };
@@ -44,20 +44,20 @@ for (const name of ["sluice", "mosquitto"] as const) {
     }, async () => {
       using folder = temporaryFolder();
       await using server = await start(folder.path);
-      await using outbound = new MqttProxy(protocol, server.port);
-      await using inbound = new MqttProxy(protocol, server.port);
+      await using outbound = await BadLink.open(server.port);
+      await using inbound = await BadLink.open(server.port);
       const session = { protocol, cleanStart: false, sessionExpirySeconds: 600, reconnect: QUICK } as const;
       const got: string[] = [];
       await using subscriber = await connect({
         ...session,
-        url: `mqtt://127.0.0.1:${await inbound.listen()}`,
+        url: `mqtt://127.0.0.1:${inbound.port}`,
         clientId: "subscriber",
       });
       await subscriber.subscribe("q/#", { qos: 2 });
       const collecting = collect(subscriber, got);
       await using publisher = await connect({
         ...session,
-        url: `mqtt://127.0.0.1:${await outbound.listen()}`,
+        url: `mqtt://127.0.0.1:${outbound.port}`,
         clientId: "publisher",
       });
       const random = seededRandom(protocol * 7);

@@ -1,11 +1,11 @@
 // A board without a battery, for real: the bundle under a wall clock that the test sets (clock-shim.c), which starts in
 // 1970 and jumps by 56 years when the network comes. Nothing expires before it has lived its time, and what has does.
 import assert from "node:assert/strict";
-import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { MovedClock } from "../support/moved-clock.ts";
 import {
   ack,
   CONNACK,
@@ -21,7 +21,6 @@ import {
 } from "../support/mqtt-packets.ts";
 import { requirePeer } from "../support/peers.ts";
 import { RawMqtt } from "../support/raw-mqtt.ts";
-import { preloadable } from "../support/store-process.ts";
 
 const HOUR = 3600;
 /** From now to 1970 and an hour, seconds. */
@@ -38,14 +37,13 @@ interface Status {
 
 class Board {
   readonly gateway: GatewayProcess;
-  readonly #control: string;
+  readonly #clock: MovedClock;
   #boot = 0;
 
   constructor(folder: string) {
-    this.#control = join(folder, "clock-control");
-    const env = { LD_PRELOAD: preloadable("clock-shim"), CLOCK_CONTROL: this.#control };
+    this.#clock = new MovedClock(folder);
     const config = { listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }] };
-    this.gateway = new GatewayProcess(folder, config, env);
+    this.gateway = new GatewayProcess(folder, config, this.#clock.env);
   }
 
   get port(): number {
@@ -60,8 +58,7 @@ class Board {
   }
 
   set(offsetSeconds: number): void {
-    writeFileSync(`${this.#control}-new`, `offset_s=${offsetSeconds}\nboot=${this.#boot}\n`);
-    renameSync(`${this.#control}-new`, this.#control);
+    this.#clock.set({ offsetSeconds, boot: this.#boot });
   }
 
   async status(): Promise<Status> {

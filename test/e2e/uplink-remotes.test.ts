@@ -3,15 +3,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../src/base/random.ts";
-import type { UplinkStatus } from "../../src/uplink/uplink.ts";
 import { AedesBroker } from "../support/aedes-broker.ts";
+import { BadLink } from "../support/bad-link.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { Journal } from "../support/journal.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
 import { MqttPeer, type Outgoing } from "../support/mqtt-peer.ts";
-import { MqttProxy } from "../support/mqtt-proxy.ts";
 import { requirePeer } from "../support/peers.ts";
+import { uplinkStatus } from "../support/remote-site.ts";
 
 const MESSAGES = 300;
 const WINDOW = 20;
@@ -65,13 +65,13 @@ for (const { name, protocol, spoken, skip = false, repeats = false, start } of C
     using folder = temporaryFolder();
     using scope = new DisposableStack();
     await using remote = await start(remoteFolder.path);
-    await using proxy = new MqttProxy(spoken, remote.port);
+    await using link = await BadLink.open(remote.port);
     await using gateway = new GatewayProcess(folder.path, {
       listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
       uplinks: [
         {
           name: "cloud",
-          url: `mqtt://127.0.0.1:${await proxy.listen()}`,
+          url: `mqtt://127.0.0.1:${link.port}`,
           client_id: "gateway",
           protocol,
           forward: [
@@ -95,14 +95,14 @@ for (const { name, protocol, spoken, skip = false, repeats = false, start } of C
     device.onMessage = (message) => commands.arrive(message);
     await device.connect(gateway.port());
     await device.subscribe("cmd/#", 2);
-    await eventually("the uplink is up", async () => (await uplinkOf(gateway)).state === "live");
-    assert.equal((await uplinkOf(gateway)).protocol, spoken);
+    await eventually("the uplink is up", async () => (await uplinkStatus(gateway)).state === "live");
+    assert.equal((await uplinkStatus(gateway)).protocol, spoken);
 
     const random = seededRandom(spoken);
     const sent: Outgoing[] = [];
     const sentDown: Outgoing[] = [];
     for (let part = 1; part <= 3; part++) {
-      const cut = part < 3 ? proxy.cutAfter(2000 + Math.floor(random() * 8000)) : Promise.resolve();
+      const cut = part < 3 ? link.cutAfter(2000 + Math.floor(random() * 8000)) : Promise.resolve();
       for (let i = 0; i < MESSAGES; i++) {
         for (const qos of [1, 2] as const) {
           const message = { topic: `s/${qos}/x`, payload: `m ${(part - 1) * MESSAGES + i}`, qos, retain: false };
@@ -141,9 +141,4 @@ for (const { name, protocol, spoken, skip = false, repeats = false, start } of C
     );
     assert.deepEqual(device.violations, []);
   });
-}
-
-async function uplinkOf(gateway: GatewayProcess): Promise<UplinkStatus> {
-  const { stdout } = await sluice(["status", "--json", "--config", gateway.configFile]);
-  return (JSON.parse(stdout) as { uplinks: UplinkStatus[] }).uplinks[0] as UplinkStatus;
 }

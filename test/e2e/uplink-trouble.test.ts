@@ -10,21 +10,16 @@ import { test } from "node:test";
 import { createServer } from "node:tls";
 import forge from "node-forge";
 import { makeCertificates } from "../../scripts/demo/certificates.ts";
-import type { UplinkStatus } from "../../src/uplink/uplink.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
 import { peerPath, requirePeer } from "../support/peers.ts";
+import { uplinkStatus } from "../support/remote-site.ts";
 
 const MOSQUITTO = { skip: requirePeer("mosquitto") };
 
 function configuration(uplink: Record<string, unknown>): Record<string, unknown> {
   return { listeners: [], uplinks: [{ name: "cloud", client_id: "gateway", ...uplink }], log: { format: "json" } };
-}
-
-async function uplinkStatus(gateway: GatewayProcess): Promise<UplinkStatus> {
-  const { stdout } = await sluice(["status", "--json", "--config", gateway.configFile]);
-  return (JSON.parse(stdout) as { uplinks: UplinkStatus[] }).uplinks[0] as UplinkStatus;
 }
 
 /** A certificate for localhost that ended on 1 February 2024, and its authority's. */

@@ -3,20 +3,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../src/base/random.ts";
-import type { UplinkStatus } from "../../src/uplink/uplink.ts";
+import { BadLink } from "../support/bad-link.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { Journal } from "../support/journal.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
 import { publish } from "../support/mqtt-packets.ts";
 import { MqttPeer, type Outgoing } from "../support/mqtt-peer.ts";
-import { MqttProxy } from "../support/mqtt-proxy.ts";
+import { MqttTap } from "../support/mqtt-tap.ts";
 import { requirePeer } from "../support/peers.ts";
 import { RawMqtt } from "../support/raw-mqtt.ts";
+import { uplinkStatus } from "../support/remote-site.ts";
+import { Source } from "../support/source.ts";
 
 const MOSQUITTO = { skip: requirePeer("mosquitto") };
-/** What a source has on its way at once. */
-const WINDOW = 20;
 
 function configuration(uplink: Record<string, unknown>): Record<string, unknown> {
   return {
@@ -33,50 +33,6 @@ function secure(cloud: Mosquitto): Record<string, unknown> {
 /** Keeps its state over SIGTERM. */
 function persistence(folder: string): string[] {
   return ["persistence true", `persistence_location ${folder}/`];
-}
-
-async function uplinkStatus(gateway: GatewayProcess): Promise<UplinkStatus> {
-  const { stdout } = await sluice(["status", "--json", "--config", gateway.configFile]);
-  return (JSON.parse(stdout) as { uplinks: UplinkStatus[] }).uplinks[0] as UplinkStatus;
-}
-
-/** Publishes to two topics in turn, as fast as it is answered, until told how many. */
-class Source {
-  readonly peer: MqttPeer;
-  readonly acknowledged: Outgoing[] = [];
-  readonly #root: string;
-  readonly #qos: 1 | 2;
-  #next = 0;
-  #until = 0;
-
-  constructor(peer: MqttPeer, qos: 1 | 2, root: string) {
-    this.peer = peer;
-    this.#qos = qos;
-    this.#root = root;
-    peer.onAcknowledged = (message) => {
-      this.acknowledged.push(message);
-      this.#publish();
-    };
-  }
-
-  /** Publishes up to this number in all and waits until they are acknowledged. */
-  async publishTo(count: number): Promise<void> {
-    this.#until = count;
-    const busy = this.#next - this.acknowledged.length;
-    for (let i = busy; i < WINDOW; i++) this.#publish();
-    await eventually(
-      `${this.peer.clientId} has ${count} acknowledged`,
-      () => this.acknowledged.length >= count,
-      30_000,
-    );
-  }
-
-  #publish(): void {
-    if (this.#next >= this.#until) return;
-    const number = this.#next++;
-    const topic = `${this.#root}/${this.peer.clientId}/${number % 2}`;
-    this.peer.publish({ topic, payload: `${this.peer.clientId} ${number}`, qos: this.#qos, retain: false });
-  }
 }
 
 /** A subscriber at the cloud with a session, and what it got. */
@@ -186,9 +142,10 @@ test("connections cut at any byte: nothing lost, order kept, QoS 2 once, and nev
   using folder = temporaryFolder();
   using scope = new DisposableStack();
   await using cloud = await Mosquitto.start(folder.path, ["max_inflight_messages 100"]);
-  await using proxy = new MqttProxy(5, cloud.port);
+  const tap = new MqttTap(5);
+  await using link = await BadLink.open(cloud.port, tap.pair);
   const uplink = {
-    url: `mqtt://127.0.0.1:${await proxy.listen()}`,
+    url: `mqtt://127.0.0.1:${link.port}`,
     window: 8,
     forward: [
       { match: "s/one/#", qos: 1 },
@@ -203,7 +160,7 @@ test("connections cut at any byte: nothing lost, order kept, QoS 2 once, and nev
   const journal = await listenAtCloud(scope.use(new MqttPeer("at-cloud", 5)), cloud, "s/#");
   const random = seededRandom(7);
   for (let cut = 1; cut <= 3; cut++) {
-    const done = proxy.cutAfter(200 + Math.floor(random() * 10_000));
+    const done = link.cutAfter(200 + Math.floor(random() * 10_000));
     await Promise.all([one.publishTo(cut * 300), two.publishTo(cut * 300), done]);
   }
   const all = [...one.acknowledged, ...two.acknowledged];
@@ -213,8 +170,8 @@ test("connections cut at any byte: nothing lost, order kept, QoS 2 once, and nev
     journal.repeated((topic) => topic.startsWith("s/two/")),
     [],
   );
-  assert.equal(proxy.connections, 4);
-  assert.equal(proxy.outstandingMax, 8);
+  assert.equal(link.connections, 4);
+  assert.equal(tap.outstandingMax, 8);
 });
 
 test("receive rules bring commands down, those of an absence too; nothing echoes", MOSQUITTO, async () => {

@@ -1,41 +1,101 @@
 /*
- * A board whose wall clock the test sets: preloaded (LD_PRELOAD) into a process, it stands between the program and
- * libc. $CLOCK_CONTROL names a file of words, read at every call, so that the clock jumps while the process runs:
+ * A board whose clocks the test sets: preloaded (LD_PRELOAD) into a process, it stands between the program and libc.
+ * $CLOCK_CONTROL names a file of words, read at every call, so that the clock jumps while the process runs:
  *   offset_s=N   the wall clock shows N seconds more than the machine's
+ *   speed=N      from now on all clocks run N times as fast, and what waits for a time in epoll waits a Nth of it: ten
+ *                minutes of an outage are over in ten seconds at 60
  *   boot=N       which start of the machine this is: what /proc/sys/kernel/random/boot_id tells
  *
- *   cc -shared -fPIC -O1 -o clock-shim.so clock-shim.c -ldl
+ *   cc -shared -fPIC -O1 -o clock-shim.so clock-shim.c -ldl -lpthread
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-/* The number behind `word=` in the control file; 0 when it is not there. */
-static long control(const char *word) {
-  char text[256] = "";
+#define NS 1000000000L
+
+static int read_control(char *text, int size) {
   const char *file = getenv("CLOCK_CONTROL");
   if (file == NULL) return 0;
   int fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC, 0);
   if (fd < 0) return 0;
-  long n = syscall(SYS_read, fd, text, sizeof text - 1);
+  long n = syscall(SYS_read, fd, text, size - 1);
   syscall(SYS_close, fd);
   if (n <= 0) return 0;
   text[n] = 0;
+  return 1;
+}
+
+static long word_of(const char *text, const char *word) {
   const char *at = strstr(text, word);
   return at == NULL || at[strlen(word)] != '=' ? 0 : atol(at + strlen(word) + 1);
 }
 
+/* The number behind `word=` in the control file; 0 when it is not there. */
+static long control(const char *word) {
+  char text[256];
+  return read_control(text, sizeof text) ? word_of(text, word) : 0;
+}
+
+/*
+ * How much more monotonic time has passed for the program than for the machine. Changes of speed are laid end to end:
+ * since `since_ns` it runs at `speed`, and before that `ahead_ns` were gained.
+ */
+static pthread_mutex_t gained_lock = PTHREAD_MUTEX_INITIALIZER;
+static long since_ns, ahead_ns, speed = 1;
+
+static long machine_ns(void) {
+  struct timespec now;
+  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+  return now.tv_sec * NS + now.tv_nsec;
+}
+
+static long gained_ns(long asked) {
+  if (asked < 1) asked = 1;
+  pthread_mutex_lock(&gained_lock);
+  long now = machine_ns();
+  long gained = ahead_ns + (now - since_ns) * (speed - 1);
+  if (asked != speed) {
+    ahead_ns = gained;
+    since_ns = now;
+    speed = asked;
+  }
+  pthread_mutex_unlock(&gained_lock);
+  return gained;
+}
+
+static void add_ns(struct timespec *time, long ns) {
+  long sum = time->tv_nsec + ns % NS;
+  time->tv_sec += ns / NS + (sum >= NS ? 1 : 0);
+  time->tv_nsec = sum >= NS ? sum - NS : sum;
+}
+
 int clock_gettime(clockid_t id, struct timespec *time) {
   int result = (int)syscall(SYS_clock_gettime, id, time);
-  if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) time->tv_sec += control("offset_s");
+  if (result != 0) return result;
+  char text[256];
+  switch (id) {
+    case CLOCK_REALTIME:
+    case CLOCK_REALTIME_COARSE:
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_BOOTTIME:
+      if (!read_control(text, sizeof text)) return result;
+      add_ns(time, gained_ns(word_of(text, "speed")));
+      if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE) time->tv_sec += word_of(text, "offset_s");
+  }
   return result;
 }
 
@@ -53,6 +113,26 @@ time_t time(time_t *out) {
   clock_gettime(CLOCK_REALTIME, &now);
   if (out != NULL) *out = now.tv_sec;
   return now.tv_sec;
+}
+
+/* A sleep is cut into pieces, so that a change of speed is noticed soon. */
+#define PIECE_MS 20
+
+int epoll_pwait(int fd, struct epoll_event *events, int max, int timeout, const sigset_t *signals) {
+  for (long left = timeout;;) {
+    long fast = control("speed");
+    if (fast < 1) fast = 1;
+    long piece = (left < 0 || left / fast > PIECE_MS) ? PIECE_MS : (left + fast - 1) / fast;
+    int found = (int)syscall(SYS_epoll_pwait, fd, events, max, (int)piece, signals, _NSIG / 8);
+    if (found != 0) return found;
+    if (left < 0) continue;
+    left -= piece * fast;
+    if (left <= 0) return 0;
+  }
+}
+
+int epoll_wait(int fd, struct epoll_event *events, int max, int timeout) {
+  return epoll_pwait(fd, events, max, timeout, NULL);
 }
 
 static int open_boot_id(void) {

@@ -1,0 +1,38 @@
+// The clock of a process under test, moved by the test while it runs (clock-shim.c).
+import { renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { preloadable } from "./store-process.ts";
+
+export interface Times {
+  /** Seconds that the wall clock shows more than the machine's. */
+  readonly offsetSeconds?: number;
+  /** All clocks run so many times as fast, and timers with them. A whole number. */
+  readonly speed?: number;
+  /** Which start of the machine this is. */
+  readonly boot?: number;
+}
+
+let shim: string | null = null;
+
+export class MovedClock {
+  /** For the process. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly #control: string;
+  #times: Required<Times> = { offsetSeconds: 0, speed: 1, boot: 1 };
+
+  /** @param folder for the control file */
+  constructor(folder: string) {
+    this.#control = join(folder, "clock-control");
+    shim ??= preloadable("clock-shim");
+    this.env = { LD_PRELOAD: shim, CLOCK_CONTROL: this.#control };
+    this.set({});
+  }
+
+  /** What is not named stays as it is. */
+  set(times: Times): void {
+    this.#times = { ...this.#times, ...times };
+    const { offsetSeconds, speed, boot } = this.#times;
+    writeFileSync(`${this.#control}-new`, `offset_s=${offsetSeconds}\nboot=${boot}\nspeed=${speed}\n`);
+    renameSync(`${this.#control}-new`, this.#control);
+  }
+}
