@@ -4,6 +4,7 @@
 //                                                   MqttTap                                              Judge
 //
 // Sources publish below s/1 and s/2 (QoS 1 and 2), which arrive under site/.
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type CertificatePaths, makeCertificates } from "../../scripts/demo/certificates.ts";
 import type { UplinkStatus } from "../../src/uplink/uplink.ts";
@@ -18,7 +19,16 @@ import { MqttTap } from "./mqtt-tap.ts";
 import { Source } from "./source.ts";
 import { ALPN_NAME, TlsDoor } from "./tls-door.ts";
 
+/** What stands at the other end: it can be killed, and starts again under the same port. */
+export interface Cloud extends AsyncDisposable {
+  readonly port: number;
+  stop(signal?: NodeJS.Signals): Promise<void>;
+  restart(): Promise<void>;
+}
+
 export interface SiteOptions {
+  /** Debian's mosquitto, unless it is to be another gateway, which forgets nothing by kill -9. */
+  readonly cloud?: "mosquitto" | "sluice";
   /** Of the uplink. */
   readonly version?: Version;
   /** Messages in flight on the uplink. */
@@ -42,7 +52,7 @@ export const WINDOW = 20;
 const IN_ORDER = ["max_inflight_messages 60000"];
 
 export class RemoteSite {
-  readonly cloud: Mosquitto;
+  readonly cloud: Cloud;
   readonly door: TlsDoor;
   readonly link: BadLink;
   readonly tap: MqttTap;
@@ -61,7 +71,7 @@ export class RemoteSite {
   private constructor(
     folder: string,
     options: SiteOptions,
-    parts: { cloud: Mosquitto; door: TlsDoor; link: BadLink; tap: MqttTap; ca: string; client: CertificatePaths },
+    parts: { cloud: Cloud; door: TlsDoor; link: BadLink; tap: MqttTap; ca: string; client: CertificatePaths },
   ) {
     this.#options = options;
     this.version = options.version ?? 5;
@@ -76,7 +86,10 @@ export class RemoteSite {
       { name: "gateway", usage: "client" },
     ]);
     const [server, client] = issued as [CertificatePaths, CertificatePaths];
-    const cloud = await Mosquitto.start(folder, [...IN_ORDER, ...(options.lines ?? [])]);
+    const cloud =
+      options.cloud === "sluice"
+        ? await SluiceCloud.start(join(folder, "cloud"))
+        : await Mosquitto.start(folder, [...IN_ORDER, ...(options.lines ?? [])]);
     const tap = new MqttTap(options.version ?? 5);
     const door = await TlsDoor.open({ ca, server, targetPort: cloud.port, tap: tap.pair });
     const link = await BadLink.open(door.port);
@@ -112,12 +125,24 @@ export class RemoteSite {
 
   /** The collector connects to its session at the cloud, or a new one, and subscribes. */
   async collect(): Promise<void> {
-    this.#collector?.[Symbol.dispose]();
     const collector = this.#collector ?? new MqttPeer("collector", 5);
     this.#collector = collector;
     collector.onMessage = (message) => this.judge.arrive(message);
     await collector.connect(this.cloud.port);
     await collector.subscribe("site/#", this.#options.collectQos ?? 2);
+  }
+
+  /**
+   * The cloud ends and starts again, without the gateway meanwhile: the collector is there before it. The link refuses
+   * then; what the cloud had sent is collected.
+   */
+  async restartCloud(signal: NodeJS.Signals): Promise<void> {
+    const stopped = this.cloud.stop(signal);
+    this.link.refuse();
+    await stopped;
+    await eventually("the collector's connection ends", () => this.#collector?.connected !== true);
+    await this.cloud.restart();
+    await this.collect();
   }
 
   /** A device at the gateway; connected when the gateway runs. */
@@ -146,6 +171,46 @@ export class RemoteSite {
     await this.door[Symbol.asyncDispose]();
     await this.cloud[Symbol.asyncDispose]();
   }
+}
+
+/** Another gateway as the cloud. */
+class SluiceCloud implements Cloud {
+  readonly port: number;
+  readonly #gateway: GatewayProcess;
+
+  constructor(gateway: GatewayProcess) {
+    this.#gateway = gateway;
+    this.port = gateway.port();
+  }
+
+  static async start(folder: string): Promise<SluiceCloud> {
+    mkdirSync(folder);
+    const gateway = new GatewayProcess(folder, cloudConfiguration(0));
+    await gateway.start();
+    gateway.configure(cloudConfiguration(gateway.port()));
+    return new SluiceCloud(gateway);
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    await this.#gateway.end(signal);
+  }
+
+  restart(): Promise<void> {
+    return this.#gateway.start();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#gateway[Symbol.asyncDispose]();
+  }
+}
+
+function cloudConfiguration(port: number): Record<string, unknown> {
+  return {
+    listeners: [{ type: "mqtt", bind: `127.0.0.1:${port}` }],
+    memory_limit: "64MiB",
+    store: { commit_delay: "1ms" },
+    limits: { session_queue_messages: 1_000_000, session_queue_bytes: "256MiB", session_when_full: "refuse" },
+  };
 }
 
 /** Of the gateway's first uplink, as `sluice status` tells it. */
