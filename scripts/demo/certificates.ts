@@ -20,6 +20,8 @@ export interface CertificateRequest {
   readonly name: string;
   /** With `server`, the certificate is valid for localhost, 127.0.0.1 and ::1. */
   readonly usage: "server" | "client";
+  /** Its end; in 30 days unless given. */
+  readonly notAfter?: Date;
 }
 
 interface Issuer {
@@ -40,10 +42,10 @@ export async function makeCertificates(
   const authority: Issuer = { subject: [{ name: "commonName", value: "Demo CA" }], key: caKeys!.privateKey };
   const ca = `${directory}/ca.pem`;
   writeFileSync(ca, issue(authority, authority.subject, caKeys!.publicKey, caExtensions()));
-  const issued = requests.map(({ name, usage }, i) => {
+  const issued = requests.map(({ name, usage, notAfter }, i) => {
     const paths = { cert: `${directory}/${name}.pem`, key: `${directory}/${name}.key` };
     const subject = [{ name: "commonName", value: name }];
-    writeFileSync(paths.cert, issue(authority, subject, keys[i]!.publicKey, extensionsFor(usage)));
+    writeFileSync(paths.cert, issue(authority, subject, keys[i]!.publicKey, extensionsFor(usage), notAfter));
     writeFileSync(paths.key, keys[i]!.pem, { mode: 0o600 });
     return paths;
   });
@@ -66,12 +68,13 @@ function issue(
   subject: forge.pki.CertificateField[],
   publicKey: forge.pki.rsa.PublicKey,
   extensions: object[],
+  notAfter = new Date(Date.now() + 30 * DAY_MS),
 ): string {
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = publicKey;
   certificate.serialNumber = `01${randomBytes(15).toString("hex")}`; // positive, as RFC 5280 section 4.1.2.2 asks
-  certificate.validity.notBefore = new Date(Date.now() - DAY_MS);
-  certificate.validity.notAfter = new Date(Date.now() + 30 * DAY_MS);
+  certificate.validity.notBefore = new Date(Math.min(Date.now(), notAfter.getTime()) - DAY_MS);
+  certificate.validity.notAfter = notAfter;
   certificate.setSubject(subject);
   certificate.setIssuer(issuer.subject);
   certificate.setExtensions(extensions);

@@ -121,7 +121,7 @@ export class BadLink {
 
   /** Ends all connections with RST. */
   reset(): void {
-    for (const pair of this.#pairs) pair.end((socket) => socket.resetAndDestroy());
+    for (const pair of this.#pairs) pair.end(resetNow);
   }
 
   /** Once so many bytes more have gone up, at exactly that byte, `then`. Resolves after it. */
@@ -160,6 +160,12 @@ export class BadLink {
     this.#server.close();
     await once(this.#server, "close");
   }
+}
+
+/** RST. Node 24 hangs at the end of its process when a socket is reset whose own end is on its way. */
+function resetNow(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** The two sockets of one connection. */
@@ -210,7 +216,7 @@ class Pair {
       this.#broken = true;
       return true;
     }
-    if (this.#broken) this.end((socket) => socket.resetAndDestroy());
+    if (this.#broken) this.end(resetNow);
     return this.#broken;
   }
 

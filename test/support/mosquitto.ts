@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
-import { type CertificatePaths, makeCertificates } from "../../scripts/demo/certificates.ts";
+import { type CertificatePaths, type CertificateRequest, makeCertificates } from "../../scripts/demo/certificates.ts";
 import { eventually } from "./eventually.ts";
 import { peerPath } from "./peers.ts";
 
@@ -31,18 +31,18 @@ export class Mosquitto {
   /**
    * @param folder   for certificates and configuration  @param lines added to the configuration
    * @param tlsLines added to the listener over TLS
-   * @param others   names of more client certificates, in `others`
+   * @param others   more client certificates, in `others`: their names, or all that is to be said
    */
   static async start(
     folder: string,
     lines: readonly string[] = [],
     tlsLines: readonly string[] = [],
-    others: readonly string[] = [],
+    others: readonly (string | CertificateRequest)[] = [],
   ): Promise<Mosquitto> {
     const { ca, issued } = await makeCertificates(join(folder, "certificates"), [
       { name: "cloud", usage: "server" },
       { name: "gateway", usage: "client" },
-      ...others.map((name) => ({ name, usage: "client" as const })),
+      ...others.map((other) => (typeof other === "string" ? { name: other, usage: "client" as const } : other)),
     ]);
     const [server, client, ...more] = issued as [CertificatePaths, CertificatePaths, ...CertificatePaths[]];
     const broker = new Mosquitto(folder, await freePorts(), ca, client);

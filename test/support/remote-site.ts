@@ -1,7 +1,8 @@
 // A gateway and its cloud, with a path between them that can be made bad, as most tests of the uplink have them:
 //
-//     sources ──> gateway ══TLS══> BadLink ══TLS══> TlsDoor (client certificate, ALPN) ──> mosquitto ──> collector
-//                                                   MqttTap                                              Judge
+//     sources ──> gateway ══TLS══> BadLink ══TLS══> TlsDoor (client certificate, ALPN) ──MqttTap──> mosquitto
+//                                                                                                            └─> collector
+//                                                                                                                 Judge
 //
 // Sources publish below s/1 and s/2 (QoS 1 and 2), which arrive under site/.
 import { mkdirSync } from "node:fs";
@@ -44,6 +45,16 @@ export interface SiteOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
+interface Certificates {
+  readonly ca: string;
+  /** The gateway's. */
+  readonly client: CertificatePaths;
+  /** The door's; and one that ended on `EXPIRED_ON`, for `TlsDoor.show`. */
+  readonly server: CertificatePaths;
+  readonly expired: CertificatePaths;
+}
+
+export const EXPIRED_ON = new Date("2024-02-01");
 export const WINDOW = 20;
 /**
  * Mosquitto 2.0.11 counts a subscriber's window wrongly (its issue 2306): with a queue behind the window, a message that
@@ -61,21 +72,23 @@ export class RemoteSite {
     (topic) => `site/${topic}`,
     (topic) => topic.startsWith("site/s/2/"),
   );
-  readonly ca: string;
-  readonly client: CertificatePaths;
+  readonly certificates: Certificates;
   readonly version: Version;
   readonly #options: SiteOptions;
+  readonly #inside: BadLink;
   #collector: MqttPeer | null = null;
   readonly #sources: Source[] = [];
 
   private constructor(
     folder: string,
     options: SiteOptions,
-    parts: { cloud: Cloud; door: TlsDoor; link: BadLink; tap: MqttTap; ca: string; client: CertificatePaths },
+    parts: { cloud: Cloud; inside: BadLink; door: TlsDoor; link: BadLink; tap: MqttTap; certificates: Certificates },
   ) {
     this.#options = options;
     this.version = options.version ?? 5;
-    ({ cloud: this.cloud, door: this.door, link: this.link, tap: this.tap, ca: this.ca, client: this.client } = parts);
+    ({ cloud: this.cloud, door: this.door, link: this.link, tap: this.tap } = parts);
+    this.#inside = parts.inside;
+    this.certificates = parts.certificates;
     this.gateway = new GatewayProcess(folder, this.configuration(), options.env);
   }
 
@@ -84,23 +97,26 @@ export class RemoteSite {
     const { ca, issued } = await makeCertificates(join(folder, "door"), [
       { name: "cloud", usage: "server" },
       { name: "gateway", usage: "client" },
+      { name: "expired", usage: "server", notAfter: EXPIRED_ON },
     ]);
-    const [server, client] = issued as [CertificatePaths, CertificatePaths];
+    const [server, client, expired] = issued as [CertificatePaths, CertificatePaths, CertificatePaths];
     const cloud =
       options.cloud === "sluice"
         ? await SluiceCloud.start(join(folder, "cloud"))
         : await Mosquitto.start(folder, [...IN_ORDER, ...(options.lines ?? [])]);
     const tap = new MqttTap(options.version ?? 5);
-    const door = await TlsDoor.open({ ca, server, targetPort: cloud.port, tap: tap.pair });
+    const inside = await BadLink.open(cloud.port, tap.pair);
+    const door = await TlsDoor.open(ca, server, inside.port);
     const link = await BadLink.open(door.port);
-    const site = new RemoteSite(folder, options, { cloud, door, link, tap, ca, client });
+    const certificates = { ca, client, server, expired };
+    const site = new RemoteSite(folder, options, { cloud, inside, door, link, tap, certificates });
     await site.collect();
     return site;
   }
 
   /** The gateway's, with `uplink` changed. */
   configuration(uplink: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
-    const { ca, client } = this;
+    const { ca, client } = this.certificates;
     return {
       listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
       uplinks: [
@@ -169,6 +185,7 @@ export class RemoteSite {
     await this.gateway[Symbol.asyncDispose]();
     await this.link[Symbol.asyncDispose]();
     await this.door[Symbol.asyncDispose]();
+    await this.#inside[Symbol.asyncDispose]();
     await this.cloud[Symbol.asyncDispose]();
   }
 }
