@@ -1,5 +1,4 @@
 /** What an uplink with a data cap has used of it: what the store keeps, and the part of the store that does. */
-import type { StoreHealth } from "./ports.ts";
 
 export interface DataUse {
   /** Bytes on the link since the period began. */
@@ -15,11 +14,12 @@ export interface DataUse {
 }
 
 export interface UseStore {
-  readonly health: StoreHealth;
   /** null = nothing is known of this uplink. */
-  loadUse(uplink: string): DataUse | null;
-  /** It goes with the next transaction, which costs nothing more. @param alone one is made for it */
-  putUse(uplink: string, use: DataUse, alone: boolean): void;
+  load(uplink: string): DataUse | null;
+  /** It goes with the next transaction, which costs nothing more. */
+  put(uplink: string, use: DataUse): void;
   /** Bytes that were put and are in no transaction yet. */
-  unsavedUse(uplink: string): number;
+  unsaved(uplink: string): number;
+  /** There is to be a transaction soon, if only for what was put. */
+  save(): void;
 }

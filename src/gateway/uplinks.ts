@@ -204,6 +204,7 @@ export class Uplinks {
     ]);
     const { Metered } = next.some(isMetered) ? await import("../uplink/metered.ts") : { Metered: null };
     const { wheel, queueHost: host, router, transport, store } = this.#rooms;
+    const { uses } = store;
     const { config, clock, counters, log } = this.#ground;
     const gathers = next.some((uplink) => rules.hasAggregation(uplink, store));
     const { Aggregation } = gathers ? await import("../uplink/aggregate/aggregation.ts") : { Aggregation: null };
@@ -211,7 +212,7 @@ export class Uplinks {
     const { node, limits, memoryLimitBytes } = config;
     const isClockSet = (): boolean => clock.scale.state === "set";
     const dial = createDial(transport);
-    const common = { wheel, counters, log, random: Math.random, isClockSet, network };
+    const common = { wheel, counters, log, random: Math.random, isClockSet, network, uses };
     const parts: UplinkParts = {
       ...common,
       host,

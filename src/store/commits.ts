@@ -365,7 +365,8 @@ export class Commits {
     if (!health.failed) {
       if (!checkpoint.closable) return;
       // What is left to delete or to give back is the next start's: it may be much, and nobody waits for it.
-      while (this.#intake.hasWork(false) || places.grown.size > 0) if (!this.commit(true)) break;
+      const { writer } = this.#parts;
+      while (this.#intake.hasWork(writer.stateDue) || places.grown.size > 0) if (!this.commit(true)) break;
       if (!health.failed && !checkpoint.closable) return;
       if (!health.failed && wal.synced < wal.written) {
         wal.start();

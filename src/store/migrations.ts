@@ -1,6 +1,6 @@
 /** Brings the database file to the schema of this version, or refuses one that a newer version wrote. */
 import { type Database, SqliteError } from "better-sqlite3";
-import { APPLICATION_ID, SCHEMA_1, SCHEMA_2, SCHEMA_VERSION } from "./schema.ts";
+import { APPLICATION_ID, SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_VERSION } from "./schema.ts";
 
 /** The file was written by a newer Sluice: it is left as it is. */
 export class NewerDatabaseError extends Error {
@@ -34,6 +34,9 @@ const STEPS: readonly ((db: Database) => void)[] = [
   },
   (db) => {
     db.exec(SCHEMA_2);
+  },
+  (db) => {
+    db.exec(SCHEMA_3);
   },
 ];
 

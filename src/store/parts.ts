@@ -19,6 +19,7 @@ import { Shrink } from "./shrink.ts";
 import { Space } from "./space.ts";
 import type { Syncer } from "./sync.ts";
 import type { ThreadWrites } from "./thread-writes.ts";
+import { Uses } from "./uses.ts";
 import { WalSync } from "./wal-sync.ts";
 import { WriteBudget } from "./write-budget.ts";
 import { Writer } from "./writer.ts";
@@ -31,6 +32,7 @@ export interface StoreParts {
   readonly changes: Changes;
   readonly logState: LogState;
   readonly ages: AgeKeeper;
+  readonly uses: Uses;
   readonly meter: WriteMeter;
   readonly writes: ThreadWrites;
   readonly budget: WriteBudget;
@@ -75,6 +77,7 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
     commits.changed();
   };
   const ages = new AgeKeeper({ clock, logState, log, counters, inUse, save }, opened.clockFound);
+  const uses = new Uses(logState, health, save);
   const around = { places, changes, retention, segments, shrink, logState, meter, noteAges: () => ages.note() };
   const writer = new Writer({ statements, ...around, counters }, contents.counted);
   const wal = new WalSync(file, syncer, health, () => commits.onWalSynced());
@@ -123,6 +126,7 @@ export function buildParts(options: StoreOptions, opened: Opened, syncer: Syncer
     changes,
     logState,
     ages,
+    uses,
     meter,
     writes,
     budget,

@@ -11,7 +11,7 @@
  */
 
 /** `PRAGMA user_version`. A change of the tables raises it and adds a step to migrations.ts; earlier steps stay as they are. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** `PRAGMA application_id`: "Slce". */
 export const APPLICATION_ID = 0x536c6365;
@@ -126,3 +126,9 @@ CREATE TABLE drop_count (          -- all messages lost
   PRIMARY KEY (receiver, cause)
 ) STRICT, WITHOUT ROWID;
 `;
+
+/**
+ * From version 2 to 3 no table changes: the state of the log's row may hold more (log-state.ts), and a version that does
+ * not know it would take it for none.
+ */
+export const SCHEMA_3 = "";

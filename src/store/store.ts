@@ -4,6 +4,7 @@
  */
 
 import type { Counter } from "../base/counters.ts";
+import type { UseStore } from "../core/data-use.ts";
 import type { DropChanges, DropRecord } from "../core/ledger.ts";
 import type { DropStore } from "../core/ledger-keeper.ts";
 import type { Message } from "../core/message.ts";
@@ -73,6 +74,10 @@ export async function openStore(options: StoreOptions): Promise<SqliteStore> {
 }
 
 export class SqliteStore implements Store, DropStore {
+  /** What uplinks have used of their data caps. */
+  readonly uses: UseStore;
+  /** Copies while all goes on. */
+  readonly backups: Backups;
   readonly #options: StoreOptions;
   readonly #parts: StoreParts;
   readonly #file: DatabaseFile;
@@ -81,7 +86,6 @@ export class SqliteStore implements Store, DropStore {
   readonly #places: Places;
   readonly #changes: Changes;
   readonly #commits: Commits;
-  readonly #backups: Backups;
   readonly #pendingBytesMax: number;
   readonly #refusedFull: Counter;
   readonly #refusedFailed: Counter;
@@ -104,12 +108,13 @@ export class SqliteStore implements Store, DropStore {
       onRetainedWithdrawn: (topic) => this.onRetainedWithdrawn(topic),
     });
     this.#parts = parts;
+    this.uses = parts.uses;
     this.#file = parts.file;
     this.#health = parts.health;
     this.#places = parts.places;
     this.#changes = parts.changes;
     this.#commits = parts.commits;
-    this.#backups = new Backups({ ...parts, checkpointFrames: checkpointFramesOf(options) });
+    this.backups = new Backups({ ...parts, checkpointFrames: checkpointFramesOf(options) });
     registerGauges(parts, counters);
     parts.space.check(parts.commits.frames);
     if (!parts.space.reserved) parts.pulse.start();
@@ -342,11 +347,6 @@ export class SqliteStore implements Store, DropStore {
     this.#health.fail(doing, error);
   }
 
-  /** Copies while all goes on. */
-  get backups(): Backups {
-    return this.#backups;
-  }
-
   /** What `sluice check --store` says of a running gateway. */
   inspect(): Promise<StoreReport> {
     return inspectInSlices(this.#file, this.#health, () => this.#closing === null);
@@ -358,7 +358,7 @@ export class SqliteStore implements Store, DropStore {
   }
 
   async #close(): Promise<void> {
-    await this.#backups.end();
+    await this.backups.end();
     await this.#parts.space.settled();
     this.#parts.ages.finish();
     await this.#commits.quiet();

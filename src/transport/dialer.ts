@@ -248,7 +248,7 @@ class Attempt implements Dialing {
     clearTimeout(this.#timeout);
     const { traffic, tls, proxy, host } = this.#target;
     if (tls !== null && !proxy && this.#found !== null) keepAddresses(host, this.#found.addresses);
-    traffic?.linked(link);
+    if (this.#plain !== null) traffic?.linked(this.#plain, link);
     this.#callbacks.onLink(link);
   }
 

@@ -10,7 +10,7 @@
 import type { Socket } from "node:net";
 import type { Link, ReadCount } from "./link.ts";
 
-/** IPv4 20, TCP 20, timestamps 12; IPv6 has 20 more. */
+/** IPv4 20, TCP 20, timestamps 12; and what IPv6 has more. */
 const HEADER_BYTES = 52;
 const IPV6_BYTES = 20;
 /** The options of a SYN. */
@@ -27,15 +27,69 @@ const DELAYED_ACK_MS = 40;
 const QUESTION_BYTES = 2 * 75;
 const ANSWER_BYTES = 2 * 120;
 
-export class Traffic implements ReadCount {
+/** What one connection cost so far. */
+interface Cost {
+  readonly sent: number;
+  readonly received: number;
+}
+
+export class Traffic {
   /** Of connections that are over. */
   #sent = 0;
   #received = 0;
-  #socket: Socket | null = null;
-  #link: Link | null = null;
-  #openedMs = 0;
+  /** One, or two while another server is tried. */
+  readonly #open = new Map<Socket, Connection>();
+
+  /** A name is looked up. */
+  lookedUp(): void {
+    this.#sent += QUESTION_BYTES;
+    this.#received += ANSWER_BYTES;
+  }
+
+  /** Another connection is asked for beside one that is opened, and not answered yet. */
+  askedAgain(): void {
+    this.#sent += SYN_BYTES + IPV6_BYTES;
+  }
+
+  /** A connection begins. @param connected it stands already */
+  opened(socket: Socket, connected = false): void {
+    const connection = new Connection(socket, connected);
+    this.#open.set(socket, connection);
+    socket.once("close", () => {
+      this.#open.delete(socket);
+      const { sent, received } = connection.cost();
+      this.#sent += sent;
+      this.#received += received;
+    });
+  }
+
+  /** The connection over `socket` carries this link. */
+  linked(socket: Socket, link: Link): void {
+    this.#open.get(socket)?.linked(link);
+  }
+
+  /** Bytes sent since the start. */
+  get sent(): number {
+    let sum = this.#sent;
+    for (const connection of this.#open.values()) sum += connection.cost().sent;
+    return sum;
+  }
+
+  /** Bytes received since the start. */
+  get received(): number {
+    let sum = this.#received;
+    for (const connection of this.#open.values()) sum += connection.cost().received;
+    return sum;
+  }
+}
+
+class Connection implements ReadCount {
+  readonly #socket: Socket;
+  readonly #openedMs = performance.now();
   /** 0 = the server has not answered. */
   #answeredMs = 0;
+  #ipBytes = 0;
+  #link: Link | null = null;
   /** Turns of the event loop in which something came. */
   #reads = 0;
   /** Acknowledgements that went out by themselves, as nothing else did in time. */
@@ -44,35 +98,20 @@ export class Traffic implements ReadCount {
   /** 1 when bytes went both ways before there was a link. */
   #handshakes = 0;
 
-  /** A name is looked up. */
-  lookedUp(): void {
-    this.#sent += QUESTION_BYTES;
-    this.#received += ANSWER_BYTES;
-  }
-
-  /** Another connection is asked for beside the one that is opened, and not answered yet. */
-  askedAgain(): void {
-    this.#sent += SYN_BYTES + IPV6_BYTES;
-  }
-
-  /** A connection begins; the last one, if it is not over yet, counts as it stands. @param connected it stands already */
-  opened(socket: Socket, connected = false): void {
-    this.#end();
+  constructor(socket: Socket, connected: boolean) {
     this.#socket = socket;
-    this.#openedMs = performance.now();
-    this.#answeredMs = connected ? this.#openedMs : 0;
-    socket.once("connect", () => {
-      if (socket === this.#socket) this.#answeredMs = performance.now();
-    });
-    socket.once("close", () => {
-      if (socket === this.#socket) this.#end();
-    });
+    if (connected) this.#answered();
+    else socket.once("connect", () => this.#answered());
   }
 
-  /** The connection carries this link. */
+  #answered(): void {
+    this.#answeredMs = performance.now();
+    if (this.#socket.remoteFamily === "IPv6") this.#ipBytes = IPV6_BYTES;
+  }
+
   linked(link: Link): void {
     this.#link = link;
-    if (this.#socket !== null && this.#socket.bytesRead > 0) this.#handshakes++;
+    if (this.#socket.bytesRead > 0) this.#handshakes++;
     link.countReads?.(this);
   }
 
@@ -84,34 +123,10 @@ export class Traffic implements ReadCount {
     this.#bareOut++;
   }
 
-  /** Bytes sent since the start. */
-  get sent(): number {
-    return this.#sent + this.#now().sent;
-  }
-
-  /** Bytes received since the start. */
-  get received(): number {
-    return this.#received + this.#now().received;
-  }
-
-  #end(): void {
-    const { sent, received } = this.#now();
-    this.#sent += sent;
-    this.#received += received;
-    this.#socket = null;
-    this.#link = null;
-    this.#reads = 0;
-    this.#bareOut = 0;
-    this.#handshakes = 0;
-  }
-
-  #now(): { sent: number; received: number } {
-    const socket = this.#socket;
-    if (socket === null) return { sent: 0, received: 0 };
-    const { bytesRead, bytesWritten } = socket;
-    const ip = socket.remoteFamily === "IPv6" ? IPV6_BYTES : 0;
-    const header = HEADER_BYTES + ip;
-    const syn = SYN_BYTES + ip;
+  cost(): Cost {
+    const { bytesRead, bytesWritten } = this.#socket;
+    const header = HEADER_BYTES + this.#ipBytes;
+    const syn = SYN_BYTES + this.#ipBytes;
     const answered = this.#answeredMs > 0;
     const unansweredMs = (answered ? this.#answeredMs : performance.now()) - this.#openedMs;
     // Sent again after 1, 2, 4 .. s.

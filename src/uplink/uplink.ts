@@ -7,6 +7,8 @@
  */
 import type { Counter } from "../base/counters.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
+import type { UseStore } from "../core/data-use.ts";
+import type { Dial } from "../transport/dialer.ts";
 import {
   NORMAL_DISCONNECTION,
   PACKET_IDENTIFIER_NOT_FOUND,
@@ -49,6 +51,8 @@ export interface UplinkParts extends SpoolParts, ReceiveParts, Omit<ReachParts, 
   readonly memoryLimitBytes: number;
   /** Loaded when a rule writes senml-cbor. */
   readonly cbor: CborEncoder | null;
+  /** What the store keeps of data caps. */
+  readonly uses: UseStore;
 }
 
 export type { UplinkStatus } from "./uplink-status.ts";
@@ -91,8 +95,9 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.name = name;
     this.#config = config;
     this.#parts = parts;
-    this.#client = new MqttClient(parts.dial, wheel, this);
-    this.reach = new Reach(config, this.#client, parts, this);
+    const dial = isMetered(config) ? this.#dialCounted : parts.dial;
+    this.#client = new MqttClient(dial, wheel, this);
+    this.reach = new Reach(config, this.#client, { ...parts, dial }, this);
     const mark = config.loopMark ? new LoopMark(node) : null;
     const spool = new Spool({ name, node, clientId, mark, forward, spool: config.spool }, this.#client, parts);
     this.spool = spool;
@@ -140,6 +145,10 @@ export class Uplink implements ClientHandler, ReachOwner {
     return this.spool.ackTimeMs;
   }
 
+  /** Of an uplink that has something metered. */
+  readonly #dialCounted: Dial = (target, onLink, onError, onConnecting) =>
+    this.#parts.dial({ ...target, traffic: this.#metered?.traffic ?? null }, onLink, onError, onConnecting);
+
   start(): void {
     this.rates.start();
     this.#metered?.start();
@@ -147,9 +156,10 @@ export class Uplink implements ClientHandler, ReachOwner {
   }
 
   /** Leaves the server in order (reach.ts); resolves when the link is closed. */
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
     this.#metered?.stop();
-    return this.reach.stop();
+    await this.reach.stop();
+    this.#metered?.end();
   }
 
   /**

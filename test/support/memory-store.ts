@@ -2,6 +2,7 @@
  * A store in memory with the timing of the real one in the test's hand: messages are OPEN until `commit`, WRITTEN until
  * `sync`. `crash` gives what a process started after `kill -9` would find.
  */
+import type { DataUse, UseStore } from "../../src/core/data-use.ts";
 import { DURABLE, Message, WITHDRAWN, WRITTEN } from "../../src/core/message.ts";
 import type {
   BacklogSink,
@@ -25,7 +26,45 @@ interface Waiting {
   readonly token: number;
 }
 
+/** What uplinks have used; what is not committed is lost in a crash. */
+export class MemoryUses implements UseStore {
+  latest = new Map<string, DataUse>();
+  committed = new Map<string, DataUse>();
+  /** Transactions that were asked for. */
+  saves = 0;
+
+  load(uplink: string): DataUse | null {
+    return this.latest.get(uplink) ?? null;
+  }
+
+  put(uplink: string, use: DataUse): void {
+    this.latest.set(uplink, use);
+  }
+
+  unsaved(uplink: string): number {
+    const [put, committed] = [this.latest, this.committed].map((uses) => uses.get(uplink));
+    return put === undefined ? 0 : put.sent + put.received - ((committed?.sent ?? 0) + (committed?.received ?? 0));
+  }
+
+  save(): void {
+    this.saves++;
+    this.commit();
+  }
+
+  commit(): void {
+    this.committed = new Map(this.latest);
+  }
+
+  crash(): MemoryUses {
+    const next = new MemoryUses();
+    next.latest = new Map(this.committed);
+    next.committed = new Map(this.committed);
+    return next;
+  }
+}
+
 export class MemoryStore implements Store {
+  uses = new MemoryUses();
   health: StoreHealth = "ok";
   lastSeq = 0;
   /** Answer of `admits`. */
@@ -89,6 +128,7 @@ export class MemoryStore implements Store {
 
   /** The open group becomes rows. */
   commit(): void {
+    this.uses.commit();
     for (const message of this.#open) {
       message.state = WRITTEN;
       const receivers = message.receiverIds
@@ -160,6 +200,7 @@ export class MemoryStore implements Store {
   /** The store as found after `kill -9`: only what was committed. */
   crash(): MemoryStore {
     const next = new MemoryStore();
+    next.uses = this.uses.crash();
     next.rows = this.rows.map(({ message: m, receivers }) => {
       const copy = new Message(m.bytes, m.topicEnd, m.propertiesEnd, m.qos, m.retain, m.acceptedMs, m.expiresMs, -1);
       copy.seq = m.seq;

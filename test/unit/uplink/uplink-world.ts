@@ -142,6 +142,7 @@ export class UplinkWorld {
       Aggregation,
       memoryLimitBytes: 16 * 2 ** 20,
       cbor: encodeSenmlCbor,
+      uses: store.uses,
       isClockSet: () => this.clockSet,
       random: () => 1,
       node: "gw-17",
