@@ -71,7 +71,7 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A look into the file takes some turns. */
+/** Long enough for a look into the file, mostly: for what is not to happen. */
 async function looked(): Promise<void> {
   for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -79,6 +79,11 @@ async function looked(): Promise<void> {
 async function connect({ world }: Tokened): Promise<FakeConnection> {
   await until(() => world.server.dialling);
   return world.accept(false);
+}
+
+/** A later token was found. */
+function renews(world: UplinkWorld): Promise<void> {
+  return until(() => world.log.some((line) => line.includes("uplink-renews")));
 }
 
 function told(world: UplinkWorld): number {
@@ -98,7 +103,7 @@ test("ahead of its expiry the file is read again, and with a later token the con
   world.publish("a", "1");
   const { packetId } = connection.takeOne(codes.PUBLISH);
   world.server.advance(MINUTE + 100);
-  await looked();
+  await renews(world);
   assert.deepEqual(connection.take(), []);
   connection.puback(packetId);
   world.persist();
@@ -117,14 +122,17 @@ test("while the file holds no later token that is said once, the file looked int
   world.uplink.start();
   const connection = await connect(made);
   world.server.advance(55 * MINUTE + 100);
+  await until(() => told(world) > 0);
   for (let i = 0; i < 20; i++) {
     await looked();
     world.server.advance(RENEW_RETRY_MS);
   }
   assert.deepEqual([world.uplink.status().state, told(world)], ["live", 1]);
   made.put(60 * MINUTE);
-  world.server.advance(RENEW_RETRY_MS);
-  await looked();
+  await until(() => {
+    world.server.advance(RENEW_RETRY_MS);
+    return world.log.some((line) => line.includes("uplink-renews"));
+  });
   world.persist();
   connection.takeOne(codes.DISCONNECT);
 });
@@ -139,7 +147,7 @@ test("a token that lives shorter than renew_before is replaced at half of its li
   await looked();
   assert(!connection.ended);
   made.world.server.advance(MINUTE + 100);
-  await looked();
+  await renews(made.world);
   made.world.persist();
   connection.takeOne(codes.DISCONNECT);
 });
@@ -180,7 +188,7 @@ test("a clock that is not set decides nothing: no token is expired, none is rene
   assert(!connection.ended);
   world.clockSet = true;
   world.server.advance(MINUTE);
-  await looked();
+  await renews(world);
   world.persist();
   connection.takeOne(codes.DISCONNECT);
 });
