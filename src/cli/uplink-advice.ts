@@ -5,6 +5,12 @@
 
 /** The first that matches holds: the narrow before the wide. */
 export const ADVICE: readonly (readonly [error: RegExp, advice: string])[] = [
+  [/token in password_file expired/, "put a new token into `password_file`, or look what is to do so"],
+  [/clock is not set/, "set the gateway's clock"],
+  [
+    /local address .* is gone/,
+    "nothing here if it comes back: the link was made anew, as modems do it; else look at the modem",
+  ],
   // Files.
   [
     /password_file|cannot be read|not in PEM/,
@@ -39,8 +45,14 @@ export const ADVICE: readonly (readonly [error: RegExp, advice: string])[] = [
     /timed out.*TLS|EPROTO|wrong version number|packet length too long/,
     "look whether that port speaks TLS: mqtts:// and wss:// do, mqtt:// and ws:// do not",
   ],
-  [/our certificate has expired/, "put a new certificate into `tls.cert` and `tls.key`, then `sluice reload`"],
-  [/certificate (has )?expired/, "have the broker's certificate renewed; if the day is wrong, set the gateway's clock"],
+  [
+    /our certificate (has expired|is not valid yet)/,
+    "put a new certificate into `tls.cert` and `tls.key`, then `sluice reload`",
+  ],
+  [
+    /certificate (has )?expired|issuer has expired/,
+    "have the broker's certificate renewed; if the day is wrong, set the gateway's clock",
+  ],
   [/not valid yet|NOT_YET_VALID/, "set the gateway's clock"],
   [
     /not trust our certificate|refuses our certificate/,

@@ -23,17 +23,31 @@ export function connectTls(socket: Socket, host: string, tls: TlsClientConfig): 
 }
 
 /**
- * Says what a handshake failed of, with the day if the server's certificate has expired: node has let go of the
- * certificate when it reports the error, so it is looked at before.
+ * Says what a handshake failed of, with the days that the server's certificate is valid: node has let go of it when it
+ * reports the error, so it is looked at before.
  */
 export function handshakeErrors(socket: TLSSocket): (error: Error) => string {
-  let validTo = Number.NaN;
+  let from = Number.NaN;
+  let to = Number.NaN;
   socket.prependOnceListener("secure", () => {
-    validTo = Date.parse(socket.getPeerCertificate().valid_to ?? "");
+    const { valid_from, valid_to } = socket.getPeerCertificate();
+    from = Date.parse(valid_from ?? "");
+    to = Date.parse(valid_to ?? "");
   });
-  return (error) => {
-    const words = describeError(error);
-    if ((error as { code?: unknown }).code !== "CERT_HAS_EXPIRED" || Number.isNaN(validTo)) return words;
-    return words.replace("has expired", `expired on ${new Date(validTo).toISOString().slice(0, 10)}`);
-  };
+  return (error) => datesWords((error as { code?: unknown }).code, from, to, Date.now()) ?? describeError(error);
+}
+
+/** @returns null when the error is not about dates */
+function datesWords(code: unknown, from: number, to: number, nowMs: number): string | null {
+  const today = dayOf(nowMs);
+  if (code === "CERT_HAS_EXPIRED" && to < nowMs) return `the certificate expired on ${dayOf(to)} (${code})`;
+  // The server's own is good.
+  if (code === "CERT_HAS_EXPIRED" && to >= nowMs) return `a certificate of the server's issuer has expired (${code})`;
+  if (code === "CERT_NOT_YET_VALID" && from > nowMs)
+    return `the certificate is not valid yet: it begins on ${dayOf(from)}, and the clock here says ${today} (${code})`;
+  return null;
+}
+
+function dayOf(wallMs: number): string {
+  return new Date(wallMs).toISOString().slice(0, 10);
 }

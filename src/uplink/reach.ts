@@ -21,6 +21,7 @@ import { NORMAL_DISCONNECTION } from "../wire/mqtt/codes.ts";
 import { DIALLING, IDLE, type MqttClient } from "./client.ts";
 import { Credentials } from "./credentials.ts";
 import { Outage } from "./outage.ts";
+import { certificateWords } from "./own-certificate.ts";
 import { Retry, synEveryMs } from "./retry.ts";
 import { ReturnToPrimary } from "./return-to-primary.ts";
 import { Servers } from "./servers.ts";
@@ -296,8 +297,7 @@ export class Reach implements StoreWaiter, Expirable {
   #onFailed(why: string): void {
     const { host, wheel } = this.#parts;
     this.#owner.onFailure();
-    const expired = this.#client.unreached ? null : this.#credentials.expiredWords;
-    const words = this.#servers.wordsOf(expired === null ? why : `${why}; ${expired}`);
+    const words = this.#servers.wordsOf(this.#client.unreached ? why : `${why}${this.#notes(why)}`);
     let delayMs = 0;
     if (this.#lasted) delayMs = this.#retry.again();
     else if (this.#servers.failed()) delayMs = this.#retry.next(this.#client.unreached, this.outage.forMs);
@@ -331,6 +331,16 @@ export class Reach implements StoreWaiter, Expirable {
         this.#leave();
       }
     }
+  }
+
+  /** What is known here of why a server that was reached did not keep us. */
+  #notes(why: string): string {
+    const { isClockSet, host } = this.#parts;
+    const { tls } = this.#servers.current.target;
+    const notes: (string | null)[] = [this.#credentials.expiredWords];
+    if (tls !== null && !isClockSet()) notes.push(why.includes("certificate") ? "the clock is not set" : null);
+    else if (tls !== null && tls.cert !== null) notes.push(certificateWords(tls.cert, host.time.wallMs()));
+    return notes.map((note) => (note === null ? "" : `; ${note}`)).join("");
   }
 
   #enterHeld(): void {

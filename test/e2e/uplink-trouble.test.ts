@@ -1,15 +1,14 @@
 // What a technician reads when the uplink does not come up: in the status and once in the log, in words.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createServer } from "node:tls";
-import forge from "node-forge";
 import { makeCertificates } from "../../scripts/demo/certificates.ts";
+import { datedCertificate } from "../support/dated-certificates.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
@@ -22,37 +21,6 @@ function configuration(uplink: Record<string, unknown>): Record<string, unknown>
   return { listeners: [], uplinks: [{ name: "cloud", client_id: "gateway", ...uplink }], log: { format: "json" } };
 }
 
-/** A certificate for localhost that ended on 1 February 2024, and its authority's. */
-function expiredCertificate(): { ca: string; cert: string; key: string } {
-  const issue = (subject: string, publicKey: forge.pki.PublicKey, notAfter: string, extensions: object[]): string => {
-    const certificate = forge.pki.createCertificate();
-    certificate.publicKey = publicKey;
-    certificate.serialNumber = "01";
-    certificate.validity.notBefore = new Date("2024-01-01");
-    certificate.validity.notAfter = new Date(notAfter);
-    certificate.setSubject([{ name: "commonName", value: subject }]);
-    certificate.setIssuer([{ name: "commonName", value: "Old CA" }]);
-    certificate.setExtensions(extensions);
-    certificate.sign(authority.privateKey, forge.md.sha256.create());
-    return forge.pki.certificateToPem(certificate);
-  };
-  const keys = (): { privateKey: forge.pki.rsa.PrivateKey; publicKey: forge.pki.rsa.PublicKey; pem: string } => {
-    const { privateKey: pem } = generateKeyPairSync("rsa", {
-      modulusLength: 2048,
-      publicKeyEncoding: { type: "spki", format: "pem" },
-      privateKeyEncoding: { type: "pkcs1", format: "pem" },
-    });
-    const privateKey = forge.pki.privateKeyFromPem(pem);
-    return { pem, privateKey, publicKey: forge.pki.setRsaPublicKey(privateKey.n, privateKey.e) };
-  };
-  const authority = keys();
-  const server = keys();
-  const localhost = { name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }] };
-  return {
-    ca: issue("Old CA", authority.publicKey, "2100-01-01", [{ name: "basicConstraints", cA: true }]),
-    cert: issue("cloud", server.publicKey, "2024-02-01", [localhost]),
-    key: server.pem,
-  };
 }
 
 /** Starts a gateway with this uplink and waits until its status has a last error that matches. */
@@ -111,7 +79,7 @@ test("certificates: a foreign authority, none of ours, a foreign one of ours, an
 
 test("the cloud's certificate has expired: the day is named", async () => {
   using folder = temporaryFolder();
-  const { ca, cert, key } = expiredCertificate();
+  const { ca, cert, key } = datedCertificate({ from: "2024-01-01", to: "2024-02-01" });
   writeFileSync(join(folder.path, "ca.pem"), ca);
   const server = createServer({ cert, key });
   server.listen(0, "127.0.0.1");

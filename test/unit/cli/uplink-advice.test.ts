@@ -18,6 +18,16 @@ function nodeError(code: string, message = code): Error {
 const CASES: readonly (readonly [error: string, advice: RegExp])[] = [
   ["password_file /etc/sluice/pw: no such file or directory (ENOENT)", /readable for the gateway's user/],
   ["a:8883: tls: cert gw.pem: cannot be read: EACCES", /readable for the gateway's user/],
+  ["refused: not authorised; the token in password_file expired on 2026-11-20 18:00 UTC", /new token/],
+  [
+    "a:8883: the certificate is not valid yet: it begins on 2026-01-01 (CERT); the clock is not set",
+    /set the gateway's clock/,
+  ],
+  ["the local address 10.0.0.2 is gone", /modem/],
+  [
+    "closed by the server; our certificate has expired: gw.pem was valid until 2026-03-01",
+    /new certificate into `tls\.cert`/,
+  ],
   ["a:8883: proxy p:3128: it refuses the user name or password (407 No)", /proxy_password_file/],
   ["a:8883: proxy p:3128: it wants a user name and password", /proxy_password_file/],
   ["a:8883: proxy p:3128: connection refused (ECONNREFUSED)", /whether the proxy runs/],
@@ -39,6 +49,7 @@ const CASES: readonly (readonly [error: string, advice: RegExp])[] = [
   [`a:8883: ${describeError(nodeError("EPROTO", "write EPROTO wrong version number"))}`, /speaks TLS/],
   [`a:8883: ${describeError(nodeError("CERT_HAS_EXPIRED"))}`, /broker's certificate renewed/],
   ["a:8883: the certificate expired on 2026-03-01 (CERT_HAS_EXPIRED)", /broker's certificate renewed/],
+  ["a:8883: a certificate of the server's issuer has expired (CERT_HAS_EXPIRED)", /broker's certificate renewed/],
   [`a:8883: ${describeError(nodeError("CERT_NOT_YET_VALID"))}`, /clock/],
   [`a:8883: ${describeError(nodeError("SELF_SIGNED_CERT_IN_CHAIN"))}`, /tls\.ca/],
   [`a:8883: ${describeError(nodeError("DEPTH_ZERO_SELF_SIGNED_CERT"))}`, /tls\.ca/],

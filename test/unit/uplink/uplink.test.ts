@@ -136,6 +136,49 @@ test("a refused login is told in words", () => {
   assert.equal(world.uplink.status().lastError, "refused: not authorised");
 });
 
+test("each code by which a server refuses a login is told in words, 3.1.1 and 5.0", () => {
+  const words = (version: 4 | 5, connack: number[]): string => {
+    const world = new UplinkWorld({ protocol: version });
+    world.uplink.start();
+    let connection = world.server.accept();
+    for (;;) {
+      connection.take();
+      connection.send(Buffer.from(connack));
+      if (!world.server.dialling) break;
+      connection = world.server.accept(); // an older version, or without the bridge bit
+    }
+    connection.drop();
+    return world.uplink.status().lastError ?? "";
+  };
+  const v3 = [1, 2, 3, 4, 5].map((code) => words(4, [0x20, 2, 0, code]));
+  assert.deepEqual(v3, [
+    "refused: unsupported protocol version",
+    "refused: client id not accepted",
+    "refused: server unavailable",
+    "refused: bad user name or password",
+    "refused: not authorised",
+  ]);
+  const all = [
+    0x80, 0x81, 0x82, 0x83, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8c, 0x90, 0x95, 0x97, 0x99, 0x9a, 0x9b, 0x9c, 0x9d,
+    0x9f,
+  ];
+  const v5 = all.map((code) => words(5, [0x20, 3, 0, code, 0]));
+  assert(
+    v5.every((text) => /^refused: [a-z][a-z0-9 ]+$/i.test(text) && !text.includes("unknown")),
+    v5.join(", "),
+  );
+  assert.equal(new Set(v5).size, all.length);
+});
+
+test("while the clock is not set, trouble with certificates says so", () => {
+  const tls = { ca: null, cert: null, key: null, alpn: [], servername: null };
+  const world = new UplinkWorld({ urls: ["mqtts://cloud:8883"], tls });
+  world.clockSet = false;
+  world.uplink.start();
+  world.server.refuse("cloud:8883: the certificate is not valid yet: it begins on 2026-01-01");
+  assert.match(world.uplink.status().lastError ?? "", /; the clock is not set$/);
+});
+
 test("the password file is read before each connect; the line end is not part of it", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "uplink-"));
   t.after(() => rmSync(folder, { recursive: true }));
