@@ -21,8 +21,6 @@ function configuration(uplink: Record<string, unknown>): Record<string, unknown>
   return { listeners: [], uplinks: [{ name: "cloud", client_id: "gateway", ...uplink }], log: { format: "json" } };
 }
 
-}
-
 /** Starts a gateway with this uplink and waits until its status has a last error that matches. */
 async function lastError(folder: string, uplink: Record<string, unknown>, expected: RegExp): Promise<void> {
   await using gateway = new GatewayProcess(folder, configuration(uplink));
