@@ -19,7 +19,7 @@ import { type Inflight, RECEIVED } from "./inflight.ts";
 import type { DropCause } from "./ledger.ts";
 import { LogPlace } from "./log-place.ts";
 import { DURABLE, type Message, OPEN, WITHDRAWN } from "./message.ts";
-import { type Outlet, PART_EXPIRED, partCause, type QueueHost } from "./outlet.ts";
+import { type Outlet, PART_EXPIRED, partCause, placedParts, type QueueHost } from "./outlet.ts";
 import type { PacketIdRange } from "./packet-ids.ts";
 import { type BacklogSink, type ReceiverRecord, topicAt } from "./ports.ts";
 import { PubrelReleases } from "./pubrel-releases.ts";
@@ -257,10 +257,12 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
     const message = entry.message;
     if (message.state === WITHDRAWN) return true;
     const parts = outlet.parts(message, entry.options);
-    if (parts > 1) this.#place.multipart = true;
+    if (parts > 1 && entry.partsSent === 0) {
+      if (!this.#place.beginParts(message, placedParts(outlet, message, parts, entry.options))) return false;
+    }
     const stale = staleCause(this.limits, message, this.#host.time);
     let dropped: DropCause | null = null;
-    let awaited = entry.partsSent > 0 && this.inflight.awaits(message.seq);
+    let awaited = false;
     for (; entry.partsSent < parts; entry.partsSent++) {
       if (!outlet.writable(message, entry.options)) return false;
       const options = outlet.partOptions(message, entry.partsSent, entry.options);
@@ -271,6 +273,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
         else dropped = cause;
         continue;
       }
+      if (parts > 1 && this.#place.isNextPartAnswered(message.seq)) continue;
       if (qos === 2 && (message.state !== DURABLE || this.#awayMark.holds)) return false;
       if (this.#awayMark.holdsAll) return false;
       if (!this.#place.hasRoomFor(message)) return false;
@@ -286,6 +289,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
       }
     }
     if (dropped !== null) this.#drop(() => message.topic, dropped);
+    if (parts > 1 && this.#place.isOverOrAwaited(message.seq)) return true;
     if (!awaited) {
       this.#place.passBy(message);
       this.#finished(message.seq, message.size, message);
@@ -339,13 +343,17 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
 
   #answered(): void {
     const seq = this.inflight.answeredSeq;
-    if (this.#place.multipart && this.inflight.awaits(seq)) return;
+    if (this.inflight.multipart && this.inflight.awaits(seq)) {
+      this.#host.store.touch(this);
+      return;
+    }
     this.#finished(seq, this.inflight.answeredSize, this.inflight.answeredMessage);
   }
 
   #finished(seq: number, size: number, message: Message | null): void {
     if (message === null || message.state !== WITHDRAWN) this.#uncount(size);
     if (seq === 0) return;
+    if (this.inflight.multipart) this.#place.release(seq);
     if (message !== null && message.state === OPEN) this.#host.store.settle(message, this.id);
     this.#host.store.touch(this);
   }
@@ -384,6 +392,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
   }
 
   onWithdrawn(message: Message): void {
+    this.#place.release(message.seq);
     this.#uncount(message.size);
     this.#drop(() => message.topic, "disk-full");
   }

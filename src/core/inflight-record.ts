@@ -8,9 +8,10 @@
  *                             record is written
  *
  * While nothing was dropped the messages in flight need no entry: they are the first of the log from the head on, in
- * order. With a floor they are listed one by one, because the log cannot tell them from the dropped ones any more.
+ * order. With a floor they are listed one by one, because the log cannot tell them from the dropped ones any more; and so
+ * are the parts of a message, or it would not be known whose ordinals are taken when one of them is answered.
  */
-import { DONE, type Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
+import { ANSWERED, DONE, type Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
 import { SPAN_MAX } from "./packet-ids.ts";
 import type { ReceiverRecord } from "./ports.ts";
 
@@ -51,7 +52,7 @@ export function isInflightState(state: Buffer): boolean {
     const bits = state[cursor.at++] ?? 0;
     const kind = bits & 0x0f;
     if (offset <= last || offset >= SPAN_MAX || bits >> 4 > 2) return false;
-    if (kind !== DONE && kind !== RECEIVED && kind !== UNSENT) return false;
+    if (kind !== DONE && kind !== RECEIVED && kind !== UNSENT && kind !== ANSWERED) return false;
     if (!Number.isSafeInteger(readVarint(state, cursor))) return false;
     last = offset;
   }
@@ -79,7 +80,34 @@ export function decodeInflight(record: ReceiverRecord, inflight: Inflight): { fl
 function listed(inflight: Inflight, ordinal: number, floor: number): boolean {
   const state = inflight.stateAt(ordinal);
   // One that the log does not have holds its place, or those behind it would get other packet ids after a restart.
-  return floor > 0 || state === DONE || state === RECEIVED || inflight.isWithdrawn(ordinal);
+  if (floor > 0 || state === DONE || state === RECEIVED || state === ANSWERED || inflight.isWithdrawn(ordinal))
+    return true;
+  return inflight.multipart && isPart(inflight, ordinal) && !isFresh(inflight, ordinal);
+}
+
+/** Whether the entry is one of several of its message. */
+export function isPart(inflight: Inflight, ordinal: number): boolean {
+  const seq = inflight.seqAt(ordinal);
+  if (seq === 0) return false;
+  if (ordinal > inflight.head && inflight.seqAt(ordinal - 1) === seq) return true;
+  return ordinal + 1 < inflight.next && inflight.seqAt(ordinal + 1) === seq;
+}
+
+/**
+ * Whether the entry is of a message that the log does not have yet, and of which no part is answered: as a rule all are
+ * before it is written, and a record that lists them would be written for nothing.
+ */
+function isFresh(inflight: Inflight, ordinal: number): boolean {
+  const seq = inflight.seqAt(ordinal);
+  let first = ordinal;
+  while (first > inflight.head && inflight.seqAt(first - 1) === seq) first--;
+  let open = false;
+  for (let at = first; at < inflight.next && inflight.seqAt(at) === seq; at++) {
+    const state = inflight.stateAt(at);
+    if (state !== SENT && state !== UNSENT) return false;
+    if (inflight.messageAt(at) !== null) open = true;
+  }
+  return open;
 }
 
 /** Little-endian base 128, for integers up to 2^53. */

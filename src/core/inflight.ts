@@ -14,7 +14,7 @@
  *     SENT      PUBLISH is out (or to be sent again), no PUBACK or PUBREC yet
  *     RECEIVED  PUBREC came, PUBREL is due or out: the peer has the message, only the id is still taken
  *     DONE      acknowledged out of order; leaves when it becomes the head
- *     ANSWERED  as DONE, but stays until `discard` (any-order-place.ts)
+ *     ANSWERED  as DONE, but its message is not over: stays until it is
  *     UNSENT    was SENT on an earlier connection
  *
  * The span from head to next is limited: a peer that never acknowledges its oldest message stops at SPAN_MAX, or where
@@ -38,8 +38,7 @@ export const ANSWERED = 5;
 
 /** Of everybody who has anything in flight, whatever the others have. */
 const RING_MIN = 8;
-/** In the five arrays. */
-export const PLACE_IN_RING_BYTES = 26;
+export const PLACE_IN_RING_BYTES = 26; // in the five arrays
 const NONE = new Uint8Array(0);
 
 export class Inflight implements Window {
@@ -57,8 +56,10 @@ export class Inflight implements Window {
   #sentBefore = 0;
   /** Highest sequence number of the entries that left at the head. */
   passedSeq = 0;
-  /** Entries that are answered stay, ANSWERED, until `discard`. */
+  /** Entries that are answered stay, ANSWERED, until `discard` (any-order-place.ts). */
   keeps = false;
+  /** Some messages have several entries: those that are answered stay until all are. */
+  multipart = false;
   // The ring is made with the first message: most receivers of a gateway never get one at QoS 1.
   #mask = -1;
   #state = NONE;
@@ -155,7 +156,7 @@ export class Inflight implements Window {
     if (this.#state[i] !== SENT) return false;
     this.#take(ordinal);
     this.#ackTime?.answered(ordinal);
-    this.#state[i] = this.keeps ? ANSWERED : DONE;
+    this.#end(i);
     this.outstanding--;
     this.#advance();
     return true;
@@ -186,7 +187,7 @@ export class Inflight implements Window {
     if (ordinal < 0) return false;
     const i = ordinal & this.#mask;
     if (this.#state[i] !== RECEIVED) return false;
-    this.#state[i] = this.keeps && this.#seq[i] !== 0 ? ANSWERED : DONE;
+    this.#end(i);
     this.outstanding--;
     this.#advance();
     return true;
@@ -237,10 +238,7 @@ export class Inflight implements Window {
     this.next = ordinal;
   }
 
-  /**
-   * Restores an entry from a record, in ascending order without gaps.
-   * @param state UNSENT, RECEIVED or DONE
-   */
+  /** Restores an entry from a record, in ascending order without gaps. @param state neither SENT nor FREE */
   restore(seq: number, state: number, qos: number): void {
     const ordinal = this.push(seq, qos, 0, null);
     this.#state[ordinal & this.#mask] = state;
@@ -262,10 +260,7 @@ export class Inflight implements Window {
     this.#advance();
   }
 
-  /**
-   * A SENT or RECEIVED entry is due again; of a RECEIVED one, `answeredSize` is its size, else 0.
-   * @returns its sequence number, Infinity when there is no such entry
-   */
+  /** A SENT or RECEIVED entry is due again; `answeredSize` is a RECEIVED one's, else 0. @returns its seq, Infinity without one */
   takeBack(packetId: number): number {
     this.answeredSize = 0;
     const ordinal = this.#find(packetId);
@@ -293,7 +288,7 @@ export class Inflight implements Window {
   forgetPeer(): void {
     for (let ordinal = this.head; ordinal < this.next; ordinal++) {
       const i = ordinal & this.#mask;
-      if (this.#state[i] === RECEIVED) this.#state[i] = this.keeps && this.#seq[i] !== 0 ? ANSWERED : DONE;
+      if (this.#state[i] === RECEIVED) this.#end(i);
     }
     this.outstanding = 0;
     this.#sentBefore = this.head;
@@ -306,8 +301,16 @@ export class Inflight implements Window {
     const i = ordinal & this.#mask;
     if (this.#state[i] === SENT) this.outstanding--;
     this.#message[i] = null;
-    this.#state[i] = DONE;
+    if (this.keeps) this.#state[i] = DONE;
+    else this.#end(i);
     this.#advance();
+  }
+
+  /** Answered to its end. */
+  #end(i: number): void {
+    const seq = this.#seq[i] as number;
+    this.#state[i] = DONE;
+    if (this.keeps ? seq !== 0 : this.multipart && this.awaits(seq)) this.#state[i] = ANSWERED;
   }
 
   /** Whether an entry with this sequence number is not acknowledged: a message sent in several parts is done with its last. */

@@ -8,18 +8,16 @@
  * when the log is read again from the head (entries with seq 0).
  */
 import type { Allowance } from "../base/allowance.ts";
-import { Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
-import { decodeInflight, encodeInflight } from "./inflight-record.ts";
+import { ANSWERED, DONE, Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
+import { decodeInflight, encodeInflight, isPart } from "./inflight-record.ts";
 import type { Message } from "./message.ts";
-import type { PacketIdRange } from "./packet-ids.ts";
+import { type PacketIdRange, SPAN_MAX } from "./packet-ids.ts";
 import type { ReceiverRecord, TimeSource } from "./ports.ts";
 
 export class LogPlace {
   readonly inflight: Inflight;
   /** Rows below it that are not in flight were dropped on purpose; 0 = none. */
   floor = 0;
-  /** Some messages go out in several parts, each with an ordinal of its own. */
-  multipart = false;
   /** Whether the record is to say that nothing goes into flight before another one is written (`latest-per-topic`). */
   away = false;
   /** Rows were dropped, and nobody has waited until the record says so; those behind them have other ordinals then. */
@@ -34,6 +32,11 @@ export class LogPlace {
   #unknownFrom = 0;
   /** Messages up to here may have been sent before the last restart; how many were, only the peer knows. */
   #restartSeq = 0;
+  /** Of the message that goes out in several parts, the ordinal of the first, and how many parts have been looked at. */
+  #firstPart = 0;
+  #partsSeen = 0;
+  /** The last one whose parts are all answered; some may have been before this connection, and not been looked at yet. */
+  #overSeq = 0;
   /** Of those, what was accepted after this stamp was not: the peer had gone. */
   readonly #awaySinceMs: number;
 
@@ -58,6 +61,7 @@ export class LogPlace {
     this.#unknownFrom = record.headSeq;
     for (let ordinal = this.inflight.head; ordinal < this.inflight.next; ordinal++) {
       this.#sentThrough = Math.max(this.#sentThrough, this.inflight.seqAt(ordinal));
+      this.inflight.multipart ||= this.inflight.stateAt(ordinal) === ANSWERED || isPart(this.inflight, ordinal);
     }
     this.inflight.time = time;
   }
@@ -73,6 +77,7 @@ export class LogPlace {
 
   /** The ordinal of a message about to be sent: what it had on an earlier connection, or the next one. */
   ordinalFor(message: Message, qos: number): number {
+    this.#partsSeen++;
     if (this.#replays(message)) {
       if (this.inflight.seqAt(this.#replay) === 0) this.#unknownFrom = message.seq + 1;
       this.inflight.refill(this.#replay, qos, message);
@@ -97,6 +102,58 @@ export class LogPlace {
       const entrySeq = inflight.seqAt(this.#replay);
       if (entrySeq >= seq || (entrySeq === 0 && seq !== Number.POSITIVE_INFINITY)) return;
       inflight.discard(this.#replay);
+      this.release(entrySeq);
+    }
+  }
+
+  // ---- messages in several parts, each with an ordinal of its own --------------------------------------------
+
+  /**
+   * `message` is about to be sent, from its first part on. The parts take their ordinals together: that of a part is that
+   * of the first and so many more, whichever of them are answered when the connection ends.
+   * @param placed parts of QoS 1 and 2
+   * @returns false when there is no room for so many ordinals
+   */
+  beginParts(message: Message, placed: number): boolean {
+    const { inflight } = this;
+    const { seq } = message;
+    inflight.multipart = true;
+    const isPlaced = this.#replays(message);
+    let first = this.#replay;
+    while (first > inflight.head && inflight.seqAt(first - 1) === seq) first--;
+    this.#firstPart = first;
+    this.#partsSeen = 0;
+    if (isPlaced || first < this.#replay) return true;
+    if (inflight.next - inflight.head + placed > SPAN_MAX) return false;
+    for (let n = 0; n < placed; n++) inflight.reserve(seq, 1, message.size);
+    this.#sentThrough = seq;
+    return true;
+  }
+
+  /** Whether the next part, of QoS 1 or 2, was answered on an earlier connection: then it is passed over. */
+  isNextPartAnswered(seq: number): boolean {
+    if (seq === this.#overSeq) return true;
+    const { inflight } = this;
+    const ordinal = this.#firstPart + this.#partsSeen;
+    if (ordinal >= inflight.next || inflight.seqAt(ordinal) !== seq) return false;
+    const state = inflight.stateAt(ordinal);
+    if (state !== ANSWERED && state !== RECEIVED && state !== DONE) return false;
+    this.#partsSeen++;
+    return true;
+  }
+
+  /** Whether answers end it, or have ended it: not whoever has looked at all its parts. */
+  isOverOrAwaited(seq: number): boolean {
+    return seq === this.#overSeq || this.inflight.awaits(seq);
+  }
+
+  /** The message is over: those of its parts that waited for the others leave. */
+  release(seq: number): void {
+    const { inflight } = this;
+    if (!inflight.multipart || seq === 0 || inflight.awaits(seq)) return;
+    this.#overSeq = seq;
+    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      if (inflight.stateAt(ordinal) === ANSWERED && inflight.seqAt(ordinal) === seq) inflight.discard(ordinal);
     }
   }
 
@@ -153,7 +210,7 @@ export class LogPlace {
    */
   claims(seq: number): boolean {
     const { inflight } = this;
-    if (seq < this.#unknownFrom) return false;
+    if (seq < this.#unknownFrom || this.isInFlight(seq)) return false;
     for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
       if (inflight.seqAt(ordinal) !== 0 || inflight.stateAt(ordinal) !== UNSENT) continue;
       inflight.assign(ordinal, seq);
@@ -218,7 +275,7 @@ export class LogPlace {
     let unknown = false;
     for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
       const entrySeq = inflight.seqAt(ordinal);
-      if (entrySeq === seq) return this.#isOpen(ordinal) || (this.multipart && inflight.awaits(seq));
+      if (entrySeq === seq) return this.#isOpen(ordinal) || inflight.stateAt(ordinal) === ANSWERED || this.#awaits(seq);
       if (entrySeq === 0 && this.#isOpen(ordinal)) unknown = true;
     }
     return unknown && seq >= this.#unknownFrom && seq > inflight.passedSeq;
@@ -249,6 +306,10 @@ export class LogPlace {
     const floor = this.floor > record.headSeq ? this.floor : 0;
     const awayFrom = this.away ? Math.max(this.#restartSeq, this.#sentThrough) + 1 : 0;
     record.state = encodeInflight(this.inflight, floor, awayFrom);
+  }
+
+  #awaits(seq: number): boolean {
+    return this.inflight.multipart && this.inflight.awaits(seq);
   }
 
   #isOpen(ordinal: number): boolean {

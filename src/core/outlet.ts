@@ -4,6 +4,7 @@ import type { CuttingShared } from "./cutting.ts";
 import type { DropCause, Ledger } from "./ledger.ts";
 import type { Message } from "./message.ts";
 import type { Store, TimeSource } from "./ports.ts";
+import { DELIVERY_QOS } from "./receiver.ts";
 import type { Sliced } from "./turns.ts";
 
 /** Added to the options of a part that has lived too long: it is dropped, unless the peer may have it. */
@@ -40,6 +41,15 @@ export interface Outlet {
    * whether it takes that one, with these options: an outlet that stands for several peers chooses one now.
    */
   writable(message?: Message, options?: number): boolean;
+}
+
+/** Parts of the message that take a packet id. */
+export function placedParts(outlet: Outlet, message: Message, parts: number, options: number): number {
+  let placed = 0;
+  for (let part = 0; part < parts; part++) {
+    if ((outlet.partOptions(message, part, options) & DELIVERY_QOS) > 0) placed++;
+  }
+  return placed;
 }
 
 /** The outlet of a session. */

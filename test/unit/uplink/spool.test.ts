@@ -345,3 +345,43 @@ test("a live message goes up with the interval as it came, and a clock that was 
   offline.server.clock.setWall(offline.server.clock.wallMs() - 50_000);
   assert.equal((await offline.serve(offline.connect()))[0]?.expirySeconds, 100);
 });
+
+test("one message to several topics through a window of one: done when the last is acknowledged, whichever came first", async () => {
+  const rules = [forward("#", { to: "x/{topic}", qos: 2 }), forward("#", { to: "y/{topic}" })];
+  const world = new UplinkWorld({ window: 1, forward: rules });
+  for (const payload of ["1", "2", "3"]) world.publish("a", payload);
+  world.persist();
+  const packets = await world.serve(world.connect());
+  assert.deepEqual(published(packets), ["x/a 1 2", "y/a 1 1", "x/a 2 2", "y/a 2 1", "x/a 3 2", "y/a 3 1"]);
+  assert.deepEqual(world.uplink.status().spool, { ...world.uplink.status().spool, messages: 0, bytes: 0 });
+});
+
+test("[MQTT5-4.4.0-1] of a message to several topics only what is not acknowledged goes again, under its own packet id", () => {
+  for (const crash of [false, true]) {
+    for (const answered of [0, 1, 2]) {
+      const rules = ["x", "y", "z"].map((to) => forward("#", { to, qos: 2 }));
+      let world = new UplinkWorld({ forward: rules, window: 10 });
+      let connection = world.connect();
+      world.publish("a", "1", 2);
+      world.publish("b", "2", 2);
+      world.persist();
+      const sent = connection.take();
+      const { packetId: done } = sent[answered]!;
+      connection.send(connection.ack(codes.PUBREC, done));
+      world.persist();
+      connection.send(connection.ack(codes.PUBCOMP, done));
+      world.persist();
+      if (crash) world = world.crash();
+      else connection.drop("reset");
+      if (!crash) world.server.advance(1000);
+      connection = crash ? world.connect(true) : world.accept(true);
+      world.persist();
+      const again = connection.take().filter(({ type }) => type === codes.PUBLISH);
+      assert.deepEqual(
+        again.map(({ topic, packetId }) => [topic, packetId]),
+        sent.filter((_, i) => i !== answered).map(({ topic, packetId }) => [topic, packetId]),
+        `part ${answered} was answered`,
+      );
+    }
+  }
+});
