@@ -35,6 +35,7 @@ import { LATER, Outbox } from "./outbox.ts";
 import { Place } from "./place.ts";
 import { AGGREGATE } from "./rules.ts";
 import { Times } from "./times.ts";
+import { Unread } from "./unread.ts";
 
 export interface AggregatorParts {
   readonly host: QueueHost;
@@ -104,11 +105,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   readonly #gathering: Gathering;
   readonly #dueTimer = new Timer(this, DUE_TIMER);
   readonly #retryTimer = new Timer(this, RETRY_TIMER);
-  /** There may be rows that were not read yet, from `#cursor` on; so many, as far as is known. */
-  #behind: boolean;
-  #cursor: number;
-  #unread: number;
-  #unreadBytes: number;
+  readonly #unread: Unread;
   #scheduled = false;
   #ended = false;
 
@@ -123,10 +120,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
     this.id = this.#record.id;
     const place = new Place(this.#record);
     this.#place = place;
-    this.#cursor = this.#record.headSeq;
-    this.#behind = this.#record.count > 0;
-    this.#unread = this.#record.count;
-    this.#unreadBytes = this.#record.bytes;
+    this.#unread = new Unread(this.#record);
     const { tally } = this;
     const { store, time } = host;
     const onRefused = (seq: number): void => this.#readAgainFrom(seq);
@@ -143,7 +137,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
     router.join(this);
     if (onIdle === null)
       router.subscribe(this, rule.match, this.effectiveQos() | GRANT_NO_LOCAL | GRANT_RETAIN_AS_PUBLISHED, 0);
-    if (this.#behind || onIdle !== null) this.#schedule();
+    if (this.#unread.behind || onIdle !== null) this.#schedule();
   }
 
   status(): AggregatorStatus {
@@ -186,11 +180,8 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
     this.#options.door.queue.dropNewest(topic);
   }
 
-  enqueue({ seq, size }: Message): void {
-    if (!this.#behind) this.#cursor = seq;
-    this.#behind = true;
-    this.#unread++;
-    this.#unreadBytes += size;
+  enqueue(message: Message): void {
+    this.#unread.entered(message);
     this.#schedule();
   }
 
@@ -218,24 +209,19 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   runScheduled(): void {
     this.#scheduled = false;
     if (this.#ended) return;
-    if (this.#behind && this.#outbox.bytes < OUTBOX_BYTES) this.#readSlice();
-    if (!this.#behind) this.#closeDue();
+    if (this.#mayRead) this.#unread.read(this.#parts.host.store, this.id, READ_SLICE_BYTES, this);
+    if (!this.#unread.behind) this.#closeDue();
     this.#pump();
     if (this.count === 0 && this.#outbox.length === 0 && this.#entering.pending === 0) this.#options.onIdle?.();
   }
 
-  #readSlice(): void {
-    const { store } = this.#parts.host;
-    this.#cursor = store.read(this.id, this.#cursor, READ_SLICE_BYTES, this);
-    if (this.#cursor <= store.lastSeq) return;
-    this.#behind = false;
-    this.#unread = 0;
-    this.#unreadBytes = 0;
+  get #mayRead(): boolean {
+    return this.#unread.behind && this.#outbox.bytes < OUTBOX_BYTES;
   }
 
   /** Store.read gives a row. */
   onBacklog(message: Message): boolean {
-    this.#countRead(message);
+    this.#unread.left(message);
     const answer = this.#gathering.take(message, this.#options.isLooped(message));
     if (answer === DONE) return true;
     this.tally.in++;
@@ -247,23 +233,18 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
     return true;
   }
 
-  #countRead({ size }: Message): void {
-    this.#unread = Math.max(0, this.#unread - 1);
-    this.#unreadBytes = Math.max(0, this.#unreadBytes - size);
-  }
-
   /** Closes what is due; only when everything is read that was there before. */
   #closeDue(): void {
     const nextMs = this.#gathering.closeDue();
     if (nextMs === NEVER) this.#parts.wheel.cancel(this.#dueTimer);
-    else this.#parts.wheel.schedule(this.#dueTimer, nextMs);
+    else this.#parts.wheel.schedule(this.#dueTimer, Math.max(0, nextMs));
   }
 
   #pump(): void {
     if (this.#outbox.pump(ENTERED_PER_TURN) === LATER) {
       this.#parts.wheel.schedule(this.#retryTimer, RETRY_MS);
-      if (this.#behind && this.#outbox.bytes < OUTBOX_BYTES) this.#schedule();
-    } else if (this.#outbox.isReady || (this.#behind && this.#outbox.bytes < OUTBOX_BYTES)) {
+      if (this.#mayRead) this.#schedule();
+    } else if (this.#outbox.isReady || this.#mayRead) {
       this.#schedule();
     }
   }
@@ -275,11 +256,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
   /** Rows are needed again: everything that is held is read anew. */
   #readAgainFrom(seq: number): void {
     if (this.#ended) return;
-    const head = Math.min(seq, this.headSeq);
-    this.#unread = this.count;
-    this.#unreadBytes = this.bytes;
-    this.#behind = true;
-    this.#cursor = head;
+    this.#unread.again(Math.min(seq, this.headSeq), this.count, this.bytes);
     this.#place.forget();
     this.#gathering.forget();
     this.#outbox.clear();
@@ -290,17 +267,17 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
 
   /** Messages held. */
   get count(): number {
-    return this.#place.rows + (this.#behind ? Math.max(1, this.#unread) : 0);
+    return this.#place.rows + this.#unread.rows;
   }
 
   /** Their bytes. */
   get bytes(): number {
-    return this.#place.bytes + this.#unreadBytes;
+    return this.#place.bytes + this.#unread.bytes;
   }
 
   get headSeq(): number {
     const { firstSeq } = this.#place;
-    return this.#behind ? Math.min(firstSeq, this.#cursor) : firstSeq;
+    return this.#unread.behind ? Math.min(firstSeq, this.#unread.cursor) : firstSeq;
   }
 
   needs(seq: number): boolean {
@@ -323,7 +300,7 @@ export class Aggregator implements Receiver, ReceiverQueue, StoredReceiver, Back
 
   /** The disk has no room for a row that is not read yet, or for one that something in memory stands for. */
   onWithdrawn(message: Message): void {
-    if (this.#behind && message.seq >= this.#cursor) this.#countRead(message);
+    if (this.#unread.behind && message.seq >= this.#unread.cursor) this.#unread.left(message);
     else this.#readAgainFrom(NEVER);
   }
 }

@@ -12,16 +12,17 @@ import type { ForwardRule } from "../../config/uplink-rules.ts";
 import { LatestIndex } from "../../core/latest-index.ts";
 import { type Message, OPEN } from "../../core/message.ts";
 import type { TopicMap } from "../topic-map.ts";
+import { Batches } from "./batches.ts";
 import type { Closing } from "./closing.ts";
 import { BATCH_BYTES, type Item, isSenml, itemBytes } from "./formats.ts";
-import { BATCH_OBJECT_BYTES, heldBytesMax, LAST_BYTES, TOPIC_BYTES, TOPICS_MAX, WINDOW_BYTES } from "./limits.ts";
+import { heldBytesMax, LAST_BYTES, TOPIC_BYTES, TOPICS_MAX } from "./limits.ts";
 import { isChange, lastSent } from "./on-change.ts";
-import { Batch, type Bounds, bytesOf, type OwnedHold, type Topic, Window } from "./open.ts";
+import { Batch, type Book, type OwnedHold, type Topic, Window } from "./open.ts";
 import { leavingOut, type Outbox } from "./outbox.ts";
 import type { Place } from "./place.ts";
-import { type Fields, fieldsOf, namesBytes, parseReading } from "./reading.ts";
-import { FIGURES_BYTES } from "./reduce.ts";
+import { type Fields, fieldsOf, namesBytes, parseReading, type Reading } from "./reading.ts";
 import type { Times } from "./times.ts";
+import { Windows } from "./windows.ts";
 
 /** Counts of a rule. */
 export interface Tally {
@@ -64,15 +65,18 @@ export class Gathering {
   readonly #parts: GatheringParts;
   readonly #heldBytesMax: number;
   readonly #topics = new Map<string, Topic>();
-  /** By remote topic. */
-  readonly #batches = new Map<string, Batch>();
-  readonly #windows = new Set<Window>();
-  /** Bytes in memory of all that is open, and of what was sent last. */
-  bytes = 0;
+  /** Of all that is open, and of what was sent last. */
+  readonly book: Book = { bytes: 0, dueMs: NEVER };
+  readonly #windows: Windows | null;
+  readonly #batches: Batches | null;
 
   constructor(parts: GatheringParts) {
+    const { rule, times, closing, outbox, place, heldBytes } = parts;
+    const { batch, reduce } = rule;
     this.#parts = parts;
-    this.#heldBytesMax = heldBytesMax(parts.rule.batch, parts.heldBytes);
+    this.#heldBytesMax = heldBytesMax(batch, heldBytes);
+    this.#batches = batch === null ? null : new Batches(batch, closing, outbox, place, this.book);
+    this.#windows = reduce === null ? null : new Windows(reduce, times, place, this.book, this.#onWindowClosed);
   }
 
   get topics(): number {
@@ -85,9 +89,10 @@ export class Gathering {
    */
   forget(): void {
     this.#topics.clear();
-    this.#windows.clear();
-    this.#batches.clear();
-    this.bytes = 0;
+    this.#windows?.clear();
+    this.#batches?.clear();
+    this.book.bytes = 0;
+    this.book.dueMs = NEVER;
   }
 
   // ---- one message -------------------------------------------------------------------------------------------
@@ -96,9 +101,9 @@ export class Gathering {
   take(message: Message, looped: boolean): number {
     const { place, outbox } = this.#parts;
     const topic = this.#topicOf(message);
-    if (place.isDone(topic?.key ?? LatestIndex.keyOf(message.bytes, message.topicEnd), message.seq)) return DONE;
+    const key = topic?.key ?? LatestIndex.keyOf(message.bytes, message.topicEnd);
+    if (place.isDone(key, message.seq)) return DONE;
     if (topic === null) {
-      const key = LatestIndex.keyOf(message.bytes, message.topicEnd);
       if (message.state !== OPEN) outbox.push(leavingOut(place.hold(key, message)));
       return INVALID;
     }
@@ -106,65 +111,44 @@ export class Gathering {
       this.#skip(topic, message);
       return SUPPRESSED;
     }
-    const answer = this.#gather(topic, message);
+    const reading = parseReading(message.payload);
+    const answer = reading === null ? this.#pass(topic, message) : this.#gather(topic, message, reading);
     this.#relieve(message.seq);
     return answer;
   }
 
-  /** Closes early, or forgets topics, until everything is within its limits. */
-  #relieve(seq: number): void {
-    const { place, spanBytesMax } = this.#parts;
-    while (this.bytes > this.#heldBytesMax && this.#makeRoom());
-    // What is on its way already cannot be hastened.
-    while (place.spanBytes > spanBytesMax || place.isCrowded(seq)) {
-      const { oldest } = place;
-      if (oldest === undefined || oldest.owner === null) return;
-      this.#closeEarly(oldest as OwnedHold);
-    }
-  }
-
-  #gather(topic: Topic, message: Message): number {
-    const { rule, tally } = this.#parts;
-    const reading = parseReading(message.payload);
-    if (reading === null) return this.#pass(topic, message);
-    if (rule.onChange !== null) {
-      const fields = fieldsOf(reading, rule.onChange.fields);
+  #gather(topic: Topic, message: Message, reading: Reading): number {
+    const { onChange, reduce, batch } = this.#parts.rule;
+    if (onChange !== null) {
+      const fields = fieldsOf(reading, onChange.fields);
       if (fields === null) return this.#pass(topic, message);
       if (!this.#isChange(topic, fields, message.acceptedMs)) {
-        tally.suppressed++;
+        this.#parts.tally.suppressed++;
         this.#skip(topic, message);
         return SUPPRESSED;
       }
     }
-    if (rule.reduce !== null) {
-      const fields = fieldsOf(reading, rule.reduce.fields);
+    if (reduce !== null) {
+      const fields = fieldsOf(reading, reduce.fields);
       if (fields === null) return this.#pass(topic, message);
-      this.#reduce(topic, message, fields);
-      return HELD;
-    }
-    if (rule.batch === null) {
+      this.#windows?.add(topic, fields, message);
+    } else if (batch !== null) {
+      const item = this.#itemOf(topic, message, reading);
+      if (item === null || itemBytes(item) + BATCH_BYTES > batch.maxBytes) return this.#pass(topic, message);
+      this.#batches?.addReading(topic, item, message);
+    } else {
       this.#parts.outbox.push(this.#parts.closing.passing(topic, message, this.#hold(topic, message)));
-      return HELD;
     }
-    const senml = isSenml(rule.batch.format);
-    const fields = fieldsOf(reading, null, senml);
-    if (fields === null) return this.#pass(topic, message);
-    const payload = senml ? null : payloadOf(message);
-    const item = {
-      topic: topic.name,
-      stampMs: message.acceptedMs,
-      wallMs: null,
-      payload,
-      fields: senml ? fields : null,
-    };
-    if (itemBytes(item) + BATCH_BYTES > rule.batch.maxBytes) return this.#pass(topic, message);
-    const batch = this.#batchFor(topic, item);
-    batch.traits.add(message);
-    const held = batch.holdOf(topic.key);
-    if (held === undefined) this.#keep(batch, this.#hold(topic, message));
-    else this.#parts.place.add(held, message);
-    this.#push(batch, item);
     return HELD;
+  }
+
+  #itemOf({ name }: Topic, message: Message, reading: Reading): Item | null {
+    const { batch } = this.#parts.rule;
+    const senml = batch !== null && isSenml(batch.format);
+    const fields = fieldsOf(reading, null, senml);
+    if (fields === null) return null;
+    const times = { stampMs: message.acceptedMs, wallMs: null };
+    return { topic: name, ...times, payload: senml ? null : payloadOf(message), fields: senml ? fields : null };
   }
 
   /** A message that is no reading goes behind what is open of its topic, as it came. */
@@ -173,30 +157,28 @@ export class Gathering {
     tally.passedThrough++;
     if (topic.window !== null) {
       if (message.acceptedMs < topic.window.bounds.endMs) tally.closedEarly++;
-      this.#closeWindow(topic.window, message.acceptedMs);
+      this.#windows?.close(topic.window, message.acceptedMs);
     }
-    const batch = this.#batches.get(topic.remote);
+    const batch = this.#batches?.of(topic.remote);
     if (batch !== undefined) {
-      this.#closeBatch(batch);
+      this.#batches?.close(batch);
       tally.closedEarly++;
     }
     outbox.push(closing.passing(topic, message, this.#hold(topic, message)));
     return HELD;
   }
 
-  #hold({ key }: Topic, message: Message): OwnedHold {
-    return this.#parts.place.hold(key, message) as OwnedHold;
-  }
-
   /** A row that nobody needs, but that may be in the log: done with when those of its topic before it are. */
   #skip(topic: Topic, message: Message): void {
     if (message.state === OPEN) return; // it is settled
-    const held = topic.window?.hold ?? this.#batches.get(topic.remote)?.holdOf(topic.key);
+    const held = topic.window?.hold ?? this.#batches?.of(topic.remote)?.holdOf(topic.key);
     if (held === undefined) this.#parts.outbox.push(leavingOut(this.#hold(topic, message)));
     else this.#parts.place.add(held, message);
   }
 
-  // ---- on_change ---------------------------------------------------------------------------------------------
+  #hold({ key }: Topic, message: Message): OwnedHold {
+    return this.#parts.place.hold(key, message) as OwnedHold;
+  }
 
   #isChange(topic: Topic, fields: Fields, stampMs: number): boolean {
     const { times, rule } = this.#parts;
@@ -205,151 +187,49 @@ export class Gathering {
     if (rule.onChange === null || !isChange(last, fields, elapsedMs, rule.onChange)) return false;
     topic.last = lastSent(fields, stampMs, last);
     const bytes = LAST_BYTES + namesBytes(fields) + 16 * fields.size;
-    this.bytes += bytes - topic.lastBytes;
+    this.book.bytes += bytes - topic.lastBytes;
     topic.lastBytes = bytes;
     return true;
   }
 
-  // ---- reduce ------------------------------------------------------------------------------------------------
-
-  #reduce(topic: Topic, message: Message, fields: Fields): void {
-    let { window } = topic;
-    if (window !== null && message.acceptedMs >= window.bounds.endMs) {
-      this.#closeWindow(window, NEVER);
-      window = null;
-    }
-    if (window === null) {
-      window = new Window(topic, this.#boundsOf(topic, message.acceptedMs), this.#hold(topic, message));
-      topic.window = window;
-      this.#windows.add(window);
-      window.bytes = WINDOW_BYTES;
-      this.bytes += WINDOW_BYTES;
-    } else {
-      this.#parts.place.add(window.hold, message);
-    }
-    const bytes = window.reduction.lacks(fields) * FIGURES_BYTES;
-    if (bytes > 0) {
-      window.bytes += bytes + namesBytes(fields);
-      this.bytes += bytes + namesBytes(fields);
-    }
-    window.reduction.add(fields);
-    window.traits.add(message);
-  }
-
-  #boundsOf({ cutMs }: Topic, stampMs: number): Bounds {
-    const { rule, times } = this.#parts;
-    const windowMs = rule.reduce?.windowMs ?? 0;
-    if (!times.isSet) return { fromMs: stampMs, endMs: stampMs + windowMs, fromWallMs: null };
-    const wallMs = times.wallMs(stampMs);
-    const startMs = stampMs - (wallMs - Math.floor(wallMs / windowMs) * windowMs);
-    // What was sent of this window already ends where the rest begins.
-    const fromMs = Math.max(startMs, Math.min(cutMs, stampMs));
-    return { fromMs, endMs: startMs + windowMs, fromWallMs: wallMs - (stampMs - fromMs) };
-  }
-
-  /** @param cutMs stamp at which it closes early; Infinity = its time is over */
-  #closeWindow(window: Window, cutMs: number): void {
-    const { closing, outbox, rule } = this.#parts;
-    const { topic } = window;
-    topic.window = null;
-    topic.cutMs = cutMs === NEVER ? 0 : cutMs;
-    this.#windows.delete(window);
-    this.bytes -= window.bytes;
-    window.hold.owner = null;
-    const item = closing.figures(window, cutMs);
-    if (rule.batch === null) {
-      outbox.push(closing.alone(item, window));
-      return;
-    }
-    const batch = this.#batchFor(topic, item);
-    batch.traits.join(window.traits.retain, window.traits.expiresMs);
-    this.#keep(batch, window.hold);
-    this.#push(batch, item);
-  }
-
-  // ---- batch -------------------------------------------------------------------------------------------------
-
-  /** The batch that `item` goes into. */
-  #batchFor(topic: Topic, item: Item): Batch {
-    const { batch: limits } = this.#parts.rule;
-    let batch = this.#batches.get(topic.remote);
-    if (batch !== undefined && limits !== null) {
-      const isOld = item.stampMs - batch.fromMs >= limits.maxDelayMs;
-      if (isOld || batch.payloadBytes + itemBytes(item) > limits.maxBytes) {
-        this.#closeBatch(batch);
-        batch = undefined;
-      }
-    }
-    if (batch === undefined) {
-      batch = new Batch(topic, item.stampMs);
-      this.#batches.set(topic.remote, batch);
-      batch.bytes = BATCH_OBJECT_BYTES;
-      this.bytes += BATCH_OBJECT_BYTES;
-    }
-    return batch;
-  }
-
-  #keep(batch: Batch, hold: OwnedHold): void {
-    hold.owner = batch;
-    batch.holds.push(hold);
-  }
-
-  #push(batch: Batch, item: Item): void {
-    const bytes = bytesOf(item);
-    batch.items.push(item);
-    batch.payloadBytes += itemBytes(item);
-    batch.bytes += bytes;
-    this.bytes += bytes;
-    if (batch.items.length >= (this.#parts.rule.batch?.maxMessages ?? 1)) this.#closeBatch(batch);
-  }
-
-  #closeBatch(batch: Batch): void {
+  readonly #onWindowClosed = (window: Window, cutMs: number): void => {
     const { closing, outbox } = this.#parts;
-    this.#batches.delete(batch.remote);
-    this.bytes -= batch.bytes;
-    for (const hold of batch.holds) hold.owner = null;
-    outbox.push(closing.batch(batch));
-  }
+    const item = closing.figures(window, cutMs);
+    if (this.#batches === null) outbox.push(closing.alone(item, window));
+    else this.#batches.addFigures(window.topic, item, window.traits, window.hold);
+  };
 
-  // ---- when ---------------------------------------------------------------------------------------------------
+  // ---- when --------------------------------------------------------------------------------------------------
 
-  /** Closes what is due. @returns ms until the next is; Infinity = nothing is open */
+  /** Closes what is due. @returns ms until the next may be; Infinity = nothing is open */
   closeDue(): number {
-    let nextMs = NEVER;
-    for (const window of this.#windows) {
-      const leftMs = this.#leftMs(window.bounds.fromMs, window.bounds.endMs);
-      if (leftMs <= 0) this.#closeWindow(window, NEVER);
-      else nextMs = Math.min(nextMs, leftMs);
+    const { times } = this.#parts;
+    if (times.nowStampMs() >= this.book.dueMs) {
+      this.book.dueMs = NEVER;
+      this.#windows?.closeDue();
+      this.#batches?.closeDue(times);
     }
-    const maxDelayMs = this.#parts.rule.batch?.maxDelayMs ?? 0;
-    for (const batch of this.#batches.values()) {
-      const leftMs = this.#leftMs(batch.fromMs, batch.fromMs + maxDelayMs);
-      if (leftMs <= 0) this.#closeBatch(batch);
-      else nextMs = Math.min(nextMs, leftMs);
-    }
-    return nextMs;
+    return this.book.dueMs - times.nowStampMs();
   }
 
-  #leftMs(fromMs: number, endMs: number): number {
-    return endMs - fromMs - this.#parts.times.elapsedMs(fromMs);
-  }
-
-  /** Closes all that is open: the rule ends. */
-  closeAll(): void {
-    for (const window of this.#windows) this.#closeWindow(window, this.#parts.times.nowStampMs());
-    for (const batch of this.#batches.values()) this.#closeBatch(batch);
+  /** Closes early, or forgets topics, until everything is within its limits. */
+  #relieve(seq: number): void {
+    const { place, spanBytesMax } = this.#parts;
+    while (this.book.bytes > this.#heldBytesMax && this.#makeRoom());
+    // What is on its way already cannot be hastened.
+    while (place.spanBytes > spanBytesMax || place.isCrowded(seq)) {
+      const { oldest } = place;
+      if (oldest === undefined || oldest.owner === null) return;
+      this.#closeEarly(oldest as OwnedHold);
+    }
   }
 
   #closeEarly({ owner }: OwnedHold): void {
     const { times, tally } = this.#parts;
     tally.closedEarly++;
-    if (owner instanceof Window) {
-      this.#closeWindow(owner, times.nowStampMs());
-      const batch = owner.hold.owner;
-      if (batch instanceof Batch) this.#closeBatch(batch);
-    } else if (owner !== null) {
-      this.#closeBatch(owner);
-    }
+    if (owner instanceof Window) this.#windows?.close(owner, times.nowStampMs());
+    const batch = owner instanceof Window ? owner.hold.owner : owner;
+    if (batch instanceof Batch) this.#batches?.close(batch);
   }
 
   // ---- topics ------------------------------------------------------------------------------------------------
@@ -367,15 +247,15 @@ export class Gathering {
     const ownBytes = TOPIC_BYTES + name.length + remote.length;
     const topic: Topic = { name, key, remote, last: null, window: null, cutMs: 0, ownBytes, lastBytes: 0 };
     this.#topics.set(name, topic);
-    this.bytes += ownBytes;
+    this.book.bytes += ownBytes;
     return topic;
   }
 
   /** Forgets a topic of which nothing is open, or closes the oldest that is. @returns false when there is none of either */
   #makeRoom(): boolean {
     for (const topic of this.#topics.values()) {
-      if (topic.window !== null || this.#batches.has(topic.remote)) continue;
-      this.bytes -= topic.ownBytes + topic.lastBytes;
+      if (topic.window !== null || this.#batches?.of(topic.remote) !== undefined) continue;
+      this.book.bytes -= topic.ownBytes + topic.lastBytes;
       this.#topics.delete(topic.name);
       return true;
     }

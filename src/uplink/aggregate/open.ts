@@ -6,6 +6,14 @@ import type { LastSent } from "./on-change.ts";
 import type { Hold } from "./place.ts";
 import { Reduction } from "./reduce.ts";
 
+/** What a rule's windows, batches and topics are together. */
+export interface Book {
+  /** In memory, about. */
+  bytes: number;
+  /** Stamp at which the first of them is due, or before it; Infinity = none is open. */
+  dueMs: number;
+}
+
 /** A local topic. */
 export interface Topic {
   readonly name: string;
@@ -48,6 +56,8 @@ export interface Bounds {
   /** Stamps. */
   readonly fromMs: number;
   readonly endMs: number;
+  /** Stamp of the first reading. Ages are counted from there: off-time that is learned of later may lie before it. */
+  readonly firstMs: number;
   /** Unix ms of `fromMs`; null = the clock was not set. */
   readonly fromWallMs: number | null;
 }

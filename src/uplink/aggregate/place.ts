@@ -154,9 +154,9 @@ export class Place {
     this.bytes = 0;
   }
 
-  /** Whether there are more marks than a record may have. */
-  isCrowded(headSeq: number): boolean {
-    if (this.#marks.size > MARKS_MAX) this.trim(headSeq);
+  /** Whether there are more marks than a record may have. @param seq  all rows below it were taken */
+  isCrowded(seq: number): boolean {
+    if (this.#marks.size > MARKS_MAX) this.trim(Math.min(this.firstSeq, seq));
     return this.#marks.size > MARKS_MAX;
   }
 
