@@ -1,5 +1,7 @@
 /** `sluice check`: everything that is wrong with a configuration, or the memory it may take. */
+
 import { budgetTable, fits, totalBytes } from "../config/budget.ts";
+import type { Config } from "../config/config.ts";
 import { memoryBill } from "../gateway/bill.ts";
 import { readConfiguration } from "../gateway/configuration.ts";
 import { OK, parse, say, USAGE, UsageError } from "./arguments.ts";
@@ -29,10 +31,20 @@ export async function check(args: string[]): Promise<number> {
   const lines = await memoryBill(config);
   const { memoryLimitBytes } = config;
   const fit = fits(lines, memoryLimitBytes);
+  const notes = notesOf(config);
   if (values.json)
-    say(JSON.stringify({ event: "bill", lines, totalBytes: totalBytes(lines), memoryLimitBytes, fits: fit }));
-  else say(budgetTable(lines, memoryLimitBytes));
+    say(JSON.stringify({ event: "bill", lines, totalBytes: totalBytes(lines), memoryLimitBytes, fits: fit, notes }));
+  else say([budgetTable(lines, memoryLimitBytes), ...notes.map((note) => `note: ${note}`)].join("\n"));
   return fit ? OK : USAGE;
+}
+
+/** What is right, and gives something up that is promised otherwise. */
+function notesOf({ uplinks }: Config): string[] {
+  return uplinks.flatMap(({ drain }, i) =>
+    drain === "oldest-first"
+      ? []
+      : [`uplinks[${i}].drain: with ${drain} the messages of a topic reach the server in another order than they came`],
+  );
 }
 
 async function store(

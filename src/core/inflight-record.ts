@@ -14,6 +14,7 @@
 import { ANSWERED, DONE, type Inflight, RECEIVED, SENT, UNSENT } from "./inflight.ts";
 import { SPAN_MAX } from "./packet-ids.ts";
 import type { ReceiverRecord } from "./ports.ts";
+import { readVarint, writeVarint } from "./varint.ts";
 
 /** Bytes of one entry at most: 3 for the offset, 1, 8 for the sequence number. */
 const ENTRY_BYTES_MAX = 12;
@@ -108,28 +109,4 @@ function isFresh(inflight: Inflight, ordinal: number): boolean {
     if (inflight.messageAt(at) !== null) open = true;
   }
   return open;
-}
-
-/** Little-endian base 128, for integers up to 2^53. */
-function writeVarint(out: Buffer, at: number, value: number): number {
-  let rest = value;
-  let next = at;
-  while (rest >= 0x80) {
-    out[next++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  out[next++] = rest;
-  return next;
-}
-
-function readVarint(bytes: Buffer, cursor: { at: number }): number {
-  let value = 0;
-  let scale = 1;
-  for (;;) {
-    const byte = bytes[cursor.at++];
-    if (byte === undefined) return value;
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) return value;
-    scale *= 0x80;
-  }
 }

@@ -3,9 +3,9 @@
  * and the uplink alike; it knows nothing of sockets or of the store.
  *
  * Every message that enters the window takes the next *ordinal*, a count that never goes back, and its packet id
- * follows from the ordinal: `1 + ordinal % 65535`, or as far as its range of ids goes. Because messages enter in log order, one persisted pair (sequence
- * number and ordinal of the head) is enough to give every unacknowledged message its old packet id again after a
- * restart, and no row per message in flight is ever written ([MQTT311-4.4.0-1], [MQTT5-4.4.0-1]).
+ * follows from the ordinal: `1 + ordinal % 65535`, or as far as its range of ids goes. Where messages enter in log
+ * order, one persisted pair (sequence number and ordinal of the head) is enough to give every unacknowledged message its
+ * old packet id again after a restart, and nothing is written per message ([MQTT311-4.4.0-1], [MQTT5-4.4.0-1]).
  *
  *      head                     next
  *       v                        v
@@ -151,12 +151,10 @@ export class Inflight implements Window {
   /** PUBACK, or a PUBREC with an error: the message is out of the window. @returns false when the id is not in flight */
   finish(packetId: number): boolean {
     const ordinal = this.#find(packetId);
-    if (ordinal < 0) return false;
-    const i = ordinal & this.#mask;
-    if (this.#state[i] !== SENT) return false;
+    if (ordinal < 0 || this.stateAt(ordinal) !== SENT) return false;
     this.#take(ordinal);
     this.#ackTime?.answered(ordinal);
-    this.#end(i);
+    this.#end(ordinal);
     this.outstanding--;
     this.#advance();
     return true;
@@ -169,9 +167,9 @@ export class Inflight implements Window {
     const i = ordinal & this.#mask;
     if (this.#qos[i] !== 2) return false;
     if (this.#state[i] === RECEIVED) {
+      this.#take(ordinal);
       this.answeredSeq = 0;
       this.answeredSize = 0;
-      this.answeredMessage = null;
       return true;
     }
     if (this.#state[i] !== SENT) return false;
@@ -184,10 +182,8 @@ export class Inflight implements Window {
   /** PUBCOMP: the id is free. @returns false when no PUBREL of that id is due */
   complete(packetId: number): boolean {
     const ordinal = this.#find(packetId);
-    if (ordinal < 0) return false;
-    const i = ordinal & this.#mask;
-    if (this.#state[i] !== RECEIVED) return false;
-    this.#end(i);
+    if (ordinal < 0 || this.stateAt(ordinal) !== RECEIVED) return false;
+    this.#end(ordinal);
     this.outstanding--;
     this.#advance();
     return true;
@@ -196,9 +192,8 @@ export class Inflight implements Window {
   /** QoS of what was sent on this connection under this id and is not answered to its end; 0 when nothing was. */
   qosOf(packetId: number): number {
     const ordinal = this.#find(packetId);
-    if (ordinal < 0) return 0;
-    const i = ordinal & this.#mask;
-    return this.#state[i] === SENT || this.#state[i] === RECEIVED ? (this.#qos[i] as number) : 0;
+    const state = ordinal < 0 ? DONE : this.stateAt(ordinal);
+    return state === SENT || state === RECEIVED ? this.qosAt(ordinal) : 0;
   }
 
   stateAt(ordinal: number): number {
@@ -287,30 +282,35 @@ export class Inflight implements Window {
   /** The peer has no session (after `suspend`): what it received counts as delivered, the rest is sent as if for the first time. */
   forgetPeer(): void {
     for (let ordinal = this.head; ordinal < this.next; ordinal++) {
-      const i = ordinal & this.#mask;
-      if (this.#state[i] === RECEIVED) this.#end(i);
+      if (this.stateAt(ordinal) === RECEIVED) this.#end(ordinal);
     }
     this.outstanding = 0;
     this.#sentBefore = this.head;
     this.#advance();
   }
 
-  /** Removes the entry at `ordinal` as if acknowledged (expired, withdrawn). */
-  discard(ordinal: number): void {
+  /** The entry at `ordinal` needs no answer any more; it stays until `discard`. */
+  answer(ordinal: number): void {
     this.#ackTime?.forget(ordinal);
     const i = ordinal & this.#mask;
     if (this.#state[i] === SENT) this.outstanding--;
     this.#message[i] = null;
-    if (this.keeps) this.#state[i] = DONE;
-    else this.#end(i);
+    this.#state[i] = ANSWERED;
+  }
+
+  /** Removes the entry at `ordinal` as if acknowledged (expired, withdrawn). */
+  discard(ordinal: number): void {
+    this.answer(ordinal);
+    if (this.keeps) this.#state[ordinal & this.#mask] = DONE;
+    else this.#end(ordinal);
     this.#advance();
   }
 
   /** Answered to its end. */
-  #end(i: number): void {
-    const seq = this.#seq[i] as number;
+  #end(ordinal: number): void {
+    const i = ordinal & this.#mask;
     this.#state[i] = DONE;
-    if (this.keeps ? seq !== 0 : this.multipart && this.awaits(seq)) this.#state[i] = ANSWERED;
+    if (this.keeps ? this.#seq[i] !== 0 : this.multipart && this.awaits(this.seqAt(ordinal))) this.#state[i] = ANSWERED;
   }
 
   /** Whether an entry with this sequence number is not acknowledged: a message sent in several parts is done with its last. */

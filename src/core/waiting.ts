@@ -17,6 +17,8 @@ export interface WaitingEntry {
   readonly subscriptionIds: readonly number[] | null;
   /** Parts sent already, when the window closed in the middle. */
   partsSent: number;
+  /** In a queue without the order of the log: the first one that it has; -1 = none. */
+  ordinal: number;
 }
 
 export class Waiting {
@@ -61,7 +63,7 @@ export class Waiting {
   }
 
   push(message: Message, options: number, subscriptionIds: readonly number[] | null): void {
-    if (!this.#ring.push({ message, options, subscriptionIds, partsSent: 0 })) return;
+    if (!this.#ring.push({ message, options, subscriptionIds, partsSent: 0, ordinal: -1 })) return;
     this.#bytes += message.size;
     this.#memory.takeAnyway(message.size);
   }

@@ -196,11 +196,12 @@ export class Uplinks {
   }
 
   async #load(next: readonly UplinkConfig[]): Promise<Make> {
-    const [{ Uplink, isMetered }, { createDial }, { systemNetwork: network }, rules] = await Promise.all([
+    const [{ Uplink, isMetered }, { createDial }, { systemNetwork: network }, rules, orders] = await Promise.all([
       import("../uplink/uplink.ts"),
       import("../transport/dialer.ts"),
       import("../transport/network.ts"),
       import("../uplink/aggregate/rules.ts"),
+      import("../uplink/queue-order.ts"),
     ]);
     const { Metered } = next.some(isMetered) ? await import("../uplink/metered.ts") : { Metered: null };
     const { wheel, queueHost: host, router, transport, store } = this.#rooms;
@@ -208,23 +209,17 @@ export class Uplinks {
     const { config, clock, counters, log } = this.#ground;
     const gathers = next.some((uplink) => rules.hasAggregation(uplink, store));
     const { Aggregation } = gathers ? await import("../uplink/aggregate/aggregation.ts") : { Aggregation: null };
+    // What runs may have something in flight by the time it is replaced.
+    const running = this.#entries.map((entry) => entry.config);
+    const unordered = [...running, ...next].some((uplink) => orders.needsAnyOrder(uplink, store));
+    const { AnyOrderQueue } = unordered ? await import("../core/any-order-queue.ts") : { AnyOrderQueue: null };
     const cbor = next.some(rules.writesCbor) ? (await import("../wire/senml/cbor.ts")).encodeSenmlCbor : null;
     const { node, limits, memoryLimitBytes } = config;
     const isClockSet = (): boolean => clock.scale.state === "set";
     const dial = createDial(transport);
     const common = { wheel, counters, log, random: Math.random, isClockSet, network, uses };
-    const parts: UplinkParts = {
-      ...common,
-      host,
-      router,
-      dial,
-      node,
-      limits,
-      memoryLimitBytes,
-      Metered,
-      Aggregation,
-      cbor,
-    };
+    const loaded = { Metered, Aggregation, AnyOrderQueue, cbor };
+    const parts: UplinkParts = { ...common, ...loaded, host, router, dial, node, limits, memoryLimitBytes };
     return (uplink) => new Uplink(uplink, parts);
   }
 }

@@ -4,9 +4,8 @@
  */
 import { setImmediate } from "node:timers/promises";
 import type { Database } from "better-sqlite3";
-import { isInflightState } from "../core/inflight-record.ts";
-import { LogPlace } from "../core/log-place.ts";
 import { MESSAGE_OVERHEAD_BYTES } from "../core/message.ts";
+import { isReceiverState, placeOf, type StoredPlace } from "../core/receiver-state.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import type { Health } from "./health.ts";
 import { ListReader } from "./receiver-list.ts";
@@ -54,7 +53,7 @@ interface Counting {
   readonly kind: string;
   readonly name: string;
   readonly headSeq: number;
-  readonly place: LogPlace | null;
+  readonly place: StoredPlace | null;
   /** What the row says, and what lies in the log beyond what it counts. */
   expected: number;
   readonly counted: number;
@@ -161,14 +160,14 @@ function receiversOf(db: Database, problems: string[]): Map<number, Counting> {
   if (own === undefined) problems.push("receiver: the log's own row is missing");
   for (const [id, kind, name, headSeq, headOrdinal, state, count, bytes, counted] of rows) {
     if (id === LOG_ROW) continue;
-    const whole = isInflightState(state);
+    const whole = isReceiverState(state);
     if (!whole) problems.push(`receiver: the state of ${kind} ${name} cannot be read`);
     const record = { id, kind, name, headSeq, headOrdinal, state, count, bytes };
     receivers.set(id, {
       kind,
       name,
       headSeq,
-      place: whole && state.length > 0 ? new LogPlace(record, headSeq) : null,
+      place: whole && state.length > 0 ? placeOf(record) : null,
       expected: count,
       counted: Math.max(counted, own?.[8] ?? 0),
       messages: 0,

@@ -9,10 +9,9 @@
 
 import type { Database, Statement } from "better-sqlite3";
 import { crypto } from "../base/crypto.ts";
-import { isInflightState } from "../core/inflight-record.ts";
-import { LogPlace } from "../core/log-place.ts";
 import { MESSAGE_OVERHEAD_BYTES } from "../core/message.ts";
 import type { ReceiverRecord } from "../core/ports.ts";
+import { isReceiverState, placeOf, type StoredPlace } from "../core/receiver-state.ts";
 import { ListReader } from "./receiver-list.ts";
 import type { Value } from "./salvage-cells.ts";
 import { RECEIVER_INDEX, type Table, tablesOf } from "./salvage-tables.ts";
@@ -36,7 +35,7 @@ export interface TableCount {
 
 interface Receiver extends ReceiverRecord {
   /** Knows what is done above the head; null = nothing is. */
-  place: LogPlace | null;
+  place: StoredPlace | null;
   /** Only its name is known: it needs all that lists it. */
   readonly headless: boolean;
 }
@@ -132,7 +131,7 @@ export class SalvageCopy {
     if (known !== undefined && known.headSeq >= headSeq) return;
     if (known !== undefined) this.#forget(known.id);
     const record = { id, kind, name, headSeq, headOrdinal, state: EMPTY, count: 0, bytes: 0 };
-    const place = isInflightState(state) && state.length > 0 ? new LogPlace({ ...record, state }, headSeq) : null;
+    const place = isReceiverState(state) && state.length > 0 ? placeOf({ ...record, state }) : null;
     this.#receivers.set(id, { ...record, state: place === null ? EMPTY : Buffer.from(state), place, headless: false });
     this.#names.set(keyOf(kind, name), id);
   }

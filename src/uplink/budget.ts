@@ -1,16 +1,24 @@
 /** Memory of the uplinks, for the sum at start. */
 import type { Line } from "../config/budget.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
+import { WAITING_MAX } from "../core/waiting.ts";
 import { budget as gathering } from "./aggregate/limits.ts";
 import { HELD_BYTES_MAX } from "./receive.ts";
 import { IN_FLIGHT_BYTES_MAX } from "./spool.ts";
 import { SPOOL_WINDOW_BYTES } from "./spool-class.ts";
 import { TABLE_SLOT_BYTES, TABLE_SLOTS } from "./topic-map.ts";
 
-type Rules = Pick<UplinkConfig, "forward" | "urls">;
+type Rules = Pick<UplinkConfig, "forward" | "urls" | "drain" | "window">;
 
 /** Packet ids of one server, both ways, when there are many, and its two records in the store. */
 const SERVER_BYTES = 2 * (8192 + 400);
+
+/** Of one row in a set of numbers (core/unread.ts). */
+const APART_BYTES = 32;
+
+function unorderedBytes(window: number, packet: number): number {
+  return 2 * packet + APART_BYTES * (window + WAITING_MAX);
+}
 
 export function budget(
   limits: { readonly maxPacketBytes: number },
@@ -50,6 +58,13 @@ export function budget(
       memoryLimitBytes,
     ),
   ];
+  const unordered = configs.filter(({ drain }) => drain !== "oldest-first");
+  if (unordered.length > 0) {
+    // Live messages, the backlog and what is sent again wait apart: each may exceed its share by one message.
+    const bytes = unordered.reduce((sum, config) => sum + classesOf(config) * unorderedBytes(config.window, packet), 0);
+    const how = `each priority: 2 packets of ${packet}, ${APART_BYTES} for each place in the window, and waiting`;
+    lines.push({ owner: "uplinks: drained newest-first or interleaved", bytes, how });
+  }
   if (servers > 0) {
     const owner = "uplinks: packet ids of several servers";
     lines.push({ owner, bytes: servers * SERVER_BYTES, how: `${servers} servers x ${SERVER_BYTES}` });

@@ -13,7 +13,6 @@
 import type { Counter } from "../base/counters.ts";
 import type { ForwardRule } from "../config/uplink-rules.ts";
 import type { SpoolLimits } from "../config/uplink-spool.ts";
-import { DeliveryQueue } from "../core/delivery-queue.ts";
 import type { DropCause } from "../core/ledger.ts";
 import type { Message } from "../core/message.ts";
 import type { Outlet, QueueHost } from "../core/outlet.ts";
@@ -33,9 +32,11 @@ import type { Router } from "../core/router.ts";
 import type { SpoolQueue } from "../core/spool-queue.ts";
 import type { Sliced } from "../core/turns.ts";
 import { Aim, type Sights } from "./aim.ts";
+import { className } from "./class-name.ts";
 import { CONNECTED, type MqttClient } from "./client.ts";
 import type { ServerLimits } from "./client-options.ts";
 import { publishBytes, sendPublish } from "./publish-out.ts";
+import { type Draining, queueOf } from "./queue-order.ts";
 import type { Target } from "./topic-map.ts";
 
 /** Holds back what goes out. Who sets it in the spool calls `Spool.pump` when it opens. */
@@ -59,6 +60,7 @@ export interface SpoolShared {
   readonly sights: Sights;
   readonly host: QueueHost;
   readonly router: Router;
+  readonly draining: Draining;
   /** PUBLISH packets written. */
   readonly sent: Counter;
   /** Of all classes. */
@@ -92,11 +94,6 @@ const GRANT_NEVER_STORED = 0;
 const GRANT_KEEP = 1;
 const GRANT_QOS_1 = 2;
 const GRANT_QOS_2 = 3;
-
-/** "cloud" for priority 0, "cloud#7" for 7: in the store and, behind "uplink:", in the ledger. */
-export function className(uplink: string, priority: number): string {
-  return priority === 0 ? uplink : `${uplink}#${priority}`;
-}
 
 export class SpoolClass implements Receiver, Outlet, Sliced {
   slot = -1;
@@ -137,7 +134,7 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
     const label = `uplink:${className(name, priority)}`;
     const onWaiting = (): void => shared.onWaiting?.(priority);
     const turnHost: QueueHost = { ...host, schedule: () => host.schedule(this), onWaiting };
-    this.queue = new DeliveryQueue(turnHost, label, record, queueLimits(limits), range);
+    this.queue = queueOf(shared.draining, turnHost, label, record, queueLimits(limits), range);
     host.store.register(this.queue);
     if (!traits.only) this.grantOf = (topic) => this.#grantOf(topic);
     this.#mark = this.#dropsOffline ? DELIVERY_OFFLINE : 0;

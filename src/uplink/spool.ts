@@ -19,15 +19,19 @@ import type { Router } from "../core/router.ts";
 import type { SpoolQueue } from "../core/spool-queue.ts";
 import { aggregates } from "./aggregate/rules.ts";
 import type { Sights } from "./aim.ts";
+import { className } from "./class-name.ts";
 import type { MqttClient } from "./client.ts";
 import type { LoopMark } from "./loop-mark.ts";
-import { CLASS_PACKET_IDS, className, type Gate, SpoolClass, type SpoolShared } from "./spool-class.ts";
+import type { Draining } from "./queue-order.ts";
+import { CLASS_PACKET_IDS, type Gate, SpoolClass, type SpoolShared } from "./spool-class.ts";
 import { TopicMap } from "./topic-map.ts";
 
 export interface SpoolParts {
   readonly host: QueueHost;
   readonly router: Router;
   readonly counters: Counters;
+  /** See queue-order.ts. */
+  readonly AnyOrderQueue: Draining["AnyOrderQueue"];
 }
 
 export interface SpoolOptions {
@@ -39,6 +43,9 @@ export interface SpoolOptions {
   readonly mark: LoopMark | null;
   readonly forward: readonly ForwardRule[];
   readonly spool: SpoolConfig;
+  readonly drain: Draining["order"];
+  /** Messages in flight at most. */
+  readonly window: number;
 }
 
 /** Bytes of messages in flight (Message.size) beyond which no further one is sent: they are in memory. */
@@ -50,6 +57,7 @@ export class Spool implements SpoolShared {
   readonly sights: Sights;
   readonly host: QueueHost;
   readonly router: Router;
+  readonly draining: Draining;
   readonly sent: Counter;
   readonly rules: readonly ForwardRule[];
   /** The most urgent first. */
@@ -69,11 +77,12 @@ export class Spool implements SpoolShared {
 
   constructor(options: SpoolOptions, client: MqttClient, parts: SpoolParts) {
     const { name, node, clientId, mark, forward, spool } = options;
-    const { host, router, counters } = parts;
+    const { host, router, counters, AnyOrderQueue } = parts;
     this.name = name;
     this.client = client;
     this.host = host;
     this.router = router;
+    this.draining = { order: options.drain, windowMax: options.window, AnyOrderQueue };
     this.sent = counters.counter(`uplink.${name}.sent`);
     // What is gathered first enters by `SpoolClass.enter`.
     const gathers = forward.filter(aggregates);

@@ -90,7 +90,7 @@ export class Uplink implements ClientHandler, ReachOwner {
   #drainSeq = 0;
 
   constructor(config: UplinkConfig, parts: UplinkParts) {
-    const { name, clientId, forward, receive } = config;
+    const { name, clientId, forward, receive, drain, window } = config;
     const { node, counters, host, wheel, log } = parts;
     this.name = name;
     this.#config = config;
@@ -99,7 +99,8 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.#client = new MqttClient(dial, wheel, this);
     this.reach = new Reach(config, this.#client, { ...parts, dial }, this);
     const mark = config.loopMark ? new LoopMark(node) : null;
-    const spool = new Spool({ name, node, clientId, mark, forward, spool: config.spool }, this.#client, parts);
+    const out = { name, node, clientId, mark, forward, spool: config.spool, drain, window };
+    const spool = new Spool(out, this.#client, parts);
     this.spool = spool;
     const { slot, id: receiverId } = spool;
     this.#sessions = new ServerSessions(name, config.urls, receiverId, host.store);

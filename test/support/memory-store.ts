@@ -129,8 +129,8 @@ export class MemoryStore implements Store {
   /** The open group becomes rows. */
   commit(): void {
     this.uses.commit();
-    for (const message of this.#open) {
-      message.state = WRITTEN;
+    const written = this.#open;
+    for (const message of written) {
       const receivers = message.receiverIds
         .map((id, i) => ({
           id,
@@ -140,7 +140,7 @@ export class MemoryStore implements Store {
         .filter(({ id }) => id !== 0);
       if (receivers.length > 0) this.rows.push({ message, receivers });
     }
-    this.#written.push(...this.#open);
+    this.#written.push(...written);
     this.#open = [];
     this.#writtenBarriers.push(...this.#barriers);
     this.#barriers = [];
@@ -150,6 +150,8 @@ export class MemoryStore implements Store {
       this.#counted.set(receiver.id, this.lastSeq);
     }
     this.#touched.clear();
+    // As in the real one: records are written while the messages beside them are open.
+    for (const message of written) message.state = WRITTEN;
     for (const { receiverId, packetId, known } of this.#inboundOpen.splice(0)) {
       const ids = this.#inbound.get(receiverId) ?? new Set();
       this.#inbound.set(receiverId, ids);

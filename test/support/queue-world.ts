@@ -2,13 +2,18 @@
 import assert from "node:assert/strict";
 import { Allowance } from "../../src/base/allowance.ts";
 import { Counters } from "../../src/base/counters.ts";
+import { AnyOrderQueue } from "../../src/core/any-order-queue.ts";
+import type { DrainOrder } from "../../src/core/any-order-source.ts";
 import type { Cutting } from "../../src/core/cutting.ts";
 import { DeliveryQueue } from "../../src/core/delivery-queue.ts";
 import { Ledger } from "../../src/core/ledger.ts";
 import type { LiveQueue } from "../../src/core/live-queue.ts";
 import { Message } from "../../src/core/message.ts";
 import type { Outlet, QueueHost } from "../../src/core/outlet.ts";
+import type { ReceiverRecord } from "../../src/core/ports.ts";
 import { type QueueLimits, TAKES } from "../../src/core/queue-limits.ts";
+import type { SpoolQueue } from "../../src/core/spool-queue.ts";
+import type { Sliced } from "../../src/core/turns.ts";
 import { clockOf } from "./clock-of.ts";
 import { cutsOf } from "./cuts.ts";
 import { MemoryStore } from "./memory-store.ts";
@@ -32,8 +37,13 @@ export class Peer implements Outlet {
   owed: { kind: "publish" | "pubrel"; packetId: number; qos: number }[] = [];
   dups = 0;
 
-  parts(): number {
+  parts(_m?: Message): number {
     return 1;
+  }
+
+  /** What it sees of one part. */
+  payloadOf(m: Message, _part: number): string {
+    return m.payload.toString();
   }
 
   partOptions(_m: Message, _part: number, options: number): number {
@@ -42,7 +52,7 @@ export class Peer implements Outlet {
 
   sendPublish(
     m: Message,
-    _part: number,
+    part: number,
     options: number,
     _ids: readonly number[] | null,
     packetId: number,
@@ -50,7 +60,7 @@ export class Peer implements Outlet {
   ): void {
     const qos = options & 3;
     if (dup) this.dups++;
-    const payload = m.payload.toString();
+    const payload = this.payloadOf(m, part);
     const known = qos === 2 ? this.known.get(packetId) : undefined;
     if (known === undefined) this.delivered.push(payload);
     else assert.equal(payload, known, `packet id ${packetId} comes with another message: this one would be lost`);
@@ -68,7 +78,7 @@ export class Peer implements Outlet {
   }
 
   /** Answers packet `n` of those it owes. */
-  answer(queue: DeliveryQueue | LiveQueue, n: number): void {
+  answer(queue: SpoolQueue | LiveQueue, n: number): void {
     const [packet] = this.owed.splice(n, 1);
     if (packet === undefined) return;
     if (packet.kind === "pubrel") queue.onPubcomp(packet.packetId);
@@ -77,38 +87,50 @@ export class Peer implements Outlet {
   }
 }
 
-export class World {
+export type MakeQueue<Q> = (host: QueueHost, label: string, record: ReceiverRecord, limits: QueueLimits) => Q;
+
+const inLogOrder: MakeQueue<DeliveryQueue> = (host, label, record, limits) =>
+  new DeliveryQueue(host, label, record, limits);
+
+/** For a world whose queue has another order. */
+export function inOrder(order: DrainOrder, windowMax = 8): MakeQueue<AnyOrderQueue> {
+  return (host, label, record, limits) => new AnyOrderQueue(host, label, record, limits, order, windowMax);
+}
+
+export class World<Q extends DeliveryQueue | AnyOrderQueue = DeliveryQueue> {
   store = new MemoryStore();
   counters = new Counters();
   ledger = new Ledger(this.counters);
   memory = new Allowance(1e6);
   wallMs = 1000;
   time = clockOf(() => this.wallMs);
-  due: DeliveryQueue[] = [];
+  due: Sliced[] = [];
   host!: QueueHost;
   limits: QueueLimits;
-  queue: DeliveryQueue;
+  queue: Q;
   peer = new Peer();
   #sent = 0;
+  #queueOf: MakeQueue<Q>;
 
-  constructor(limits = LIMITS) {
+  constructor(limits = LIMITS, queueOf: MakeQueue<Q> = inLogOrder as MakeQueue<Q>) {
     this.limits = limits;
+    this.#queueOf = queueOf;
     this.queue = this.#make();
   }
 
-  #make(): DeliveryQueue {
+  #make(): Q {
     this.host = {
       store: this.store,
       time: this.time,
       ledger: this.ledger,
       waitingMemory: this.memory,
       cuts: cutsOf(this.time, this.counters),
-      schedule: (queue: DeliveryQueue): void => {
-        this.due.push(queue);
+      schedule: (sliced: Sliced): void => {
+        this.due.push(sliced);
       },
     };
     const record = this.store.createReceiver("session", "t");
-    const queue = new DeliveryQueue(this.host, "session:t", record, this.limits);
+    const queue = this.#queueOf(this.host, "session:t", record, this.limits);
     this.store.register(queue);
     return queue;
   }
@@ -136,15 +158,18 @@ export class World {
     for (const queue of due) queue.runScheduled();
   }
 
-  crash(): void {
+  /** @param queueOf makes the queue from now on */
+  crash(queueOf: MakeQueue<Q> = this.#queueOf): void {
+    this.#queueOf = queueOf;
     this.store = this.store.crash();
+    this.memory = new Allowance(this.memory.bytesMax);
     this.due = [];
     this.queue = this.#make();
   }
 
   /** Everything is committed, delivered and answered. */
   settle(): void {
-    for (let i = 0; i < 2000 && (this.queue.count > 0 || this.peer.owed.length > 0 || i < 3); i++) {
+    for (let i = 0; i < 5000 && (this.queue.count > 0 || this.peer.owed.length > 0 || i < 3); i++) {
       this.store.commit();
       this.store.sync();
       this.turn();

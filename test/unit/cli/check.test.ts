@@ -88,3 +88,21 @@ test("what does not fit in memory_limit is neither checked nor run", async () =>
   assert.equal(ran.code, 2);
   assert.match(ran.stderr, /memory_limit/);
 });
+
+test("an order of draining that gives up the order of topics is a note, not a complaint", async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "gw.yaml");
+  const uplink = (name: string, drain: string): string =>
+    `  - {name: ${name}, url: "mqtt://${name}.example.com", drain: ${drain}, forward: [{match: "#"}]}\n`;
+  writeFileSync(file, `uplinks:\n${uplink("a", "oldest-first")}${uplink("b", "interleave")}memory_limit: 32MiB\n`);
+  const notes = [
+    "uplinks[1].drain: with interleave the messages of a topic reach the server in another order than they came",
+  ];
+  const { code, stdout } = await sluice(["check", "--config", file]);
+  assert.equal(code, 0);
+  assert.deepEqual(
+    stdout.split("\n").filter((line) => line.startsWith("note: ")),
+    notes.map((note) => `note: ${note}`),
+  );
+  assert.deepEqual(JSON.parse((await sluice(["check", "--config", file, "--json"])).stdout).notes, notes);
+});

@@ -5,6 +5,7 @@ import { Counters } from "../../../src/base/counters.ts";
 import { Log } from "../../../src/base/log.ts";
 import type { ForwardRule, ReceiveRule } from "../../../src/config/uplink-rules.ts";
 import type { UplinkConfig } from "../../../src/config/uplinks.ts";
+import { AnyOrderQueue } from "../../../src/core/any-order-queue.ts";
 import { cuttingShared } from "../../../src/core/cutting.ts";
 import { Ledger } from "../../../src/core/ledger.ts";
 import type { Authority } from "../../../src/core/ports.ts";
@@ -141,6 +142,7 @@ export class UplinkWorld {
       Metered,
       Aggregation,
       memoryLimitBytes: 16 * 2 ** 20,
+      AnyOrderQueue,
       cbor: encodeSenmlCbor,
       uses: store.uses,
       isClockSet: () => this.clockSet,
