@@ -225,8 +225,12 @@ forVersions({ 5: ["4.12.0-7", "3.2.2-18"] }, "the uplink never sent AUTH nor a T
     false,
   );
   const published = seen.filter(({ type }) => type === PUBLISH);
-  // Topic, identifier, and a Property Length of 0: no alias.
-  for (const { body } of published) assert.equal(body[2 + body.readUInt16BE(0) + 2], 0);
+  for (const { body } of published) {
+    const propertiesAt = 2 + body.readUInt16BE(0) + 2;
+    // The mark against loops, a User Property, and nothing else: no alias.
+    assert.equal(body[propertiesAt + 1], 0x26);
+    assert.equal(body[propertiesAt], 1 + 2 + "sluice".length + 2 + "gw".length);
+  }
 });
 
 /** What one run of `sluice pub` sends to a server that answers CONNECT with `answer`. */
