@@ -1,5 +1,5 @@
 /** How an uplink stands, for people: one line, and below it what is not as it should be. */
-import { bytesText } from "../config/units.ts";
+import { bytesText, decimalBytesText } from "../config/units.ts";
 import { printable } from "./printable.ts";
 import { adviceFor } from "./uplink-advice.ts";
 
@@ -28,9 +28,18 @@ export interface UplinkStatus {
   readonly dropped: Readonly<Record<string, number>>;
   readonly metered: {
     readonly pace: { readonly waitMs: number } | null;
+    readonly dataCap: DataCapStatus | null;
     readonly connect: { readonly open: boolean; readonly forMs: number } | null;
   } | null;
   readonly aggregates: readonly AggregateStatus[];
+}
+
+interface DataCapStatus {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly limitBytes: number;
+  readonly usedPercent: number;
+  readonly endsMs: number | null;
 }
 
 interface AggregateStatus {
@@ -107,8 +116,9 @@ function details(uplink: UplinkStatus): string[] {
     const { reason, endedAtMs, lastedMs } = lastOutage;
     lines.push(`last outage: ${spanText(lastedMs)} until ${timeText(endedAtMs)}: ${printable(reason)}`);
   }
-  const { pace = null, connect = null } = uplink.metered ?? {};
+  const { pace = null, dataCap = null, connect = null } = uplink.metered ?? {};
   if (pace !== null && pace.waitMs > 0) lines.push(`pace: the next message goes in ${pace.waitMs} ms`);
+  if (dataCap !== null) lines.push(dataCapText(dataCap));
   if (connect?.open) lines.push(`schedule: leaves in ${spanText(connect.forMs)}`);
   const place = urls.indexOf(url);
   if (place > 0) lines.push(`url ${place + 1} of ${urls.length}; the first is ${printable(urls[0] ?? "")}`);
@@ -121,6 +131,13 @@ function details(uplink: UplinkStatus): string[] {
   const causes = Object.entries(dropped).filter(([, count]) => count > 0);
   if (causes.length > 0) lines.push(`lost since the start: ${causes.map(([c, n]) => `${n} ${c}`).join(", ")}`);
   return lines;
+}
+
+function dataCapText({ sentBytes, receivedBytes, limitBytes, usedPercent, endsMs }: DataCapStatus): string {
+  const used = `${decimalBytesText(sentBytes + receivedBytes)} of ${decimalBytesText(limitBytes)} used`;
+  const until = endsMs === null ? "until the clock is set" : `until ${timeText(endsMs)}`;
+  const ways = `${decimalBytesText(sentBytes)} sent, ${decimalBytesText(receivedBytes)} received`;
+  return `data cap: ${used} (${usedPercent} %) ${until}: ${ways}`;
 }
 
 function aggregateText(rule: AggregateStatus): string {

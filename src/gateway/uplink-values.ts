@@ -26,6 +26,13 @@ export function addUplinkValues(sys: SysTopics, uplink: Uplink, host: QueueHost)
   add("window", () => uplink.window);
   add("sent_per_second", () => uplink.rates.perSecond(0));
   add("received_per_second", () => uplink.rates.perSecond(1));
+  if (uplink.metered?.dataCap) {
+    add("data_state", () => uplink.metered?.dataCap?.state ?? NONE);
+    add("data_until", () => {
+      const endsMs = uplink.metered?.dataCap?.endsMs ?? null;
+      return endsMs === null ? NONE : timeText(endsMs);
+    });
+  }
   for (const one of spool.classes) {
     const { priority } = one;
     const queue = () => spool.classOf(priority)?.queue ?? null;

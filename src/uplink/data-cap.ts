@@ -6,7 +6,8 @@
  *
  * What is used is looked at once a second while there is a connection, more often as the limit comes near. It is given to
  * the store each time and goes with what is written anyway; a transaction of its own it gets once a minute, if there were
- * none, and for a few bytes every ten. So `kill -9` takes back a minute of traffic at most.
+ * none, and for a few bytes every ten; when its state changes, at once. So `kill -9` takes back a minute of traffic at
+ * most, and never what held it.
  */
 import type { Log } from "../base/log.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
@@ -54,6 +55,8 @@ export interface DataCapStatus {
   readonly receivedBytes: number;
   readonly limitBytes: number;
   readonly usedPercent: number;
+  /** What a power cut would take back. */
+  readonly unsavedBytes: number;
   /** Unix ms; null = not known, as no clock was set yet. */
   readonly endsMs: number | null;
 }
@@ -122,6 +125,7 @@ export class DataCap implements Expirable {
       sentBytes: this.#sent,
       receivedBytes: this.#received,
       limitBytes: bytesPerMonth,
+      unsavedBytes: this.#parts.uses.unsaved(this.#parts.uplink),
       usedPercent: Math.floor((1000 * this.usedBytes) / bytesPerMonth) / 10,
       endsMs: this.#period.endMs === 0 ? null : this.#period.endMs,
     };
@@ -140,9 +144,10 @@ export class DataCap implements Expirable {
     }
     this.#count();
     const state = this.#state();
-    if (state !== this.#told || begins) this.#tell(state, begins);
+    const changes = begins || state !== this.#told;
+    if (changes) this.#tell(state, begins);
     this.#hold(state);
-    this.#keep(begins);
+    this.#keep(changes);
     const nowMs = time.nowMs();
     const perMs = begins ? 0 : (this.usedBytes - usedBefore) / Math.max(1, nowMs - this.#lookedMs);
     this.#lookedMs = nowMs;

@@ -25,7 +25,7 @@ import { MqttClient } from "./client.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { ServerLimits } from "./client-options.ts";
 import { LoopMark } from "./loop-mark.ts";
-import type { Metered } from "./metered.ts";
+import type { Metered, MeteredStatus } from "./metered.ts";
 import type { Owed } from "./owed.ts";
 import { Rates } from "./rates.ts";
 import { Reach, type ReachOwner, type ReachParts, type StateListener } from "./reach.ts";
@@ -141,6 +141,11 @@ export class Uplink implements ClientHandler, ReachOwner {
     return this.reach.online;
   }
 
+  /** How pace, data cap and schedule stand; null = it has none of them. */
+  get metered(): MeteredStatus | null {
+    return this.#metered?.status() ?? null;
+  }
+
   /** Smoothed ms from PUBLISH to its acknowledgement, for `commit_delay: auto`; 0 = not known. */
   get ackTimeMs(): number {
     return this.spool.ackTimeMs;
@@ -214,7 +219,7 @@ export class Uplink implements ClientHandler, ReachOwner {
       receivedPerSecond: this.rates.perSecond(RECEIVED),
       received: this.receive.received.value,
       dropped: spool.dropped,
-      metered: this.#metered?.status() ?? null,
+      metered: this.metered,
       aggregates: this.#aggregation?.status() ?? [],
     };
   }

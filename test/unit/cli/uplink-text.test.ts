@@ -29,7 +29,7 @@ const WELL: UplinkStatus = {
   receivedPerSecond: 0,
   received: 17,
   dropped: { expired: 0 },
-  metered: { pace: { waitMs: 0 }, connect: null },
+  metered: { pace: { waitMs: 0 }, dataCap: null, connect: null },
   aggregates: [],
 };
 
@@ -56,7 +56,17 @@ test("what is not as it should be stands below the line", () => {
     },
     lastOutage: { reason: "reset", endedAtMs: Date.UTC(2026, 10, 21, 9), lastedMs: 90_061_000 },
     dropped: { expired: 12, refused: 3, "too-old": 0 },
-    metered: { pace: { waitMs: 250 }, connect: { open: true, forMs: 90_000 } },
+    metered: {
+      pace: { waitMs: 250 },
+      dataCap: {
+        sentBytes: 300_000_000,
+        receivedBytes: 112_300_000,
+        limitBytes: 500_000_000,
+        usedPercent: 82.4,
+        endsMs: Date.UTC(2026, 11, 1),
+      },
+      connect: { open: true, forMs: 90_000 },
+    },
     aggregates: [
       { match: "m/#", messages: 12, in: 1204, out: 31, suppressed: 0, passedThrough: 0, closedEarly: 0 },
       { match: "t", messages: 0, in: 9, out: 8, suppressed: 1, passedThrough: 2, closedEarly: 3 },
@@ -69,6 +79,7 @@ test("what is not as it should be stands below the line", () => {
   assert.deepEqual(below, [
     "last outage: 1d 1h until 2026-11-21T09:00:00Z: reset",
     "pace: the next message goes in 250 ms",
+    "data cap: 412.3 MB of 500 MB used (82.4 %) until 2026-12-01T00:00:00Z: 300 MB sent, 112.3 MB received",
     "schedule: leaves in 1m 30s",
     "url 2 of 2; the first is mqtts://a:8883",
     "priority 7: 3 messages of 2 KiB wait, the oldest for 10m, 1 % full",

@@ -95,6 +95,7 @@ test("both directions count; it warns once, and at the limit it is held, with wo
     receivedBytes: 499_000,
     limitBytes: 1_000_000,
     usedPercent: 79.9,
+    unsavedBytes: 0,
     endsMs: DECEMBER_1,
   });
   world.use(1000);
@@ -204,6 +205,15 @@ test("what goes along with commits needs none of its own; else there is one a mi
   const idle = new CapWorld();
   idle.run(HOUR_MS, 1000);
   assert.ok(idle.uses.saves <= 1);
+});
+
+test("a change of state is in the store at once", () => {
+  const world = new CapWorld();
+  world.use(1);
+  world.use(850_000);
+  assert.equal(world.crash().cap.status().state, "warned");
+  world.use(200_000);
+  assert.equal(world.crash().cap.status().state, "reached");
 });
 
 test("a start with nothing left is held before it connects, and nothing is told twice", () => {
