@@ -3,7 +3,6 @@
  * libuv's pool, which syncs need too; then entered in the store's open group. What the store or the class does not take
  * now waits and is tried again: the rows it was made of are still in the log.
  */
-import { constants, gzip } from "node:zlib";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { Hold } from "./place.ts";
 
@@ -37,7 +36,7 @@ export const ENTERED = 0;
 export const LATER = 1;
 
 /** All rules of all uplinks share one thread. */
-const pool = new Semaphore(1, Number.MAX_SAFE_INTEGER >>> 21);
+const pool = new Semaphore(1);
 
 export class Outbox {
   #closed: Closed[] = [];
@@ -92,7 +91,8 @@ export class Outbox {
   #compress(closed: Closed): void {
     closed.state = "compressing";
     void pool.run(async () => {
-      const payload = await compressed(closed.payload);
+      const { gzipped } = await import("./gzip.ts");
+      const payload = await gzipped(closed.payload);
       if (this.#closed[0] !== closed) return; // given up meanwhile
       this.bytes += payload.length - closed.payload.length;
       closed.payload = payload;
@@ -100,11 +100,4 @@ export class Outbox {
       this.#onReady();
     });
   }
-}
-
-function compressed(payload: Buffer): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const options = { level: constants.Z_DEFAULT_COMPRESSION };
-    gzip(payload, options, (error, result) => (error === null ? resolve(result) : reject(error)));
-  });
 }
