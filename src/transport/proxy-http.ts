@@ -38,6 +38,7 @@ function refusalOf({ statusCode = 0, statusMessage = "" }: IncomingMessage, with
   if (statusCode >= 200 && statusCode < 300) return null;
   const said = `${statusCode} ${statusMessage}`.trim().slice(0, STATUS_CHARACTERS_MAX);
   switch (statusCode) {
+    case 401: // tinyproxy
     case 407:
       return withUser
         ? `it refuses the user name or password (${said})`
@@ -45,6 +46,7 @@ function refusalOf({ statusCode = 0, statusMessage = "" }: IncomingMessage, with
     case 403:
     case 405:
       return `it does not allow connections to this server or port (${said})`;
+    case 500: // tinyproxy
     case 502:
     case 503:
     case 504:

@@ -150,6 +150,8 @@ for (const [kind, start] of KINDS) {
 
 const HTTP_ANSWERS: readonly (readonly [string, boolean, RegExp])[] = [
   ["HTTP/1.1 403 Filtered\r\n\r\n", true, /it does not allow connections to this server or port \(403 Filtered\)$/],
+  ["HTTP/1.1 401 Unauthorized\r\n\r\n", true, /it wants a user name and password \(401 Unauthorized\)$/],
+  ["HTTP/1.1 500 Unable to connect\r\n\r\n", true, /it does not reach the server \(500 Unable to connect\)$/],
   ["HTTP/1.1 504 \r\n\r\n", true, /it does not reach the server \(504\)$/],
   ["HTTP/1.1 400 Bad Request\r\n\r\n", true, /it refuses the connection \(400 Bad Request\)$/],
   ["SSH-2.0-OpenSSH_9.2\r\n", false, /it does not answer as HTTP proxies do \(HPE_/],

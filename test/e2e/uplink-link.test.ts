@@ -1,0 +1,195 @@
+// The uplink over a link of its own: mosquitto as another machine, in a network namespace, with MQTT over WebSocket (its
+// listener looks at no bind address, so it must not be on this machine), and a cable that can be pulled.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
+import { Namespace } from "../support/namespace.ts";
+import { peerPath, requirePeer, requireRoot } from "../support/peers.ts";
+import { uplinkStatus } from "../support/remote-site.ts";
+
+const NEEDS = { skip: requireRoot() || requirePeer("mosquitto", "mosquitto_pub", "mosquitto_sub", "ip") };
+
+const MQTT_PORT = 1883;
+const WS_PORT = 8083;
+
+/** Mosquitto over there. */
+class FarMosquitto implements AsyncDisposable {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  static async start(machine: Namespace, folder: string): Promise<FarMosquitto> {
+    const file = join(folder, "far.conf");
+    const lines = [
+      "user root",
+      "allow_anonymous true",
+      "set_tcp_nodelay true",
+      `listener ${MQTT_PORT} ${machine.address}`,
+      `listener ${WS_PORT} ${machine.address}`,
+      "protocol websockets",
+      "",
+    ];
+    writeFileSync(file, lines.join("\n"));
+    const [ip = "", ...words] = machine.command;
+    const child = spawn(ip, [...words, peerPath("mosquitto"), "-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+    let output = "";
+    child.stderr.on("data", (text: Buffer) => {
+      output += text;
+    });
+    for (const port of [MQTT_PORT, WS_PORT]) {
+      await eventually(`mosquitto listens: ${output}`, () => answers(machine.address, port));
+    }
+    return new FarMosquitto(child);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await once(this.#child, "exit");
+  }
+}
+
+async function answers(host: string, port: number): Promise<boolean> {
+  const socket = connect(port, host);
+  const connected = await Promise.race([
+    once(socket, "connect").then(
+      () => true,
+      () => false,
+    ),
+    once(socket, "close").then(() => false),
+  ]);
+  socket.destroy();
+  return connected;
+}
+
+/** Who hears over there what arrives under `site/`. */
+class Listener implements AsyncDisposable {
+  heard = "";
+  readonly #child: ChildProcess;
+
+  constructor(machine: Namespace) {
+    const words = ["-h", machine.address, "-p", `${MQTT_PORT}`, "-t", "site/#", "-q", "1", "-F", "%t %p"];
+    this.#child = spawn(peerPath("mosquitto_sub"), words, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#child.stdout?.on("data", (text: Buffer) => {
+      this.heard += text;
+    });
+  }
+
+  async until(line: string): Promise<void> {
+    await eventually(`${line} is heard`, () => this.heard.includes(`${line}\n`), 20_000);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await once(this.#child, "exit");
+  }
+}
+
+async function publish(gateway: GatewayProcess, payload: string): Promise<void> {
+  const words = ["-h", "127.0.0.1", "-p", `${gateway.port()}`, "-q", "1", "-t", "a", "-m", payload];
+  const child = spawn(peerPath("mosquitto_pub"), words, { stdio: "inherit" });
+  const [code] = await once(child, "exit");
+  assert.equal(code, 0);
+}
+
+function configuration(uplink: Record<string, unknown>): Record<string, unknown> {
+  const forward = [{ match: "#", qos: 1, to: "site/{topic}" }];
+  return {
+    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    uplinks: [{ name: "cloud", client_id: "gateway", forward, ...uplink }],
+    log: { format: "json" },
+  };
+}
+
+async function state(gateway: GatewayProcess): Promise<string> {
+  return (await uplinkStatus(gateway)).state;
+}
+
+test("MQTT over WebSocket to mosquitto, both versions", NEEDS, async () => {
+  using folder = temporaryFolder();
+  using machine = new Namespace("w");
+  await using _far = await FarMosquitto.start(machine, folder.path);
+  await using listener = new Listener(machine);
+  for (const protocol of [5, 4]) {
+    await using gateway = new GatewayProcess(
+      folder.path,
+      configuration({ url: `ws://${machine.address}:${WS_PORT}/mqtt`, protocol }),
+    );
+    await gateway.start();
+    await eventually("it is live", async () => (await state(gateway)) === "live");
+    assert.equal((await uplinkStatus(gateway)).protocol, protocol);
+    await eventually("somebody listens", async () => {
+      await publish(gateway, `ws ${protocol}`);
+      return listener.heard.includes(`site/a ws ${protocol}\n`);
+    });
+  }
+});
+
+test(
+  "a link that goes and comes: noticed without a ping, told in words, and the backlog goes out within a second",
+  NEEDS,
+  async () => {
+    using folder = temporaryFolder();
+    using machine = new Namespace("l");
+    await using _far = await FarMosquitto.start(machine, folder.path);
+    await using listener = new Listener(machine);
+    await using gateway = new GatewayProcess(
+      folder.path,
+      configuration({
+        url: `mqtt://${machine.address}:${MQTT_PORT}`,
+        interface: machine.interfaceName,
+        keepalive: "600s",
+      }),
+    );
+    await gateway.start();
+    await eventually("it is live", async () => (await state(gateway)) === "live");
+    await publish(gateway, "before");
+    await listener.until("site/a before");
+
+    machine.setLink(false);
+    await eventually("the link's end is noticed", async () => (await state(gateway)) === "down", 20_000);
+    const words = `interface ${machine.interfaceName} has no address, is down or does not exist`;
+    await eventually("it says so", async () => ((await uplinkStatus(gateway)).lastError ?? "").endsWith(words));
+    assert.match(gateway.stderr, new RegExp(`the local address ${machine.ownAddress} is gone`));
+    await publish(gateway, "in the dark");
+    assert.equal((await uplinkStatus(gateway)).spool.messages, 1);
+
+    machine.setLink(true);
+    const backMs = performance.now();
+    await listener.until("site/a in the dark");
+    // A second, and the factor of three that times in tests have.
+    assert(performance.now() - backMs < 3000, `${performance.now() - backMs} ms`);
+  },
+);
+
+test(
+  "a network that throws everything away without a word: the backlog goes out soon after it is back",
+  NEEDS,
+  async () => {
+    using folder = temporaryFolder();
+    using machine = new Namespace("d");
+    await using _far = await FarMosquitto.start(machine, folder.path);
+    await using listener = new Listener(machine);
+    machine.setDeaf(true);
+    await using gateway = new GatewayProcess(
+      folder.path,
+      configuration({ url: `mqtt://${machine.address}:${MQTT_PORT}` }),
+    );
+    await gateway.start();
+    await publish(gateway, "in the dark");
+    assert.equal(await state(gateway), "connecting");
+    // The kernel has asked after 1 and 3 s, and would ask again after 7.
+    await eventually("it has asked in vain", async () => (await uplinkStatus(gateway)).forMs > 3500);
+    machine.setDeaf(false);
+    const backMs = performance.now();
+    await listener.until("site/a in the dark");
+    assert(performance.now() - backMs < 3000, `${performance.now() - backMs} ms`);
+  },
+);

@@ -1,0 +1,56 @@
+// Another machine on a cable: a network namespace, joined to this one by a pair of interfaces. Needs root and iproute2.
+import { spawnSync } from "node:child_process";
+import { peerPath } from "./peers.ts";
+
+export class Namespace {
+  readonly name: string;
+  /** This machine's end of the cable. */
+  readonly interfaceName: string;
+  /** Address of the other machine, and of this one's end. */
+  readonly address: string;
+  readonly ownAddress: string;
+
+  /** @param letter  one of its own for each in a test file */
+  constructor(letter = "a") {
+    const { pid } = process;
+    this.name = `sluice-${pid}${letter}`;
+    this.interfaceName = `sl${pid}${letter}`;
+    const far = `sf${pid}${letter}`;
+    // Of the block for tests of devices, a network for each process.
+    const net = `198.${18 + (pid & 1)}.${(pid >> 1) & 255}`;
+    const host = 4 * (letter.charCodeAt(0) & 31) + ((pid >> 9) & 1) * 128;
+    this.ownAddress = `${net}.${host + 1}`;
+    this.address = `${net}.${host + 2}`;
+    run("netns", "add", this.name);
+    run("link", "add", this.interfaceName, "type", "veth", "peer", "name", far, "netns", this.name);
+    run("address", "add", `${this.ownAddress}/30`, "dev", this.interfaceName);
+    run("link", "set", this.interfaceName, "up");
+    for (const device of ["lo", far]) run("-n", this.name, "link", "set", device, "up");
+    run("-n", this.name, "address", "add", `${this.address}/30`, "dev", far);
+  }
+
+  /** What starts a program over there. */
+  get command(): readonly string[] {
+    return [peerPath("ip"), "netns", "exec", this.name];
+  }
+
+  /** This machine's end: the modem loses its link, and gets it back. */
+  setLink(up: boolean): void {
+    run("link", "set", this.interfaceName, up ? "up" : "down");
+  }
+
+  /** What arrives over there is thrown away, without a word. */
+  setDeaf(deaf: boolean): void {
+    run("-n", this.name, "route", deaf ? "add" : "del", "blackhole", `${this.ownAddress}/32`);
+  }
+
+  [Symbol.dispose](): void {
+    spawnSync(peerPath("ip"), ["netns", "delete", this.name]);
+    spawnSync(peerPath("ip"), ["link", "delete", this.interfaceName]);
+  }
+}
+
+function run(...words: string[]): void {
+  const { status, stderr } = spawnSync(peerPath("ip"), words, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`ip ${words.join(" ")}: ${stderr}`);
+}
