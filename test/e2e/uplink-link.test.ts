@@ -74,12 +74,22 @@ class Listener implements AsyncDisposable {
   heard = "";
   readonly #child: ChildProcess;
 
-  constructor(machine: Namespace) {
+  private constructor(machine: Namespace) {
     const words = ["-h", machine.address, "-p", `${MQTT_PORT}`, "-t", "site/#", "-q", "1", "-F", "%t %p"];
     this.#child = spawn(peerPath("mosquitto_sub"), words, { stdio: ["ignore", "pipe", "inherit"] });
     this.#child.stdout?.on("data", (text: Buffer) => {
       this.heard += text;
     });
+  }
+
+  /** Subscribed. */
+  static async start(machine: Namespace): Promise<Listener> {
+    const listener = new Listener(machine);
+    await eventually("the listener hears", async () => {
+      await publish(machine.address, MQTT_PORT, "site/are you there", "?");
+      return listener.heard !== "";
+    });
+    return listener;
   }
 
   async until(line: string): Promise<void> {
@@ -92,11 +102,15 @@ class Listener implements AsyncDisposable {
   }
 }
 
-async function publish(gateway: GatewayProcess, payload: string): Promise<void> {
-  const words = ["-h", "127.0.0.1", "-p", `${gateway.port()}`, "-q", "1", "-t", "a", "-m", payload];
+async function publish(host: string, port: number, topic: string, payload: string): Promise<void> {
+  const words = ["-h", host, "-p", `${port}`, "-q", "1", "-t", topic, "-m", payload];
   const child = spawn(peerPath("mosquitto_pub"), words, { stdio: "inherit" });
   const [code] = await once(child, "exit");
   assert.equal(code, 0);
+}
+
+function publishTo(gateway: GatewayProcess, payload: string): Promise<void> {
+  return publish("127.0.0.1", gateway.port(), "a", payload);
 }
 
 function configuration(uplink: Record<string, unknown>): Record<string, unknown> {
@@ -116,7 +130,7 @@ test("MQTT over WebSocket to mosquitto, both versions", NEEDS, async () => {
   using folder = temporaryFolder();
   using machine = new Namespace("w");
   await using _far = await FarMosquitto.start(machine, folder.path);
-  await using listener = new Listener(machine);
+  await using listener = await Listener.start(machine);
   for (const protocol of [5, 4]) {
     await using gateway = new GatewayProcess(
       folder.path,
@@ -125,10 +139,8 @@ test("MQTT over WebSocket to mosquitto, both versions", NEEDS, async () => {
     await gateway.start();
     await eventually("it is live", async () => (await state(gateway)) === "live");
     assert.equal((await uplinkStatus(gateway)).protocol, protocol);
-    await eventually("somebody listens", async () => {
-      await publish(gateway, `ws ${protocol}`);
-      return listener.heard.includes(`site/a ws ${protocol}\n`);
-    });
+    await publishTo(gateway, `ws ${protocol}`);
+    await listener.until(`site/a ws ${protocol}`);
   }
 });
 
@@ -139,7 +151,7 @@ test(
     using folder = temporaryFolder();
     using machine = new Namespace("l");
     await using _far = await FarMosquitto.start(machine, folder.path);
-    await using listener = new Listener(machine);
+    await using listener = await Listener.start(machine);
     await using gateway = new GatewayProcess(
       folder.path,
       configuration({
@@ -150,7 +162,7 @@ test(
     );
     await gateway.start();
     await eventually("it is live", async () => (await state(gateway)) === "live");
-    await publish(gateway, "before");
+    await publishTo(gateway, "before");
     await listener.until("site/a before");
 
     machine.setLink(false);
@@ -158,7 +170,7 @@ test(
     const words = `interface ${machine.interfaceName} has no address, is down or does not exist`;
     await eventually("it says so", async () => ((await uplinkStatus(gateway)).lastError ?? "").endsWith(words));
     assert.match(gateway.stderr, new RegExp(`the local address ${machine.ownAddress} is gone`));
-    await publish(gateway, "in the dark");
+    await publishTo(gateway, "in the dark");
     assert.equal((await uplinkStatus(gateway)).spool.messages, 1);
 
     machine.setLink(true);
@@ -176,14 +188,14 @@ test(
     using folder = temporaryFolder();
     using machine = new Namespace("d");
     await using _far = await FarMosquitto.start(machine, folder.path);
-    await using listener = new Listener(machine);
+    await using listener = await Listener.start(machine);
     machine.setDeaf(true);
     await using gateway = new GatewayProcess(
       folder.path,
       configuration({ url: `mqtt://${machine.address}:${MQTT_PORT}` }),
     );
     await gateway.start();
-    await publish(gateway, "in the dark");
+    await publishTo(gateway, "in the dark");
     assert.equal(await state(gateway), "connecting");
     // The kernel has asked after 1 and 3 s, and would ask again after 7.
     await eventually("it has asked in vain", async () => (await uplinkStatus(gateway)).forMs > 3500);
