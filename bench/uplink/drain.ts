@@ -136,7 +136,6 @@ async function drainNow(
     rssPeak = Math.max(rssPeak, memoryOf(sender.pid).rssBytes);
   }, MEMORY_EVERY_MS);
   try {
-    sender.nudge();
     await remote.arrived;
     // What is left to do belongs to it: acknowledgements, rows to delete, commits.
     await quiet(sender.pid);

@@ -1,5 +1,4 @@
 /** Who sends a backlog: each keeps its messages while the remote is away, and sends them by itself once it is there. */
-import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { KeptProcess } from "../../scripts/kept/kept-process.ts";
@@ -17,8 +16,6 @@ export interface Sender {
   readonly remotePort: number;
   /** Its code is compiled while it runs: it drains something before what counts. */
   readonly warms: boolean;
-  /** Its remote is there: it may try at once, whenever it meant to. */
-  nudge(): void;
   /** Gives it `messages` of the backlog between a first and a last one. */
   fill(messages: number): Promise<void>;
   stop(): Promise<void>;
@@ -64,7 +61,6 @@ function brokerSender(
     pid: peer.pid,
     remotePort,
     warms,
-    nudge: () => {},
     fill: (messages) => fillBroker(peer.port, messages, payloadBytes),
     stop: async () => {
       await peer.process?.stop();
@@ -77,22 +73,12 @@ export const sluiceSender: StartSender = async (options) => {
   const remotePort = await freePort();
   const url = `mqtt${certificates === null ? "" : "s"}://127.0.0.1:${remotePort}`;
   const tls = certificates === null ? "" : `tls: {ca: ${certificates.ca}}, `;
-  const keepalives = ["keepalive: 60s", "keepalive: 61s"] as const;
   const config = [
     "store: {max_bytes: 4GiB}",
-    `uplinks: [{name: cloud, url: "${url}", ${tls}window: ${window}, ${keepalives[0]}, spool: {max_bytes: 2GiB}, ${uplink}}]`,
+    `uplinks: [{name: cloud, url: "${url}", ${tls}window: ${window}, spool: {max_bytes: 2GiB}, ${uplink}}]`,
   ];
   const peer = await startSluice(`${directory}/sluice`, { config, nodeFlags });
-  const sender = brokerSender("sluice", true, peer, remotePort, payloadBytes);
-  const file = `${directory}/sluice/sluice.yaml`;
-  // An uplink whose keys have changed connects anew, whatever its backoff was.
-  const nudge = (): void => {
-    const text = readFileSync(file, "utf8");
-    const [one, other] = keepalives;
-    writeFileSync(file, text.includes(one) ? text.replace(one, other) : text.replace(other, one));
-    peer?.process?.signal("SIGHUP");
-  };
-  return sender === null ? null : { ...sender, nudge };
+  return brokerSender("sluice", true, peer, remotePort, payloadBytes);
 };
 
 /** @param autosave  further lines about what it writes to the disk */
@@ -135,7 +121,6 @@ export const mqttJsSender: StartSender = async ({ certificates, window, payloadB
     pid: sender.pid,
     remotePort,
     warms: true,
-    nudge: () => {},
     fill: (messages) => {
       const filled = new Promise<void>((resolve) => {
         const onLine = (line: string): void => {
