@@ -23,14 +23,11 @@ import { type Outlet, PART_EXPIRED, partCause, placedParts, type QueueHost } fro
 import type { PacketIdRange } from "./packet-ids.ts";
 import { type BacklogSink, type ReceiverRecord, topicAt } from "./ports.ts";
 import { PubrelReleases } from "./pubrel-releases.ts";
-import { admission, fits, makesRoom, type QueueLimits, staleCause } from "./queue-limits.ts";
+import { admission, fits, makesRoom, type QueueLimits, sliceBytes, staleCause } from "./queue-limits.ts";
 import { DELIVERY_QOS } from "./receiver.ts";
 import type { SpoolQueue } from "./spool-queue.ts";
 import { Unsent } from "./unsent.ts";
 import { Waiting, type WaitingEntry } from "./waiting.ts";
-
-/** Bytes of backlog read in one slice. */
-const READ_SLICE_BYTES = 64 * 1024;
 
 export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
   readonly id: number;
@@ -238,11 +235,15 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
   #readSlice(): void {
     const store = this.#host.store;
     const { unsent } = this;
-    unsent.cursor = store.read(this.id, unsent.cursor, Math.min(READ_SLICE_BYTES, this.limits.windowBytes), this);
+    unsent.cursor = store.read(this.id, unsent.cursor, sliceBytes(this.limits), this);
     this.#barren = this.#waiting.length === 0;
     if (unsent.cursor <= store.lastSeq) return;
     unsent.behind = false;
     if (this.#waiting.length === 0) this.#place.skipReplay(Number.POSITIVE_INFINITY);
+  }
+
+  get sharesMemory(): boolean {
+    return this.limits.sharesMemory === true;
   }
 
   /** Store.read gives one row of the log. */

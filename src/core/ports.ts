@@ -70,6 +70,8 @@ export interface StoredReceiver {
 
 /** Takes backlog rows from `Store.read`, in log order, or from `Store.readBack`, against it. */
 export interface BacklogSink {
+  /** Messages may keep the memory of those that were read with them, up to twice the `maxBytes` of the read. */
+  readonly sharesMemory?: boolean;
   /**
    * One message for this receiver. The message is the sink's; its receiver list is empty and its state is WRITTEN or DURABLE
    * (or OPEN, and then it is the shared object in the open group).

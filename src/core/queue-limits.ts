@@ -17,6 +17,16 @@ export interface QueueLimits {
   readonly whenFull: WhenFull;
   /** Bytes that wait in memory before the log takes over. */
   readonly windowBytes: number;
+  /** Messages read from the log may keep each other's memory: half of `windowBytes` is read at a time then. */
+  readonly sharesMemory?: boolean;
+}
+
+/** Bytes of backlog read in one slice, at most. */
+const READ_SLICE_BYTES = 64 * 1024;
+
+/** Bytes of backlog (Message.size) that a queue reads in one slice. */
+export function sliceBytes({ windowBytes, sharesMemory }: QueueLimits): number {
+  return Math.min(READ_SLICE_BYTES, windowBytes) / (sharesMemory === true ? 2 : 1);
 }
 
 /** Share of a limit that drop-oldest frees at once, so that a full queue does not read the log for every message. */

@@ -84,12 +84,12 @@ export class Backlog {
         looked++;
         next = seq + 1;
         if (this.#strikes.has(seq, id)) continue;
-        const message = rows.messageFor(i, id);
+        const message = rows.messageFor(i, id, sink.sharesMemory === true);
         if (message === null) continue;
         bytes += message.size;
         if (!this.#give(message, sink) || bytes >= maxBytes) return next;
       }
-      if (rows.count < rows.limit) next = durableSeq + 1;
+      next = rows.next;
     }
     for (const group of this.#commits.groups()) {
       for (let message = group.from(next); message !== null; message = group.from(next)) {
@@ -138,12 +138,12 @@ export class Backlog {
         looked++;
         next = seq - 1;
         if (this.#strikes.has(seq, id)) continue;
-        const message = rows.messageFor(i, id);
+        const message = rows.messageFor(i, id, sink.sharesMemory === true);
         if (message === null) continue;
         bytes += message.size;
         if (!this.#give(message, sink) || bytes >= maxBytes) return next;
       }
-      if (rows.count < rows.limit) return downTo - 1;
+      next = rows.next;
     }
     return downTo - 1;
   }

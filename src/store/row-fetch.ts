@@ -16,8 +16,8 @@ const NO_ROWS: readonly ScanRow[] = [];
 
 export class RowFetch {
   count = 0;
-  /** Rows that were asked for: fewer that came are the last. */
-  limit = 0;
+  /** Where to go on when all of them were looked at. */
+  next = 0;
   /** They came as one value. */
   isPacked = false;
   /** At the entry of the receiver that `messageFor` found. */
@@ -25,6 +25,7 @@ export class RowFetch {
   readonly #statements: Statements;
   readonly #packed = new PackedRows();
   #rows: readonly ScanRow[] = NO_ROWS;
+  #isDown = false;
   /** Whether the last rows were mostly the receiver's. */
   readonly #isDense = new Uint8Array(REMEMBERED);
   #id = 0;
@@ -37,16 +38,24 @@ export class RowFetch {
     this.#statements = statements;
   }
 
-  /** Rows `[from..to]`, the lowest first. @param bytes of messages that are wanted (Message.size) */
+  /** Rows from `from` on, none above `to`, the lowest first. @param bytes of messages that are wanted (Message.size) */
   up(id: number, from: number, to: number, bytes: number): void {
-    if (this.#begin(id, bytes) && this.#takePacked(this.#statements.packed, from, to)) return;
-    this.#takeRows(this.#statements.scan.all(from, to, this.#scanLimit()));
+    const end = Math.min(to + 1, from + this.#begin(id, bytes));
+    this.#isDown = false;
+    this.next = end;
+    if (this.#takePacked(from, end)) return;
+    this.#takeRows(this.#statements.scan.all(from, to, FETCH_ROWS));
+    this.next = this.count < FETCH_ROWS ? to + 1 : this.seqAt(this.count - 1) + 1;
   }
 
-  /** Rows `[downTo..from]`, the highest first. */
+  /** Rows from `from` on, none below `downTo`, the highest first. */
   down(id: number, from: number, downTo: number, bytes: number): void {
-    if (this.#begin(id, bytes) && this.#takePacked(this.#statements.packedBack, from, downTo)) return;
-    this.#takeRows(this.#statements.scanBack.all(from, downTo, this.#scanLimit()));
+    const lowest = Math.max(downTo, from + 1 - this.#begin(id, bytes));
+    this.#isDown = true;
+    this.next = lowest - 1;
+    if (this.#takePacked(lowest, from + 1)) return;
+    this.#takeRows(this.#statements.scanBack.all(from, downTo, FETCH_ROWS));
+    this.next = this.count < FETCH_ROWS ? downTo - 1 : this.seqAt(this.count - 1) - 1;
   }
 
   /** Nobody needs the rows any more. */
@@ -57,14 +66,24 @@ export class RowFetch {
   }
 
   seqAt(i: number): number {
-    return this.isPacked ? this.#packed.seqAt(i) : (this.#rows[i] as ScanRow)[0];
+    return this.isPacked ? this.#packed.seqAt(this.#placeOf(i)) : (this.#rows[i] as ScanRow)[0];
   }
 
-  /** The message of a row that lists receiver `id`; null when it does not. */
-  messageFor(i: number, id: number): Message | null {
+  /** Of the packed rows, which are in ascending order. */
+  #placeOf(i: number): number {
+    return this.#isDown ? this.count - 1 - i : i;
+  }
+
+  /**
+   * The message of a row that lists receiver `id`; null when it does not.
+   * @param shares whether it may keep the memory of all rows that were fetched
+   */
+  messageFor(i: number, id: number, shares: boolean): Message | null {
     this.#asked++;
     if (!this.#lists(i, id)) return null;
-    const message = this.isPacked && this.#packed.hasBytes(i) ? this.#packed.messageAt(i) : this.#read(this.seqAt(i));
+    const place = this.#placeOf(i);
+    const isHere = this.isPacked && this.#packed.hasBytes(place);
+    const message = isHere ? this.#packed.messageAt(place, shares) : this.#read(this.seqAt(i));
     if (message === null) return null;
     this.#found++;
     this.#sizeEach += (message.size - this.#sizeEach) / 8;
@@ -72,7 +91,8 @@ export class RowFetch {
   }
 
   #lists(i: number, id: number): boolean {
-    if (this.isPacked && this.#packed.hasList(i)) return this.#packed.find(i, this.reader, id);
+    const place = this.#placeOf(i);
+    if (this.isPacked && this.#packed.hasList(place)) return this.#packed.find(place, this.reader, id);
     const [seq, receivers] = (this.isPacked ? this.#rowOf(this.seqAt(i)) : this.#rows[i]) ?? [0, null];
     return this.reader.find(seq, receivers, id);
   }
@@ -86,28 +106,22 @@ export class RowFetch {
     return row === undefined ? null : messageOfRow(seq, row);
   }
 
-  /** @returns whether most of what comes is its own */
-  #begin(id: number, bytes: number): boolean {
-    const place = this.#id % REMEMBERED;
-    if (this.#asked > 0) this.#isDense[place] = this.#found * 2 > this.#asked ? 1 : 0;
+  /** @returns how many rows to fetch packed; 0 = few of them would be its own */
+  #begin(id: number, bytes: number): number {
+    if (this.#asked > 0) this.#isDense[this.#id % REMEMBERED] = this.#found * 2 > this.#asked ? 1 : 0;
     this.#id = id;
     this.#asked = 0;
     this.#found = 0;
-    this.limit = Math.min(PACKED_ROWS_MAX, Math.max(1, Math.ceil(bytes / Math.max(1, this.#sizeEach))));
-    return this.#isDense[id % REMEMBERED] === 1;
+    if (this.#isDense[id % REMEMBERED] === 0) return 0;
+    return Math.min(PACKED_ROWS_MAX, Math.max(1, Math.ceil(bytes / Math.max(1, this.#sizeEach))));
   }
 
-  #scanLimit(): number {
-    this.limit = FETCH_ROWS;
-    return FETCH_ROWS;
-  }
-
-  #takePacked(statement: Statements["packed"], from: number, to: number): boolean {
-    const packed = this.#packed;
-    this.isPacked = packed.take(statement.get(from, packed.accepted, from, to, this.limit), from);
-    this.count = this.#packed.count;
+  /** @returns false when there is none, or they are to be looked at one by one */
+  #takePacked(from: number, end: number): boolean {
     this.#rows = NO_ROWS;
-    return this.isPacked;
+    this.isPacked = from < end && this.#packed.take(this.#statements.packed.get(from, from, end), from);
+    this.count = this.isPacked ? this.#packed.count : 0;
+    return this.count > 0;
   }
 
   #takeRows(rows: readonly ScanRow[]): void {

@@ -1,6 +1,6 @@
 /** Every statement, prepared once. Rows come as arrays; integers fit a double. */
 import type { Database, Statement } from "better-sqlite3";
-import { type PackedRow, packedQuery } from "./packed-rows.ts";
+import { PACKED_QUERY, type PackedRow } from "./packed-rows.ts";
 import { LOG_COLUMNS, LOG_ROWS_PER_INSERT } from "./schema.ts";
 
 type Run = Statement<unknown[]>;
@@ -47,7 +47,6 @@ export class Statements {
   /** From the highest of a range down. */
   readonly scanBack: Statement<unknown[], ScanRow>;
   readonly packed: Statement<unknown[], PackedRow>;
-  readonly packedBack: Statement<unknown[], PackedRow>;
   readonly message: Statement<unknown[], MessageRow>;
   readonly sweep: Statement<unknown[], SweepRow>;
   readonly range: Statement<unknown[], RangeRow>;
@@ -114,10 +113,8 @@ export class Statements {
     this.scan.raw();
     this.scanBack = db.prepare("SELECT seq, receivers FROM log WHERE seq <= ? AND seq >= ? ORDER BY seq DESC LIMIT ?");
     this.scanBack.raw();
-    this.packed = db.prepare(packedQuery("WHERE seq >= ? AND seq <= ? ORDER BY seq"));
+    this.packed = db.prepare(PACKED_QUERY);
     this.packed.raw();
-    this.packedBack = db.prepare(packedQuery("WHERE seq <= ? AND seq >= ? ORDER BY seq DESC"));
-    this.packedBack.raw();
     this.message = db.prepare(
       "SELECT accepted, expires, flags, topic_end, properties_end, bytes FROM log WHERE seq = ?",
     );

@@ -363,6 +363,7 @@ function queueLimits(limits: SpoolLimits): QueueLimits {
     maxAgeMs,
     whenFull,
     windowBytes: SPOOL_WINDOW_BYTES,
+    sharesMemory: true,
   };
 }
 
