@@ -120,3 +120,13 @@ export function serverLimits(options: ClientOptions, version: number, bytes: Buf
     assignedClientId: idAt === 0 ? null : bytes.toString("utf8", idAt, idAt + p.assignedClientIdLength),
   };
 }
+
+/**
+ * What the path is watched with: the server's Keep Alive [MQTT5-3.2.2-21], or ours when it is shorter or the server's is
+ * switched off, since a server that waits for 18 hours says nothing of the path to it. 0 = not at all.
+ */
+export function pingSeconds(options: ClientOptions, server: ServerLimits): number {
+  const ours = options.keepAliveSeconds;
+  const theirs = server.keepAliveSeconds;
+  return ours === 0 || theirs === 0 ? Math.max(ours, theirs) : Math.min(ours, theirs);
+}

@@ -42,6 +42,7 @@ import {
   connectOptions,
   type LadderPlace,
   ladder,
+  pingSeconds,
   type Rung,
   type ServerLimits,
   serverLimits,
@@ -282,17 +283,15 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
       this.#wheel.cancel(this.#connackTimer);
       this.server = serverLimits(options, this.#version, bytes, view);
       this.state = CONNECTED;
-      this.#keepAlive.start(this.server.keepAliveSeconds);
+      this.#keepAlive.start(pingSeconds(options, this.server));
       this.#handler.onConnected();
     }
     return OK;
   }
 
   #onRefused(bytes: Buffer, view: ConnackView): void {
-    const p = view.properties;
-    const words = `refused: ${reasonWords(view.reasonCode)}`;
     this.endCode = view.reasonCode;
-    this.#end(withServerText(words, bytes, p.reasonStringAt, p.reasonStringLength));
+    this.#end(withServerText(`refused: ${reasonWords(view.reasonCode)}`, bytes, view.properties));
   }
 
   /** Dials again to ask for an older version, or without the bridge bit; gives up at the end of the ladder. */

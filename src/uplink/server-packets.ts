@@ -113,7 +113,7 @@ export class ServerPackets {
     if (code !== OK) return code;
     const words =
       view.reasonCode === 0 ? "closed by the server" : `closed by the server: ${reasonWords(view.reasonCode)}`;
-    const why = withServerText(words, bytes, view.reasonStringAt, view.reasonStringLength);
+    const why = withServerText(words, bytes, view);
     this.#sink.onDisconnect(why, view.reasonCode);
     return OK;
   }

@@ -4,6 +4,7 @@ import {
   CLIENT_IDENTIFIER_NOT_VALID,
   NOT_AUTHORIZED,
   reasonName,
+  SESSION_TAKEN_OVER,
 } from "../wire/mqtt/codes.ts";
 
 /** Texts of the server's making are cut here. */
@@ -17,16 +18,31 @@ export function reasonWords(reasonCode: number): string {
       return "bad user name or password";
     case CLIENT_IDENTIFIER_NOT_VALID:
       return "client id not accepted";
+    case SESSION_TAKEN_OVER:
+      return "session taken over, by another client with our client id";
     default:
       return reasonName(reasonCode).replaceAll("-", " ");
   }
 }
 
-/** The server's own Reason String behind our words for its code. */
-export function withServerText(words: string, bytes: Buffer, at: number, length: number): string {
-  if (length === 0) return words;
-  const text = bytes.toString("utf8", at, at + length);
-  return `${words} (the server says: ${text.slice(0, SERVER_TEXT_CHARACTERS_MAX)})`;
+/** Where a CONNACK or DISCONNECT has its texts; a length of 0 = none. */
+export interface ServerTexts {
+  readonly reasonStringAt: number;
+  readonly reasonStringLength: number;
+  readonly serverReferenceAt: number;
+  readonly serverReferenceLength: number;
+}
+
+/** The server that it names, and its own Reason String, behind our words for its code. */
+export function withServerText(words: string, bytes: Buffer, texts: ServerTexts): string {
+  const { reasonStringAt, reasonStringLength, serverReferenceAt, serverReferenceLength } = texts;
+  const reference = serverText(bytes, serverReferenceAt, serverReferenceLength);
+  const said = serverText(bytes, reasonStringAt, reasonStringLength);
+  return `${words}${reference === "" ? "" : `: ${reference}`}${said === "" ? "" : ` (the server says: ${said})`}`;
+}
+
+function serverText(bytes: Buffer, at: number, length: number): string {
+  return bytes.toString("utf8", at, at + length).slice(0, SERVER_TEXT_CHARACTERS_MAX);
 }
 
 /** Alerts by which a server says what it thinks of our certificate; OpenSSL's words are for those who know OpenSSL. */

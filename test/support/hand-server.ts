@@ -23,6 +23,7 @@ import {
   readPublish,
   SUBACK,
   SUBSCRIBE,
+  u16,
   type Version,
 } from "./mqtt-packets.ts";
 
@@ -47,7 +48,7 @@ export class HandServer {
   onMessage: (publish: Publish) => void = () => {};
   /** What the client did wrong. */
   readonly violations: string[] = [];
-  /** Most that may be outstanding. */
+  /** Most that may be outstanding: its Receive Maximum in 5.0, and what it watches over. */
   receiveMaximum = 65_535;
   connections = 0;
   /** When they came, on the clock of `performance.now`. */
@@ -65,6 +66,7 @@ export class HandServer {
       this.connectedAtMs.push(performance.now());
       new Connection(socket, this, this.connections, this.manners(this.connections));
     });
+    this.#server.unref();
   }
 
   static async open(): Promise<HandServer> {
@@ -145,7 +147,7 @@ export class Connection {
       case CONNECT:
         this.version = ((body[6] as number) & 0x7f) === 5 ? 5 : 4;
         if (manners.onConnect !== undefined) manners.onConnect(this);
-        else this.connack(0, this.nth > 1, ...(manners.connackProperties ?? []));
+        else this.connack(0, this.nth > 1, ...this.#limits, ...(manners.connackProperties ?? []));
         manners.onConnected?.(this);
         return;
       case SUBSCRIBE:
@@ -169,6 +171,12 @@ export class Connection {
         if (manners.onPing !== undefined) manners.onPing(this);
         else this.send(packet(PINGRESP, 0));
     }
+  }
+
+  /** Receive Maximum, as a property. */
+  get #limits(): readonly Part[] {
+    const { receiveMaximum } = this.server;
+    return receiveMaximum === 65_535 ? [] : [0x21, u16(receiveMaximum)];
   }
 
   #onPublish(message: Publish): void {

@@ -89,7 +89,8 @@ export class MqttPeer {
     this.#socket = socket;
     await once(socket, "connect");
     const reader = new PacketReader();
-    socket.write(connect({ version: this.version, clientId: this.clientId, clean: false, expirySeconds: 3600 }));
+    const session = { clean: false, expirySeconds: 3600, keepAliveSeconds: 0 }; // it never pings
+    socket.write(connect({ version: this.version, clientId: this.clientId, ...session }));
     await new Promise<void>((done, fail) => {
       socket.on("data", (chunk: Buffer) => {
         for (const packet of reader.read(chunk)) {
