@@ -53,8 +53,6 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
   ended = false;
   #outlet: Outlet | null = null;
   readonly #releases: PubrelReleases;
-  /** The slice of the log read last had nothing for it. */
-  #barren = false;
   #pumping = false;
   #scheduled = false;
   readonly #awayMark: AwayMark;
@@ -93,7 +91,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
   }
 
   get isReading(): boolean {
-    return this.#outlet !== null && this.unsent.behind && this.#waiting.length === 0 && !this.#barren;
+    return this.#outlet !== null && this.unsent.behind && this.#waiting.length === 0 && !this.unsent.barren;
   }
 
   /** Whether its publishers should slow down. */
@@ -114,7 +112,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
     if (this.count > 0) {
       this.unsent.cursor = this.headSeq;
       this.unsent.behind = true;
-      this.#barren = false;
+      this.unsent.barren = false;
     }
     this.#place.begin(resumed);
     if (!resumed) this.#host.store.touch(this);
@@ -222,6 +220,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
       if (!this.#send(entry, this.#outlet)) break;
       this.#waiting.shift();
     }
+    this.unsent.spill();
     this.#pumping = false;
   }
 
@@ -236,7 +235,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
     const store = this.#host.store;
     const { unsent } = this;
     unsent.cursor = store.read(this.id, unsent.cursor, sliceBytes(this.limits), this);
-    this.#barren = this.#waiting.length === 0;
+    unsent.barren = this.#waiting.length === 0;
     if (unsent.cursor <= store.lastSeq) return;
     unsent.behind = false;
     if (this.#waiting.length === 0) this.#place.skipReplay(Number.POSITIVE_INFINITY);

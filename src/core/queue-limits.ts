@@ -17,6 +17,8 @@ export interface QueueLimits {
   readonly whenFull: WhenFull;
   /** Bytes that wait in memory before the log takes over. */
   readonly windowBytes: number;
+  /** What goes beyond the window does not stay in memory: it is read when it can be sent. Absent: one message does. */
+  readonly spills?: boolean;
   /** Messages read from the log may keep each other's memory: half of `windowBytes` is read at a time then. */
   readonly sharesMemory?: boolean;
 }

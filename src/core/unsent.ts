@@ -16,6 +16,8 @@ export class Unsent implements UnsentMessages {
   behind = false;
   /** Next sequence number to read while behind. */
   cursor = 0;
+  /** The slice of the log read last had nothing that could be sent. */
+  barren = false;
 
   constructor(place: LogPlace, waiting: Waiting) {
     this.place = place;
@@ -40,6 +42,15 @@ export class Unsent implements UnsentMessages {
     const first = this.waiting.peek();
     if (first !== undefined && first.partsSent > 0 && first.message.seq === seq) return true;
     return seq > 0 && this.place.isInFlight(seq);
+  }
+
+  /** What waits and is too much for memory is left to the log. */
+  spill(): void {
+    const spilled = this.waiting.isOverfull ? this.waiting.spill() : null;
+    if (spilled === null) return;
+    this.behind = true;
+    this.cursor = spilled.seq;
+    this.barren = this.waiting.length === 0;
   }
 
   rereadFrom(seq: number): void {

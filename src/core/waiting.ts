@@ -23,6 +23,7 @@ export interface WaitingEntry {
 
 export class Waiting {
   readonly #bytesMax: number;
+  readonly #spills: boolean;
   readonly #ring: RingBuffer<WaitingEntry>;
   readonly #memory: Allowance;
   #bytes = 0;
@@ -33,6 +34,7 @@ export class Waiting {
    */
   constructor(limits: QueueLimits, hasLog: boolean, memory: Allowance) {
     this.#memory = memory;
+    this.#spills = limits.spills === true;
     this.#bytesMax = hasLog ? limits.windowBytes : Number.POSITIVE_INFINITY;
     this.#ring = new RingBuffer(hasLog ? WAITING_MAX : 1 + Math.ceil(limits.onlineBytes / MESSAGE_OVERHEAD_BYTES));
   }
@@ -55,6 +57,24 @@ export class Waiting {
     if (this.#ring.length === 0) return true;
     const within = this.#bytes < this.#bytesMax && this.#ring.length < this.#ring.capacityMax;
     return within && this.#memory.used < this.#memory.bytesMax;
+  }
+
+  /** Whether a message is there that only the log should hold. */
+  get isOverfull(): boolean {
+    return this.#spills && this.#bytes > this.#bytesMax;
+  }
+
+  /** Leaves out the last ones, so that the rest fits; not one of which a part is sent. @returns the first left out */
+  spill(): Message | null {
+    let bytes = 0;
+    let spilled: Message | null = null;
+    this.retain(({ message, partsSent }) => {
+      bytes += message.size;
+      if (partsSent > 0) return true;
+      if (bytes > this.#bytesMax) spilled ??= message;
+      return spilled === null;
+    });
+    return spilled;
   }
 
   /** Whether it has a part in memory running short. */

@@ -27,9 +27,8 @@ export function budget(
 ): Line[] {
   const uplinks = configs.length;
   if (uplinks === 0) return [];
-  const classes = configs.reduce((sum, config) => sum + classesOf(config), 0);
   const packet = limits.maxPacketBytes;
-  // What waits for the window and what is in flight: each may exceed its bound by one message.
+  // What waits for the window and what is in flight: each may exceed its bound by one message. Priorities share both.
   const waiting = SPOOL_WINDOW_BYTES + packet;
   const inFlight = IN_FLIGHT_BYTES_MAX + packet;
   // Refused messages, one beyond the bound, and the packet that is coming in.
@@ -39,8 +38,8 @@ export function budget(
   const lines = [
     {
       owner: "uplinks: messages on their way out",
-      bytes: classes * waiting + uplinks * inFlight,
-      how: `${classes} priorities x (${SPOOL_WINDOW_BYTES} + a packet of ${packet}) waiting, ${uplinks} x (${IN_FLIGHT_BYTES_MAX} + a packet) in flight`,
+      bytes: uplinks * (waiting + inFlight),
+      how: `${uplinks} x (${SPOOL_WINDOW_BYTES} waiting + ${IN_FLIGHT_BYTES_MAX} in flight + 2 packets of ${packet})`,
     },
     {
       owner: "uplinks: messages on their way in",

@@ -79,12 +79,12 @@ export interface SpoolShared {
 }
 
 export interface ClassTraits {
-  /** It is the uplink's only one. */
-  readonly only: boolean;
+  /** How many the uplink has. */
+  readonly classes: number;
   readonly retired: boolean;
 }
 
-/** Bytes of messages that wait in memory for the window before the log takes over, each class. */
+/** Bytes of messages that wait in memory for the window before the log takes over, all classes of an uplink together. */
 export const SPOOL_WINDOW_BYTES = 64 * 1024;
 /** Packet ids of one class: those above the eighth's are for SUBSCRIBE and UNSUBSCRIBE. */
 export const CLASS_PACKET_IDS = Math.floor(PACKET_IDS / 8);
@@ -134,9 +134,9 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
     const label = `uplink:${className(name, priority)}`;
     const onWaiting = (): void => shared.onWaiting?.(priority);
     const turnHost: QueueHost = { ...host, schedule: () => host.schedule(this), onWaiting };
-    this.queue = queueOf(shared.draining, turnHost, label, record, queueLimits(limits), range);
+    this.queue = queueOf(shared.draining, turnHost, label, record, queueLimits(limits, traits.classes), range);
     host.store.register(this.queue);
-    if (!traits.only) this.grantOf = (topic) => this.#grantOf(topic);
+    if (traits.classes > 1) this.grantOf = (topic) => this.#grantOf(topic);
     this.#mark = this.#dropsOffline ? DELIVERY_OFFLINE : 0;
     router.join(this);
     this.#subscribe(false);
@@ -353,7 +353,7 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
   }
 }
 
-function queueLimits(limits: SpoolLimits): QueueLimits {
+function queueLimits(limits: SpoolLimits, classes: number): QueueLimits {
   const { maxMessages, maxBytes, maxAgeMs, whenFull } = limits;
   return {
     messages: maxMessages,
@@ -362,7 +362,8 @@ function queueLimits(limits: SpoolLimits): QueueLimits {
     onlineBytes: maxBytes,
     maxAgeMs,
     whenFull,
-    windowBytes: SPOOL_WINDOW_BYTES,
+    windowBytes: Math.floor(SPOOL_WINDOW_BYTES / classes),
+    spills: true,
     sharesMemory: true,
   };
 }

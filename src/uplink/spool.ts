@@ -98,7 +98,7 @@ export class Spool implements SpoolShared {
     const priorities = prioritiesOf(name, forward, host);
     for (const priority of priorities) {
       const made = new SpoolClass(this, priority, spoolLimitsOf(spool, priority), {
-        only: priorities.length === 1,
+        classes: priorities.length,
         retired: priority > 0 && !forward.some((rule) => rule.priority === priority),
       });
       this.#byPriority[priority] = made;

@@ -12,7 +12,7 @@ listeners:
   - {type: http, bind: "127.0.0.1:8080"}
   - {type: coap, bind: "127.0.0.1:5683"}
 serial: [{name: meter, port: /dev/ttyUSB0, write: {topic: serial/meter/set, qos: 1}}]
-uplinks: [{name: cloud, url: "mqtt://broker.example.com", forward: [{match: "#"}]}]
+uplinks: [{name: cloud, url: "mqtt://broker.example.com", forward: [{match: "#"}, {match: "alarms/#", priority: 7}]}]
 `;
   const { config, complaints } = load(text, { directory: "/", checkFiles: false });
   assert.deepEqual(complaints, []);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SpoolConfig } from "../../../src/config/uplink-spool.ts";
-import { CLASS_PACKET_IDS } from "../../../src/uplink/spool-class.ts";
+import { CLASS_PACKET_IDS, SPOOL_WINDOW_BYTES } from "../../../src/uplink/spool-class.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
 
@@ -238,4 +238,29 @@ test("offline: drop of one class and store of another meet in one topic: what wa
     const sent = published(await world.serve(connection)).sort();
     assert.deepEqual(sent, ["all/a away 1", "all/a there 1", "live/a there 1"]);
   }
+});
+
+test("what waits in memory is bounded for all classes together: a message larger than a class's share stays in the log", async () => {
+  const priorities = [0, 1, 2, 3, 4, 5, 6, 7];
+  const forward8 = priorities.map((priority) =>
+    forward(`${priority}/#`, { priority, qos: priority % 2 === 0 ? 1 : 2 }),
+  );
+  const world = new UplinkWorld({ forward: forward8, window: 2, spool: SPOOL });
+  const connection = world.connect();
+  const sizes = [100, 5000, 20_000, 100_000];
+  for (let round = 0; round < 3; round++) {
+    for (const priority of priorities) {
+      for (const size of sizes) world.publish(`${priority}/a`, `${round}`.padEnd(size, "x"), 2);
+    }
+    assert(world.waitingBytes <= SPOOL_WINDOW_BYTES, `${world.waitingBytes} bytes wait in memory`);
+    if (round === 1) world.persist();
+    assert(world.waitingBytes <= SPOOL_WINDOW_BYTES);
+  }
+  const packets = await world.serve(connection);
+  assert.equal(packets.length, 3 * priorities.length * sizes.length);
+  for (const priority of priorities) {
+    const rounds = packets.filter(({ topic }) => topic === `${priority}/a`).map(({ payload }) => payload[0]);
+    assert.deepEqual(rounds, rounds.toSorted(), `${priority} in order`);
+  }
+  assert.equal(world.waitingBytes, 0);
 });

@@ -111,7 +111,9 @@ class Run {
     const kind = this.below(8);
     const topic = kind === 0 ? "b/t" : kind === 1 ? "x/t" : `c/${priority}/${1 + this.below(2)}/t${this.below(2)}`;
     this.topics.push(topic);
-    this.#numbers.set(this.world.publish(topic, `${number}`, 1 + this.below(2)), number);
+    // Some are larger than a class may hold in memory.
+    const payload = `${number}`.padEnd(this.below(6) === 0 ? 30_000 : 1);
+    this.#numbers.set(this.world.publish(topic, payload, 1 + this.below(2)), number);
   }
 
   hear(): void {

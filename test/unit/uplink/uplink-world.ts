@@ -99,6 +99,7 @@ export class UplinkWorld {
   /** What local publishers were told: token and reason. */
   readonly told: [token: number, reason: number][] = [];
   readonly #config: UplinkConfig;
+  readonly #waiting = new Allowance(1e6);
   #token = 0;
 
   constructor(
@@ -129,7 +130,7 @@ export class UplinkWorld {
         store,
         time: clock,
         ledger,
-        waitingMemory: new Allowance(1e6),
+        waitingMemory: this.#waiting,
         cuts: cuttingShared(wheel, clock, counters, 64 * 2 ** 20),
         schedule: turns.schedule,
       },
@@ -150,6 +151,11 @@ export class UplinkWorld {
       node: "gw-17",
       limits: { maxPacketBytes },
     });
+  }
+
+  /** Bytes of messages in memory that wait for the window. */
+  get waitingBytes(): number {
+    return this.#waiting.used;
   }
 
   /** The same gateway after `kill -9`: what was committed is there. */
