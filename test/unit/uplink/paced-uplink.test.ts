@@ -209,3 +209,27 @@ test("acknowledgements and releases of what was sent are not paced", async () =>
     [codes.PUBREL, codes.PUBREL],
   );
 });
+
+for (const drain of ["newest-first", "interleave"] as const) {
+  test(`with drain: ${drain} a backlog that waits for its pace does not hold live messages up`, async () => {
+    const random = seededRandom(10);
+    const world = new UplinkWorld({ forward: [forward("#")], drain, pace: pace({ drain: messagesPerSecond(2) }) });
+    for (let i = 0; i < 50; i++) world.publish("a", `old ${i}`);
+    world.persist();
+    const connection = world.connect();
+    const arrivals = new Arrivals();
+    const step = (): void => {
+      world.persist();
+      arrivals.take(world, connection);
+    };
+    await run(world, 5000, random, step);
+    const old = arrivals.packets.length;
+    assert.ok(old >= 10 && old <= 12, `${old} of the backlog`);
+    for (let i = 0; i < 20; i++) world.publish("a", `new ${i}`);
+    await run(world, 500, random, step);
+    const live = arrivals.packets.slice(old).filter(({ packet }) => packet.payload.startsWith("new"));
+    assert.equal(live.length, 20);
+    await run(world, 25_000, random, step);
+    assert.equal(arrivals.packets.length, 70);
+  });
+}
