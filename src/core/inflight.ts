@@ -369,7 +369,7 @@ export class Inflight implements Window {
 
   /** What the next longer ring takes of the memory of all. */
   get #grownBytes(): number {
-    return Math.max(0, (this.#mask + 1) * 2 - RING_MIN) * PLACE_IN_RING_BYTES;
+    return Math.max(0, (this.#mask + 1) * 2 - (this.#range.places ?? RING_MIN)) * PLACE_IN_RING_BYTES;
   }
 
   #grow(): void {

@@ -10,6 +10,8 @@ export interface PacketIdRange {
   readonly first: number;
   /** More than SPAN_MAX. */
   readonly count: number;
+  /** Places of the ring that it may have, whatever the others have; absent: as everybody. */
+  readonly places?: number;
 }
 
 /** Of a receiver that has its peer to itself. */

@@ -20,7 +20,7 @@ const SESSIONS_SHARE = 7;
 /** Of the sessions' share: wills and QoS 2 ids together, so that a few clients with many cannot shut out newcomers. */
 const EXTRAS_SHARE = 2;
 const SUBSCRIPTIONS_SHARE = 48;
-/** Of packet ids in flight to sessions and shared groups, beyond eight each. Who finds no room has a shorter window. */
+/** Of packet ids in flight to sessions, shared groups and uplinks, beyond what each may have. Who finds no room has a shorter window. */
 const RINGS_SHARE = 96;
 
 /** The accounts of all sessions, of their wills and QoS 2 ids among them, and of all subscriptions. */
@@ -64,7 +64,7 @@ export function budget(limits: { readonly maxSessions: number }, memoryLimitByte
     {
       owner: "packet ids in flight",
       bytes: Math.floor(memoryLimitBytes / RINGS_SHARE),
-      how: `1/${RINGS_SHARE} of memory_limit for sessions and shared groups, ${PLACE_IN_RING_BYTES} B each beyond the first eight`,
+      how: `1/${RINGS_SHARE} of memory_limit for sessions, shared groups and uplinks, ${PLACE_IN_RING_BYTES} B each beyond the first eight`,
     },
   ];
 }

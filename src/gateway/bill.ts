@@ -2,11 +2,13 @@
 import type { Line } from "../config/budget.ts";
 import type { Config } from "../config/config.ts";
 import { readSmallFile } from "../config/files.ts";
+import type { UplinkConfig } from "../config/uplinks.ts";
 import { parseAclFile } from "../core/acl-file.ts";
 import * as authority from "../core/authority.ts";
 import * as cutting from "../core/cutting.ts";
 import * as ledger from "../core/ledger.ts";
 import { parsePasswordFile } from "../core/password-file.ts";
+import type { WhenFull } from "../core/queue-limits.ts";
 import * as retained from "../core/retained.ts";
 import * as routes from "../core/route-cache.ts";
 import * as sessions from "../core/session-memory.ts";
@@ -19,7 +21,7 @@ import * as transport from "../transport/budget.ts";
 export async function memoryBill(config: Config): Promise<Line[]> {
   const { limits, listeners, serial, uplinks, memoryLimitBytes } = config;
   const count = (type: string): number => listeners.filter((listener) => listener.type === type).length;
-  const policies = [limits.sessionWhenFull, ...uplinks.map(({ spool }) => spool.whenFull)];
+  const policies = [limits.sessionWhenFull, ...uplinks.flatMap(policiesOf)];
   const latest = policies.includes("latest-per-topic");
   const lines = [
     ...transport.budget(limits),
@@ -43,6 +45,10 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   if (uplinks.length > 0)
     lines.push(...(await import("../uplink/budget.ts")).budget(limits, uplinks, memoryLimitBytes));
   return lines;
+}
+
+function policiesOf({ spool }: UplinkConfig): WhenFull[] {
+  return [spool.whenFull, ...spool.priorities.map(({ whenFull }) => whenFull)];
 }
 
 function usersOf({ auth: { passwordFile } }: Config): number | null {

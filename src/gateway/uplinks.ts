@@ -204,7 +204,8 @@ export class Uplinks {
       import("../uplink/queue-order.ts"),
     ]);
     const { Metered } = next.some(isMetered) ? await import("../uplink/metered.ts") : { Metered: null };
-    const { wheel, queueHost: host, router, transport, store } = this.#rooms;
+    const { wheel, queueHost, router, transport, store, registry } = this.#rooms;
+    const host = { ...queueHost, ringMemory: registry.ringMemory };
     const { uses } = store;
     const { config, clock, counters, log } = this.#ground;
     const gathers = next.some((uplink) => rules.hasAggregation(uplink, store));

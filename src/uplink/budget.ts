@@ -1,11 +1,12 @@
 /** Memory of the uplinks, for the sum at start. */
 import type { Line } from "../config/budget.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
+import { PLACE_IN_RING_BYTES } from "../core/inflight.ts";
 import { WAITING_MAX } from "../core/waiting.ts";
 import { budget as gathering } from "./aggregate/limits.ts";
 import { HELD_BYTES_MAX } from "./receive.ts";
 import { IN_FLIGHT_BYTES_MAX } from "./spool.ts";
-import { SPOOL_WINDOW_BYTES } from "./spool-class.ts";
+import { CLASS_RING_PLACES, SPOOL_WINDOW_BYTES } from "./spool-class.ts";
 import { TABLE_SLOT_BYTES, TABLE_SLOTS } from "./topic-map.ts";
 
 type Rules = Pick<UplinkConfig, "forward" | "urls" | "drain" | "window">;
@@ -28,6 +29,7 @@ export function budget(
   const uplinks = configs.length;
   if (uplinks === 0) return [];
   const packet = limits.maxPacketBytes;
+  const classes = configs.reduce((sum, config) => sum + classesOf(config), 0);
   // What waits for the window and what is in flight: each may exceed its bound by one message. Priorities share both.
   const waiting = SPOOL_WINDOW_BYTES + packet;
   const inFlight = IN_FLIGHT_BYTES_MAX + packet;
@@ -50,6 +52,11 @@ export function budget(
       owner: "uplinks: topics of rules",
       bytes: uplinks * tables,
       how: `${uplinks} x 2 tables of ${TABLE_SLOTS} topics`,
+    },
+    {
+      owner: "uplinks: packet ids in flight",
+      bytes: classes * CLASS_RING_PLACES * PLACE_IN_RING_BYTES,
+      how: `${classes} priorities x ${CLASS_RING_PLACES}, ${PLACE_IN_RING_BYTES} B each; beyond them with those of sessions`,
     },
     ...gathering(
       configs.flatMap(({ forward }) => forward),

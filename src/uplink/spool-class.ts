@@ -89,6 +89,9 @@ export const SPOOL_WINDOW_BYTES = 64 * 1024;
 /** Packet ids of one class: those above the eighth's are for SUBSCRIBE and UNSUBSCRIBE. */
 export const CLASS_PACKET_IDS = Math.floor(PACKET_IDS / 8);
 
+/** Packet ids in flight and between them that a class may have, however many sessions have. */
+export const CLASS_RING_PLACES = 128;
+
 /** Grants, in the order in which the router prefers them. */
 const GRANT_NEVER_STORED = 0;
 const GRANT_KEEP = 1;
@@ -130,7 +133,11 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
     this.durable = rules.some(({ qos }) => qos !== 0);
     this.kinSlot = shared.slot;
     const record = host.store.createReceiver("uplink", className(name, priority));
-    const range: PacketIdRange = { first: 1 + priority * CLASS_PACKET_IDS, count: CLASS_PACKET_IDS };
+    const range: PacketIdRange = {
+      first: 1 + priority * CLASS_PACKET_IDS,
+      count: CLASS_PACKET_IDS,
+      places: CLASS_RING_PLACES,
+    };
     const label = `uplink:${className(name, priority)}`;
     const onWaiting = (): void => shared.onWaiting?.(priority);
     const turnHost: QueueHost = { ...host, schedule: () => host.schedule(this), onWaiting };

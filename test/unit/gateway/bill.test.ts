@@ -21,3 +21,16 @@ uplinks: [{name: cloud, url: "mqtt://broker.example.com", forward: [{match: "#"}
   assert.ok(fits(bill, config.memoryLimitBytes), JSON.stringify(bill, null, 1));
   assert.ok(!fits(bill, config.memoryLimitBytes / 2));
 });
+
+test("latest-per-topic of one priority of an uplink needs its index, as that of all does", async () => {
+  const owners = async (spool: string): Promise<string[]> => {
+    const text = `uplinks: [{url: "mqtt://a", spool: {${spool}}}]`;
+    const { config } = load(text, { directory: "/", checkFiles: false });
+    assert.ok(config !== null);
+    return (await memoryBill(config)).map(({ owner }) => owner);
+  };
+  const index = "topics of receivers with latest-per-topic";
+  assert.ok(!(await owners("when_full: refuse")).includes(index));
+  assert.ok((await owners("when_full: latest-per-topic")).includes(index));
+  assert.ok((await owners("priorities: [{priority: 3, when_full: latest-per-topic}]")).includes(index));
+});

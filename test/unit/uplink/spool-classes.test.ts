@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SpoolConfig } from "../../../src/config/uplink-spool.ts";
-import { CLASS_PACKET_IDS, SPOOL_WINDOW_BYTES } from "../../../src/uplink/spool-class.ts";
+import { CLASS_PACKET_IDS, CLASS_RING_PLACES, SPOOL_WINDOW_BYTES } from "../../../src/uplink/spool-class.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
 
@@ -263,4 +263,17 @@ test("what waits in memory is bounded for all classes together: a message larger
     assert.deepEqual(rounds, rounds.toSorted(), `${priority} in order`);
   }
   assert.equal(world.waitingBytes, 0);
+});
+
+test("a class may have its share of packet ids in flight however many sessions have, and goes on beyond it where there is room", () => {
+  for (const [taken, expected] of [
+    [1e6, CLASS_RING_PLACES],
+    [0, 300],
+  ] as const) {
+    const world = new UplinkWorld({ forward: [LOW, HIGH], window: 1000, spool: SPOOL });
+    world.ringMemory.takeAnyway(taken);
+    const connection = world.connect();
+    for (let i = 0; i < 300; i++) world.publish("high/a", `${i}`);
+    assert.equal(connection.take().length, expected);
+  }
 });

@@ -99,6 +99,8 @@ export class UplinkWorld {
   /** What local publishers were told: token and reason. */
   readonly told: [token: number, reason: number][] = [];
   readonly #config: UplinkConfig;
+  /** Of packet ids in flight, which sessions share. */
+  readonly ringMemory = new Allowance(1e6);
   readonly #waiting = new Allowance(1e6);
   #token = 0;
 
@@ -131,6 +133,7 @@ export class UplinkWorld {
         time: clock,
         ledger,
         waitingMemory: this.#waiting,
+        ringMemory: this.ringMemory,
         cuts: cuttingShared(wheel, clock, counters, 64 * 2 ** 20),
         schedule: turns.schedule,
       },
