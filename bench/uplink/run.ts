@@ -1,10 +1,10 @@
 /**
- * npm run bench -- uplink [--only drain] [--rounds N] [--messages N] [--transports tls,tcp] [--windows 64,20,1000]
+ * npm run bench -- uplink [--only drain,orders] [--rounds N] [--messages N] [--transports tls,tcp] [--windows 64,20,1000]
  *                         [--remotes mosquitto,sink] [--peers sluice,mosquitto,autosave,mqttjs] [--directory DIR]
  *                         [--json FILE] [--compare FILE]
  *
- * A backlog that goes out over an uplink, beside mosquitto's bridge and MQTT.js with the same. How to read it:
- * ../README.md.
+ * A backlog that goes out over an uplink, beside mosquitto's bridge and MQTT.js with the same; and a spool by itself in
+ * each order that `drain` names. How to read it: ../README.md.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,6 +15,7 @@ import { benchCertificates, type Certificates } from "../memory/certificates.ts"
 import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { Progress } from "../progress.ts";
 import { drain } from "./drain.ts";
+import { orders } from "./orders.ts";
 
 export interface UplinkBench {
   /** On the disk that spools are on; the caller removes it. */
@@ -38,7 +39,7 @@ export interface UplinkReport {
   readonly figures: readonly Figure[];
 }
 
-const PARTS: Readonly<Record<string, (bench: UplinkBench) => Promise<UplinkReport>>> = { drain };
+const PARTS: Readonly<Record<string, (bench: UplinkBench) => Promise<UplinkReport>>> = { drain, orders };
 
 const values = readFlags("uplink", {
   directory: { type: "string", default: tmpdir() },
