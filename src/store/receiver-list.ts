@@ -174,6 +174,12 @@ export class ListReader {
   }
 }
 
+/** How the list of a row begins that is for receiver `id` first; one byte more is all of it, when it has no identifiers. */
+export function listStart(id: number): Buffer {
+  const out = Buffer.alloc(VARINT_BYTES_MAX);
+  return out.subarray(0, writeVarint(out, 0, 2 * id));
+}
+
 /** The list without these receivers; empty when nobody is left. */
 export function withoutReceivers(seq: number, bytes: Buffer, ids: readonly number[]): Buffer {
   const reader = new ListReader();

@@ -81,11 +81,11 @@ export class Retention {
     this.#sweepAt = before.sweepAt;
   }
 
-  /** A row was deleted whose content had `length` bytes. */
-  left(length: number): void {
+  /** Rows were deleted whose contents had `length` bytes together. */
+  left(length: number, rows = 1): void {
     this.deleted = true;
-    this.rows--;
-    this.bytes -= length + MESSAGE_OVERHEAD_BYTES;
+    this.rows -= rows;
+    this.bytes -= length + rows * MESSAGE_OVERHEAD_BYTES;
   }
 
   entered(size: number): void {

@@ -27,6 +27,8 @@ export type DropRow = [number, number, string, string, string, number];
 export type DropCountRow = [string, string, number];
 /** rows, bytes, highest seq */
 export type RangeRow = [number, number | null, number | null];
+/** rows, bytes, bytes of the longest list of receivers, lists that begin otherwise than asked for */
+export type LengthsRow = [number, number | null, number | null, number | null];
 /** busy, log, checkpointed */
 export type CheckpointRow = { busy: number; log: number; checkpointed: number };
 
@@ -50,6 +52,7 @@ export class Statements {
   readonly message: Statement<unknown[], MessageRow>;
   readonly sweep: Statement<unknown[], SweepRow>;
   readonly range: Statement<unknown[], RangeRow>;
+  readonly lengths: Statement<unknown[], LengthsRow>;
   readonly lowest: Statement<unknown[], number | null>;
   readonly highest: Statement<unknown[], number | null>;
 
@@ -127,6 +130,11 @@ export class Statements {
       "SELECT count(*), sum(size), max(seq) FROM (SELECT seq, length(bytes) AS size FROM log WHERE seq < ? ORDER BY seq LIMIT ?)",
     );
     this.range.raw();
+    this.lengths = db.prepare(
+      `SELECT count(*), sum(length(bytes)), max(length(receivers)), sum(substr(receivers, 1, ?) <> ?)
+       FROM log WHERE seq >= ? AND seq <= ?`,
+    );
+    this.lengths.raw();
     this.lowest = db.prepare("SELECT min(seq) FROM log");
     this.lowest.pluck();
     this.highest = db.prepare("SELECT max(seq) FROM log");

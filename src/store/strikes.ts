@@ -2,26 +2,27 @@
  * Rows that receivers gave up, or were done with, before their turn: to be taken out of the rows' lists with the next
  * transaction; until then readers pass over them. What waits while the disk is full is bounded.
  *
- * A receiver that takes its backlog from the newest on strikes row after row. So rows that lie close together are
- * fetched with one statement, and those that nobody else needs deleted with one: 0.6 us a row instead of 3.
+ * A receiver that takes its backlog from the newest on strikes row after row. Where each row of a stretch is for it
+ * alone, they go with one statement, and nothing of them is read but lengths and how the lists of receivers begin.
  */
 import { damagedRow } from "./damage.ts";
-import { withoutReceivers } from "./receiver-list.ts";
+import { listStart, withoutReceivers } from "./receiver-list.ts";
 import type { Retention } from "./retention.ts";
 import type { Statements } from "./statements.ts";
 
 /** Rows that wait to be struck, and receivers of one row, at most. */
-export const STRIKES_MAX = 1024;
+export const STRIKES_MAX = 2048;
 /** Estimated bytes of memory for one. */
-export const STRIKE_BYTES = 96;
-
-/** Fetched at once at most, and how far apart two of them may lie. */
+export const STRIKE_BYTES = 48;
+/** When so many wait they are better written now. */
+const MANY = 512;
+/** Rows fetched at once at most, and how far apart two of them may lie. */
 const FETCH_ROWS = 64;
 const GAP_MAX = 4;
 
 export class Strikes {
-  /** Receivers by sequence number. */
-  readonly #rows = new Map<number, number[]>();
+  /** Receivers by sequence number; most rows have one. */
+  readonly #rows = new Map<number, number | number[]>();
   #count = 0;
 
   get empty(): boolean {
@@ -32,19 +33,22 @@ export class Strikes {
   add(seq: number, id: number): boolean {
     if (this.#count >= STRIKES_MAX) return false;
     const ids = this.#rows.get(seq);
-    if (ids === undefined) this.#rows.set(seq, [id]);
+    if (ids === undefined) this.#rows.set(seq, id);
+    else if (typeof ids === "number") this.#rows.set(seq, [ids, id]);
     else ids.push(id);
     this.#count++;
     return true;
   }
 
   has(seq: number, id: number): boolean {
-    return this.#count > 0 && this.#rows.get(seq)?.includes(id) === true;
+    if (this.#count === 0) return false;
+    const ids = this.#rows.get(seq);
+    return ids === id || (typeof ids === "object" && ids.includes(id));
   }
 
   /** So many wait that they are better written now; true once for them. */
   get areMany(): boolean {
-    return this.#count === STRIKES_MAX / 2;
+    return this.#count === MANY;
   }
 
   /** Within a transaction. */
@@ -52,9 +56,16 @@ export class Strikes {
     if (this.#count === 0) return;
     const seqs = [...this.#rows.keys()].sort((a, b) => a - b);
     for (let from = 0; from < seqs.length; ) {
+      const first = seqs[from] as number;
+      const id = this.#rows.get(first);
       let end = from + 1;
-      while (end < seqs.length && end - from < FETCH_ROWS && gapAt(seqs, end) <= GAP_MAX) end++;
-      this.#writeRange(seqs[from] as number, seqs[end - 1] as number, statements, retention);
+      while (typeof id === "number" && seqs[end] === first + end - from && this.#rows.get(first + end - from) === id)
+        end++;
+      if (end === from + 1 || !deleteAll(first, seqs[end - 1] as number, id as number, statements, retention)) {
+        end = from + 1;
+        while (end < seqs.length && end - from < FETCH_ROWS && gapAt(seqs, end) <= GAP_MAX) end++;
+        this.#writeRange(first, seqs[end - 1] as number, statements, retention);
+      }
       from = end;
     }
   }
@@ -71,7 +82,8 @@ export class Strikes {
       if (seq < next) throw damagedRow(seq, "is out of order");
       next = seq + 1;
       const ids = this.#rows.get(seq);
-      const rest = ids === undefined ? receivers : withoutReceivers(seq, receivers, ids);
+      const rest =
+        ids === undefined ? receivers : withoutReceivers(seq, receivers, typeof ids === "number" ? [ids] : ids);
       if (rest.length === 0) {
         if (deleteFrom === 0) deleteFrom = seq;
         deleteTo = seq;
@@ -88,6 +100,18 @@ export class Strikes {
     this.#rows.clear();
     this.#count = 0;
   }
+}
+
+/** Deletes rows `first` to `last`, if each of them is for receiver `id` alone. @returns whether they are */
+function deleteAll(first: number, last: number, id: number, statements: Statements, retention: Retention): boolean {
+  const start = listStart(id);
+  const lengths = statements.lengths.get(start.length, start, first, last) as [number, number, number, number];
+  const [rows, length, longest, others] = lengths;
+  if (rows === 0) return true;
+  if (longest > start.length + 1 || others > 0) return false;
+  statements.deleteRange.run(first, last);
+  retention.left(length, rows);
+  return true;
 }
 
 /** From the number before `seqs[index]` to it. */

@@ -47,6 +47,25 @@ test("a struck row is passed over at once, leaves the list of the one and the lo
   assert.equal(next.store.status().rows, 2);
 });
 
+test("a stretch that is struck leaves the log at once, but for rows that are for others as well, or for others alone", async (t) => {
+  const { store } = await openTestStore(dataDir(t));
+  const answers = new Answers();
+  const one = new FakeReceiver(store, "session", "one");
+  const two = new FakeReceiver(store, "session", "two");
+  const whose = [[one], [one], [two, one], [one], [two], [one], [one, two], [one], [one], [one]];
+  const seqs = whose.map((receivers, i) => publish(store, answers, receivers, `m${i}`).message.seq);
+  await answers.barrier(store);
+  for (const seq of seqs.slice(0, 8)) one.strike(seq);
+  await answers.barrier(store);
+  assert.deepEqual(one.readAll(1), ["m8", "m9"]);
+  assert.deepEqual(two.readAll(1), ["m2", "m4", "m6"]);
+  assert.equal(store.status().rows, 5);
+  for (const seq of seqs.slice(8)) one.strike(seq);
+  for (const seq of [2, 4, 6]) two.strike(seqs[seq] as number);
+  await answers.barrier(store);
+  assert.deepEqual([store.status().rows, store.status().bytes], [0, 0]);
+});
+
 test("a crash before the commit undoes a strike, and the record agrees", async (t) => {
   const dir = dataDir(t);
   const { store } = await openTestStore(dir);
