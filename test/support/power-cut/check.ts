@@ -9,6 +9,7 @@ import Database from "better-sqlite3";
 import { SystemClock } from "../../../src/base/clock.ts";
 import { WorldClient } from "./client.ts";
 import { type Core, startCore } from "./core.ts";
+import { gatheredIn } from "./gatherer.ts";
 import { PUBLISHERS } from "./habits.ts";
 import type { World } from "./world.ts";
 
@@ -108,6 +109,8 @@ class Visit {
       if (record !== null && record.state.length === 0 && record.count !== rows)
         return `${record.count} counted for ${name}, ${rows} there`;
     }
+    const gathered = this.#wronglyGathered();
+    if (gathered !== null) return gathered;
     for (const [topic, values] of this.#world.retained) {
       const message = retained.get(topic);
       const payload = message?.payload.toString() ?? "";
@@ -116,6 +119,16 @@ class Visit {
       if (!possible) return `retained value of ${topic} is ${k}, not one of ${values.join(" ")}`;
     }
     return null;
+  }
+
+  /** What a rule gathers is at the cloud, or in the store: as it came, or in a batch. */
+  #wronglyGathered(): string | null {
+    const { gathered, atCloud, resent } = this.#world;
+    const numbers = gatheredIn(this.#core);
+    const there = new Set(numbers);
+    for (const k of gathered) if (!there.has(k) && !atCloud.has(k)) return `lost: ${k} for the cloud was acknowledged`;
+    const once = numbers.filter((k) => !resent.has(k));
+    return new Set(once).size < once.length ? "twice: a message is in a batch and beside it" : null;
   }
 
   async #receivers(): Promise<string | null> {

@@ -9,7 +9,9 @@ import { HASTY_TOPICS } from "./habits.ts";
 /** Makes the log of the database as short as it gets: checkpoints are frequent. */
 const MAX_BYTES = 3 * 1024 * 1024;
 
-export interface Core extends Pick<Rooms, "store" | "registry" | "retained" | "mqtt"> {
+type Parts = "store" | "registry" | "retained" | "mqtt" | "router" | "queueHost" | "wheel";
+
+export interface Core extends Pick<Rooms, Parts> {
   readonly counters: Counters;
   readonly failed: () => boolean;
   readonly stop: () => Promise<void>;

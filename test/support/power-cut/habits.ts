@@ -2,6 +2,9 @@
 
 export const PUBLISHERS: readonly string[] = ["p0", "p1", "p2"];
 
+/** Whose messages a rule gathers on their way to a cloud. */
+export const GATHERED = "p0";
+
 /** One who publishes to topics with `sync: off`: what it was told there a power cut may take back, and nothing else. */
 export const HASTY = "p2";
 export const HASTY_TOPICS: readonly string[] = ["0", "1", "2", "r0", "r1", "r2", "r3"].map((at) => `m/${HASTY}/h${at}`);

@@ -8,6 +8,7 @@ import { SystemClock } from "../../../src/base/clock.ts";
 import { type Random, seededRandom } from "../../../src/base/random.ts";
 import { WorldClient } from "./client.ts";
 import { startCore } from "./core.ts";
+import { Gatherer } from "./gatherer.ts";
 import { HASTY, PUBLISHERS, RECEIVERS } from "./habits.ts";
 import { World } from "./world.ts";
 import { applyOrder, type Surroundings } from "./wrong-orders.ts";
@@ -44,6 +45,7 @@ function say(line: string): void {
 
 const core = await startCore(dir, new SystemClock(), { sync: around.sync, commitDelayMs: orders.commitDelayMs });
 say("life");
+const gatherer = new Gatherer(core, say);
 const violations: string[] = [];
 const clientOf = (name: string): WorldClient => new WorldClient(name, world, orders.payloadBytes, say, violations);
 const publishers = PUBLISHERS.map(clientOf);
@@ -107,6 +109,7 @@ let turn = 0;
 for (; turn < orders.turns && !ending; turn++) {
   for (const client of publishers) publishSome(client);
   for (const receiver of receivers) receiveSome(receiver);
+  if (random() < 0.05) gatherer.meet(random() < 0.7);
   await new Promise((resolve) => (random() < 0.5 ? setImmediate(resolve) : setTimeout(resolve, 1)));
   for (const client of publishers) client.receive();
   for (const { client } of receivers) client.receive();

@@ -10,9 +10,10 @@
  *     sub C QOS FILTER, unsub C FILTER     C asks                     sure C       SUBACK or UNSUBACK
  *     got C ID K QOS              C gets message K                    done C K     C acknowledges it (QoS 1)
  *     rel C ID                    C gets PUBREL
+ *     cloud P K                   the cloud has message K of P, by the rule that gathers
  */
 
-import { HASTY_TOPICS } from "./habits.ts";
+import { GATHERED, HASTY_TOPICS } from "./habits.ts";
 
 export interface Sent {
   readonly k: number;
@@ -59,6 +60,9 @@ export class World {
   readonly resent = new Set<number>();
   /** By topic: the messages that may be its retained value. Message 0: none. */
   readonly retained = new Map<string, number[]>();
+  /** Messages that are gathered: those that their publisher was told of, and those that the cloud has. */
+  readonly gathered = new Set<number>();
+  readonly atCloud = new Set<number>();
   /** Messages with an empty payload. */
   readonly empty = new Set<number>([0]);
   lastK = 0;
@@ -77,6 +81,8 @@ export class World {
     for (const [name, client] of this.clients) copy.clients.set(name, forkClient(client));
     for (const k of this.resent) copy.resent.add(k);
     for (const [topic, values] of this.retained) copy.retained.set(topic, [...values]);
+    for (const k of this.gathered) copy.gathered.add(k);
+    for (const k of this.atCloud) copy.atCloud.add(k);
     for (const k of this.empty) copy.empty.add(k);
     copy.lastK = this.lastK;
     return copy;
@@ -95,6 +101,7 @@ export class World {
       const sent = client.outgoing.get(Number(a));
       if (sent !== undefined && !sent.received) this.#sentAgain(sent);
     } else if (verb === "told") this.#told(client, Number(a));
+    else if (verb === "cloud") this.atCloud.add(Number(a));
     else if (verb === "no") this.#refused(client, Number(a));
     else if (verb === "comp") over(client, Number(a));
     else if (verb === "clean") this.#began(client);
@@ -139,6 +146,7 @@ export class World {
     const sent = client.outgoing.get(id);
     if (sent === undefined) return;
     const hasty = HASTY_TOPICS.includes(sent.topic);
+    if (sent.topic.startsWith(`m/${GATHERED}/`) && !sent.empty) this.gathered.add(sent.k);
     for (const receiver of this.clients.values()) {
       if (hasty) receiver.owed.delete(sent.k);
       else if (receiver.owed.has(sent.k)) receiver.owed.set(sent.k, { told: true });
@@ -225,7 +233,7 @@ function forkClient(client: Client): Client {
   return copy;
 }
 
-/** Text of message `k`. */
+/** Text of message `k`: mostly a JSON number, with white space behind it. */
 export function payloadOf(k: number, bytes: number): string {
-  return `${k} ${"x".repeat((k * 7919) % bytes)}`;
+  return `${k} ${(k % 4 === 0 ? "x" : " ").repeat((k * 7919) % bytes)}`;
 }
