@@ -8,6 +8,8 @@ export interface Link {
   readonly remote: string;
   /** Without the port; "unix" for a unix socket. */
   readonly remoteAddress: string;
+  /** Bytes that the kernel has and the peer has not acknowledged, of links that know; dear (send-queue.ts). */
+  sendQueueBytes?(): number;
   /** This end's, "" for a unix socket; absent where nobody asks. */
   readonly localAddress?: string;
   /** Loopback address or unix socket. */

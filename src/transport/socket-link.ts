@@ -15,6 +15,7 @@ import { Intake, type IntakeOwner } from "./intake.ts";
 import { END_DEADLINE_MS, type Link, type LinkHandler, NO_HANDLER, type ReadCount } from "./link.ts";
 import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
+import { sendQueueBytes } from "./send-queue.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";
 
@@ -83,6 +84,10 @@ export class SocketLink implements Link, Writer, OutputOwner, IntakeOwner, Expir
 
   get localAddress(): string {
     return this.#socket.localAddress ?? "";
+  }
+
+  sendQueueBytes(): number {
+    return sendQueueBytes(this.#socket);
   }
 
   get paused(): boolean {

@@ -14,6 +14,7 @@ import { END_DEADLINE_MS, type HeldBytes, type Link, type LinkHandler, NO_HANDLE
 import { Output, type OutputOwner, type Writer } from "./output.ts";
 import { addressAndPort, isLoopback, plainAddress } from "./peer-address.ts";
 import { certificateName } from "./peer-certificate.ts";
+import { sendQueueBytes } from "./send-queue.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";
 import type { WebSocket } from "./ws.ts";
@@ -102,6 +103,14 @@ export class WsLink implements Link, Writer, OutputOwner, IntakeOwner, Expirable
     ws.on("message", onMessage);
     ws.on("error", onError);
     ws.on("close", onClose);
+  }
+
+  get localAddress(): string {
+    return this.#socket.localAddress ?? "";
+  }
+
+  sendQueueBytes(): number {
+    return sendQueueBytes(this.#socket);
   }
 
   get paused(): boolean {

@@ -7,6 +7,8 @@ import type { SessionPackets } from "./server-packets.ts";
 export interface ClientHandler extends SessionPackets {
   /** The server's name is known, or needs no look-up: the connection itself begins. Again with each dial of one `open`. */
   onConnecting?(): void;
+  /** Something that was sent is not answered; absent = not known. Then silence is noticed by the keep alive alone. */
+  readonly awaitsAnswer?: boolean;
   /** CONNACK came; see `client.server`. */
   onConnected(): void;
   /** Offsets in `view` point into `bytes`; both are valid until it returns. `owed` is for `acknowledge`, null at QoS 0. */

@@ -146,8 +146,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
 
   #dialNow(): void {
     this.state = DIALLING;
-    const target = this.#target as DialTarget;
-    this.#dialling = this.#dial(target, this.#onLink, this.#onDialError, this.#onConnecting);
+    this.#dialling = this.#dial(this.#target as DialTarget, this.#onLink, this.#onDialError, this.#onConnecting);
   }
 
   readonly #onConnecting = (): void => this.#handler.onConnecting?.();
@@ -227,7 +226,7 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
   // ---- bytes in ----------------------------------------------------------------------------------------------
 
   onData(chunk: Buffer): void {
-    this.#keepAlive.received = true;
+    this.#keepAlive.hears();
     if (this.state === CONNECTED || this.state === CONNECTING) this.#reader.read(chunk);
   }
 
@@ -335,8 +334,12 @@ export class MqttClient implements LinkHandler, FrameSink, ServerPacketsSink, Ke
     return this.state === CONNECTED && this.#link?.output.hasRoom(OUTPUT_BYTES_MAX) === true;
   }
 
-  get pendingBytes(): number {
-    return this.#link?.output.pendingBytes ?? 0;
+  get unsentBytes(): number {
+    return (this.#link?.output.pendingBytes ?? 0) + (this.#link?.sendQueueBytes?.() ?? 0);
+  }
+
+  get awaitsAnswer(): boolean | undefined {
+    return this.#handler.awaitsAnswer;
   }
 
   /** For whoever writes a packet of their own, now. Only while CONNECTED. */

@@ -267,6 +267,10 @@ export class Uplink implements ClientHandler, ReachOwner {
     return this.spool.inFlight;
   }
 
+  get awaitsAnswer(): boolean {
+    return this.inFlight > 0;
+  }
+
   onLeaving(): void {
     this.spool.closing = true;
   }

@@ -518,7 +518,7 @@ test("a slow path is not dead: while our own bytes get fewer the deadline moves"
   connection.turn();
   server.advance(60_000);
   assert.equal(client.state, CONNECTED);
-  assert(client.pendingBytes > 0);
+  assert(client.unsentBytes > 0);
   connection.writableLength = 0;
   connection.output.onTaken();
   server.advance(PING_DEADLINE_MS + 100);

@@ -137,6 +137,8 @@ export class FakeConnection implements Link, Writer, OutputOwner {
   /** The client called `end`. */
   ended = false;
   closed = false;
+  /** Bytes that the kernel has and the peer has not acknowledged; set by the test. */
+  sendQueue = 0;
   /** Bytes that a slow socket has not taken; set by the test. */
   writableLength = 0;
   version = 5;
@@ -147,6 +149,10 @@ export class FakeConnection implements Link, Writer, OutputOwner {
   }
 
   // ---- Link, Writer, OutputOwner
+  sendQueueBytes(): number {
+    return this.sendQueue;
+  }
+
   pause(): void {
     this.paused = true;
   }

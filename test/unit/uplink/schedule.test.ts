@@ -178,8 +178,9 @@ const EVERY_15_MINUTES = {
 test("an uplink leaves in order at the end of its window, spools, and comes back with the next", async () => {
   const world = new UplinkWorld(EVERY_15_MINUTES);
   const connection = world.connect();
+  world.server.advance(CONNECT.forMs - 1100);
   world.publish("a", "live");
-  world.server.advance(CONNECT.forMs - 100);
+  world.server.advance(1000);
   const [packet] = await world.serve(connection);
   assert.equal(packet?.payload, "live");
   world.server.advance(100);

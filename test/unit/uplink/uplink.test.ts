@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { OWED_DEADLINE_MS, QUIET_MS } from "../../../src/uplink/keep-alive.ts";
 import { REASONS_TOLD_MAX } from "../../../src/uplink/outage.ts";
 import { LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
 import { AGAIN_MS, RETRY_CAP_MS } from "../../../src/uplink/retry.ts";
@@ -321,6 +322,48 @@ test("a server that acknowledges slowly but steadily is left alone, and so is an
     world.server.advance(1000);
   }
   assert(!connection.ended);
+});
+
+test("a path that dies while an answer is owed is noticed within half a minute, a slow one is not taken for dead", () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  world.publish("a", "1");
+  connection.takeOne(codes.PUBLISH);
+  connection.sendQueue = 5000;
+  world.server.advance(2 * QUIET_MS + 100);
+  connection.takeOne(codes.PINGREQ);
+  for (let queue = 4000; queue > 0; queue -= 1000) {
+    world.server.advance(OWED_DEADLINE_MS - 1000);
+    connection.sendQueue = queue;
+  }
+  assert(!connection.ended, "its bytes get fewer");
+  world.server.advance(2 * OWED_DEADLINE_MS + 100);
+  assert(connection.ended);
+  connection.drop();
+  assert.equal(world.uplink.status().lastError, "no sign of life from the server");
+
+  const dead = new UplinkWorld({ forward: [forward("#")] });
+  const silent = dead.connect();
+  dead.publish("a", "1");
+  dead.server.advance(2 * QUIET_MS + OWED_DEADLINE_MS + 100);
+  assert(silent.ended);
+});
+
+test("a server that answers pings and acknowledges late is asked again and again, and kept", () => {
+  const world = new UplinkWorld({ forward: [forward("#")] });
+  const connection = world.connect();
+  world.publish("a", "1");
+  let pings = 0;
+  for (let second = 0; second < 60; second++) {
+    world.server.advance(1000);
+    for (const { type } of connection.take()) {
+      if (type !== codes.PINGREQ) continue;
+      pings++;
+      connection.send(Buffer.from([0xd0, 0]));
+    }
+  }
+  assert(!connection.ended);
+  assert(pings >= 3 && pings <= 6, `${pings}`);
 });
 
 test("the socket is never paused", () => {

@@ -1,0 +1,28 @@
+/**
+ * What the kernel has taken for a connection and the peer's has not acknowledged. Node does not tell; Linux lists it, in
+ * a line for each connection of the machine, so this is for moments of doubt, not for every packet.
+ */
+import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
+
+const LISTS = { IPv4: "/proc/net/tcp", IPv6: "/proc/net/tcp6" };
+
+/** @returns 0 when it is not known, too */
+export function sendQueueBytes({ localPort, remotePort, remoteFamily }: Socket): number {
+  if (localPort === undefined || remotePort === undefined) return 0;
+  try {
+    return queueIn(readFileSync(LISTS[remoteFamily === "IPv6" ? "IPv6" : "IPv4"], "latin1"), localPort, remotePort);
+  } catch {
+    return 0;
+  }
+}
+
+/** "0: 0100007F:B419 0200000A:22B3 01 00000A40:00000000 ...": both ends, the state (01 = connected), the queue to be sent. */
+export function queueIn(list: string, localPort: number, remotePort: number): number {
+  const line = new RegExp(`:${hex(localPort)} [0-9A-F]+:${hex(remotePort)} 0[1-9A-F] ([0-9A-F]+):`).exec(list);
+  return line === null ? 0 : Number.parseInt(line[1] as string, 16);
+}
+
+function hex(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, "0");
+}

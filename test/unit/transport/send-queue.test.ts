@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { test } from "node:test";
+import { queueIn, sendQueueBytes } from "../../../src/transport/send-queue.ts";
+
+const LIST = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:07E8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1598
+   1: 0100007F:C350 0100007F:22B3 01 00000A40:00000000 01:00000014 00000003     0        0 1599
+   2: 0100007F:22B3 0100007F:C350 01 00000000:00000007 00:00000000 00000000     0        0 1600
+`;
+
+test("the queue of a connection is found by both of its ports", () => {
+  assert.equal(queueIn(LIST, 50_000, 8883), 0xa40);
+  assert.equal(queueIn(LIST, 8883, 50_000), 0);
+  assert.equal(queueIn(LIST, 1, 2), 0);
+  assert.equal(queueIn("", 50_000, 8883), 0);
+});
+
+test("what a peer does not read piles up in the kernel, and is told", {
+  skip: process.platform !== "linux",
+}, async () => {
+  const accepted: Socket[] = [];
+  const server = createServer({ pauseOnConnect: true }, (socket) => accepted.push(socket)).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const socket = connect(port, "127.0.0.1");
+  await once(socket, "connect");
+  assert.equal(sendQueueBytes(socket), 0);
+  while (socket.write(Buffer.alloc(65_536)));
+  assert(sendQueueBytes(socket) > 0);
+  socket.destroy();
+  for (const other of accepted) other.destroy();
+  server.close();
+});
