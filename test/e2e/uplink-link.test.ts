@@ -3,71 +3,15 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { connect } from "node:net";
-import { join } from "node:path";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
+import { FarMosquitto, MQTT_PORT, WS_PORT } from "../support/far-mosquitto.ts";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { Namespace } from "../support/namespace.ts";
 import { peerPath, requirePeer, requireRoot } from "../support/peers.ts";
 import { uplinkStatus } from "../support/remote-site.ts";
 
 const NEEDS = { skip: requireRoot() || requirePeer("mosquitto", "mosquitto_pub", "mosquitto_sub", "ip") };
-
-const MQTT_PORT = 1883;
-const WS_PORT = 8083;
-
-/** Mosquitto over there. */
-class FarMosquitto implements AsyncDisposable {
-  readonly #child: ChildProcess;
-
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-  }
-
-  static async start(machine: Namespace, folder: string): Promise<FarMosquitto> {
-    const file = join(folder, "far.conf");
-    const lines = [
-      "user root",
-      "allow_anonymous true",
-      "set_tcp_nodelay true",
-      `listener ${MQTT_PORT} ${machine.address}`,
-      `listener ${WS_PORT} ${machine.address}`,
-      "protocol websockets",
-      "",
-    ];
-    writeFileSync(file, lines.join("\n"));
-    const [ip = "", ...words] = machine.command;
-    const child = spawn(ip, [...words, peerPath("mosquitto"), "-c", file], { stdio: ["ignore", "ignore", "pipe"] });
-    let output = "";
-    child.stderr.on("data", (text: Buffer) => {
-      output += text;
-    });
-    for (const port of [MQTT_PORT, WS_PORT]) {
-      await eventually(`mosquitto listens: ${output}`, () => answers(machine.address, port));
-    }
-    return new FarMosquitto(child);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await once(this.#child, "exit");
-  }
-}
-
-async function answers(host: string, port: number): Promise<boolean> {
-  const socket = connect(port, host);
-  const connected = await Promise.race([
-    once(socket, "connect").then(
-      () => true,
-      () => false,
-    ),
-    once(socket, "close").then(() => false),
-  ]);
-  socket.destroy();
-  return connected;
-}
 
 /** Who hears over there what arrives under `site/`. */
 class Listener implements AsyncDisposable {

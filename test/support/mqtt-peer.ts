@@ -84,8 +84,9 @@ export class MqttPeer {
   }
 
   /** Connects to the session of this client id and sends again what was not answered. Throws when it cannot. */
-  async connect(port: number): Promise<void> {
-    const socket = connectTcp({ port, host: "127.0.0.1", noDelay: true });
+  async connect(port: number, host = "127.0.0.1", localAddress?: string): Promise<void> {
+    const from = localAddress === undefined ? {} : { localAddress };
+    const socket = connectTcp({ port, host, noDelay: true, ...from });
     this.#socket = socket;
     await once(socket, "connect");
     const reader = new PacketReader();

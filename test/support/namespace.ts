@@ -9,6 +9,8 @@ export class Namespace {
   /** Address of the other machine, and of this one's end. */
   readonly address: string;
   readonly ownAddress: string;
+  /** Another one of this end, which the other machine never is deaf to. */
+  readonly otherAddress: string;
 
   /** @param letter  one of its own for each in a test file */
   constructor(letter = "a") {
@@ -18,15 +20,18 @@ export class Namespace {
     const far = `sf${pid}${letter}`;
     // Of the block for tests of devices, a network for each process.
     const net = `198.${18 + (pid & 1)}.${(pid >> 1) & 255}`;
-    const host = 4 * (letter.charCodeAt(0) & 31) + ((pid >> 9) & 1) * 128;
+    const host = 8 * (letter.charCodeAt(0) & 15) + ((pid >> 9) & 1) * 128;
     this.ownAddress = `${net}.${host + 1}`;
     this.address = `${net}.${host + 2}`;
+    this.otherAddress = `${net}.${host + 3}`;
     run("netns", "add", this.name);
     run("link", "add", this.interfaceName, "type", "veth", "peer", "name", far, "netns", this.name);
-    run("address", "add", `${this.ownAddress}/30`, "dev", this.interfaceName);
+    for (const own of [this.ownAddress, this.otherAddress]) {
+      run("address", "add", `${own}/29`, "dev", this.interfaceName);
+    }
     run("link", "set", this.interfaceName, "up");
     for (const device of ["lo", far]) run("-n", this.name, "link", "set", device, "up");
-    run("-n", this.name, "address", "add", `${this.address}/30`, "dev", far);
+    run("-n", this.name, "address", "add", `${this.address}/29`, "dev", far);
   }
 
   /** What starts a program over there. */
