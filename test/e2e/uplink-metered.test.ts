@@ -6,10 +6,12 @@ import { BadLink } from "../support/bad-link.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
+import { MovedClock } from "../support/moved-clock.ts";
 import { MqttPeer } from "../support/mqtt-peer.ts";
 import { requirePeer } from "../support/peers.ts";
 
 const MOSQUITTO = { skip: requirePeer("mosquitto") };
+const FIFTY_YEARS = 50 * 365 * 86_400;
 const PAYLOAD = "x".repeat(900);
 
 interface Site extends AsyncDisposable {
@@ -24,8 +26,8 @@ interface Site extends AsyncDisposable {
   stored(): Promise<void>;
 }
 
-/** A gateway that is running, with a device and with an uplink that has these keys. */
-async function site(keys: Record<string, unknown>): Promise<Site> {
+/** A gateway that is running, with a device and with an uplink that has these keys. @param env of its process */
+async function site(keys: Record<string, unknown>, env: NodeJS.ProcessEnv = {}): Promise<Site> {
   await using scope = new AsyncDisposableStack();
   const cloud = scope.use(await Mosquitto.start(scope.use(temporaryFolder()).path));
   const link = scope.use(await BadLink.open(cloud.port));
@@ -39,7 +41,7 @@ async function site(keys: Record<string, unknown>): Promise<Site> {
     const uplink = { url: `mqtt://127.0.0.1:${link.port}`, client_id: "gw", forward, ...more };
     return { listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }], uplinks: [uplink] };
   };
-  const gateway = scope.use(new GatewayProcess(scope.use(temporaryFolder()).path, configOf(keys)));
+  const gateway = scope.use(new GatewayProcess(scope.use(temporaryFolder()).path, configOf(keys), env));
   await gateway.start();
   const device = new MqttPeer("device", 5, 100);
   await device.connect(gateway.port());
@@ -67,11 +69,13 @@ async function statusOf({ gateway }: Site): Promise<UplinkStatus> {
   return (JSON.parse(stdout) as { uplinks: UplinkStatus[] }).uplinks[0] as UplinkStatus;
 }
 
-/** Times that its pace held something up. */
-async function pacedOf({ gateway }: Site): Promise<number> {
+async function counterOf({ gateway }: Site, name: string): Promise<number> {
   const { stdout } = await sluice(["status", "--json", "--config", gateway.configFile]);
-  return (JSON.parse(stdout) as { counters: Record<string, number> }).counters["uplink.cloud.paced"] ?? -1;
+  return (JSON.parse(stdout) as { counters: Record<string, number> }).counters[name] ?? -1;
 }
+
+/** Times that its pace held something up. */
+const pacedOf = (at: Site): Promise<number> => counterOf(at, "uplink.cloud.paced");
 
 async function entered(at: Site, state: UplinkStatus["state"]): Promise<UplinkStatus> {
   let status = await statusOf(at);
@@ -183,6 +187,36 @@ test("kill -9 does not take back what the month has used", MOSQUITTO, async () =
   const after = await cap();
   assert.ok(used > 44_000 && after.used >= used - unsavedBytes, `${after.used} of ${used}, ${unsavedBytes} not stored`);
   assert.notEqual(after.state, "ok");
+});
+
+test("the month of a data cap ends when it is over, not by a clock at 1970 or 50 years ahead", MOSQUITTO, async () => {
+  using folder = temporaryFolder();
+  const clock = new MovedClock(folder.path);
+  clock.set({ speed: 20 });
+  await using at = await site({ data_cap: { per_month: "20KB" } }, clock.env);
+  const { gateway } = at;
+  await entered(at, "live");
+  for (let i = 0; i < 30; i++) at.publish("s/a", `${PAYLOAD} ${i}`);
+  await at.stored();
+  const { metered } = await entered(at, "held");
+  const endsMs = metered?.dataCap?.endsMs ?? 0;
+  for (const [i, offsetSeconds] of [FIFTY_YEARS, 0].entries()) {
+    clock.set({ offsetSeconds });
+    await eventually("the clock was looked at", async () => (await counterOf(at, "clock.corrections")) > i);
+    const { state, metered: still } = await statusOf(at);
+    assert.deepEqual([state, still?.dataCap?.state, still?.dataCap?.endsMs], ["held", "reached", endsMs]);
+  }
+  await gateway.end("SIGKILL");
+  clock.set({ offsetSeconds: -Date.now() / 1000, boot: 2 });
+  await gateway.start();
+  const { state, metered: after } = await statusOf(at);
+  assert.deepEqual([state, after?.dataCap?.state, after?.dataCap?.endsMs], ["held", "reached", endsMs]);
+
+  clock.set({ offsetSeconds: 32 * 86_400 });
+  const { metered: next } = await entered(at, "live");
+  assert.ok((next?.dataCap?.endsMs ?? 0) > endsMs);
+  assert.equal(next?.dataCap?.state, "ok");
+  assert.match(gateway.stderr, /uplink-data-period/);
 });
 
 test("between its windows it is away and spools; an alarm connects at once, and the rest goes with it", {
