@@ -196,8 +196,9 @@ export class Uplinks {
   }
 
   async #load(next: readonly UplinkConfig[]): Promise<Make> {
-    const [{ Uplink, isMetered }, { createDial }, { systemNetwork: network }, rules, orders] = await Promise.all([
+    const [{ Uplink }, { isMetered }, { createDial }, { systemNetwork: network }, rules, orders] = await Promise.all([
       import("../uplink/uplink.ts"),
+      import("../uplink/uplink-connection.ts"),
       import("../transport/dialer.ts"),
       import("../transport/network.ts"),
       import("../uplink/aggregate/rules.ts"),

@@ -8,11 +8,15 @@ import { HELD_BYTES_MAX } from "./receive.ts";
 import { IN_FLIGHT_BYTES_MAX } from "./spool.ts";
 import { CLASS_RING_PLACES, SPOOL_WINDOW_BYTES } from "./spool-class.ts";
 import { TABLE_SLOT_BYTES, TABLE_SLOTS } from "./topic-map.ts";
+import { isMetered } from "./uplink-connection.ts";
 
-type Rules = Pick<UplinkConfig, "forward" | "urls" | "drain" | "window">;
+type Rules = Pick<UplinkConfig, "forward" | "urls" | "drain" | "window" | "pace" | "dataCap" | "connect">;
 
 /** Packet ids of one server, both ways, when there are many, and its two records in the store. */
 const SERVER_BYTES = 2 * (8192 + 400);
+
+/** Measured: buckets, period, traffic, schedule with their timers and counters. */
+const METERED_BYTES = 5 * 1024;
 
 /** Of one row in a set of numbers (core/unread.ts). */
 const APART_BYTES = 32;
@@ -70,6 +74,11 @@ export function budget(
     const bytes = unordered.reduce((sum, config) => sum + classesOf(config) * unorderedBytes(config.window, packet), 0);
     const how = `each priority: 2 packets of ${packet}, ${APART_BYTES} for each place in the window, and waiting`;
     lines.push({ owner: "uplinks: drained newest-first or interleaved", bytes, how });
+  }
+  const metered = configs.filter(isMetered).length;
+  if (metered > 0) {
+    const owner = "uplinks: pace, data cap, schedule";
+    lines.push({ owner, bytes: metered * METERED_BYTES, how: `${metered} x ${METERED_BYTES}` });
   }
   if (servers > 0) {
     const owner = "uplinks: packet ids of several servers";

@@ -15,6 +15,11 @@ const QOS_2_UNANNOUNCED_MAX = 20;
 /** QoS 1 and 2 messages that the server may send us before the first is acknowledged. */
 const RECEIVE_MAXIMUM = 64;
 
+/** Whether the uplink needs `UplinkParts.Metered`. */
+export function isMetered({ pace, dataCap, connect }: Pick<UplinkConfig, "pace" | "dataCap" | "connect">): boolean {
+  return pace !== null || dataCap !== null || connect !== null;
+}
+
 /** @param url one of the uplink's */
 export function targetOf(config: UplinkConfig, url: string): DialTarget {
   const { protocol, hostname, port, pathname, search } = new URL(url);

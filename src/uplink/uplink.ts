@@ -35,7 +35,7 @@ import { type Sending, ServerSessions } from "./server-sessions.ts";
 import { Spool, type SpoolParts } from "./spool.ts";
 import { STALL_MS, Stall } from "./stall.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { windowOf } from "./uplink-connection.ts";
+import { isMetered, windowOf } from "./uplink-connection.ts";
 import { spoolStatus, type UplinkStatus } from "./uplink-status.ts";
 import { reasonWords } from "./words.ts";
 
@@ -60,11 +60,6 @@ export type { UplinkStatus } from "./uplink-status.ts";
 /** Places of counters in `Rates`. */
 const SENT = 0;
 const RECEIVED = 1;
-
-/** Whether the uplink needs `UplinkParts.Metered`. */
-export function isMetered({ pace, dataCap, connect }: UplinkConfig): boolean {
-  return pace !== null || dataCap !== null || connect !== null;
-}
 
 export class Uplink implements ClientHandler, ReachOwner {
   readonly name: string;
