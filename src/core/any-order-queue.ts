@@ -70,7 +70,7 @@ export class AnyOrderQueue implements SpoolQueue, Cuttable, Sender {
     windowMax: number,
     range?: PacketIdRange,
   ) {
-    const { store, time, ringMemory, waitingMemory } = host;
+    const { store, time, ringMemory } = host;
     const own = isAnyOrder(record.state) ? { ...record } : inAnyOrder(store, record, windowMax);
     this.#host = host;
     this.label = label;
@@ -82,7 +82,7 @@ export class AnyOrderQueue implements SpoolQueue, Cuttable, Sender {
     this.inflight = this.#place.inflight;
     const from = record.count === 0 ? store.lastSeq + 1 : this.#place.floor;
     const oldestFirst = order !== "newest-first";
-    this.unread = new Unread(this.inflight, limits, waitingMemory, oldestFirst, from, store.lastSeq);
+    this.unread = new Unread(this.inflight, limits, host, oldestFirst, from);
     const { unread } = this;
     this.#source = new AnyOrderSource(host, this.id, limits, order, this.#place, unread, () => this.askForTurn());
     unread.onForgotten = () => this.#source.sendAgain();

@@ -25,6 +25,8 @@ export interface CuttingShared {
   readonly latestMemory: Allowance;
   /** Messages of topics that found no room in them. */
   readonly notIndexed: Counter;
+  /** Parts of a log, unread by a receiver without log order, that became one because they were too many. */
+  readonly stretchesMerged: Counter;
 }
 
 /** Whoever drops messages. */
@@ -88,6 +90,7 @@ export function cuttingShared(
     aging: new Aging(wheel, () => time.nowMs()),
     latestMemory,
     notIndexed: counters.counter("queue.latest_not_indexed"),
+    stretchesMerged: counters.counter("queue.stretches_merged"),
   };
 }
 

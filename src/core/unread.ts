@@ -11,10 +11,11 @@
  * merged when they become too many: what lies between is not given again by the store, but for what is in flight or in
  * memory (`#apart`). The base only goes up, so what is over below it needs no strike.
  */
-import type { Allowance } from "../base/allowance.ts";
+import type { Counter } from "../base/counters.ts";
 import type { Cutter, UnsentMessages } from "./cutting.ts";
 import { DONE, type Inflight } from "./inflight.ts";
 import { type Message, OPEN } from "./message.ts";
+import type { QueueHost } from "./outlet.ts";
 import type { BacklogSink, Store } from "./ports.ts";
 import type { QueueLimits } from "./queue-limits.ts";
 import { Waiting } from "./waiting.ts";
@@ -40,6 +41,7 @@ export class Unread implements UnsentMessages, BacklogSink {
   onForgotten: () => void = () => {};
   readonly #inflight: Inflight;
   readonly #oldestFirst: boolean;
+  readonly #merged: Counter;
   /** Ascending, none touches another. */
   readonly #stretches: Stretch[] = [];
   /** The one that `backlog` was read from. */
@@ -51,25 +53,22 @@ export class Unread implements UnsentMessages, BacklogSink {
   /** Rows within the stretches that are in flight or in memory. */
   #apart = NONE;
 
-  /**
-   * @param from    lowest row that is not in flight
-   * @param lastSeq end of the log
-   */
+  /** @param from lowest row that is not in flight */
   constructor(
     inflight: Inflight,
     limits: QueueLimits,
-    memory: Allowance,
+    host: Pick<QueueHost, "waitingMemory" | "cuts" | "store">,
     oldestFirst: boolean,
     from: number,
-    lastSeq: number,
   ) {
     this.#inflight = inflight;
     const half = { ...limits, windowBytes: limits.windowBytes / 2 };
-    this.live = new Waiting(half, true, memory);
-    this.backlog = new Waiting(half, true, memory);
+    this.live = new Waiting(half, true, host.waitingMemory);
+    this.backlog = new Waiting(half, true, host.waitingMemory);
+    this.#merged = host.cuts.stretchesMerged;
     this.#oldestFirst = oldestFirst;
     this.#openFrom = from;
-    this.#top = lastSeq;
+    this.#top = host.store.lastSeq;
     this.#setApart();
   }
 
@@ -125,6 +124,7 @@ export class Unread implements UnsentMessages, BacklogSink {
 
   /** The two that are closest to one another become one. */
   #merge(): void {
+    this.#merged.value++;
     let [at, gap] = [0, NEVER];
     for (let i = 1; i < this.#stretches.length; i++) {
       const between = (this.#stretches[i] as Stretch).low - (this.#stretches[i - 1] as Stretch).high;

@@ -7,6 +7,7 @@ import type { DrainOrder } from "../../../src/core/any-order-source.ts";
 import { DeliveryQueue } from "../../../src/core/delivery-queue.ts";
 import type { Message } from "../../../src/core/message.ts";
 import type { QueueLimits } from "../../../src/core/queue-limits.ts";
+import { STRETCHES_MAX } from "../../../src/core/unread.ts";
 import { inOrder, LIMITS, type MakeQueue, Peer, World } from "../../support/queue-world.ts";
 
 const ORDERS: readonly DrainOrder[] = ["newest-first", "interleave", "oldest-first"];
@@ -55,6 +56,23 @@ describe("what comes first", () => {
     w.settle();
     assert.deepEqual(w.peer.delivered, names(0, 29));
   });
+});
+
+test(`newest-first: more than ${STRETCHES_MAX} parts of the log that were passed over become fewer, and each message comes once`, () => {
+  const w = world("newest-first");
+  w.queue.attach(w.peer, 1, false);
+  for (let burst = 0; burst < 3 * STRETCHES_MAX; burst++) {
+    // More than memory takes; then the link takes what memory has, and little of the rest.
+    for (let i = 0; i < 20; i++) w.publish(1);
+    w.store.commit();
+    w.store.sync();
+    for (let i = 0; i < 6; i++) w.peer.answer(w.queue, 0);
+  }
+  assert.ok(w.host.cuts.stretchesMerged.value > 0);
+  w.settle();
+  assert.deepEqual([w.queue.count, w.queue.bytes], [0, 0]);
+  assert.equal(w.peer.delivered.length, 60 * STRETCHES_MAX);
+  assert.equal(new Set(w.peer.delivered).size, 60 * STRETCHES_MAX);
 });
 
 describe("a run of random events in another order", () => {
