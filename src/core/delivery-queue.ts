@@ -4,15 +4,12 @@
  *
  *     in flight (`inflight`, `log-place`) | waiting (`unsent`): in memory, then in the log alone
  *
- * A receiver that keeps up lives in memory alone: a message goes straight to the outlet or into `waiting`. One that
- * is offline, or whose `waiting` is full, is *behind*: its messages are only in the log, and `pump` reads them slice
- * by slice until it has caught up. Reconnect and restart are the same case: forget what memory held, read from the
- * head.
+ * A receiver that keeps up lives in memory alone: a message goes straight to the outlet or into `waiting`. One that is
+ * offline, or whose `waiting` is full, is *behind*: its messages are only in the log, and `pump` reads them slice by slice
+ * until it has caught up. Reconnect and restart are the same case: forget what memory held, read from the head.
  *
- * QoS 2 messages leave only once they are durable: before that, a crash would make the publisher send them again, and
- * the receiver would get them twice.
+ * QoS 2 messages leave only once they are durable: else a crash would make the publisher send them again, as new ones.
  */
-
 import { AwayMark } from "./away-mark.ts";
 import { type Cuttable, Cutting } from "./cutting.ts";
 import { type Inflight, RECEIVED } from "./inflight.ts";
@@ -25,6 +22,7 @@ import { type BacklogSink, type ReceiverRecord, topicAt } from "./ports.ts";
 import { PubrelReleases } from "./pubrel-releases.ts";
 import { admission, fits, makesRoom, type QueueLimits, sliceBytes, staleCause } from "./queue-limits.ts";
 import { DELIVERY_QOS } from "./receiver.ts";
+import { sendAnew } from "./sent-anew.ts";
 import type { SpoolQueue } from "./spool-queue.ts";
 import { Unsent } from "./unsent.ts";
 import { Waiting, type WaitingEntry } from "./waiting.ts";
@@ -135,6 +133,11 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
     this.#waiting.clear();
     this.#outlet = null;
     this.#releases.detach();
+  }
+
+  /** @see SpoolQueue */
+  sendAnew(outlet: Outlet): void {
+    sendAnew(this, this.#place, this.#host.store, outlet);
   }
 
   /** Its receiver is no more. */
@@ -258,6 +261,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
     if (message.state === WITHDRAWN) return true;
     const parts = outlet.parts(message, entry.options);
     if (parts > 1 && entry.partsSent === 0) {
+      if (!outlet.writable()) return false; // a peer that is there says how many
       if (!this.#place.beginParts(message, placedParts(outlet, message, parts, entry.options))) return false;
     }
     const stale = staleCause(this.limits, message, this.#host.time);
@@ -342,12 +346,9 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
   }
 
   #answered(): void {
-    const seq = this.inflight.answeredSeq;
-    if (this.inflight.multipart && this.inflight.awaits(seq)) {
-      this.#host.store.touch(this);
-      return;
-    }
-    this.#finished(seq, this.inflight.answeredSize, this.inflight.answeredMessage);
+    const { answeredSeq: seq, answeredSize, answeredMessage } = this.inflight;
+    if (this.inflight.multipart && this.inflight.awaits(seq)) this.#host.store.touch(this);
+    else this.#finished(seq, answeredSize, answeredMessage);
   }
 
   #finished(seq: number, size: number, message: Message | null): void {

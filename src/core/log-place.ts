@@ -75,6 +75,21 @@ export class LogPlace {
     this.#replay = this.inflight.head;
   }
 
+  /** Highest row that was ever in flight. */
+  get sentThrough(): number {
+    return this.#sentThrough;
+  }
+
+  /** Of the rows up to `sentThrough` only those that have an entry now are needed, and none of them was ever sent. */
+  beginAnew(sentThrough: number): void {
+    this.#sentThrough = sentThrough;
+    this.floor = Math.max(this.floor, sentThrough + 1);
+    this.#replay = this.inflight.head;
+    this.#placedSeq = 0;
+    this.#overSeq = 0;
+    this.#restartSeq = 0;
+  }
+
   /** The ordinal of a message about to be sent: what it had on an earlier connection, or the next one. */
   ordinalFor(message: Message, qos: number): number {
     this.#partsSeen++;

@@ -36,6 +36,8 @@ export interface SpoolQueue extends ReceiverQueue, StoredReceiver, Sliced {
   /** Reads the log, and finds what is to be sent: more will come in a later turn, before anything that is less urgent. */
   readonly isReading: boolean;
   attach(outlet: Outlet, windowMax: number, resumed: boolean): void;
+  /** While away: what was sent may be other parts now, for this outlet. */
+  sendAnew?(outlet: Outlet): void;
   detach(): void;
   /** Its receiver is no more. */
   end(): void;

@@ -173,6 +173,12 @@ export class SpoolClass implements Receiver, Outlet, Sliced {
 
   // ---- the connection comes and goes -------------------------------------------------------------------------
 
+  /** The server is known, and rules are others than those by which it was sent what is in flight. */
+  sendAnew(): void {
+    this.#aim.forget();
+    this.queue.sendAnew?.(this);
+  }
+
   /** CONNACK came. What waited goes out. */
   attach(windowMax: number, resumed: boolean): void {
     this.#aim.forget();

@@ -186,6 +186,11 @@ export class Spool implements SpoolShared {
 
   // ---- the connection comes and goes -------------------------------------------------------------------------
 
+  /** Before `attach`, with other rules: messages may be other parts now than those they were sent as. */
+  sendAnew(): void {
+    for (const one of this.classes) one.sendAnew();
+  }
+
   /** CONNACK came. What waited goes out. */
   attach(windowMax: number, resumed: boolean): void {
     this.#windowMax = windowMax;

@@ -31,7 +31,7 @@ import { Rates } from "./rates.ts";
 import { Reach, type ReachOwner, type ReachParts, type StateListener } from "./reach.ts";
 import { Receive, type ReceiveParts } from "./receive.ts";
 import { planOf } from "./receive-plan.ts";
-import { type Sending, ServerSessions } from "./server-sessions.ts";
+import { type Sending, ServerSessions, sendingRules } from "./server-sessions.ts";
 import { Spool, type SpoolParts } from "./spool.ts";
 import { STALL_MS, Stall } from "./stall.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -98,10 +98,12 @@ export class Uplink implements ClientHandler, ReachOwner {
     const spool = new Spool(out, this.#client, parts);
     this.spool = spool;
     const { slot, id: receiverId } = spool;
-    this.#sessions = new ServerSessions(name, config.urls, receiverId, host.store);
+    const sendsQos2 = forward.some(({ qos }) => qos === 2 || qos === "keep");
+    const rules = sendingRules([node, clientId, forward], sendsQos2);
+    this.#sessions = new ServerSessions(name, config.urls, rules, receiverId, host.store);
     this.#sending = {
       queues: () => spool.queues(),
-      sendsQos2: forward.some(({ qos }) => qos === 2 || qos === "keep"),
+      sendAnew: () => spool.sendAnew(),
       windowMax: config.window,
     };
     const { wanted, identifiers } = planOf(receive);

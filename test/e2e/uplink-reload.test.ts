@@ -210,3 +210,46 @@ test(
     assert.equal(logins(cloud, "gw-a").length, 2);
   },
 );
+
+test(
+  "rules that change while QoS 2 is in flight to a broker that does not answer: nothing is taken for a copy",
+  MOSQUITTO,
+  async () => {
+    using folder = temporaryFolder();
+    using cloudFolder = temporaryFolder();
+    await using cloud = await Mosquitto.start(cloudFolder.path);
+    const rule = { match: "s/#", qos: 2 };
+    const uplink = { client_id: "gw", url: `mqtt://127.0.0.1:${cloud.port}` };
+    const configuration = (...forward: Keys[]): Keys => ({
+      listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+      uplinks: [{ ...uplink, forward }],
+    });
+    const two = ["one", "two"].map((root) => ({ ...rule, to: `${root}/{topic}` }));
+    await using gateway = new GatewayProcess(folder.path, configuration(...two));
+    await gateway.start();
+    const atCloud = new Set<string>();
+    using listener = new MqttPeer("listener", 5);
+    listener.onMessage = ({ payload }) => atCloud.add(payload);
+    await listener.connect(cloud.port);
+    await listener.subscribe("#", 2);
+    using device = new Device();
+    await device.start(gateway.port());
+    await live(gateway, "cloud");
+    for (const forward of [[rule]]) {
+      await device.more(100);
+      cloud.signal("SIGSTOP");
+      await device.more(100);
+      await reload(gateway, configuration(...forward));
+      await device.more(100);
+      cloud.signal("SIGCONT");
+      await live(gateway, "cloud");
+    }
+    await device.stop();
+    const missing = (): string[] => device.acknowledged.map(({ payload }) => payload).filter((p) => !atCloud.has(p));
+    await eventually("all are at the cloud", () => missing().length === 0).catch(() => assert.deepEqual(missing(), []));
+    assert.deepEqual(
+      (await uplinks(gateway)).map(({ spool, dropped }) => [spool.messages, dropped]),
+      [[0, {}]],
+    );
+  },
+);

@@ -83,6 +83,11 @@ export class Mosquitto {
     });
   }
 
+  /** SIGSTOP: the kernel answers for it, it does not. SIGCONT: it goes on. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#child?.kill(signal);
+  }
+
   async stop(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;

@@ -193,7 +193,7 @@ test("a class that no rule uses any more is drained under the rules there are, a
   assert.deepEqual(after.uplink.status().dropped, {});
 });
 
-test("a class whose exchanges are not over stays until they are: its packet ids are in use", async () => {
+test("a class whose exchanges are not over stays until they are released: its packet ids are in use", async () => {
   const before = new UplinkWorld({ forward: [LOW, { ...HIGH, qos: 2 }] });
   const connection = before.connect();
   before.publish("high/a", "1", 2);
@@ -205,8 +205,9 @@ test("a class whose exchanges are not over stays until they are: its packet ids 
   assert.notEqual(after.store.loadReceiver("uplink", "cloud#7"), null);
   const again = after.connect(true);
   after.persist();
-  assert.equal(again.takeOne(codes.PUBREL).packetId, packetId);
-  again.send(again.ack(codes.PUBCOMP, packetId));
+  const released = again.take().filter(({ type }) => type === codes.PUBREL);
+  assert.ok(released.some((packet) => packet.packetId === packetId));
+  for (const packet of released) again.send(again.ack(codes.PUBCOMP, packet.packetId));
   assert.equal(after.store.loadReceiver("uplink", "cloud#7"), null);
 });
 
