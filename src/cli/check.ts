@@ -40,11 +40,15 @@ export async function check(args: string[]): Promise<number> {
 
 /** What is right, and gives something up that is promised otherwise. */
 function notesOf({ uplinks }: Config): string[] {
-  return uplinks.flatMap(({ drain }, i) =>
-    drain === "oldest-first"
-      ? []
-      : [`uplinks[${i}].drain: with ${drain} the messages of a topic reach the server in another order than they came`],
-  );
+  const notes: string[] = [];
+  for (const [i, { drain, connect, sessionExpiryMs }] of uplinks.entries()) {
+    const note = (key: string, words: string): number => notes.push(`uplinks[${i}].${key}: ${words}`);
+    if (drain !== "oldest-first")
+      note("drain", `with ${drain} the messages of a topic reach the server in another order than they came`);
+    if (connect !== null && sessionExpiryMs <= connect.everyMs)
+      note("session_expiry", "the server forgets the session, and what it has for it, before the next connection");
+  }
+  return notes;
 }
 
 async function store(

@@ -42,7 +42,7 @@ export class Schedule implements Expirable {
   #open = false;
   /** End of the window, while open. */
   #endMs = 0;
-  /** When the next one opens by the schedule. */
+  /** When the next one opens by the schedule; 0 = it has not started, or is stopped. */
   #nextMs = 0;
 
   constructor(config: ConnectConfig, parts: ScheduleParts) {
@@ -57,13 +57,15 @@ export class Schedule implements Expirable {
   }
 
   stop(): void {
+    this.#nextMs = 0;
     this.#parts.wheel.cancel(this.#timer);
   }
 
-  /** A message of class `priority` waits for a connection. */
+  /** A message of class `priority` waits for a connection, or for the next one, as this one is being left. */
   onWaiting(priority: number): void {
     const { urgentPriority, forMs } = this.#config;
-    if (urgentPriority === null || priority < urgentPriority || this.#nextMs === 0 || this.#parts.isOnline()) return;
+    if (urgentPriority === null || priority < urgentPriority || this.#nextMs === 0) return;
+    if (this.#open && this.#parts.isOnline()) return;
     this.#openUntil(this.#parts.time.nowMs() + forMs);
   }
 

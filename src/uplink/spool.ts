@@ -220,6 +220,7 @@ export class Spool implements SpoolShared {
   }
 
   mayGo(from: SpoolClass, message: Message | null): boolean {
+    if (this.closing && message !== null) this.onWaiting?.(from.priority);
     if (this.closing || this.#inFlightBytes >= IN_FLIGHT_BYTES_MAX || !this.client.writable) return false;
     if (this.classes.length > 1 && !this.#isNext(from)) return false;
     if (this.gate === null || message === null) return true;

@@ -106,3 +106,15 @@ test("an order of draining that gives up the order of topics is a note, not a co
   );
   assert.deepEqual(JSON.parse((await sluice(["check", "--config", file, "--json"])).stdout).notes, notes);
 });
+
+test("a session that the broker forgets before the uplink connects again is a note", async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "gw.yaml");
+  const uplink = (name: string, expiry: string): string =>
+    `  - {name: ${name}, url: "mqtt://${name}.example.com", connect: {every: 15m, for: 2m}, session_expiry: ${expiry}}\n`;
+  writeFileSync(file, `uplinks:\n${uplink("a", "15m")}${uplink("b", "16m")}`);
+  const { stdout } = await sluice(["check", "--config", file, "--json"]);
+  assert.deepEqual((JSON.parse(stdout) as { notes: string[] }).notes, [
+    "uplinks[0].session_expiry: the server forgets the session, and what it has for it, before the next connection",
+  ]);
+});

@@ -247,3 +247,49 @@ test("an alarm between two windows is sent at once, and the backlog behind it", 
   again.drop();
   assert.equal(world.uplink.status().state, "held");
 });
+
+test("an alarm that comes while the uplink leaves at the end of its window is not left until the next one", async () => {
+  const world = new UplinkWorld(EVERY_15_MINUTES);
+  const connection = world.connect();
+  world.server.advance(CONNECT.forMs - 100);
+  world.publish("log", "in flight");
+  connection.take();
+  world.server.advance(100);
+  assert.equal(world.uplink.status().state, "live", "it waits for the answer");
+  world.publish("alarm", "fire");
+  assert.equal(connection.take().length, 0);
+  world.server.advance(1000);
+  connection.drop();
+  world.persist();
+  const again = world.accept();
+  assert.deepEqual(
+    (await world.serve(again)).map(({ payload }) => payload),
+    ["fire", "in flight"],
+  );
+  assert.equal(world.uplink.status().metered?.connect?.open, true);
+});
+
+test("a server that acknowledges nothing is left at the end of the window, urgent or not", () => {
+  const world = new UplinkWorld(EVERY_15_MINUTES);
+  const connection = world.connect();
+  world.server.advance(CONNECT.forMs - 100);
+  connection.take();
+  world.publish("alarm", "fire");
+  assert.equal(connection.take().length, 1);
+  world.server.advance(1100);
+  connection.drop();
+  assert.equal(world.uplink.status().state, "held");
+  assert.equal(world.server.dialling, false);
+});
+
+test("an uplink that is stopped is not let go by an alarm", async () => {
+  const world = new UplinkWorld(EVERY_15_MINUTES);
+  const connection = world.connect();
+  const stopped = world.uplink.stop();
+  world.persist();
+  connection.drop();
+  await stopped;
+  world.publish("alarm", "fire");
+  world.server.advance(CONNECT.everyMs);
+  assert.equal(world.server.dialling, false);
+});
