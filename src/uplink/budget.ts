@@ -12,8 +12,8 @@ import { isMetered } from "./uplink-connection.ts";
 
 type Rules = Pick<UplinkConfig, "forward" | "urls" | "drain" | "window" | "pace" | "dataCap" | "connect">;
 
-/** Packet ids of one server, both ways, when there are many, and its two records in the store. */
-const SERVER_BYTES = 2 * (8192 + 400);
+/** Packet ids of one way from or to a server, when there are many, and their record in the store. */
+const SERVER_BYTES = 8192 + 400;
 
 /** Measured: buckets, period, traffic, schedule with their timers and counters. */
 const METERED_BYTES = 5 * 1024;
@@ -40,7 +40,8 @@ export function budget(
   // Refused messages, one beyond the bound, and the packet that is coming in.
   const held = HELD_BYTES_MAX + 2 * packet;
   const tables = 2 * TABLE_SLOTS * TABLE_SLOT_BYTES;
-  const servers = configs.reduce((sum, { urls }) => sum + (urls.length > 1 ? urls.length : 0), 0);
+  // Those that came from an only server are kept under the uplink's own record.
+  const servers = configs.reduce((sum, { urls }) => sum + (urls.length > 1 ? 2 * urls.length : 1), 0);
   const lines = [
     {
       owner: "uplinks: messages on their way out",
@@ -80,10 +81,8 @@ export function budget(
     const owner = "uplinks: pace, data cap, schedule";
     lines.push({ owner, bytes: metered * METERED_BYTES, how: `${metered} x ${METERED_BYTES}` });
   }
-  if (servers > 0) {
-    const owner = "uplinks: packet ids of several servers";
-    lines.push({ owner, bytes: servers * SERVER_BYTES, how: `${servers} servers x ${SERVER_BYTES}` });
-  }
+  const owner = "uplinks: packet ids by server";
+  lines.push({ owner, bytes: servers * SERVER_BYTES, how: `${servers} ways from or to a server x ${SERVER_BYTES}` });
   return lines;
 }
 
