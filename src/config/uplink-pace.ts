@@ -38,6 +38,8 @@ export interface ConnectConfig {
 const RATE_MAX = 1_000_000;
 const BYTE_RATE_MAX = 2 ** 30;
 const DAY_MS = 86_400_000;
+/** Uplinks with a data cap: what they have used is kept in a row of the store that has room for so many. */
+export const DATA_CAPS_MAX = 16;
 
 export function readPace(uplink: Section): PaceConfig | null {
   const section = uplink.section("pace");

@@ -2,6 +2,7 @@
 import type { Section } from "./section.ts";
 import {
   type ConnectConfig,
+  DATA_CAPS_MAX,
   type DataCapConfig,
   type PaceConfig,
   readConnect,
@@ -80,6 +81,13 @@ export function readUplinks(root: Section, node: string): UplinkConfig[] {
       root.complain(`uplinks[${i}].client_id`, problem, "give each its own client_id");
     }
   }
+  const beyond = uplinks.filter(({ dataCap }) => dataCap !== null)[DATA_CAPS_MAX];
+  if (beyond !== undefined)
+    root.complain(
+      `uplinks[${uplinks.indexOf(beyond)}].data_cap`,
+      `is one more than the ${DATA_CAPS_MAX} that there can be`,
+      "remove one",
+    );
   return uplinks;
 }
 

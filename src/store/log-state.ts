@@ -9,6 +9,7 @@
  * Format 1 had the age behind it alone.
  */
 import { type AgeRecord, GAPS_MAX, type Gap } from "../base/age-scale.ts";
+import { DATA_CAPS_MAX } from "../config/uplink-pace.ts";
 import type { DataUse } from "../core/data-use.ts";
 
 const FORMAT_1 = 1;
@@ -17,7 +18,7 @@ const AGE_AT = 3;
 const BOOT_ID_BYTES_MAX = 64;
 const AGE_BYTES_MAX = 4 * 8 + 1 + GAPS_MAX * 16 + BOOT_ID_BYTES_MAX;
 /** Uplinks whose use is kept; who was put longest ago makes way. */
-export const USES_MAX = 16;
+export const USES_MAX = DATA_CAPS_MAX;
 const NAME_BYTES_MAX = 64;
 const USE_NUMBERS = 6;
 const STATE_BYTES_MAX = AGE_AT + AGE_BYTES_MAX + USES_MAX * (1 + NAME_BYTES_MAX + USE_NUMBERS * 8);

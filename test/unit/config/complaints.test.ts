@@ -128,6 +128,10 @@ const SINGLE: [string, string][] = [
   ["uplinks: [{url: 'mqtt://a', pace: {}}]", "uplinks[0].pace: limits nothing"],
   ["uplinks: [{url: 'mqtt://a', pace: {messages_per_second: 0}}]", "0 does not mean unlimited"],
   ["uplinks: [{url: 'mqtt://a', pace: {drain: {bytes_per_second: x}}}]", "uplinks[0].pace.drain.bytes_per_second: "],
+  [
+    `uplinks: [${Array.from({ length: 18 }, (_, i) => `{name: u${i}, url: 'mqtt://a${i}', data_cap: {per_month: 1GB}}`)}]`,
+    "uplinks[16].data_cap: is one more than the 16 that there can be",
+  ],
   ["uplinks: [{url: 'mqtt://a', data_cap: {}}]", "uplinks[0].data_cap.per_month: is missing"],
   [
     "uplinks: [{url: 'mqtt://a', data_cap: {per_month: 1GB, resets_on_day: 31}}]",
