@@ -1,16 +1,19 @@
 // The link goes and comes back: for ten minutes, with a long backlog, again and again at any byte, slowly. The cloud is
 // mosquitto behind a door that demands TLS, our certificate and an ALPN name. What must hold is in the judge's verdict.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
+import { connectAsync } from "mqtt";
 import { seededRandom } from "../../src/base/random.ts";
 import { temporaryFolder } from "../support/gateway-process.ts";
 import { MovedClock } from "../support/moved-clock.ts";
-import { requirePeer } from "../support/peers.ts";
+import { peerPath, requirePeer } from "../support/peers.ts";
 import { drainBegan, RemoteSite, WINDOW } from "../support/remote-site.ts";
 
 const LONG = process.env["SLUICE_LONG"];
-const MOSQUITTO = { skip: requirePeer("mosquitto") };
+const MOSQUITTO = { skip: requirePeer("mosquitto", "mosquitto_pub", "cc") };
 const OUTAGE_MS = 600_000;
 /** Ten minutes in five seconds, or in sixty. */
 const SPEED = LONG === undefined ? 120 : 10;
@@ -19,6 +22,8 @@ const BACK_MS = 3000;
 /** How often devices have something to say. */
 const READING_MS = 30_000;
 const BACKLOG = LONG === undefined ? 6000 : 100_000;
+/** Messages that MQTT.js has on its way at once. */
+const BATCH = 100;
 const FAULTS = LONG === undefined ? 8 : 60;
 
 test("an outage of ten minutes: what came meanwhile drains by itself when the link is back", {
@@ -61,8 +66,13 @@ test(`a backlog of ${BACKLOG} messages drains whole, in order, each once`, MOSQU
   await gateway.start();
   const one = await site.source("one", 1, 500);
   const two = await site.source("two", 2, 500);
-  const half = BACKLOG / 2;
-  await Promise.all([one.publishTo(half, 120_000), two.publishTo(half, 120_000)]);
+  const quarter = BACKLOG / 4;
+  await Promise.all([
+    one.publishTo(quarter, 120_000),
+    two.publishTo(quarter, 120_000),
+    publishWithMqttJs(site, quarter),
+    publishWithMosquittoPub(site, quarter),
+  ]);
   await drainBegan(site, () => link.restore());
   await judge.untilComplete(240_000);
   judge.verdict({ cuts: 0, window: 0 });
@@ -71,6 +81,35 @@ test(`a backlog of ${BACKLOG} messages drains whole, in order, each once`, MOSQU
   const { messages, bytes } = (await site.status()).spool;
   assert.deepEqual([messages, bytes], [0, 0]);
 });
+
+/** MQTT.js, at QoS 2; resolves when all are acknowledged. */
+async function publishWithMqttJs(site: RemoteSite, count: number): Promise<void> {
+  const client = await connectAsync({ host: "127.0.0.1", port: site.gateway.port(), protocolVersion: 5 });
+  const topic = "s/2/js/0";
+  for (let from = 0; from < count; from += BATCH) {
+    const numbers = Array.from({ length: Math.min(BATCH, count - from) }, (_, i) => from + i);
+    await Promise.all(
+      numbers.map(async (number) => {
+        const payload = `js ${topic} ${number}`;
+        await client.publishAsync(topic, payload, { qos: 2 });
+        site.judge.acknowledged({ topic, payload });
+      }),
+    );
+  }
+  await client.endAsync();
+}
+
+/** mosquitto_pub, at QoS 1: it ends with 0 when all that it read is acknowledged. */
+async function publishWithMosquittoPub(site: RemoteSite, count: number): Promise<void> {
+  const topic = "s/1/pub/0";
+  const payloads = Array.from({ length: count }, (_, number) => `pub ${topic} ${number}`);
+  const words = ["-h", "127.0.0.1", "-p", `${site.gateway.port()}`, "-q", "1", "-t", topic, "-l"];
+  const child = spawn(peerPath("mosquitto_pub"), words, { stdio: ["pipe", "inherit", "inherit"] });
+  child.stdin.end(`${payloads.join("\n")}\n`);
+  const [code] = (await once(child, "exit")) as [number];
+  assert.equal(code, 0);
+  for (const payload of payloads) site.judge.acknowledged({ topic, payload });
+}
 
 test("mid-drain the path is slow, its bandwidth halves, it freezes, it is cut and reset at any byte", {
   ...MOSQUITTO,

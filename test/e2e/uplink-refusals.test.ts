@@ -18,6 +18,7 @@ import { requirePeer } from "../support/peers.ts";
 import { drainBegan, EXPIRED_ON, RemoteSite, untilStatus } from "../support/remote-site.ts";
 import { Source } from "../support/source.ts";
 import { preloadable } from "../support/store-process.ts";
+import { ALPN_NAME } from "../support/tls-door.ts";
 
 /** Return codes of 3.1.1, and one that it reserves. */
 const RETURN_CODES: readonly (readonly [code: number, words: RegExp])[] = [
@@ -129,6 +130,33 @@ test("the cloud's certificate has expired and is renewed: the day is named, then
   await drainBegan(site, () => door.show(certificates.server));
   await judge.untilComplete();
   judge.verdict({ cuts: 0, window: 0 });
+});
+
+test("a door that demands an ALPN name and a certificate: without either it stays closed, and the words say which", {
+  skip: requirePeer("mosquitto"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using site = await RemoteSite.open(folder.path);
+  const { gateway, door, link } = site;
+  const { ca, client } = site.certificates;
+  const url = `mqtts://localhost:${link.port}`;
+  const tls = { ca, cert: client.cert, key: client.key };
+  const cases = [
+    { name: "nameless", tls, words: /without an answer to CONNECT|closed/ },
+    { name: "other-name", tls: { ...tls, alpn: ["mqtt"] }, words: /knows none of the configured ALPN protocols/ },
+    { name: "no-certificate", tls: { ca, alpn: [ALPN_NAME] }, words: /closed|the server wants a client certificate/ },
+  ];
+  const uplinks = cases.map((spec) => ({ ...uplink(spec.name, 0, 5), url, tls: spec.tls }));
+  gateway.configure({ ...site.configuration(), uplinks, memory_limit: "64MiB" });
+  await gateway.start();
+  await eventually("each says why", async () => {
+    const seen = await statuses(gateway);
+    return cases.every(({ name, words }) => words.test(seen.get(name)?.lastError ?? ""));
+  }).catch(() => assert.fail(gateway.stderr));
+  assert.ok(door.nameless > 0);
+  gateway.configure(site.configuration());
+  gateway.signal("SIGHUP");
+  await untilStatus(gateway, "with both it opens", ({ name, state }) => name === "cloud" && state === "live");
 });
 
 test("our certificate has expired and is replaced in its file: the backlog drains without a restart", {
