@@ -35,8 +35,9 @@ export class LogPlace {
   /** Of the message that goes out in several parts, the ordinal of the first, and how many parts have been looked at. */
   #firstPart = 0;
   #partsSeen = 0;
-  /** The last one whose parts are all answered; some may have been before this connection, and not been looked at yet. */
-  #overSeq = 0;
+  /** Which message that is, and whether all its parts are answered: some may have been before this connection. */
+  #partsSeq = 0;
+  #partsOver = false;
   /** Of those, what was accepted after this stamp was not: the peer had gone. */
   readonly #awaySinceMs: number;
 
@@ -86,7 +87,8 @@ export class LogPlace {
     this.floor = Math.max(this.floor, sentThrough + 1);
     this.#replay = this.inflight.head;
     this.#placedSeq = 0;
-    this.#overSeq = 0;
+    this.#partsSeq = 0;
+    this.#partsOver = false;
     this.#restartSeq = 0;
   }
 
@@ -138,6 +140,8 @@ export class LogPlace {
     while (first > inflight.head && inflight.seqAt(first - 1) === seq) first--;
     this.#firstPart = first;
     this.#partsSeen = 0;
+    this.#partsSeq = seq;
+    this.#partsOver = false;
     if (isPlaced || first < this.#replay) return true;
     if (inflight.next - inflight.head + placed > SPAN_MAX) return false;
     for (let n = 0; n < placed; n++) inflight.reserve(seq, 1, message.size);
@@ -147,7 +151,7 @@ export class LogPlace {
 
   /** Whether the next part, of QoS 1 or 2, was answered on an earlier connection: then it is passed over. */
   isNextPartAnswered(seq: number): boolean {
-    if (seq === this.#overSeq) return true;
+    if (this.#partsOver && seq === this.#partsSeq) return true;
     const { inflight } = this;
     const ordinal = this.#firstPart + this.#partsSeen;
     if (ordinal >= inflight.next || inflight.seqAt(ordinal) !== seq) return false;
@@ -159,14 +163,14 @@ export class LogPlace {
 
   /** Whether answers end it, or have ended it: not whoever has looked at all its parts. */
   isOverOrAwaited(seq: number): boolean {
-    return seq === this.#overSeq || this.inflight.awaits(seq);
+    return (this.#partsOver && seq === this.#partsSeq) || this.inflight.awaits(seq);
   }
 
   /** The message is over: those of its parts that waited for the others leave. */
   release(seq: number): void {
     const { inflight } = this;
     if (!inflight.multipart || seq === 0 || inflight.awaits(seq)) return;
-    this.#overSeq = seq;
+    if (seq === this.#partsSeq) this.#partsOver = true;
     for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
       if (inflight.stateAt(ordinal) === ANSWERED && inflight.seqAt(ordinal) === seq) inflight.discard(ordinal);
     }

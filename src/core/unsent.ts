@@ -66,7 +66,11 @@ export class Unsent implements UnsentMessages {
     for (let entry = waiting.peek(); entry !== undefined; entry = waiting.peek()) {
       if (this.isInHand(entry.message.seq)) {
         // It is to go on, or to be sent again; what is behind it may be dropped.
-        waiting.retain(({ message }) => this.isInHand(message.seq) || cutter.stopped || !cutter.drops(message));
+        const first = entry;
+        waiting.retain((other) => {
+          if (other === first || this.isInHand(other.message.seq)) return true;
+          return cutter.stopped || !cutter.drops(other.message);
+        });
         return;
       }
       if (!cutter.drops(entry.message)) return;
