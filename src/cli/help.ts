@@ -14,7 +14,7 @@ const VERBS: Record<string, string> = {
   Copies the store into FILE while the gateway runs, and checks the copy. FILE must not be there, or --force given.`,
   passwd: `sluice passwd FILE USER [-D] [--stdin] [--iterations N] [--json]
   Sets a user's password in FILE, for logins with it and by SCRAM-SHA-256; asks for it without echo. --stdin takes it from the first line of stdin.
-  -D deletes the user. A running gateway takes the file over at SIGHUP.`,
+  -D deletes the user. A running gateway takes the file over with \`sluice reload\`.`,
   status: `sluice status [--config FILE | --data-dir DIR] [--drops] [--json]
   Asks the running gateway how it is; with --drops, which messages were lost last, and why.`,
   reload: `sluice reload [--config FILE | --data-dir DIR] [--json]
