@@ -1,10 +1,10 @@
 /**
- * npm run bench -- uplink [--only drain,orders] [--rounds N] [--messages N] [--transports tls,tcp] [--windows 64,20,1000]
+ * npm run bench -- uplink [--only drain,orders,bytes] [--rounds N] [--messages N] [--transports tls,tcp] [--windows 64,20,1000]
  *                         [--remotes mosquitto,sink] [--peers sluice,mosquitto,autosave,mqttjs] [--directory DIR]
  *                         [--json FILE] [--compare FILE]
  *
  * A backlog that goes out over an uplink, beside mosquitto's bridge and MQTT.js with the same; and a spool by itself in
- * each order that `drain` names. How to read it: ../README.md.
+ * each order that `drain` names; bytes on the link for each reading with rules that gather. How to read it: ../README.md.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,6 +14,7 @@ import { buildLoad, hasOpenSsl } from "../load/build.ts";
 import { benchCertificates, type Certificates } from "../memory/certificates.ts";
 import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { Progress } from "../progress.ts";
+import { bytes } from "./bytes.ts";
 import { drain } from "./drain.ts";
 import { orders } from "./orders.ts";
 
@@ -39,7 +40,7 @@ export interface UplinkReport {
   readonly figures: readonly Figure[];
 }
 
-const PARTS: Readonly<Record<string, (bench: UplinkBench) => Promise<UplinkReport>>> = { drain, orders };
+const PARTS: Readonly<Record<string, (bench: UplinkBench) => Promise<UplinkReport>>> = { drain, orders, bytes };
 
 const values = readFlags("uplink", {
   directory: { type: "string", default: tmpdir() },
