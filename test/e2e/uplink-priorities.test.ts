@@ -136,3 +136,39 @@ test("a server that never answers one message among thousands: the others go on 
   assert.deepEqual([status.spool.messages, status.dropped], [0, {}]);
   assert.match(gateway.stderr + gateway.stdout, /no acknowledgement within 60 s/);
 });
+
+test("a class that is full refuses its own devices, with 0x97, and no others", async () => {
+  using folder = temporaryFolder();
+  using scope = new DisposableStack();
+  await using server = await HandServer.open();
+  let there = false;
+  const arrived: string[] = [];
+  server.onMessage = ({ payload }) => arrived.push(payload);
+  server.manners = () => (there ? {} : { onConnect: ({ socket }) => socket.destroy() });
+  await using gateway = gatewayOf(folder.path, server.port, {
+    forward: [{ match: "low/#" }, { match: "high/#", priority: 7 }],
+    spool: { priorities: [{ priority: 7, max_messages: 5, when_full: "refuse" }] },
+  });
+  await gateway.start();
+  const urgent = scope.use(new MqttPeer("urgent", 5));
+  await urgent.connect(gateway.port());
+  let acknowledged = 0;
+  urgent.onAcknowledged = () => acknowledged++;
+  for (let i = 0; i < 8; i++) urgent.publish({ topic: "high/a", payload: `h${i}`, qos: 1, retain: false });
+  await eventually("all are answered", () => acknowledged + urgent.refusals >= 8);
+  assert.deepEqual([acknowledged, urgent.refusals, urgent.lastRefusal], [5, 3, 0x97]);
+  const device = scope.use(new MqttPeer("device", 5));
+  await device.connect(gateway.port());
+  await publishAll(
+    device,
+    Array.from({ length: 50 }, () => "low/a"),
+    "l",
+    10_000,
+  );
+  assert.equal(device.refusals, 0);
+  const { dropped, spool } = await statusOf(gateway);
+  assert.deepEqual([dropped, spool.messages], [{}, 55], "who was refused knows of it: that is no loss");
+  there = true;
+  await eventually("all are there", () => arrived.length === 55, 30_000);
+  assert.deepEqual(arrived.slice(0, 5), ["h0", "h1", "h2", "h3", "h4"]);
+});

@@ -278,3 +278,30 @@ test("a class may have its share of packet ids in flight however many sessions h
     assert.equal(connection.take().length, expected);
   }
 });
+
+test("a class whose messages the server refuses, or that waits for the store, holds no other up", () => {
+  const world = new UplinkWorld({ forward: [LOW, { ...HIGH, qos: 2 }], window: 2, spool: SPOOL });
+  const connection = world.connect();
+  for (let i = 0; i < 3; i++) world.publish("high/a", `h${i}`, 2);
+  for (let i = 0; i < 3; i++) world.publish("low/a", `l${i}`);
+  // QoS 2 goes out when it is durable.
+  assert.deepEqual(
+    connection.take().map(({ payload, packetId }) => {
+      connection.puback(packetId);
+      return payload;
+    }),
+    ["l0", "l1"],
+  );
+  world.persist();
+  const order: string[] = [];
+  for (let packets = connection.take(); packets.length > 0; packets = connection.take()) {
+    for (const { payload, packetId, qos } of packets) {
+      order.push(payload);
+      if (qos === 2) connection.send(connection.ack(codes.PUBREC, packetId, 0x87));
+      else connection.puback(packetId);
+    }
+  }
+  assert.deepEqual(order, ["l2", "h0", "h1", "h2"]);
+  assert.deepEqual(world.uplink.status().dropped, { refused: 3 });
+  assert.deepEqual([world.uplink.status().spool.messages, world.uplink.status().inFlight], [0, 0]);
+});
