@@ -186,6 +186,22 @@ function cases(version: Version): FleetCase[] {
       words: CLOSED,
     },
     {
+      name: "reads-a-byte-a-second",
+      path: (link) => {
+        link.bytesPerSecond = SPEED;
+      },
+      manners: () => ({}),
+      words: /no answer to CONNECT within/,
+    },
+    {
+      name: "reads-thirty-bytes-a-second",
+      path: (link) => {
+        link.bytesPerSecond = 30 * SPEED;
+      },
+      manners: () => ({}),
+      words: null,
+    },
+    {
       name: "answers-a-byte-at-a-time",
       manners: () => {
         const send = trickle(5);
@@ -295,7 +311,7 @@ for (const version of [5, 4] as const) {
       [],
       `tried again and again in ${seconds} s`,
     );
-    fleet.heal();
+    await fleet.heal();
     await fleet.untilComplete();
     assert.ok(after - before < GROWTH_MIB_MAX, `${before.toFixed(1)} MiB before, ${after.toFixed(1)} after`);
   });

@@ -65,7 +65,7 @@ for (const version of [5, 4] as const) {
     await fleet.member("one-is-stuck").judge.untilComplete();
     fleet.clock.set({ speed: SPEED });
     await fleet.untilTold();
-    fleet.heal();
+    await fleet.heal();
     await fleet.untilComplete();
   });
 }

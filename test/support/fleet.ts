@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { UplinkStatus } from "../../src/uplink/uplink.ts";
+import { BadLink } from "./bad-link.ts";
 import { eventually } from "./eventually.ts";
 import { GatewayProcess, sluice } from "./gateway-process.ts";
 import { HandServer, type Manners } from "./hand-server.ts";
@@ -20,6 +21,8 @@ export interface FleetCase {
   /** Of its forward rule; 1 unless given. */
   readonly qos?: 0 | 1 | 2;
   readonly receiveMaximum?: number;
+  /** A path of its own to the server, as bad as this makes it; good from `heal` on. */
+  readonly path?: (link: BadLink) => void;
   /** More of the uplink's configuration. */
   readonly uplink?: Readonly<Record<string, unknown>>;
   /** What its last error must say while it behaves badly; null = it is to be live, and all is to arrive. */
@@ -29,11 +32,13 @@ export interface FleetCase {
 interface Member {
   readonly spec: FleetCase;
   readonly server: HandServer;
+  readonly link: BadLink | null;
   readonly judge: Judge;
 }
 
 const WINDOW = 20;
-const GOOD: FleetCase = { name: "good", manners: () => ({}), words: null };
+/** It is not asked for a sign of life: at the speed of these tests a busy machine may take too long to give one. */
+const GOOD: FleetCase = { name: "good", manners: () => ({}), uplink: { keepalive: "1h" }, words: null };
 
 export class Fleet {
   readonly gateway: GatewayProcess;
@@ -65,15 +70,17 @@ export class Fleet {
       );
       server.receiveMaximum = spec.receiveMaximum ?? server.receiveMaximum;
       server.onMessage = (message) => judge.arrive(message);
-      members.push({ spec, server, judge });
+      const link = spec.path === undefined ? null : await BadLink.open(server.port);
+      if (link !== null) spec.path?.(link);
+      members.push({ spec, server, link, judge });
     }
     const config = {
       listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
       memory_limit: "192MiB",
       log: { format: "json" },
-      uplinks: members.map(({ spec, server }) => ({
+      uplinks: members.map(({ spec, server, link }) => ({
         name: spec.name,
-        url: `mqtt://127.0.0.1:${server.port}`,
+        url: `mqtt://127.0.0.1:${(link ?? server).port}`,
         client_id: spec.name,
         protocol: spec.version ?? 5,
         window: WINDOW,
@@ -119,9 +126,12 @@ export class Fleet {
   }
 
   /** All behave well from now on, in new connections. */
-  heal(): void {
+  async heal(): Promise<void> {
     this.#healed = true;
-    for (const { spec, server } of this.members) if (spec !== GOOD) server.cut();
+    for (const { spec, server, link } of this.members) {
+      await link?.restore();
+      if (spec !== GOOD) server.cut();
+    }
   }
 
   /** Waits until everything is everywhere, in order; the good one had one connection and each message once. */
@@ -149,6 +159,9 @@ export class Fleet {
   async [Symbol.asyncDispose](): Promise<void> {
     this.source.peer[Symbol.dispose]();
     await this.gateway[Symbol.asyncDispose]();
-    for (const { server } of this.members) await server[Symbol.asyncDispose]();
+    for (const { server, link } of this.members) {
+      await link?.[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    }
   }
 }

@@ -101,11 +101,15 @@ export class Judge {
     });
   }
 
-  /** Waits until all that was acknowledged is there. */
-  async untilComplete(timeoutMs = 60_000): Promise<void> {
-    await eventually("all are at the cloud", () => this.lacking === 0, timeoutMs).catch(() => {
-      throw new Error(`${this.lacking} are missing, the first: ${this.missing().join(", ")}`);
-    });
+  /** Waits until all that was acknowledged is there. @param silenceMsMax it fails when nothing came for so long */
+  async untilComplete(silenceMsMax = 30_000): Promise<void> {
+    let arrived = -1;
+    while (this.lacking > 0 && arrived < this.arrived) {
+      ({ arrived } = this);
+      const goesOn = (): boolean => this.lacking === 0 || this.arrived > arrived;
+      await eventually("more is at the cloud", goesOn, silenceMsMax).catch(() => {});
+    }
+    if (this.lacking > 0) throw new Error(`${this.lacking} are missing, the first: ${this.missing().join(", ")}`);
   }
 
   /** Fails unless all is as promised. */
