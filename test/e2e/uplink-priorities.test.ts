@@ -1,5 +1,6 @@
 // Priorities and one message that is never answered, in a gateway as it runs, against a server in the test's hand.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { UplinkStatus } from "../../src/uplink/uplink.ts";
 import { eventually } from "../support/eventually.ts";
@@ -171,4 +172,34 @@ test("a class that is full refuses its own devices, with 0x97, and no others", a
   there = true;
   await eventually("all are there", () => arrived.length === 55, 30_000);
   assert.deepEqual(arrived.slice(0, 5), ["h0", "h1", "h2", "h3", "h4"]);
+});
+
+test("a priority that no rule has any more is drained after a restart, and is gone then", async () => {
+  using folder = temporaryFolder();
+  using scope = new DisposableStack();
+  await using server = await HandServer.open();
+  let there = false;
+  const arrived: string[] = [];
+  server.onMessage = ({ payload }) => arrived.push(payload);
+  server.manners = () => (there ? {} : { onConnect: ({ socket }) => socket.destroy() });
+  const priorities = async (): Promise<number[]> =>
+    (await statusOf(gateway)).spool.classes.map(({ priority }) => priority);
+  await using gateway = gatewayOf(folder.path, server.port, {
+    forward: [{ match: "low/#" }, { match: "high/#", priority: 7 }, { match: "mid/#", priority: 3 }],
+  });
+  await gateway.start();
+  assert.deepEqual(await priorities(), [7, 3, 0]);
+  const device = scope.use(new MqttPeer("device", 5));
+  await device.connect(gateway.port());
+  await publishAll(device, ["low/a", "high/a", "low/a", "high/a"], "", 10_000);
+  await gateway.end("SIGKILL");
+  const config = JSON.parse(readFileSync(gateway.configFile, "utf8"));
+  config.uplinks[0].forward = [{ match: "low/#" }, { match: "high/#" }];
+  gateway.configure(config);
+  await gateway.start();
+  assert.deepEqual(await priorities(), [7, 0], "the one that held nothing went at once");
+  there = true;
+  await eventually("all are there", () => arrived.length === 4, 30_000);
+  assert.deepEqual(arrived, ["1", "3", "0", "2"]);
+  await eventually("it is gone", async () => (await priorities()).length === 1);
 });
