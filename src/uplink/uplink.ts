@@ -99,7 +99,7 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.spool = spool;
     const { slot, id: receiverId } = spool;
     const sendsQos2 = forward.some(({ qos }) => qos === 2 || qos === "keep");
-    const rules = sendingRules([node, clientId, forward], sendsQos2);
+    const rules = sendingRules([node, clientId, forward, config.drain], sendsQos2);
     this.#sessions = new ServerSessions(name, config.urls, rules, receiverId, host.store);
     this.#sending = {
       queues: () => spool.queues(),

@@ -95,7 +95,7 @@ test("the same rules: each message comes once", async () => {
 const SEEDS = 150;
 const DRAINS: readonly UplinkConfig["drain"][] = ["oldest-first", "newest-first", "interleave"];
 
-test(`whatever the rules become, in whatever state a crash or a reload meets them: ${SEEDS} runs lose nothing`, async () => {
+test(`whatever rules and drain become, in whatever state a crash or a reload meets them: ${SEEDS} runs lose nothing`, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const random = seededRandom(seed);
     const upTo = (n: number): number => Math.floor(random() * n);
@@ -104,8 +104,8 @@ test(`whatever the rules become, in whatever state a crash or a reload meets the
         forward("a/#", { qos: (1 + upTo(2)) as 1 | 2, to: `${i}${upTo(2)}/{topic}`, priority: upTo(2) * 7 }),
       );
     const ids = new Ids();
-    const drain = DRAINS[seed % DRAINS.length] as UplinkConfig["drain"];
-    let world = new UplinkWorld({ forward: rules(), window: WINDOW, drain });
+    const drain = (): UplinkConfig["drain"] => DRAINS[upTo(DRAINS.length)] as UplinkConfig["drain"];
+    let world = new UplinkWorld({ forward: rules(), window: WINDOW, drain: drain() });
     let sent = 0;
     for (let life = 0; life < 5; life++) {
       const connection = world.connect(life > 0);
@@ -114,7 +114,10 @@ test(`whatever the rules become, in whatever state a crash or a reload meets the
       await ids.serve(world, connection, false, () => random() < 0.5, 1 + upTo(4));
       connection.drop(connection.ended ? null : "reset");
       world.persist();
-      world = world.crash(random() < 0.7 ? { forward: rules() } : {});
+      world = world.crash({
+        ...(random() < 0.6 ? { forward: rules() } : {}),
+        ...(random() < 0.3 ? { drain: drain() } : {}),
+      });
     }
     // A store that has no room to strike what is done makes it connect again.
     for (let connection = world.connect(true); ; connection = world.accept(true)) {
