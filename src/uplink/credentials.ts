@@ -16,6 +16,7 @@ import { withoutLineEnd } from "./uplink-connection.ts";
 
 /** MQTT has two bytes for the length of a password; the end of the line comes on top. */
 const FILE_BYTES_MAX = 65_535 + 2;
+const PIECE_BYTES = 4096;
 /** Longest time between two looks at the clock. */
 const LOOK_MS = 60_000;
 /** Between two looks into a file that should hold a later token by now. */
@@ -146,12 +147,22 @@ function readPassword(path: string, done: (problem: string | null, password: Buf
       failed(error);
       return;
     }
-    const bytes = Buffer.allocUnsafeSlow(FILE_BYTES_MAX + 1);
-    read(fd, bytes, 0, bytes.length, 0, (readError, count) => {
+    // Not `readFile`: whatever is there is not to be in memory as a whole. Most are shorter than the first piece.
+    readUpTo(fd, Buffer.allocUnsafeSlow(PIECE_BYTES), 0, (readError, bytes) => {
       close(fd, () => {});
       if (readError !== null) failed(readError);
-      else if (count > FILE_BYTES_MAX) done(`password_file ${path}: is longer than 65,535 bytes`, null);
-      else done(null, withoutLineEnd(Buffer.from(bytes.subarray(0, count))));
+      else if (bytes.length > FILE_BYTES_MAX) done(`password_file ${path}: is longer than 65,535 bytes`, null);
+      else done(null, withoutLineEnd(Buffer.from(bytes)));
     });
+  });
+}
+
+/** What is in the file, at most a byte more than FILE_BYTES_MAX. */
+function readUpTo(fd: number, into: Buffer, length: number, done: (error: Error | null, bytes: Buffer) => void): void {
+  read(fd, into, length, into.length - length, length, (error, count) => {
+    const end = length + count;
+    if (error !== null || count === 0 || end > FILE_BYTES_MAX) done(error, into.subarray(0, end));
+    else if (end < into.length) readUpTo(fd, into, end, done);
+    else readUpTo(fd, Buffer.concat([into], FILE_BYTES_MAX + 1), end, done);
   });
 }

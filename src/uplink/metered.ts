@@ -50,6 +50,8 @@ const DATA_CAP = "data-cap";
 export class Metered {
   /** To be given to each dial; null = nobody wants to know. */
   readonly traffic: Traffic | null;
+  /** To be given to each look at the primary, beside the connection (return-to-primary.ts). */
+  readonly looks: Traffic | null;
   readonly #pace: Pace | null;
   readonly #dataCap: DataCap | null;
   readonly #schedule: Schedule | null;
@@ -58,9 +60,21 @@ export class Metered {
     const { pace, dataCap, connect } = config;
     this.#pace = pace === null ? null : makePace(config.name, pace, uplink, parts);
     this.traffic = dataCap === null ? null : new Traffic();
-    this.#dataCap =
-      dataCap === null || this.traffic === null ? null : makeDataCap(config.name, dataCap, this.traffic, uplink, parts);
+    this.looks = dataCap === null ? null : new Traffic();
+    this.#dataCap = dataCap === null ? null : makeDataCap(config.name, dataCap, this.#sum(), uplink, parts);
     this.#schedule = connect === null ? null : makeSchedule(connect, uplink, parts);
+  }
+
+  #sum(): { readonly sent: number; readonly received: number } {
+    const { traffic, looks } = this;
+    return {
+      get sent() {
+        return (traffic?.sent ?? 0) + (looks?.sent ?? 0);
+      },
+      get received() {
+        return (traffic?.received ?? 0) + (looks?.received ?? 0);
+      },
+    };
   }
 
   /** Before the uplink connects. */
@@ -100,7 +114,7 @@ function makePace(name: string, config: PaceConfig, { spool }: MeteredUplink, pa
 function makeDataCap(
   name: string,
   config: DataCapConfig,
-  traffic: Traffic,
+  traffic: { readonly sent: number; readonly received: number },
   uplink: MeteredUplink,
   parts: MeteredParts,
 ): DataCap {

@@ -92,7 +92,7 @@ export class Uplink implements ClientHandler, ReachOwner {
     this.#parts = parts;
     const dial = isMetered(config) ? this.#dialCounted : parts.dial;
     this.#client = new MqttClient(dial, wheel, this);
-    this.reach = new Reach(config, this.#client, { ...parts, dial }, this);
+    this.reach = new Reach(config, this.#client, { ...parts, dial: this.#dialToLook }, this);
     const mark = config.loopMark ? new LoopMark(node) : null;
     const out = { name, node, clientId, mark, forward, spool: config.spool, drain, window };
     const spool = new Spool(out, this.#client, parts);
@@ -151,6 +151,10 @@ export class Uplink implements ClientHandler, ReachOwner {
   /** Of an uplink that has something metered. */
   readonly #dialCounted: Dial = (target, onLink, onError, onConnecting) =>
     this.#parts.dial({ ...target, traffic: this.#metered?.traffic ?? null }, onLink, onError, onConnecting);
+
+  /** Beside the connection, whose traffic goes on. */
+  readonly #dialToLook: Dial = (target, onLink, onError, onConnecting) =>
+    this.#parts.dial({ ...target, traffic: this.#metered?.looks ?? null }, onLink, onError, onConnecting);
 
   start(): void {
     this.rates.start();

@@ -131,6 +131,25 @@ test("on another server it looks for the primary without CONNECT, and moves over
   assert.equal(world.counters.get("uplink.cloud.failures"), 1);
 });
 
+test("looks at the primary count to the data cap, apart from the connection", () => {
+  const dataCap = {
+    bytesPerMonth: 1_000_000,
+    resetsOnDay: 1,
+    warnAtPercent: 80,
+    whenReached: "warn" as const,
+  };
+  const world = two({ dataCap });
+  world.uplink.start();
+  const first = world.server.dials.at(-1)?.traffic;
+  world.server.refuse("a:1883: gone");
+  arrive(world, "b", false);
+  assert.equal(world.server.dials.at(-1)?.traffic, first);
+  world.server.advance(RETURN_MS + 50);
+  assert(world.server.dialling);
+  const look = world.server.dials.at(-1)?.traffic;
+  assert(look && first && look !== first);
+});
+
 test("a primary that stands but does not keep us is looked for less and less often", () => {
   const world = two();
   world.uplink.start();
