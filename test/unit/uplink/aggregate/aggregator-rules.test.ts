@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { UplinkConfig } from "../../../../src/config/uplinks.ts";
 import { Publication } from "../../../../src/core/publication.ts";
+import { LoopMark } from "../../../../src/uplink/loop-mark.ts";
 import * as codes from "../../../../src/wire/mqtt/codes.ts";
 import { forward, published, receive, UplinkWorld } from "../uplink-world.ts";
 import { batch, onChange, reduce } from "./gathering-world.ts";
@@ -103,6 +104,42 @@ describe("among other rules", () => {
     const topics = packets.filter(({ type }) => type === codes.PUBLISH).map(({ topic }) => topic);
     assert.deepEqual(topics, ["s/a"]);
   });
+
+  test("what carries the node's own mark is not gathered", async () => {
+    const world = new UplinkWorld({ loopMark: true, forward: [forward("s/#", { batch: batch({ maxMessages: 2 }) })] });
+    const connection = world.connect();
+    for (const [payload, marked] of [
+      ["1", false],
+      ["2", true],
+      ["3", false],
+    ] as const) {
+      const p = new Publication();
+      const mark = new LoopMark("gw-17").property;
+      p.setParts("s/a", Buffer.from(payload), 1, false, marked ? mark : undefined);
+      world.router.publish(p, { onStored(): void {} }, 0);
+    }
+    assert.deepEqual(await sent(world, connection), ["s/a [1,3] 1"]);
+    const [rule] = world.uplink.status().aggregates;
+    assert.deepEqual([rule?.in, rule?.messages, world.counters.get("uplink.cloud.looped")], [3, 0, 1]);
+  });
+
+  for (const drain of ["newest-first", "interleave"] as const) {
+    test(`drain: ${drain} takes what was gathered like anything else`, async () => {
+      const rule = forward("s/#", { batch: batch({ maxMessages: 2 }) });
+      const world = new UplinkWorld({ drain, forward: [rule, forward("p/#")], window: 1 });
+      for (const payload of ["1", "2", "3", "4", "5"]) world.publish("s/a", payload);
+      world.publish("p/a", "6");
+      await turns();
+      world.persist();
+      const after = world.crash();
+      await turns();
+      after.publish("s/a", "7");
+      await turns();
+      after.persist();
+      const out = await sent(after, after.connect());
+      assert.deepEqual(out.sort(), ["p/a 6 1", "s/a [1,2] 1", "s/a [3,4] 1", "s/a [5,7] 1"]);
+    });
+  }
 
   test("values that nobody stores, such as those of $SYS, are stored for it", async () => {
     const world = new UplinkWorld({ forward: [forward("$SYS/#", { to: "sys", batch: batch({ maxMessages: 2 }) })] });
