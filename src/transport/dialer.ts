@@ -8,6 +8,7 @@ import type { Link } from "./link.ts";
 import { leavingFrom } from "./local-address.ts";
 import { addressesOf, type Found, keepAddresses } from "./names.ts";
 import { addressAndPort } from "./peer-address.ts";
+import { ProxyError } from "./proxy-request.ts";
 import { describeError } from "./socket-error.ts";
 import { SocketLink } from "./socket-link.ts";
 import { type ConnectOptions, TcpOpening } from "./tcp-opening.ts";
@@ -125,7 +126,7 @@ class Attempt implements Dialing {
       if (proxy && !this.#over) await this.#tunnel(socket, proxy);
       if (!this.#over) await this.#speak(socket);
     } catch (error) {
-      this.#fail(describeError(error));
+      this.#fail(describeError(error), error instanceof ProxyError && error.unreached);
     }
   }
 
@@ -252,14 +253,15 @@ class Attempt implements Dialing {
     this.#callbacks.onLink(link);
   }
 
-  #fail(words: string): void {
+  /** @param unreached the server, though somebody else has answered */
+  #fail(words: string, unreached = false): void {
     if (this.#over) return;
     this.#finish();
     const { unix, host, port, proxy } = this.#target;
     const server = unix === undefined ? addressAndPort(host, port) : `unix:${unix}`;
     const where = proxy && this.#atProxy ? `${server}: proxy ${addressAndPort(proxy.host, proxy.port)}` : server;
     const stale = this.#found?.stale === true ? "; its address is an old one, as the name server does not answer" : "";
-    this.#callbacks.onError(new DialError(`${where}: ${words}${stale}`, (this.#plain?.bytesRead ?? 0) === 0));
+    this.#callbacks.onError(new DialError(`${where}: ${words}${stale}`, unreached || !this.#plain?.bytesRead));
   }
 
   /** Nothing of it is wanted any more. */

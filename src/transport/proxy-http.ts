@@ -8,6 +8,8 @@ import type { Socket } from "node:net";
 import { addressAndPort } from "./peer-address.ts";
 import { ProxyError, type ProxyRequest } from "./proxy-request.ts";
 
+/** The server is not there, or its name; tinyproxy says 500. */
+const UNREACHED = [500, 502, 503, 504];
 /** A proxy's own words are cut here. */
 const STATUS_CHARACTERS_MAX = 100;
 
@@ -23,7 +25,7 @@ export function connectThrough(socket: Socket, { host, port, username, password 
     asked.once("connect", (answer, _socket, head) => {
       const refusal = refusalOf(answer, username !== null);
       if (refusal !== null) {
-        reject(new ProxyError(refusal));
+        reject(new ProxyError(refusal, UNREACHED.includes(answer.statusCode ?? 0)));
         return;
       }
       if (head.length > 0) socket.unshift(head);
@@ -37,6 +39,7 @@ export function connectThrough(socket: Socket, { host, port, username, password 
 function refusalOf({ statusCode = 0, statusMessage = "" }: IncomingMessage, withUser: boolean): string | null {
   if (statusCode >= 200 && statusCode < 300) return null;
   const said = `${statusCode} ${statusMessage}`.trim().slice(0, STATUS_CHARACTERS_MAX);
+  if (UNREACHED.includes(statusCode)) return `it does not reach the server (${said})`;
   switch (statusCode) {
     case 401: // tinyproxy
     case 407:
@@ -46,11 +49,6 @@ function refusalOf({ statusCode = 0, statusMessage = "" }: IncomingMessage, with
     case 403:
     case 405:
       return `it does not allow connections to this server or port (${said})`;
-    case 500: // tinyproxy
-    case 502:
-    case 503:
-    case 504:
-      return `it does not reach the server (${said})`;
     default:
       return `it refuses the connection (${said})`;
   }

@@ -13,4 +13,11 @@ export interface ProxyRequest {
 /** What the proxy said, in words. */
 export class ProxyError extends Error {
   override readonly name = "ProxyError";
+  /** It is the server that the proxy does not reach: to ask again costs little, and nothing beyond the proxy. */
+  readonly unreached: boolean;
+
+  constructor(message: string, unreached = false) {
+    super(message);
+    this.unreached = unreached;
+  }
 }

@@ -21,6 +21,9 @@ const REPLIES: Readonly<Record<string, string>> = {
   AddressNotSupported: "it does not take names or addresses of this kind",
 };
 
+/** The server is not there, or its name. */
+const UNREACHED = ["Failure", "NetworkUnreachable", "HostUnreachable", "ConnectionRefused", "TTLExpired"];
+
 /** @throws ProxyError */
 export async function connectThrough(socket: Socket, request: ProxyRequest): Promise<void> {
   const { host, port, username, password, timeoutMs } = request;
@@ -43,7 +46,11 @@ export async function connectThrough(socket: Socket, request: ProxyRequest): Pro
       timeout: timeoutMs,
     });
   } catch (error) {
-    throw new ProxyError(errorWords(error instanceof Error ? error.message : String(error), username !== null));
+    const message = error instanceof Error ? error.message : String(error);
+    throw new ProxyError(
+      errorWords(message, username !== null),
+      UNREACHED.some((code) => message.endsWith(` ${code}`)),
+    );
   }
 }
 

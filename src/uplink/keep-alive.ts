@@ -1,15 +1,16 @@
 /**
  * Keeps a connection alive and notices when it is dead: twice per keep alive it looks whether anything was sent and
  * received since. A half without anything sent is followed by a PINGREQ, so that never more than one keep alive passes
- * in silence ([MQTT311-3.1.2-23], [MQTT5-3.1.2-20]); so are two halves without anything received, since a dead path
- * takes our bytes for a long time. Where the server owes an answer, ten seconds without anything are enough to ask.
+ * in silence ([MQTT311-3.1.2-23], [MQTT5-3.1.2-20]); so is one without anything received, since a dead path takes our
+ * bytes for a long time. So it is left after one and a half keep alives at most, of those from 4 s on. Where the server owes an answer, ten seconds without anything are enough to ask.
  *
  * A slow path is no dead one: as long as the bytes before the PINGREQ get fewer, here or in the kernel, it goes on.
  */
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 
-/** From a PINGREQ to any sign of life, at most; shorter with a shorter keep alive. */
+/** From a PINGREQ to any sign of life, at most; half a shorter keep alive, but not less than any link needs. */
 export const PING_DEADLINE_MS = 10_000;
+const PING_DEADLINE_MS_MIN = 2000;
 
 /** How much earlier it looks than it needs to: timers are late, and the keep alive is not to be exceeded. */
 const EARLY_MS = 200;
@@ -48,7 +49,6 @@ export class KeepAlive implements Expirable {
   readonly #halfTimer = new Timer(this, HALF_TIMER);
   readonly #pingTimer = new Timer(this, PING_TIMER);
   #keepAliveMs = 0;
-  #silentHalves = 0;
   readonly #quietTimer = new Timer(this, QUIET_TIMER);
   #unsentAtPing = 0;
   #deadlineMs = 0;
@@ -62,7 +62,6 @@ export class KeepAlive implements Expirable {
   start(seconds: number): void {
     this.stop();
     this.#keepAliveMs = seconds * 1000;
-    this.#silentHalves = 0;
     this.sent = true;
     this.received = true;
     if (seconds > 0) this.#wheel.schedule(this.#halfTimer, this.#halfMs);
@@ -96,14 +95,12 @@ export class KeepAlive implements Expirable {
   #onHalf(): void {
     // With a short keep alive a half may end within the deadline of a PINGREQ that was answered.
     if (this.received) this.#wheel.cancel(this.#pingTimer);
-    this.#silentHalves = this.received ? 0 : this.#silentHalves + 1;
-    const due = !this.sent || this.#silentHalves >= 2;
+    const due = !this.sent || !this.received;
     this.sent = false;
     this.received = false;
     this.#wheel.schedule(this.#halfTimer, this.#halfMs);
     if (!due || this.#pingTimer.armed) return;
-    this.#silentHalves = 0;
-    this.#ask(Math.min(PING_DEADLINE_MS, this.#keepAliveMs));
+    this.#ask(Math.min(PING_DEADLINE_MS, Math.max(this.#keepAliveMs / 2, PING_DEADLINE_MS_MIN)));
   }
 
   #nextSpell(): void {

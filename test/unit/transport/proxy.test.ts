@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { ProxyConfig } from "../../../src/config/uplink-urls.ts";
-import { createDial, type DialTarget } from "../../../src/transport/dialer.ts";
+import { createDial, type DialError, type DialTarget } from "../../../src/transport/dialer.ts";
 import { listenTcp } from "../../../src/transport/tcp.ts";
 import { listenTls } from "../../../src/transport/tls.ts";
 import { listenWs } from "../../../src/transport/ws.ts";
@@ -167,6 +167,26 @@ test("an HTTP proxy that refuses, answers garbage, never ends its header or clos
     const proxy = closing(t, await scriptedProxy(Buffer.from(answer, "latin1"), closes));
     assert.match(String(await dialled(made, { port: 1883, proxy: by("http", proxy) })), words);
   }
+});
+
+test("a server that the proxy does not reach counts as not reached, a proxy that refuses us does not", async (t) => {
+  const made = bench(t);
+  const unreached = async (kind: ProxyConfig["kind"], answer: string): Promise<boolean> => {
+    const proxy = closing(t, await scriptedProxy(Buffer.from(answer, "latin1"), true));
+    return new Promise((resolve) => {
+      const target = { host: "cloud.example", port: 1883, tls: null, timeoutMs: 5000, proxy: by(kind, proxy) };
+      createDial(made.transport)(
+        target,
+        () => assert.fail(),
+        (error) => resolve((error as DialError).unreached),
+      );
+    });
+  };
+  for (const status of [500, 502, 503, 504]) assert(await unreached("http", `HTTP/1.1 ${status} No\r\n\r\n`));
+  for (const status of [400, 401, 403, 407]) assert(!(await unreached("http", `HTTP/1.1 ${status} No\r\n\r\n`)));
+  const reply = (code: number): string => `\x05\x00\x05${String.fromCharCode(code)}\0\x01${"\0".repeat(6)}`;
+  for (const code of [1, 3, 4, 5, 6]) assert(await unreached("socks5", reply(code)));
+  for (const code of [2, 7, 8]) assert(!(await unreached("socks5", reply(code))));
 });
 
 test("a header of an HTTP proxy that trickles for ever ends with the deadline", async (t) => {

@@ -527,6 +527,21 @@ test("a slow path is not dead: while our own bytes get fewer the deadline moves"
   assert(connection.ended);
 });
 
+for (const keepAliveSeconds of [4, 5, 10, 19, 20, 21, 60, 600]) {
+  for (const busy of [false, true]) {
+    const how = busy ? "sends and hears nothing" : "is silent";
+    test(`a keep alive of ${keepAliveSeconds} s: a path that dies is left after 1.5 of them, on one that ${how}`, () => {
+      const { server, client, connection } = connected({ keepAliveSeconds });
+      let seconds = 0;
+      for (; !connection.ended && seconds < 1000; seconds++) {
+        if (busy && client.state === CONNECTED) client.sendPubrel(1);
+        server.advance(1000);
+      }
+      assert(seconds <= 1.5 * keepAliveSeconds + 1, `${seconds} s`);
+    });
+  }
+}
+
 for (const keepAliveSeconds of [1, 2, 5, 10, 19, 20, 21, 60]) {
   test(`a keep alive of ${keepAliveSeconds} s: a server that answers each PINGREQ, and sends nothing else, is alive`, () => {
     const { server, client } = setUp();
