@@ -396,3 +396,32 @@ test("a gateway starts without the spools of uplinks that its configuration does
   assert.match(world.log.join("\n"), /warn {2}uplink-removed uplink=old messagesGivenUp=1 bytesGivenUp=/);
   assert.deepEqual(world.rooms.ledger.byReceiver(), [{ receiver: "uplink:old", causes: { "uplink-removed": 1 } }]);
 });
+
+test("rules that gather: other limits keep what is held, a rule that goes lets it out, an uplink that goes gives it up", async () => {
+  using folder = temporaryFolder();
+  await using cloud = await TestCloud.start(join(folder.path, "cloud"));
+  const gathers = (max_messages: number): Keys => ({ match: "s/#", batch: { max_messages, max_delay: "1h" } });
+  const uplink = (...forward: Keys[]): Keys => ({ name: "cloud", url: cloud.url, client_id: "gw", forward });
+  await using world = new World(folder.path, [uplink(gathers(100))]);
+  await world.gateway.start();
+  const held = (): number | undefined => world.uplink("cloud")?.aggregates[0]?.messages;
+  for (const payload of ["1", "2"]) world.publish("s/a", payload);
+  await eventually("they are held, and acknowledged", () => held() === 2 && world.acknowledged.length === 2);
+  await world.reload([uplink(gathers(3))]);
+  world.publish("s/a", "3");
+  await eventually("a batch came", () => cloud.got.includes("s/a [1,2,3]"));
+  for (const payload of ["4", "5"]) world.publish("s/a", payload);
+  await eventually("they are held", () => held() === 2 && world.acknowledged.length === 5);
+  await world.reload([uplink({ match: "p/#" })]);
+  await eventually("they came as they were", () => cloud.got.slice(-2).join() === "s/a 4,s/a 5");
+  await eventually("nothing is left of the rule", () => world.uplink("cloud")?.aggregates.length === 0);
+  await world.reload([uplink(gathers(100))]);
+  for (const payload of ["6", "7", "8"]) world.publish("s/a", payload);
+  await eventually("they are held", () => held() === 3 && world.acknowledged.length === 8);
+  const words = await world.reload([]);
+  assert.match(JSON.stringify(words), /3 messages that waited for it were given up/);
+  assert.deepEqual(
+    world.rooms.store.deleteOthers("aggregate", () => true),
+    [],
+  );
+});
