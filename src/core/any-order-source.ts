@@ -147,7 +147,9 @@ export class AnyOrderSource implements BacklogSink {
         this.#askForTurn();
         return false;
       }
-      this.#host.store.read(this.#id, inflight.seqAt(this.#againAt), 1, this);
+      const seq = inflight.seqAt(this.#againAt);
+      // A slice may be spent before the row is looked at.
+      for (let at = seq; at <= seq; ) at = this.#host.store.read(this.#id, at, 1, this);
       if (this.#again.length > 0) return true;
       this.#place.leave(inflight.seqAt(this.#againAt), this.#againAt); // the log has it no more
     }

@@ -130,7 +130,9 @@ export class Superseding {
     for (let n = 0; n < EARLY_MAX && this.#early.length > 0 && isAboveGoal(); n++) {
       const seq = this.#early.at(-1) as number;
       this.#stoppedAt = 0;
-      if (this.#queue.needs(seq)) store.read(id, seq, 1, this.#droppingEarly);
+      // A slice may be spent before the row is looked at.
+      for (let at = this.#queue.needs(seq) ? seq : seq + 1; at <= seq; )
+        at = store.read(id, at, 1, this.#droppingEarly);
       if (this.waits) return false;
       this.#early.pop();
     }

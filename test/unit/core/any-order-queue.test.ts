@@ -161,6 +161,7 @@ function run(fixedQos: number, seed: number, { queueOf, peer, whenFull }: Varian
   );
   if (peer !== undefined) w.peer = peer();
   w.store.strikesMax = 1 + Math.floor(random() * 20);
+  w.store.learnRows = 4;
   const windowMax = 1 + Math.floor(random() * 8);
   const stored = new Set<string>();
   const qosOf = new Map<string, number>();
@@ -217,7 +218,7 @@ function run(fixedQos: number, seed: number, { queueOf, peer, whenFull }: Varian
       recount(w);
     } else if (dice < 0.985 && whenFull !== undefined) {
       store();
-      for (let i = 0; i < 100; i++) {
+      for (let i = 0; i < 400; i++) {
         w.store.commit();
         w.store.sync();
         w.turn();
