@@ -80,6 +80,26 @@ describe("among other rules", () => {
     assert.deepEqual([packet?.payload, packet?.qos, packet?.retain], ["[1,2,3]", 2, true]);
   });
 
+  test("at QoS 2 a batch leaves once it is written together with the record that leaves its rows out: it comes once", async () => {
+    const world = new UplinkWorld({ forward: [forward("s/#", { qos: 2, batch: batch({ maxMessages: 2 }) })] });
+    const connection = world.connect();
+    world.publish("s/a", "1");
+    await turns();
+    world.persist();
+    world.publish("s/a", "2");
+    await turns();
+    assert.deepEqual(connection.take(), []);
+    const before = world.crash();
+    await turns();
+    assert.equal(before.uplink.status().aggregates[0]?.messages, 1);
+    world.persist();
+    const [packet] = connection.take();
+    assert.deepEqual([packet?.payload, packet?.qos], ["[1,2]", 2]);
+    const after = world.crash();
+    await turns();
+    assert.deepEqual([after.uplink.status().aggregates[0]?.messages, after.uplink.status().spool.messages], [0, 1]);
+  });
+
   test("the priority of the rule is that of its batches", async () => {
     const rules = [forward("s/#"), forward("u/#", { priority: 7, batch: batch({ maxMessages: 1 }) })];
     const world = new UplinkWorld({ forward: rules, window: 1 });
