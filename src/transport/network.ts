@@ -1,6 +1,6 @@
 /** What this machine's network looks like, for those who wait for it to come back. Linux tells nobody but netlink sockets. */
 import { readFileSync } from "node:fs";
-import { networkInterfaces } from "node:os";
+import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import { plainAddress } from "./peer-address.ts";
 
 export interface Network {
@@ -20,17 +20,27 @@ const COUNTED_COLUMNS: Readonly<Record<string, readonly number[]>> = {
 /** One look takes 0.1 ms on a machine with four interfaces. */
 export const systemNetwork: Network = {
   fingerprint() {
-    const addresses = Object.entries(networkInterfaces()).flatMap(([name, own = []]) =>
+    const addresses = Object.entries(interfaces() ?? {}).flatMap(([name, own = []]) =>
       own.map(({ address }) => `${name} ${address}`),
     );
     return [...addresses, ...ROUTES.map(routes)].join("\n");
   },
 
   has(address) {
-    const plain = plainAddress(address);
-    return Object.values(networkInterfaces()).some((own) => own?.some((entry) => entry.address === plain));
+    const [plain] = plainAddress(address).split("%"); // without the zone of a link-local one
+    const all = interfaces();
+    return all === null || Object.values(all).some((own) => own?.some((entry) => entry.address === plain));
   },
 };
+
+/** null: this system does not tell. */
+function interfaces(): NodeJS.Dict<NetworkInterfaceInfo[]> | null {
+  try {
+    return networkInterfaces();
+  } catch {
+    return null;
+  }
+}
 
 function routes(path: string): string {
   let text: string;

@@ -101,6 +101,8 @@ export class Reach implements StoreWaiter, Expirable {
   /** Counts tries, so that a file read for an earlier one is not used. */
   #attempt = 0;
   #retryAtMs = 0;
+  /** Of the connection, if an interface has it: 127.0.0.9 is on none. */
+  #localAddress = "";
   /** The network when the last try began. */
   #network = "";
 
@@ -262,6 +264,8 @@ export class Reach implements StoreWaiter, Expirable {
     });
     wheel.schedule(this.#stableTimer, STABLE_MS);
     wheel.schedule(this.#lookTimer, LOOK_ONLINE_MS);
+    const { localAddress } = this.#client;
+    this.#localAddress = this.#parts.network.has(localAddress) ? localAddress : "";
     this.#credentials.connected();
     this.#lasted = false;
     if (!this.#servers.onPrimary) this.#return.start();
@@ -320,7 +324,7 @@ export class Reach implements StoreWaiter, Expirable {
     const { network, wheel } = this.#parts;
     wheel.schedule(this.#lookTimer, this.online ? LOOK_ONLINE_MS : LOOK_MS);
     if (this.online) {
-      const { localAddress } = this.#client;
+      const localAddress = this.#localAddress;
       if (localAddress === "" || network.has(localAddress)) return;
       this.#client.fail(NORMAL_DISCONNECTION, `the local address ${localAddress} is gone`);
     } else if (network.fingerprint() !== this.#network) {

@@ -105,6 +105,15 @@ test("a connection whose local address is gone is given up and made anew", () =>
   assert.equal(world.uplink.status().lastError, "the local address 10.0.0.2 is gone");
 });
 
+test("a local address that no interface has, from the beginning, is not missed", () => {
+  const world = new UplinkWorld({});
+  world.network.gone = "10.0.0.2";
+  const connection = world.connect();
+  assert.equal(connection.localAddress, "10.0.0.2");
+  world.server.advance(4 * LOOK_ONLINE_MS);
+  assert(!connection.ended);
+});
+
 test("held, stopped and after the end nobody looks at the network", async () => {
   const world = new UplinkWorld({});
   world.uplink.start();
