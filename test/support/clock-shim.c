@@ -2,15 +2,15 @@
  * A board whose clocks the test sets: preloaded (LD_PRELOAD) into a process, it stands between the program and libc.
  * $CLOCK_CONTROL names a file of words, read at every call, so that the clock jumps while the process runs:
  *   offset_s=N   the wall clock shows N seconds more than the machine's
- *   speed=N      from now on all clocks run N times as fast, and what waits for a time in epoll waits a Nth of it: ten
- *                minutes of an outage are over in ten seconds at 60
+ *   speed=N      all clocks run N times as fast, and what waits for a time in epoll waits a Nth of it: ten minutes of an
+ *                outage are over in ten seconds at 60. since_ns=M: from this time of the machine's monotonic clock on,
+ *                which may be yet to come, before=N: until then; ahead_ns=A: so much is gained then
  *   boot=N       which start of the machine this is: what /proc/sys/kernel/random/boot_id tells
  *
- *   cc -shared -fPIC -O1 -o clock-shim.so clock-shim.c -ldl -lpthread
+ *   cc -shared -fPIC -O1 -o clock-shim.so clock-shim.c -ldl
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,35 +44,20 @@ static long word_of(const char *text, const char *word) {
 
 /* The number behind `word=` in the control file; 0 when it is not there. */
 static long control(const char *word) {
-  char text[256];
+  char text[512];
   return read_control(text, sizeof text) ? word_of(text, word) : 0;
 }
 
 /*
- * How much more monotonic time has passed for the program than for the machine. Changes of speed are laid end to end:
- * since `since_ns` it runs at `speed`, and before that `ahead_ns` were gained.
+ * How much more monotonic time has passed for the program than for the machine. It follows from the file alone, so that a
+ * program that is started anew goes on where the last one was, as the uptime of a machine does.
  */
-static pthread_mutex_t gained_lock = PTHREAD_MUTEX_INITIALIZER;
-static long since_ns, ahead_ns, speed = 1;
-
-static long machine_ns(void) {
+static long gained_ns(const char *text) {
   struct timespec now;
   syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
-  return now.tv_sec * NS + now.tv_nsec;
-}
-
-static long gained_ns(long asked) {
-  if (asked < 1) asked = 1;
-  pthread_mutex_lock(&gained_lock);
-  long now = machine_ns();
-  long gained = ahead_ns + (now - since_ns) * (speed - 1);
-  if (asked != speed) {
-    ahead_ns = gained;
-    since_ns = now;
-    speed = asked;
-  }
-  pthread_mutex_unlock(&gained_lock);
-  return gained;
+  long passed = now.tv_sec * NS + now.tv_nsec - word_of(text, "since_ns");
+  long speed = word_of(text, passed < 0 ? "before" : "speed");
+  return word_of(text, "ahead_ns") + (speed > 1 ? passed * (speed - 1) : 0);
 }
 
 static void add_ns(struct timespec *time, long ns) {
@@ -84,7 +69,7 @@ static void add_ns(struct timespec *time, long ns) {
 int clock_gettime(clockid_t id, struct timespec *time) {
   int result = (int)syscall(SYS_clock_gettime, id, time);
   if (result != 0) return result;
-  char text[256];
+  char text[512];
   switch (id) {
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE:
@@ -93,7 +78,7 @@ int clock_gettime(clockid_t id, struct timespec *time) {
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_BOOTTIME:
       if (!read_control(text, sizeof text)) return result;
-      add_ns(time, gained_ns(word_of(text, "speed")));
+      add_ns(time, gained_ns(text));
       if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE) time->tv_sec += word_of(text, "offset_s");
   }
   return result;

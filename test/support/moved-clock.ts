@@ -12,6 +12,9 @@ export interface Times {
   readonly boot?: number;
 }
 
+/** A speed holds from then on, or the clock would jump back by what passes until the process sees the file. */
+const SOON_NS = 2_000_000n;
+
 let shim: string | null = null;
 
 export class MovedClock {
@@ -19,6 +22,9 @@ export class MovedClock {
   readonly env: NodeJS.ProcessEnv;
   readonly #control: string;
   #times: Required<Times> = { offsetSeconds: 0, speed: 1, boot: 1 };
+  #sinceNs = process.hrtime.bigint();
+  /** Gained until then by running faster. */
+  #aheadNs = 0n;
 
   /** @param folder for the control file */
   constructor(folder: string) {
@@ -30,9 +36,21 @@ export class MovedClock {
 
   /** What is not named stays as it is. */
   set(times: Times): void {
+    const { speed: before } = this.#times;
+    const sinceNs = process.hrtime.bigint() + SOON_NS;
+    this.#aheadNs += (sinceNs - this.#sinceNs) * BigInt(before - 1);
+    this.#sinceNs = sinceNs;
     this.#times = { ...this.#times, ...times };
     const { offsetSeconds, speed, boot } = this.#times;
-    writeFileSync(`${this.#control}-new`, `offset_s=${offsetSeconds}\nboot=${boot}\nspeed=${speed}\n`);
+    const lines = [
+      `offset_s=${offsetSeconds}`,
+      `boot=${boot}`,
+      `speed=${speed}`,
+      `before=${before}`,
+      `since_ns=${this.#sinceNs}`,
+      `ahead_ns=${this.#aheadNs}`,
+    ];
+    writeFileSync(`${this.#control}-new`, `${lines.join("\n")}\n`);
     renameSync(`${this.#control}-new`, this.#control);
   }
 }
