@@ -194,6 +194,21 @@ test("a clock that is not set decides nothing: no token is expired, none is rene
   connection.takeOne(codes.DISCONNECT);
 });
 
+test("a password of several pieces is read as a whole", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "long-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "pw");
+  for (const length of [4095, 4096, 4097, 65_535]) {
+    writeFileSync(path, `${"x".repeat(length - 1)}y\n`);
+    const world = new UplinkWorld({ username: "gw", passwordFile: path });
+    world.uplink.start();
+    await until(() => world.server.dialling);
+    const { connect } = world.server.accept().takeOne(codes.CONNECT);
+    assert.equal(connect?.password?.length, length);
+    assert.equal(connect?.password?.at(-1), "y");
+  }
+});
+
 test("a password that is longer than MQTT takes is not read to its end", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "long-"));
   t.after(() => rmSync(folder, { recursive: true }));
