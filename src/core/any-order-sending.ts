@@ -52,6 +52,7 @@ export class AnyOrderSending {
       this.#place.leave(message.seq, entry.ordinal);
       return SENT;
     }
+    if (!outlet.writable()) return PEER_BUSY; // only a peer that is there says what it takes
     const parts = outlet.parts(message, options);
     if (entry.ordinal >= 0 && this.#place.isPart(message.seq, entry.ordinal + parts - 1)) {
       return this.#sendParts(entry, parts, outlet);

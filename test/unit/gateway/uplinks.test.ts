@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Log } from "../../../src/base/log.ts";
+import { seededRandom } from "../../../src/base/random.ts";
 import type { ConfigurationError } from "../../../src/config/complaint.ts";
 import { load } from "../../../src/config/load.ts";
 import { Publication } from "../../../src/core/publication.ts";
@@ -330,6 +331,50 @@ test("what waits survives that rules begin to gather, gather otherwise, and ceas
   const { applied } = await world.reload([]);
   assert.ok(applied.includes("uplink cloud: removed, 3 messages that waited for it were given up"), applied.join());
   assert.deepEqual(world.countersOf("cloud"), []);
+});
+
+test("reloads one after the other while messages come, to any rules, order, priorities and place: all arrive", async () => {
+  using folder = temporaryFolder();
+  await using cloud = await TestCloud.start(join(folder.path, "cloud"));
+  const random = seededRandom(11);
+  const upTo = (n: number): number => Math.floor(random() * n);
+  const keys = (): Keys => ({
+    forward: Array.from({ length: 1 + upTo(3) }, (_, i) => ({
+      match: "s/#",
+      to: `${i}${upTo(2)}/{topic}`,
+      qos: 1 + upTo(2),
+      priority: upTo(2) * 7,
+    })),
+    drain: ["oldest-first", "newest-first", "interleave"][upTo(3)],
+    window: 1 + upTo(20),
+  });
+  await using world = new World(folder.path, [uplink("cloud", cloud.url, keys())], { memory_limit: "32MiB" });
+  await world.gateway.start();
+  let sent = 0;
+  let publishing = true;
+  const going = (async () => {
+    while (publishing) {
+      if (sent - world.acknowledged.length < 50) assert.ok(world.publish("s/a", `${sent++}`), "it is kept");
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  for (let i = 0; i < 15; i++) {
+    await world.reload([uplink("cloud", i % 3 === 1 ? NOWHERE : cloud.url, keys())]);
+    const goal = sent + upTo(300);
+    await eventually("more came", () => sent >= goal);
+  }
+  publishing = false;
+  await going;
+  await world.reload([uplink("cloud", cloud.url, keys())]);
+  const missing = (): number => {
+    const arrived = new Set(cloud.got.map((line) => line.split(" ")[1]));
+    return Array.from({ length: sent }, (_, i) => `${i}`).filter((payload) => !arrived.has(payload)).length;
+  };
+  await eventually("nothing waits", () => world.uplink("cloud")?.spool.messages === 0, 30_000);
+  await eventually("all are at the cloud", () => missing() === 0).catch(() => assert.equal(missing(), 0));
+  assert.equal(world.acknowledged.length, sent);
+  assert.deepEqual(world.uplink("cloud")?.dropped, {});
+  assert.equal(world.uplink("cloud")?.spool.bytes, 0);
 });
 
 test("a client id may go from one uplink to another: the old one is gone before the new one comes", async () => {

@@ -386,13 +386,19 @@ test("[MQTT5-4.4.0-1] of a message to several topics only what is not acknowledg
   }
 });
 
-test("a message of several topics that becomes durable while the connection is being closed waits for the next one", () => {
-  const world = new UplinkWorld({ forward: [forward("a", { qos: 2 }), forward("a", { qos: 2, to: "b" })] });
-  const connection = world.connect();
-  world.publish("a", "1", 2);
-  connection.send(Buffer.from([0xf0, 0])); // AUTH, which nobody asked for
-  world.persist();
-  connection.drop();
-  world.server.advance(2000);
-  assert.deepEqual(published(world.accept(true).take()), ["a 1 2", "b 1 2"]);
-});
+for (const drain of ["oldest-first", "newest-first"] as const) {
+  test(`${drain}: what comes, or becomes durable, while the connection is being closed waits for the next one`, () => {
+    const world = new UplinkWorld({ forward: [forward("a", { qos: 2 }), forward("a", { qos: 2, to: "b" })], drain });
+    const connection = world.connect();
+    world.publish("a", "1", 2);
+    connection.send(Buffer.from([0xf0, 0])); // AUTH, which nobody asked for
+    world.publish("a", "2", 2);
+    world.persist();
+    connection.drop();
+    world.server.advance(2000);
+    const next = world.accept(true);
+    world.persist();
+    next.turn();
+    assert.deepEqual(published(next.take()).sort(), ["a 1 2", "a 2 2", "b 1 2", "b 2 2"]);
+  });
+}
