@@ -2,7 +2,7 @@
 import type { DropCause } from "../core/ledger.ts";
 import type { QueueHost } from "../core/outlet.ts";
 import type { BacklogSink } from "../core/ports.ts";
-import type { AggregatorStatus } from "./aggregate/aggregator.ts";
+import type { AggregatorStatus } from "./aggregate/aggregator-parts.ts";
 import type { MeteredStatus } from "./metered.ts";
 import type { PastOutage } from "./outage.ts";
 import type { UplinkState } from "./reach.ts";

@@ -14,21 +14,17 @@
  *
  * Rows that are still open when what they became enters the same group are not written at all (`Store.absorb`).
  */
-import { type Expirable, Timer, type TimerWheel } from "../../base/timer-wheel.ts";
-import type { ForwardRule } from "../../config/uplink-rules.ts";
+import { type Expirable, Timer } from "../../base/timer-wheel.ts";
 import { type Message, messageOf, OPEN } from "../../core/message.ts";
-import type { QueueHost } from "../../core/outlet.ts";
 import { type BacklogSink, type ReceiverRecord, SETTLED, type StoredReceiver } from "../../core/ports.ts";
 import type { Publication } from "../../core/publication.ts";
 import { TAKES } from "../../core/queue-limits.ts";
 import type { Receiver, ReceiverQueue } from "../../core/receiver.ts";
 import { GRANT_NO_LOCAL, GRANT_RETAIN_AS_PUBLISHED } from "../../core/route-cache.ts";
-import type { Router } from "../../core/router.ts";
 import type { Sliced } from "../../core/turns.ts";
-import type { TopicMap } from "../topic-map.ts";
+import type { AggregatorOptions, AggregatorParts, AggregatorStatus } from "./aggregator-parts.ts";
 import { Closing } from "./closing.ts";
-import { type Door, Entering } from "./entering.ts";
-import type { CborEncoder } from "./formats.ts";
+import { Entering } from "./entering.ts";
 import { DONE, Gathering, HELD, INVALID, type Tally } from "./gathering.ts";
 import { OUTBOX_BYTES } from "./limits.ts";
 import { LATER, Outbox } from "./outbox.ts";
@@ -36,46 +32,6 @@ import { Place } from "./place.ts";
 import { AGGREGATE } from "./rules.ts";
 import { Times } from "./times.ts";
 import { Unread } from "./unread.ts";
-
-export interface AggregatorParts {
-  readonly host: QueueHost;
-  readonly router: Router;
-  readonly wheel: TimerWheel;
-  /** Whether the wall clock is right, as far as can be known. */
-  readonly isClockSet: () => boolean;
-  /** What encodes senml-cbor; null: no rule asks for it. */
-  readonly cbor: CborEncoder | null;
-}
-
-export interface AggregatorOptions {
-  readonly rule: ForwardRule;
-  /** Of this rule alone. */
-  readonly map: TopicMap;
-  /** In the store; kind "aggregate". */
-  readonly name: string;
-  readonly door: Door;
-  /** Slot of the uplink in the router. */
-  readonly kinSlot: number;
-  /** Bytes of the log from the oldest row that is held to the newest. */
-  readonly spanBytesMax: number;
-  /** Bytes in memory, beside batches. */
-  readonly heldBytes: number;
-  /** Whether a message has gone out here before: it is not to go out again. */
-  readonly isLooped: (message: Message) => boolean;
-  /** Its rule is no more: called when nothing is left of it. null = it takes messages. */
-  readonly onIdle: (() => void) | null;
-}
-
-/** How a rule stands. */
-export interface AggregatorStatus extends Tally {
-  readonly match: string;
-  readonly to: string;
-  /** Messages held, and their bytes in the store. */
-  readonly messages: number;
-  readonly bytes: number;
-  /** Topics that something is known of. */
-  readonly topics: number;
-}
 
 /** Bytes of the log read, and messages entered, in one turn: about 0.4 ms of readings. */
 const READ_SLICE_BYTES = 16 * 1024;
