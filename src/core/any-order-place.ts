@@ -70,6 +70,20 @@ export class AnyOrderPlace {
     return inflight.hasPlace && inflight.next - inflight.head + parts <= SPAN_MAX;
   }
 
+  /**
+   * Whether so many more may be reserved: all that the peer may hold at QoS 2 fits in its window at once, so that after a
+   * reconnect it gets what it holds before anything that it does not. One message always may.
+   */
+  mayReserve(parts: number): boolean {
+    const { inflight } = this;
+    let open = 0;
+    for (let ordinal = inflight.head; ordinal < inflight.next; ordinal++) {
+      const state = inflight.stateAt(ordinal);
+      if (state !== DONE && state !== ANSWERED && inflight.qosAt(ordinal) !== 1) open++;
+    }
+    return open === 0 || open + parts <= inflight.windowMax;
+  }
+
   /** Ordinals for all parts of a message. @returns the first */
   reserve(message: Message, parts: number): number {
     if (parts > 1) this.multipart = true;

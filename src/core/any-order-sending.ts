@@ -54,10 +54,11 @@ export class AnyOrderSending {
     }
     if (!outlet.writable()) return PEER_BUSY; // only a peer that is there says what it takes
     const parts = outlet.parts(message, options);
-    if (entry.ordinal >= 0 && this.#place.isPart(message.seq, entry.ordinal + parts - 1)) {
+    if (entry.ordinal >= 0) {
+      if (parts > 0 && !this.#place.isPart(message.seq, entry.ordinal + parts - 1))
+        this.#renumber(entry, parts, outlet);
       return this.#sendParts(entry, parts, outlet);
     }
-    if (entry.ordinal >= 0) this.#renumber(entry, outlet);
     if (!this.#place.inflight.hasPlace) return PEER_BUSY;
     const stale = staleCause(this.#queue.limits, message, this.#host.time);
     const first = parts === 0 ? 0 : outlet.partOptions(message, 0, options);
@@ -67,6 +68,7 @@ export class AnyOrderSending {
     const qos = first & DELIVERY_QOS;
     if (parts > 1 || qos === 2) {
       if (!this.#place.hasPlaces(parts)) return PEER_BUSY;
+      if (!this.#place.mayReserve(parts)) return NOT_NOW;
       entry.ordinal = this.#place.reserve(message, parts);
       return this.#sendParts(entry, parts, outlet);
     }
@@ -85,7 +87,7 @@ export class AnyOrderSending {
    * A message with fewer ordinals than parts: rules have changed over a restart, or another queue gave it one. It begins
    * anew; what the peer may hold under an id is released, so that it does not take another message for it.
    */
-  #renumber(entry: WaitingEntry, outlet: Outlet): void {
+  #renumber(entry: WaitingEntry, parts: number, outlet: Outlet): void {
     const { seq } = entry.message;
     const { inflight } = this.#place;
     for (let ordinal = entry.ordinal; this.#place.isPart(seq, ordinal); ordinal++) {
@@ -93,7 +95,7 @@ export class AnyOrderSending {
         outlet.sendPubrel(inflight.packetIdOf(ordinal));
     }
     this.#place.leave(seq, entry.ordinal);
-    entry.ordinal = -1;
+    entry.ordinal = this.#place.reserve(entry.message, parts);
   }
 
   /** A message whose parts have ordinals: those that are due. */
@@ -148,11 +150,15 @@ export class AnyOrderSending {
     for (let i = 1; i < Math.min(waiting.length, windowMax); i++) {
       const entry = waiting.at(i) as WaitingEntry;
       const { message, options } = entry;
-      if (entry.ordinal >= 0 || message.state === WITHDRAWN || outlet.parts(message, options) !== 1) continue;
+      if (entry.ordinal >= 0 || message.state === WITHDRAWN) continue;
+      const parts = outlet.parts(message, options);
+      // One that needs several must not wait for those behind it.
+      if (parts > 1) break;
+      if (parts === 0) continue;
       const first = outlet.partOptions(message, 0, options);
       if (first >= PART_EXPIRED || (first & DELIVERY_QOS) !== 2) continue;
       if (staleCause(this.#queue.limits, message, this.#host.time) !== null) continue;
-      if (!this.#place.hasPlaces(1)) break;
+      if (!this.#place.hasPlaces(1) || !this.#place.mayReserve(1)) break;
       entry.ordinal = this.#place.reserve(message, 1);
     }
     this.#storing();

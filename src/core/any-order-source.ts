@@ -41,6 +41,8 @@ export class AnyOrderSource implements BacklogSink {
   /** Ordinals that are looked through for it. */
   #againAt = 0;
   #againEnd = 0;
+  /** What the peer may hold, of QoS 2, comes before what it does not: some peers count it against their Receive Maximum. */
+  #heldFirst = false;
   /** Whose turn it is: LIVE or BACKLOG. */
   #turn = LIVE;
   /** From where nothing can be sent in this turn. */
@@ -134,14 +136,20 @@ export class AnyOrderSource implements BacklogSink {
   sendAgain(): void {
     this.#againAt = this.#place.inflight.head;
     this.#againEnd = this.#place.inflight.next;
+    this.#heldFirst = true;
   }
 
   /** Looks for the next message to be sent again. @returns false when there may be more in a later turn */
   #lookUp(outlet: Outlet): boolean {
     const { inflight } = this.#place;
+    if (this.#againAt >= this.#againEnd && this.#heldFirst) {
+      this.#heldFirst = false;
+      this.#againAt = inflight.head;
+    }
     this.#againAt = Math.max(this.#againAt, inflight.head);
     for (; this.#againAt < this.#againEnd; this.#againAt++) {
       if (inflight.stateAt(this.#againAt) !== UNSENT) continue;
+      if (this.#heldFirst && inflight.qosAt(this.#againAt) === 1) continue;
       if (!outlet.writable()) return false;
       if (this.#lookups-- <= 0) {
         this.#askForTurn();

@@ -36,6 +36,8 @@ export class Peer implements Outlet {
   /** What it owes: packets as they came. */
   owed: { kind: "publish" | "pubrel"; packetId: number; qos: number }[] = [];
   dups = 0;
+  /** As mosquitto counts: QoS 2 that is not released counts from one connection to the next. */
+  receiveMax = Number.POSITIVE_INFINITY;
 
   parts(_m?: Message): number {
     return 1;
@@ -66,6 +68,8 @@ export class Peer implements Outlet {
     else assert.equal(payload, known, `packet id ${packetId} comes with another message: this one would be lost`);
     if (qos === 2) this.known.set(packetId, payload);
     this.owed.push({ kind: "publish", packetId, qos });
+    const taken = this.known.size + this.owed.filter((packet) => packet.qos === 1).length;
+    assert.ok(taken <= this.receiveMax, `${taken} in flight where ${this.receiveMax} may`);
   }
 
   sendPubrel(packetId: number): void {
