@@ -1,6 +1,6 @@
 // A reload of uplinks, with the library's gateway as the cloud.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Log } from "../../../src/base/log.ts";
@@ -469,4 +469,29 @@ test("rules that gather: other limits keep what is held, a rule that goes lets i
     world.rooms.store.deleteOthers("aggregate", () => true),
     [],
   );
+});
+
+test("README.md has every value that $SYS says of an uplink", async () => {
+  using folder = temporaryFolder();
+  const keys = {
+    forward: [
+      { match: "a", priority: 7 },
+      { match: "b", batch: {} },
+    ],
+    pace: { messages_per_second: 5 },
+    data_cap: { per_month: "1GB" },
+    connect: { every: "1h", for: "1m" },
+  };
+  await using world = new World(folder.path, [uplink("cloud", NOWHERE, keys)], { memory_limit: "32MiB" });
+  await world.gateway.start();
+  const readme = readFileSync(join(import.meta.dirname, "../../../README.md"), "utf8");
+  const table = readme.slice(readme.indexOf("| under `$SYS/sluice/uplink/<name>/` |"));
+  const names = [...(world.rooms.sys?.match("$SYS/sluice/uplink/cloud/#") ?? [])].filter((topic) => topic !== null);
+  assert.ok(names.length > 40);
+  for (const topic of names) {
+    const name = topic.slice("$SYS/sluice/uplink/cloud/".length).replace(/^(dropped|priority)\/.*?(?=\/|$)/, "$1/<$1>");
+    const documented = name === "dropped/<dropped>" ? "dropped/<cause>" : name.replace("priority/<priority>/", "");
+    const known = table.includes(`\`${documented}\``) || table.includes(`\`priority/<p>/${documented}\``);
+    assert.ok(known, `README.md lacks ${name}`);
+  }
 });
