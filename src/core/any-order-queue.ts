@@ -14,7 +14,8 @@
  * PUBCOMP. For the peer forgets an id only after PUBREL, which waits for the store: a crash before that finds the message
  * in flight and sends it again under the same id, which makes no second delivery; a crash after it finds the message
  * received, or its row struck in the transaction that lets go of the entry, so that it is sent under none. An entry
- * whose row the store cannot strike yet stays until it can.
+ * whose row the store cannot strike yet stays until it can. What may be with the peer at QoS 2 is never more than its
+ * window, and comes before anything else after a reconnect.
  */
 import { AnyOrderOver, STRIKES } from "./any-order-over.ts";
 import { AnyOrderPlace } from "./any-order-place.ts";
