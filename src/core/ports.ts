@@ -220,7 +220,8 @@ export function topicAt(store: Store, id: number, seq: number): string {
     if (message.seq === seq) topic = message.topic;
     return false;
   };
-  if (seq > 0) store.read(id, seq, 1, { onBacklog });
+  // A slice may be spent before the row is looked at.
+  for (let at = seq; at > 0 && at <= seq; ) at = store.read(id, at, 1, { onBacklog });
   return topic;
 }
 

@@ -301,3 +301,19 @@ test("queues share the memory of what waits: a queue with a log leaves the rest 
   assert.equal(new Set(w.peer.delivered).size, 20);
   assert.equal(w.memory.used, w.memory.bytesMax, "all was given back");
 });
+
+test("what the peer refuses is listed with its topic, however long the store takes to find it", () => {
+  const w = new World();
+  w.publish(1, 0, "plant/a");
+  w.store.commit();
+  w.crash();
+  w.store.learnRows = 4;
+  w.queue.attach(w.peer, 8, true);
+  for (let n = 0; n < 3; n++) w.turn();
+  w.store.learnRows = 1; // stretches of which it knows nothing again
+  w.queue.onPuback(w.peer.owed[0]?.packetId as number, 0x87);
+  assert.deepEqual(
+    w.ledger.entries().map(({ topic, cause }) => [topic, cause]),
+    [["plant/a", "refused"]],
+  );
+});
