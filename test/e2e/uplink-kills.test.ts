@@ -12,7 +12,7 @@ const LONG = process.env["SLUICE_LONG"];
 const SEED = Number(LONG ?? 1);
 const KILLS = LONG === undefined ? 4 : 20;
 /** Of a backlog, for each kill, and the bytes of a payload beside its name and number. */
-const MESSAGES_PER_KILL = LONG === undefined ? 250 : 600;
+const MESSAGES_PER_KILL = LONG === undefined ? 150 : 600;
 const PADDING = 60;
 /** So slow that no kill comes too late. */
 const BYTES_PER_SECOND = 300_000;

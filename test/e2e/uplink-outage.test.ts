@@ -15,13 +15,13 @@ import { drainBegan, RemoteSite, WINDOW } from "../support/remote-site.ts";
 const LONG = process.env["SLUICE_LONG"];
 const MOSQUITTO = { skip: requirePeer("mosquitto", "mosquitto_pub", "cc") };
 const OUTAGE_MS = 600_000;
-/** Ten minutes in five seconds, or in sixty. */
-const SPEED = LONG === undefined ? 120 : 10;
+/** Ten minutes in three seconds, or in sixty. */
+const SPEED = LONG === undefined ? 200 : 10;
 /** The backlog drains within a second of the link's return; a busy machine may take three times as long. */
 const BACK_MS = 3000;
 /** How often devices have something to say. */
 const READING_MS = 30_000;
-const BACKLOG = LONG === undefined ? 6000 : 100_000;
+const BACKLOG = LONG === undefined ? 4000 : 100_000;
 /** Messages that MQTT.js has on its way at once. */
 const BATCH = 100;
 const FAULTS = LONG === undefined ? 8 : 60;
@@ -125,7 +125,7 @@ test("mid-drain the path is slow, its bandwidth halves, it freezes, it is cut an
   await gateway.start();
   const one = await site.source("one", 1, 100, 80);
   const two = await site.source("two", 2, 100, 80);
-  const half = FAULTS * 150;
+  const half = FAULTS * 100;
   await Promise.all([one.publishTo(half), two.publishTo(half)]);
   clock.set({ speed: 60 });
   await drainBegan(site, () => link.restore());

@@ -18,7 +18,7 @@ const LONG = process.env["SLUICE_LONG"];
 const CC = { skip: requirePeer("cc") };
 const MOSQUITTO = { skip: requirePeer("mosquitto", "cc") };
 const SPEED = 30;
-const MESSAGES = LONG === undefined ? 100 : 2000;
+const MESSAGES = LONG === undefined ? 60 : 2000;
 const FIFTY_YEARS = 50 * 365 * 24 * 3600;
 const NOT_ANSWERED = /no acknowledgement within/;
 /** The backlog drains within a second of the link's return; a busy machine may take three times as long. */
