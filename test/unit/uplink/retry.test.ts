@@ -1,28 +1,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LOOK_MS, LOOK_ONLINE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
-import { RETRY_BASE_MS, RETRY_CAP_MS, Retry, synEveryMs } from "../../../src/uplink/retry.ts";
+import { RETRY_CAP_MS, Retry, synEveryMs, UNREACHED_MS } from "../../../src/uplink/retry.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { forward, published, UplinkWorld } from "./uplink-world.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-test("where nobody is reached the wait is a second for ten minutes, then a 600th of the outage", () => {
+test("where nobody is reached the wait is 0.75 s for ten minutes, then an 800th of the outage", () => {
   const retry = new Retry(() => 1);
   assert.deepEqual(
     [0, MINUTE, 10 * MINUTE, HOUR, 10 * HOUR, 100 * HOUR].map((outageMs) => retry.next(true, outageMs)),
-    [RETRY_BASE_MS, RETRY_BASE_MS, RETRY_BASE_MS, 6000, RETRY_CAP_MS, RETRY_CAP_MS],
+    [UNREACHED_MS, UNREACHED_MS, UNREACHED_MS, 4500, 45_000, RETRY_CAP_MS],
   );
-  assert.equal(new Retry(() => 0).next(true, 0), RETRY_BASE_MS / 2);
-  assert.deepEqual([synEveryMs(0), synEveryMs(HOUR), synEveryMs(24 * HOUR)], [1000, 6000, 15_000]);
+  assert.equal(new Retry(() => 0).next(true, 0), UNREACHED_MS / 2);
+  assert.deepEqual([synEveryMs(0), synEveryMs(HOUR), synEveryMs(24 * HOUR)], [UNREACHED_MS, 4500, 15_000]);
 });
 
 test("a day without anybody is a few thousand tries", () => {
   const retry = new Retry(() => 0.5);
   let tries = 0;
   for (let at = 0; at < 24 * HOUR; tries++) at += retry.next(true, at);
-  assert(tries > 3000 && tries < 6000, `${tries}`);
+  assert(tries > 4000 && tries < 8000, `${tries}`);
 });
 
 test("a link that comes back after ten minutes drains its backlog within a second, without a new publish", async () => {
@@ -56,14 +56,14 @@ test("a server that took the connection and closed it without a word counts as n
     }
     return world.uplink.status().retryInMs ?? 0;
   };
-  assert.equal(waits(false), RETRY_BASE_MS);
+  assert.equal(waits(false), UNREACHED_MS);
   assert.equal(waits(true), RETRY_CAP_MS);
 });
 
 test("a change of addresses or routes is tried at once, while waiting and while dialling", () => {
   const world = new UplinkWorld({});
   world.uplink.start();
-  world.server.advance(10 * HOUR);
+  world.server.advance(20 * HOUR);
   world.server.refuse("cloud:1883: network unreachable (ENETUNREACH)", true);
   assert.equal(world.uplink.status().retryInMs, RETRY_CAP_MS);
   world.server.advance(5000);

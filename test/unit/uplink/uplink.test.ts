@@ -14,7 +14,7 @@ import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
 test("connects as configured: client id, session expiry, keep alive, user", () => {
   const world = new UplinkWorld({ username: "u", bindAddress: "10.1.2.3" });
   world.uplink.start();
-  const way = { bindAddress: "10.1.2.3", interface: null, proxy: null, timeoutMs: 30_000, againMs: 1000 };
+  const way = { bindAddress: "10.1.2.3", interface: null, proxy: null, timeoutMs: 30_000, againMs: 750 };
   assert.deepEqual(world.server.dials, [{ host: "cloud", port: 1883, tls: null, ...way }]);
   const { connect } = world.server.accept().takeOne(codes.CONNECT);
   assert.equal(connect?.clientId, "gw-17");
