@@ -24,7 +24,8 @@ export type PackedRow = [number, Buffer | null, Buffer | null, Buffer | null];
 
 /** Bits of a number in one character. */
 const CHARACTER_BITS = 20;
-const CHARACTER_MASK = 2 ** CHARACTER_BITS - 1;
+const CHARACTER_SPAN = 2 ** CHARACTER_BITS;
+const CHARACTER_MASK = CHARACTER_SPAN - 1;
 
 /** Takes the first sequence number of a range, and then its ends: from, and below. */
 export const PACKED_QUERY = `SELECT count(*),
@@ -149,7 +150,7 @@ export class PackedRows {
     const shift = 32 - CHARACTER_BITS;
     const high = (this.#number(i, which + 2) << shift) >> shift;
     const middle = this.#number(i, which + 1);
-    return (high * 2 ** CHARACTER_BITS + middle) * 2 ** CHARACTER_BITS + this.#number(i, which);
+    return (high * CHARACTER_SPAN + middle) * CHARACTER_SPAN + this.#number(i, which);
   }
 
   #number(i: number, which: number): number {
