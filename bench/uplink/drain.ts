@@ -9,16 +9,18 @@ import { type Arrival, type StartRemote, startCloud, startSink } from "./remotes
 import type { UplinkBench, UplinkReport } from "./run.ts";
 import {
   bridgeSender,
+  interleaveSender,
   mqttJsSender,
+  newestFirstSender,
   type Sender,
   type StartSender,
   savingBridgeSender,
   sluiceSender,
+  threeRulesSender,
+  threeTopicsSender,
 } from "./senders.ts";
 
 export const PAYLOAD_BYTES = 200;
-/** Drained before what counts, by who is compiled while it runs: an outage is seldom the first thing in a life. */
-const WARM_UPS = 2;
 const QUIET_MS = 300;
 /** CPU time in it of a process that does nothing any more: a tick of the clock that it is counted with. */
 const QUIET_SECONDS = 0.015;
@@ -29,6 +31,10 @@ const SENDERS: Readonly<Record<string, StartSender>> = {
   mosquitto: bridgeSender,
   autosave: savingBridgeSender,
   mqttjs: mqttJsSender,
+  "newest-first": newestFirstSender,
+  interleave: interleaveSender,
+  "three-rules": threeRulesSender,
+  "three-topics": threeTopicsSender,
 };
 const REMOTES: Readonly<Record<string, { readonly title: string; readonly start: StartRemote }>> = {
   mosquitto: { title: "mosquitto", start: startCloud },
@@ -88,7 +94,7 @@ async function runCase(
       const sender = (await SENDERS[peer]?.({ ...options, nodeFlags: bench.nodeFlags })) ?? null;
       if (sender === null) continue;
       try {
-        for (let i = 0; sender.warms && i < WARM_UPS; i++) await drainOnce(bench, one, sender, certificates);
+        for (let i = 0; sender.warms && i < bench.warmUps; i++) await drainOnce(bench, one, sender, certificates);
         const drained = await drainOnce(bench, one, sender, certificates);
         found.set(sender.name, [...(found.get(sender.name) ?? []), drained]);
       } finally {

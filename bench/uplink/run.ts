@@ -1,6 +1,6 @@
 /**
- * npm run bench -- uplink [--only drain,orders,bytes] [--rounds N] [--messages N] [--transports tls,tcp] [--windows 64,20,1000]
- *                         [--remotes mosquitto,sink] [--peers sluice,mosquitto,autosave,mqttjs] [--directory DIR]
+ * npm run bench -- uplink [--only drain,orders,bytes,link] [--rounds N] [--cold] [--messages N] [--transports tls,tcp]
+ *                         [--windows 64,20,1000] [--remotes mosquitto,sink] [--peers sluice,mosquitto,autosave,mqttjs] [--directory DIR]
  *                         [--json FILE] [--compare FILE]
  *
  * A backlog that goes out over an uplink, beside mosquitto's bridge and MQTT.js with the same; and a spool by itself in
@@ -16,6 +16,7 @@ import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { Progress } from "../progress.ts";
 import { bytes } from "./bytes.ts";
 import { drain } from "./drain.ts";
+import { link } from "./link.ts";
 import { orders } from "./orders.ts";
 
 export interface UplinkBench {
@@ -23,6 +24,8 @@ export interface UplinkBench {
   readonly directory: string;
   readonly certificates: Certificates;
   readonly rounds: number;
+  /** Backlogs drained before the one that counts, by who is compiled while it runs. */
+  readonly warmUps: number;
   readonly messages: number;
   readonly transports: readonly string[];
   readonly windows: readonly number[];
@@ -40,12 +43,21 @@ export interface UplinkReport {
   readonly figures: readonly Figure[];
 }
 
-const PARTS: Readonly<Record<string, (bench: UplinkBench) => Promise<UplinkReport>>> = { drain, orders, bytes };
+const PARTS: Readonly<Record<string, (bench: UplinkBench) => Promise<UplinkReport>>> = {
+  drain,
+  orders,
+  bytes,
+  link,
+};
+
+/** An outage is seldom the first thing in a life. */
+const WARM_UPS = 2;
 
 const values = readFlags("uplink", {
   directory: { type: "string", default: tmpdir() },
   only: { type: "string", default: Object.keys(PARTS).join() },
   rounds: { type: "string", default: "3" },
+  cold: { type: "boolean", default: false },
   messages: { type: "string", default: "100000" },
   transports: { type: "string", default: "tls,tcp" },
   windows: { type: "string", default: "64,20,1000" },
@@ -71,6 +83,7 @@ const bench: UplinkBench = {
   directory,
   certificates,
   rounds: Number(values.rounds),
+  warmUps: values.cold ? 0 : WARM_UPS,
   messages: Number(values.messages),
   transports: values.transports.split(","),
   windows: values.windows.split(",").map(Number),

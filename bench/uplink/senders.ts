@@ -28,8 +28,6 @@ export interface SenderOptions {
   readonly payloadBytes: number;
   /** Flags for node where it is ours. */
   readonly nodeFlags?: readonly string[];
-  /** Further keys of the uplink. */
-  readonly uplink?: string;
 }
 
 export type StartSender = (options: SenderOptions) => Promise<Sender | null>;
@@ -68,18 +66,33 @@ function brokerSender(
   };
 }
 
-export const sluiceSender: StartSender = async (options) => {
-  const { directory, certificates, window, payloadBytes, nodeFlags = [], uplink = 'forward: [{match: "#"}]' } = options;
-  const remotePort = await freePort();
-  const url = `mqtt${certificates === null ? "" : "s"}://127.0.0.1:${remotePort}`;
-  const tls = certificates === null ? "" : `tls: {ca: ${certificates.ca}}, `;
-  const config = [
-    "store: {max_bytes: 4GiB}",
-    `uplinks: [{name: cloud, url: "${url}", ${tls}window: ${window}, spool: {max_bytes: 2GiB}, ${uplink}}]`,
-  ];
-  const peer = await startSluice(`${directory}/sluice`, { config, nodeFlags });
-  return brokerSender("sluice", true, peer, remotePort, payloadBytes);
-};
+/** @param keys  of the uplink, beside those that all have */
+function sluice(name: string, keys: string): StartSender {
+  return async ({ directory, certificates, window, payloadBytes, nodeFlags = [] }) => {
+    const remotePort = await freePort();
+    const url = `mqtt${certificates === null ? "" : "s"}://127.0.0.1:${remotePort}`;
+    const tls = certificates === null ? "" : `tls: {ca: ${certificates.ca}}, `;
+    const config = [
+      "store: {max_bytes: 4GiB}",
+      `uplinks: [{name: cloud, url: "${url}", ${tls}window: ${window}, spool: {max_bytes: 2GiB}, ${keys}}]`,
+    ];
+    const peer = await startSluice(`${directory}/sluice`, { config, nodeFlags });
+    return brokerSender(name, true, peer, remotePort, payloadBytes);
+  };
+}
+
+const ALL = 'forward: [{match: "#"}]';
+export const sluiceSender = sluice("sluice", ALL);
+export const newestFirstSender = sluice("sluice, newest-first", `drain: newest-first, ${ALL}`);
+export const interleaveSender = sluice("sluice, interleave", `drain: interleave, ${ALL}`);
+export const threeRulesSender = sluice(
+  "sluice, three rules",
+  `forward: [{match: "alarms/#"}, {match: "sensors/+/state"}, {match: "${TOPICS}/#"}]`,
+);
+export const threeTopicsSender = sluice(
+  "sluice, to three topics",
+  `forward: [{match: "#"}, {match: "#", to: "a/{topic}"}, {match: "#", to: "b/{topic}"}]`,
+);
 
 /** @param autosave  further lines about what it writes to the disk */
 function bridge(name: string, autosave: readonly string[]): StartSender {

@@ -25,6 +25,8 @@ const TRIES = 3;
 /** A backlog takes 8 MB more, and is there a second after a start. */
 const BACKLOG_BYTES = 8e6;
 const READY_MS = 1000;
+/** Out of the spool, over an uplink. */
+const DRAINED_PER_SECOND = 50_000;
 
 interface Figure {
   readonly name: string;
@@ -151,6 +153,35 @@ test("a backlog of 20,000 messages takes little memory, is soon ready after a st
   assert.ok(grownBytes < ALLOWANCE * BACKLOG_BYTES, `RSS grew by ${grownBytes} bytes`);
   const readyMs = Math.max(found.readyAfterKillMs, found.readyAfterStopMs);
   assert.ok(readyMs < ALLOWANCE * READY_MS, `ready after ${readyMs} ms`);
+});
+
+interface UplinkReport {
+  readonly drain: readonly { readonly senders: { readonly sluice: readonly Drained[] } }[];
+}
+
+interface Drained {
+  readonly perSecond: number;
+  readonly messages: number;
+  readonly repeated: number;
+  readonly disordered: number;
+  readonly rssBefore: number;
+  readonly rssPeak: number;
+}
+
+test("a backlog of 20,000 messages goes out whole, in order, at a third of 50,000 a second at least, and takes little memory", {
+  skip: requirePeer("cc"),
+}, async () => {
+  const way = ["--transports", "tcp", "--remotes", "sink", "--windows", "64", "--peers", "sluice"];
+  const rates: number[] = [];
+  while (rates.length < TRIES && !rates.some((rate) => rate > DRAINED_PER_SECOND / ALLOWANCE)) {
+    const flags = ["--only", "drain", ...way, "--messages", "20000", "--rounds", "1", "--cold"];
+    const found = (await bench<UplinkReport>("uplink", ...flags)).drain[0]?.senders.sluice[0];
+    assert.deepEqual([found?.messages, found?.repeated, found?.disordered], [20_000, 0, 0]);
+    const { rssPeak = 0, rssBefore = 0, perSecond = 0 } = found ?? {};
+    assert.ok(rssPeak - rssBefore < ALLOWANCE * BACKLOG_BYTES, `RSS grew by ${rssPeak - rssBefore} bytes`);
+    rates.push(perSecond);
+  }
+  assert.ok(Math.max(...rates) > DRAINED_PER_SECOND / ALLOWANCE, `${rates.join()} messages a second`);
 });
 
 test("a bench compares itself with an earlier run and says what is beyond the spread", async () => {
