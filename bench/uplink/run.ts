@@ -1,7 +1,7 @@
 /**
  * npm run bench -- uplink [--only drain,orders,bytes,link] [--rounds N] [--cold] [--messages N] [--transports tls,tcp]
- *                         [--windows 64,20,1000] [--remotes mosquitto,sink] [--peers sluice,mosquitto,autosave,mqttjs] [--directory DIR]
- *                         [--json FILE] [--compare FILE]
+ *                         [--windows 64,20,1000] [--remotes mosquitto,sink]
+ *                         [--peers sluice,mosquitto,autosave,mqttjs] [--directory DIR] [--json FILE] [--compare FILE]
  *
  * A backlog that goes out over an uplink, beside mosquitto's bridge and MQTT.js with the same; and a spool by itself in
  * each order that `drain` names; bytes on the link for each reading with rules that gather. How to read it: ../README.md.
