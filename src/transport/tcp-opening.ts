@@ -32,7 +32,7 @@ export class TcpOpening {
     this.#events = events;
     this.#options =
       "autoSelectFamilyAttemptTimeout" in options && againMs !== null
-        ? { ...options, autoSelectFamilyAttemptTimeout: againMs / 2 }
+        ? { ...options, autoSelectFamilyAttemptTimeout: Math.max(10, Math.ceil(againMs / 2)) }
         : options;
     this.patient = this.#open(options);
     this.#again = againMs === null ? null : setInterval(() => this.#askAgain(), againMs);

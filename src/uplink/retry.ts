@@ -47,7 +47,7 @@ export class Retry {
 
 /** How often a try asks anew while nobody answers. */
 export function synEveryMs(outageMs: number): number {
-  return Math.min(shareOf(outageMs), SYN_CAP_MS);
+  return Math.round(Math.min(shareOf(outageMs), SYN_CAP_MS));
 }
 
 function shareOf(outageMs: number): number {

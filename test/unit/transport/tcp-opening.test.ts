@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
-import { TcpOpening } from "../../../src/transport/tcp-opening.ts";
+import { type ConnectOptions, TcpOpening } from "../../../src/transport/tcp-opening.ts";
 
 interface Outcome {
   readonly socket: Socket | null;
@@ -68,6 +68,31 @@ test("who answers at once is connected to once; a refusal is the server's answer
   await once(server, "close");
   assert.equal(connections, 1);
   assert.match((await opened(port, 1000)).error, /ECONNREFUSED/);
+});
+
+test("an eager one tries several addresses, whatever time it has", async (t) => {
+  const { port, listen } = await deafServer(t);
+  const addresses = [
+    { address: "127.0.0.1", family: 4 },
+    { address: "127.0.0.1", family: 4 },
+  ];
+  const options = {
+    host: "cloud.example",
+    port,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: 5000,
+    lookup: (_name: string, _options: object, found: (error: null, all: typeof addresses) => void) =>
+      found(null, addresses),
+  };
+  const socket = await new Promise<Socket>((resolve, reject) => {
+    let again = 0;
+    new TcpOpening(options as unknown as ConnectOptions, 100.375, {
+      onAgain: () => (++again === 3 ? listen() : undefined),
+      onOpened: resolve,
+      onFailed: reject,
+    });
+  });
+  socket.destroy();
 });
 
 test("cancelled, neither is heard of any more", async (t) => {

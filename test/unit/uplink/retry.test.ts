@@ -18,6 +18,10 @@ test("where nobody is reached the wait is 0.75 s for ten minutes, then an 800th 
   assert.deepEqual([synEveryMs(0), synEveryMs(HOUR), synEveryMs(24 * HOUR)], [UNREACHED_MS, 4500, 15_000]);
 });
 
+test("the time between two SYNs is whole milliseconds", () => {
+  assert(Number.isInteger(synEveryMs(1_234_567.89)));
+});
+
 test("a day without anybody is a few thousand tries", () => {
   const retry = new Retry(() => 0.5);
   let tries = 0;
