@@ -13,7 +13,7 @@ export interface Times {
 }
 
 /** A speed holds from then on, or the clock would jump back by what passes until the process sees the file. */
-const SOON_NS = 2_000_000n;
+const SOON_NS = 100_000_000n;
 
 let shim: string | null = null;
 
@@ -23,6 +23,7 @@ export class MovedClock {
   readonly #control: string;
   #times: Required<Times> = { offsetSeconds: 0, speed: 1, boot: 1 };
   #sinceNs = process.hrtime.bigint();
+  #before = 1;
   /** Gained until then by running faster. */
   #aheadNs = 0n;
 
@@ -37,16 +38,22 @@ export class MovedClock {
   /** What is not named stays as it is. */
   set(times: Times): void {
     const { speed: before } = this.#times;
-    const sinceNs = process.hrtime.bigint() + SOON_NS;
-    this.#aheadNs += (sinceNs - this.#sinceNs) * BigInt(before - 1);
-    this.#sinceNs = sinceNs;
     this.#times = { ...this.#times, ...times };
     const { offsetSeconds, speed, boot } = this.#times;
+    if (speed !== before) {
+      const leftNs = this.#sinceNs - process.hrtime.bigint();
+      // The file knows one change that is yet to come.
+      if (leftNs > 0n) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.ceil(Number(leftNs) / 1e6));
+      const sinceNs = process.hrtime.bigint() + SOON_NS;
+      this.#aheadNs += (sinceNs - this.#sinceNs) * BigInt(before - 1);
+      this.#sinceNs = sinceNs;
+      this.#before = before;
+    }
     const lines = [
       `offset_s=${offsetSeconds}`,
       `boot=${boot}`,
       `speed=${speed}`,
-      `before=${before}`,
+      `before=${this.#before}`,
       `since_ns=${this.#sinceNs}`,
       `ahead_ns=${this.#aheadNs}`,
     ];
