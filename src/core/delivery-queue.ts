@@ -39,7 +39,6 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
 
   /** What is in flight to the peer. */
   readonly inflight: Inflight;
-
   readonly #host: QueueHost;
   readonly #record: ReceiverRecord;
   readonly #place: LogPlace;
@@ -268,6 +267,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
     let dropped: DropCause | null = null;
     let awaited = false;
     for (; entry.partsSent < parts; entry.partsSent++) {
+      if (parts > 1 && this.#place.isOver(message.seq)) return true;
       if (!outlet.writable(message, entry.options)) return false;
       const options = outlet.partOptions(message, entry.partsSent, entry.options);
       const qos = options & DELIVERY_QOS;

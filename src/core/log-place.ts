@@ -151,7 +151,6 @@ export class LogPlace {
 
   /** Whether the next part, of QoS 1 or 2, was answered on an earlier connection: then it is passed over. */
   isNextPartAnswered(seq: number): boolean {
-    if (this.#partsOver && seq === this.#partsSeq) return true;
     const { inflight } = this;
     const ordinal = this.#firstPart + this.#partsSeen;
     if (ordinal >= inflight.next || inflight.seqAt(ordinal) !== seq) return false;
@@ -161,9 +160,14 @@ export class LogPlace {
     return true;
   }
 
+  /** Whether the last part that was not answered has been, though not all were looked at again: nothing is left to be sent. */
+  isOver(seq: number): boolean {
+    return this.#partsOver && seq === this.#partsSeq;
+  }
+
   /** Whether answers end it, or have ended it: not whoever has looked at all its parts. */
   isOverOrAwaited(seq: number): boolean {
-    return (this.#partsOver && seq === this.#partsSeq) || this.inflight.awaits(seq);
+    return this.isOver(seq) || this.inflight.awaits(seq);
   }
 
   /** The message is over: those of its parts that waited for the others leave. */

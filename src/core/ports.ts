@@ -152,6 +152,12 @@ export interface Store {
   /** `waiter` is told when everything entered until now is durable. */
   barrier(waiter: StoreWaiter, token: number): void;
 
+  /**
+   * `told` is called once, later, when the records of receivers touched until now are in the database, safe from `kill -9`,
+   * or when the disk refuses. @param atOnce at the end of this turn, instead of with other writes
+   */
+  recordsWritten(told: () => void, atOnce: boolean): void;
+
   /** Makes a receiver's row, with the next id, or returns the one that exists. Its head is the end of the log. */
   createReceiver(kind: string, name: string): ReceiverRecord;
   /** The receiver takes part: its head holds the log, its record is written when touched. */

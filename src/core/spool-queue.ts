@@ -1,6 +1,7 @@
 /**
  * What a class of an uplink's spool asks of its queue, whatever order the queue keeps: delivery-queue.ts goes by the log.
  */
+import type { Message } from "./message.ts";
 import type { Outlet } from "./outlet.ts";
 import type { StoredReceiver } from "./ports.ts";
 import type { QueueLimits } from "./queue-limits.ts";
@@ -22,6 +23,8 @@ export interface InFlightView {
   readonly ackTimeMs: number;
   /** Message.size of what the last PUBACK or PUBREC was about; 0 = it had been answered before. */
   readonly answeredSize: number;
+  /** And the message itself, where only memory had it. */
+  readonly answeredMessage: Message | null;
 }
 
 export interface SpoolQueue extends ReceiverQueue, StoredReceiver, Sliced {

@@ -10,51 +10,20 @@
  * due (`#commitRecords`).
  */
 import { SqliteError } from "better-sqlite3";
-import type { Counter, Counters } from "../base/counters.ts";
-import type { SyncMode } from "../config/store.ts";
+import type { Counter } from "../base/counters.ts";
 import type { Message } from "../core/message.ts";
 import { SETTLED, type StoreWaiter } from "../core/ports.ts";
-import type { Changes } from "./changes.ts";
-import type { Checkpoint } from "./checkpoint.ts";
-import type { DatabaseFile } from "./database-file.ts";
+import type { CommitParts } from "./commit-parts.ts";
 import { Group } from "./group.ts";
-import type { Health } from "./health.ts";
 import { Intake } from "./intake.ts";
 import { levelOfMode } from "./level.ts";
-import { logBytes, type WriteMeter } from "./meter.ts";
-import type { Places } from "./places.ts";
-import type { Shrink } from "./shrink.ts";
-import type { WalSync } from "./wal-sync.ts";
-import type { Writer } from "./writer.ts";
+import { logBytes } from "./meter.ts";
+import { RecordWaiters } from "./record-waiters.ts";
 import { Written } from "./written.ts";
 
 /** Reason codes of MQTT 5. */
 export const QUOTA_EXCEEDED = 0x97;
 export const IMPLEMENTATION_SPECIFIC_ERROR = 0x83;
-
-export interface CommitParts {
-  readonly file: DatabaseFile;
-  readonly writer: Writer;
-  readonly shrink: Shrink;
-  readonly meter: WriteMeter;
-  readonly wal: WalSync;
-  readonly checkpoint: Checkpoint;
-  readonly health: Health;
-  readonly places: Places;
-  readonly changes: Changes;
-  readonly counters: Counters;
-  readonly sync: SyncMode;
-  readonly syncHighest: SyncMode;
-  readonly nowMs: () => number;
-  readonly delayMs: () => number;
-  readonly widenedMs: (delayMs: number) => number;
-  readonly commitBytes: number;
-  /** Frames of the log after which it is moved into the database. */
-  readonly checkpointFrames: number;
-  /** A transaction was written, or refused by a full disk. */
-  readonly onCommit: () => void;
-  readonly onRetainedWithdrawn: (topic: string) => void;
-}
 
 export class Commits {
   readonly #parts: CommitParts;
@@ -69,6 +38,7 @@ export class Commits {
   /** A full disk was met, and a checkpoint is to make room before anybody is refused. */
   #retried = false;
   readonly #commits: Counter;
+  readonly #recordWaiters = new RecordWaiters(() => this.#onRecordsDue());
 
   constructor(parts: CommitParts, lastSeq: number) {
     this.#parts = parts;
@@ -123,15 +93,9 @@ export class Commits {
     for (let i = groups.length - 1; i >= 0; i--) yield groups[i] as Group;
   }
 
-  /** Receiver `id` is done with row `seq`, of a group that is written; `from` and `upTo` find the message without it. */
+  /** @see Written.struck */
   struck(seq: number, id: number): void {
-    for (const group of this.#written.groups) {
-      const message = group.from(seq);
-      if (message === null || message.seq !== seq) continue;
-      const index = message.receiverIds.indexOf(id);
-      if (index >= 0) message.receiverIds[index] = 0;
-      return;
-    }
+    this.#written.struck(seq, id);
   }
 
   // ---- what enters -------------------------------------------------------------------------------------------
@@ -171,6 +135,11 @@ export class Commits {
     this.#intake.due.soon();
   }
 
+  /** @see Store.recordsWritten */
+  recordsWritten(told: () => void, atOnce: boolean): void {
+    this.#recordWaiters.add(told, atOnce);
+  }
+
   #hasWork(): boolean {
     return this.#intake.hasWork(this.#parts.writer.unfinished);
   }
@@ -179,6 +148,7 @@ export class Commits {
 
   #onDue(): void {
     if (this.#hasWork()) this.commit();
+    this.#tellOfRecords();
   }
 
   #onLazyDue(): void {
@@ -187,6 +157,7 @@ export class Commits {
     const { open } = this.#intake;
     if (idle || open.count === 0 || open.isWhole || !writer.isApart(open.firstSeq)) this.#onDue();
     else this.#commitRecords();
+    this.#tellOfRecords();
   }
 
   /**
@@ -203,6 +174,31 @@ export class Commits {
     }
     this.#intake.due.rested();
     this.#afterCommit();
+  }
+
+  /**
+   * Writes receivers' records and nothing else. Rows that they are done with go with a later commit: what is drained is a
+   * few dozen rows each time, and to delete so few at once costs three times as much.
+   */
+  #onRecordsDue(): void {
+    const { health, checkpoint, writer, changes, checkpointFrames } = this.#parts;
+    const { open, due } = this.#intake;
+    const idle = health.failed || health.refusal !== null || this.#closed || !checkpoint.open;
+    if (idle || !changes.empty || (open.count > 0 && !writer.isApart(open.firstSeq))) {
+      this.#onLazyDue();
+      return;
+    }
+    const records = new Group(open.firstSeq);
+    if (this.#tried(records, () => writer.writeRecords(open.firstSeq))) {
+      this.#onWritten(records, open.firstSeq, false);
+      due.changed();
+      if (this.#frames >= checkpointFrames) this.startCheckpoint();
+    }
+    this.#tellOfRecords();
+  }
+
+  #tellOfRecords(): void {
+    if (!this.#late) this.#recordWaiters.tell();
   }
 
   /** Writes the open group now, or as soon as the gate opens. @returns false when nothing was written */
@@ -231,8 +227,12 @@ export class Commits {
   }
 
   #write(group: Group, endSeq: number, saveGrown: boolean, apart: boolean): boolean {
+    return this.#tried(group, () => this.#parts.writer.write(group, endSeq, saveGrown, apart));
+  }
+
+  #tried(group: Group, write: () => void): boolean {
     try {
-      this.#parts.writer.write(group, endSeq, saveGrown, apart);
+      write();
       return true;
     } catch (error) {
       this.#onRefused(group, error);
@@ -258,6 +258,7 @@ export class Commits {
     this.#parts.onCommit();
     if (this.#parts.shrink.checkpointDue() || this.#frames >= this.#parts.checkpointFrames) this.startCheckpoint();
     this.#written.tell();
+    this.#tellOfRecords();
   }
 
   /** Moves the log into the database, receivers' counts brought up to date first. */
@@ -287,6 +288,7 @@ export class Commits {
   onGateOpen(): void {
     if (this.#parts.checkpoint.takeRestarted()) this.#frames = 1;
     if (this.#late) this.commit();
+    this.#tellOfRecords();
     this.#quietStep();
   }
 

@@ -4,7 +4,8 @@
  *   - somebody waits for something else: commit_delay
  *   - something changed that nobody waits for (receivers' records, sessions, QoS 0 retained values): LAZY_DELAY_MS, or
  *     the longest delay of a message beside it, so that it goes with other work or many changes go together. A crash
- *     costs these changes; a receiver may then see messages again that it had acknowledged at QoS 1.
+ *     costs these changes; a receiver may then see messages again that it had acknowledged at QoS 1. An uplink, which drains
+ *     tens of thousands in that time, asks for its records earlier (`Store.recordsWritten`).
  *
  * `commit_delay` is a question, not a number: it follows the receivers, and widens with the write budget. It is asked
  * when a timer is set and again when it fires, so that a group waits as long as the delay of that moment says.

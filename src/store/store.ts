@@ -78,6 +78,9 @@ export class SqliteStore implements Store, DropStore {
   readonly uses: UseStore;
   /** Copies while all goes on. */
   readonly backups: Backups;
+  readonly writeBudget: WriteBudget;
+  /** Age time, which counts off-time when the wall clock is set. */
+  readonly ages: AgeKeeper;
   readonly #options: StoreOptions;
   readonly #parts: StoreParts;
   readonly #file: DatabaseFile;
@@ -109,6 +112,8 @@ export class SqliteStore implements Store, DropStore {
     });
     this.#parts = parts;
     this.uses = parts.uses;
+    this.writeBudget = parts.budget;
+    this.ages = parts.ages;
     this.#file = parts.file;
     this.#health = parts.health;
     this.#places = parts.places;
@@ -120,10 +125,6 @@ export class SqliteStore implements Store, DropStore {
     if (!parts.space.reserved) parts.pulse.start();
     const { rows, lastSeq } = opened.contents;
     log.info("store-opened", { path: parts.file.path, rows, lastSeq, sync: config.sync });
-  }
-
-  get writeBudget(): WriteBudget {
-    return this.#parts.budget;
   }
 
   // ---- messages ----------------------------------------------------------------------------------------------
@@ -162,6 +163,10 @@ export class SqliteStore implements Store, DropStore {
 
   barrier(waiter: StoreWaiter, token: number): void {
     this.#commits.barrier(waiter, token);
+  }
+
+  recordsWritten(told: () => void, atOnce: boolean): void {
+    this.#commits.recordsWritten(told, atOnce);
   }
 
   read(id: number, from: number, maxBytes: number, sink: BacklogSink): number {
@@ -335,11 +340,6 @@ export class SqliteStore implements Store, DropStore {
   getRetained(topic: string): Message | null {
     const waiting = this.#changes.retained.get(topic);
     return waiting ?? this.#health.reading(() => readRetainedValue(this.#file.statements, topic), null);
-  }
-
-  /** Age time, which counts off-time when the wall clock is set. */
-  get ages(): AgeKeeper {
-    return this.#parts.ages;
   }
 
   /** It is of no use: see stand-in.ts. */

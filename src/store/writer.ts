@@ -124,6 +124,21 @@ export class Writer {
     this.#changes.clear();
   }
 
+  /** BEGIN to COMMIT of receivers' records alone, if they need it: rows that they no longer need go with a later transaction. */
+  writeRecords(endSeq: number): void {
+    const st = this.#statements;
+    this.#countedBefore = this.#counted;
+    this.#saved.length = 0;
+    this.#open.length = 0;
+    this.#retention.begin();
+    this.#logRows.begin();
+    st.begin.run();
+    for (const place of this.#places.touched) this.#saveIfNeeded(place, endSeq, true);
+    st.commit.run();
+    if (this.#saved.length > 0) this.#leftOver = true;
+    this.#places.untouch(this.#open);
+  }
+
   /** Whether there is something to write though the group is empty. */
   get unfinished(): boolean {
     return this.#leftOver || this.stateDue;

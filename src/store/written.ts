@@ -46,6 +46,17 @@ export class Written {
     return this.#groups;
   }
 
+  /** Receiver `id` is done with row `seq`, of a group that is written; `from` and `upTo` find the message without it. */
+  struck(seq: number, id: number): void {
+    for (const group of this.#groups) {
+      const message = group.from(seq);
+      if (message === null || message.seq !== seq) continue;
+      const index = message.receiverIds.indexOf(id);
+      if (index >= 0) message.receiverIds[index] = 0;
+      return;
+    }
+  }
+
   /** Bytes of the messages in them. */
   get bytes(): number {
     return this.#bytes;

@@ -13,7 +13,7 @@ import type { Counter, Counters } from "../base/counters.ts";
 import type { ForwardRule } from "../config/uplink-rules.ts";
 import { PRIORITY_MAX, type SpoolConfig, spoolLimitsOf } from "../config/uplink-spool.ts";
 import type { DropCause } from "../core/ledger.ts";
-import type { Message } from "../core/message.ts";
+import { DURABLE, type Message, WRITTEN } from "../core/message.ts";
 import type { QueueHost } from "../core/outlet.ts";
 import type { Router } from "../core/router.ts";
 import type { SpoolQueue } from "../core/spool-queue.ts";
@@ -23,6 +23,7 @@ import { className } from "./class-name.ts";
 import type { MqttClient } from "./client.ts";
 import type { LoopMark } from "./loop-mark.ts";
 import type { Draining } from "./queue-order.ts";
+import { Repeats } from "./repeats.ts";
 import { CLASS_PACKET_IDS, type Gate, SpoolClass, type SpoolShared } from "./spool-class.ts";
 import { TopicMap } from "./topic-map.ts";
 
@@ -70,6 +71,7 @@ export class Spool implements SpoolShared {
   readonly #base: SpoolClass;
   readonly #byPriority: (SpoolClass | undefined)[] = [];
   readonly #dropped: ReadonlyMap<DropCause, number>[] = [];
+  readonly #repeats: Repeats;
   #windowMax = 0;
   #inFlightBytes = 0;
   /** An answer is being dealt with: the place it makes is for the most urgent. */
@@ -106,6 +108,7 @@ export class Spool implements SpoolShared {
       this.#dropped.push(host.ledger.watch(made.queue.label));
     }
     this.#base = this.#byPriority[0] as SpoolClass;
+    this.#repeats = new Repeats(options.window, host.store, this);
     this.#dismiss();
   }
 
@@ -285,6 +288,7 @@ export class Spool implements SpoolShared {
     this.#answering = false;
     const wasFull = this.#inFlightBytes >= IN_FLIGHT_BYTES_MAX;
     this.#inFlightBytes -= size;
+    if (size > 0 && isLogged(from.queue.inflight.answeredMessage)) this.#repeats.answered();
     // An only class has sent already what the window let it.
     if (wasFull || this.classes.length > 1) this.pump();
     if (from.retired) this.#dismiss();
@@ -304,6 +308,11 @@ export class Spool implements SpoolShared {
       this.host.store.deleteReceiver(one.queue);
     }
   }
+}
+
+/** @param message where only memory had it */
+function isLogged(message: Message | null): boolean {
+  return message === null || message.state === WRITTEN || message.state === DURABLE;
 }
 
 /** Ascending: 0, those of the rules, and those that hold messages from an earlier configuration. */

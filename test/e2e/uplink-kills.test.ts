@@ -19,9 +19,6 @@ const BYTES_PER_SECOND = 300_000;
 /** A connection that failed is tried again after up to a minute. */
 const RETRY_SPEED = 60;
 
-/** Three times as long as an acknowledgement of the cloud's waits until it is written. */
-const RECORD_MS = 1500;
-
 /** Where in the drain the next kill comes: bytes on the way up. */
 function nextKill(random: Random): number {
   return 2000 + Math.floor(random() * MESSAGES_PER_KILL * (PADDING + 60));
@@ -77,23 +74,19 @@ test(`the gateway is killed ${KILLS} times in mid-drain: nothing is lost, QoS 2 
   const random = seededRandom(SEED);
   using folder = temporaryFolder();
   await using site = await RemoteSite.open(folder.path);
-  const { link, judge, gateway, tap } = site;
+  const { link, judge, gateway } = site;
   link.refuse();
   await gateway.start();
   const sources = [await site.source("one", 1, 100, PADDING), await site.source("two", 2, 100, PADDING)];
   const each = ((KILLS + 1) * MESSAGES_PER_KILL) / sources.length;
   await Promise.all(sources.map((source) => source.publishTo(each)));
   await link.restore();
-  let acknowledgedLately = 0;
   for (let kill = 0; kill < KILLS; kill++) {
     link.bytesPerSecond = BYTES_PER_SECOND;
     await link.after(nextKill(random), () => gateway.signal("SIGKILL"));
-    acknowledgedLately = Math.max(acknowledgedLately, tap.answeredSince(performance.now() - RECORD_MS));
     await gateway.end();
     await drainBegan(site, () => gateway.start());
   }
   await judge.untilComplete();
-  // What the cloud acknowledged is written within half a second, with other work (store/due.ts): at QoS 1 that much may
-  // come again, too.
-  judge.verdict({ cuts: KILLS, window: WINDOW + acknowledgedLately });
+  judge.verdict({ cuts: KILLS, window: WINDOW });
 });

@@ -80,6 +80,7 @@ export class MemoryStore implements Store {
   #counted = new Map<number, number>();
   #receivers = new Map<number, StoredReceiver>();
   #touched = new Set<StoredReceiver>();
+  #recordWaiters = new Set<() => void>();
   /** By receiver and filter; committed at once. */
   #subscriptions = new Map<number, Map<string, SubscriptionRecord>>();
   /** By receiver; committed at once. */
@@ -127,6 +128,18 @@ export class MemoryStore implements Store {
   }
 
   /** The open group becomes rows. */
+  /** At once, before whoever asked sends anything more: with all that is open. */
+  recordsWritten(told: () => void, atOnce: boolean): void {
+    this.#recordWaiters.add(told);
+    if (atOnce) this.commit();
+  }
+
+  #tellOfRecords(): void {
+    const waiters = this.#recordWaiters;
+    this.#recordWaiters = new Set();
+    for (const told of waiters) told();
+  }
+
   commit(): void {
     this.uses.commit();
     const written = this.#open;
@@ -166,6 +179,7 @@ export class MemoryStore implements Store {
     this.#willsOpen.clear();
     const lowest = Math.min(...[...this.#receivers.values()].map((r) => r.headSeq));
     this.rows = this.rows.filter(({ message }) => message.seq >= lowest);
+    this.#tellOfRecords();
   }
 
   /** What is written becomes durable: waiters and queues are told. */

@@ -22,7 +22,6 @@ export class MqttTap {
   repeated = 0;
   connections = 0;
   readonly #version: Version;
-  readonly #answersAtMs: number[] = [];
   /** Topic and payload of what was sent: the connection that sent it last. */
   readonly #sent = new Map<string, number>();
 
@@ -64,11 +63,6 @@ export class MqttTap {
     if (type !== PUBACK && type !== PUBREC && type !== PUBCOMP) return;
     const { packetId, reason } = readAck(packet);
     if (type === PUBREC && reason < 0x80) return;
-    if (outstanding.delete(packetId)) this.#answersAtMs.push(performance.now());
-  }
-
-  /** Messages that were acknowledged since then, on the clock of `performance.now`. */
-  answeredSince(ms: number): number {
-    return this.#answersAtMs.filter((atMs) => atMs >= ms).length;
+    outstanding.delete(packetId);
   }
 }
