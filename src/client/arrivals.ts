@@ -4,8 +4,8 @@
  * lost is acknowledged on the next, when the server has sent it again; at QoS 1 it is given out as it comes again.
  */
 import { decodePropertiesBlock } from "../core/message-properties.ts";
-import type { MqttClient } from "../uplink/client.ts";
-import type { Owed } from "../uplink/owed.ts";
+import type { MqttClient } from "../uplink/client/client.ts";
+import type { Owed } from "../uplink/client/owed.ts";
 import { PACKET_IDENTIFIER_NOT_FOUND, SUCCESS } from "../wire/mqtt/codes.ts";
 import type { PublishView } from "../wire/mqtt/publish.ts";
 import type { MessageProperties, ReceivedMessage } from "./api.ts";

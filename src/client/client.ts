@@ -10,10 +10,10 @@ import { Backoff } from "../base/backoff.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { TimeSource } from "../core/ports.ts";
 import type { Dial, DialTarget } from "../transport/dialer.ts";
-import { IDLE, MqttClient } from "../uplink/client.ts";
-import type { ClientHandler } from "../uplink/client-handler.ts";
-import type { ClientOptions } from "../uplink/client-options.ts";
-import type { Owed } from "../uplink/owed.ts";
+import { IDLE, MqttClient } from "../uplink/client/client.ts";
+import type { ClientHandler } from "../uplink/client/client-handler.ts";
+import type { ClientOptions } from "../uplink/client/client-options.ts";
+import type { Owed } from "../uplink/client/owed.ts";
 import {
   BAD_AUTHENTICATION_METHOD,
   BANNED,

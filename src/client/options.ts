@@ -7,7 +7,7 @@ import {
   willProperties,
 } from "../core/message-properties.ts";
 import type { DialTarget } from "../transport/dialer.ts";
-import type { ClientOptions, ServerLimits } from "../uplink/client-options.ts";
+import type { ClientOptions, ServerLimits } from "../uplink/client/client-options.ts";
 import type { WillOptions } from "../wire/mqtt/connect.ts";
 import { VARINT_MAX } from "../wire/mqtt/primitives.ts";
 import type { ConnectOptions, ServerInfo, SubscribeOptions, Will } from "./api.ts";

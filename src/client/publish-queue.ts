@@ -6,8 +6,8 @@
  */
 import { RingBuffer } from "../base/ring-buffer.ts";
 import type { TimeSource } from "../core/ports.ts";
-import type { MqttClient } from "../uplink/client.ts";
-import { publishBytes, sendPublish } from "../uplink/publish-out.ts";
+import type { MqttClient } from "../uplink/client/client.ts";
+import { publishBytes, sendPublish } from "../uplink/out/publish-out.ts";
 import { reasonWords } from "../uplink/words.ts";
 import { MQTT_5, NO_MATCHING_SUBSCRIBERS, PUBACK, PUBCOMP, PUBREC, UNSPECIFIED_ERROR } from "../wire/mqtt/codes.ts";
 import type { PublishResult } from "./api.ts";

@@ -4,8 +4,8 @@
  * the session. Requests keep their order.
  */
 
-import type { MqttClient } from "../uplink/client.ts";
-import { sendSubscribe, sendUnsubscribe } from "../uplink/client-send.ts";
+import type { MqttClient } from "../uplink/client/client.ts";
+import { sendSubscribe, sendUnsubscribe } from "../uplink/client/client-send.ts";
 import { reasonWords } from "../uplink/words.ts";
 import { SUBACK, UNSPECIFIED_ERROR } from "../wire/mqtt/codes.ts";
 import { PropertiesWriter } from "../wire/mqtt/properties.ts";

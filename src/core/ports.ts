@@ -36,7 +36,7 @@ export type StoreHealth = "ok" | "full" | "read-only" | "failed";
 export interface ReceiverRecord {
   /** Positive, never reused while its row exists. */
   readonly id: number;
-  /** "session" | "share" | "uplink" | "serial"; "server" and "server-sent" are for no messages (uplink/server-sessions.ts). */
+  /** "session" | "share" | "uplink" | "serial"; "server" and "server-sent" are for no messages (uplink/link/server-sessions.ts). */
   readonly kind: string;
   /** Client id, `{ShareName}/{filter}`, uplink name or serial port name: unique within its kind. */
   readonly name: string;

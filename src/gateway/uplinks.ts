@@ -14,7 +14,7 @@ import type { NamesUnder } from "../base/counters.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import { topicAt } from "../core/ports.ts";
 import { toldMax } from "../core/sys-topics.ts";
-import { SERVER_KINDS, uplinkOfRecord } from "../uplink/server-records.ts";
+import { SERVER_KINDS, uplinkOfRecord } from "../uplink/link/server-records.ts";
 import type { Uplink, UplinkParts } from "../uplink/uplink.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 import { type Contents, changedFiles, contentsOf } from "./uplink-files.ts";
@@ -198,13 +198,13 @@ export class Uplinks {
   async #load(next: readonly UplinkConfig[]): Promise<Make> {
     const [{ Uplink }, { isMetered }, { createDial }, { systemNetwork: network }, rules, orders] = await Promise.all([
       import("../uplink/uplink.ts"),
-      import("../uplink/uplink-connection.ts"),
+      import("../uplink/link/uplink-connection.ts"),
       import("../transport/dialer.ts"),
       import("../transport/network.ts"),
       import("../uplink/aggregate/rules.ts"),
-      import("../uplink/queue-order.ts"),
+      import("../uplink/out/queue-order.ts"),
     ]);
-    const { Metered } = next.some(isMetered) ? await import("../uplink/metered.ts") : { Metered: null };
+    const { Metered } = next.some(isMetered) ? await import("../uplink/metering/metered.ts") : { Metered: null };
     const { wheel, queueHost, router, transport, store, registry } = this.#rooms;
     const host = { ...queueHost, ringMemory: registry.ringMemory };
     const { uses } = store;

@@ -4,11 +4,11 @@ import type { UplinkConfig } from "../config/uplinks.ts";
 import { PLACE_IN_RING_BYTES } from "../core/inflight.ts";
 import { WAITING_MAX } from "../core/waiting.ts";
 import { budget as gathering } from "./aggregate/limits.ts";
-import { HELD_BYTES_MAX } from "./receive.ts";
-import { IN_FLIGHT_BYTES_MAX } from "./spool.ts";
-import { CLASS_RING_PLACES, SPOOL_WINDOW_BYTES } from "./spool-class.ts";
+import { HELD_BYTES_MAX } from "./in/receive.ts";
+import { isMetered } from "./link/uplink-connection.ts";
+import { IN_FLIGHT_BYTES_MAX } from "./out/spool.ts";
+import { CLASS_RING_PLACES, SPOOL_WINDOW_BYTES } from "./out/spool-class.ts";
 import { TABLE_SLOT_BYTES, TABLE_SLOTS } from "./topic-map.ts";
-import { isMetered } from "./uplink-connection.ts";
 
 type Rules = Pick<UplinkConfig, "forward" | "urls" | "drain" | "window" | "pace" | "dataCap" | "connect">;
 

@@ -3,10 +3,10 @@ import type { DropCause } from "../core/ledger.ts";
 import type { QueueHost } from "../core/outlet.ts";
 import type { BacklogSink } from "../core/ports.ts";
 import type { AggregatorStatus } from "./aggregate/aggregator-parts.ts";
-import type { MeteredStatus } from "./metered.ts";
-import type { PastOutage } from "./outage.ts";
-import type { UplinkState } from "./reach.ts";
-import type { SpoolClass } from "./spool-class.ts";
+import type { PastOutage } from "./link/outage.ts";
+import type { UplinkState } from "./link/reach.ts";
+import type { MeteredStatus } from "./metering/metered.ts";
+import type { SpoolClass } from "./out/spool-class.ts";
 
 export interface UplinkStatus {
   readonly name: string;

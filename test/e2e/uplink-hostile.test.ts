@@ -36,7 +36,7 @@ const SPEED = 30;
 const RECEIVE = { receive: [{ match: "cmd/#", qos: 1 }] };
 /**
  * In some minutes of its time: at first after a second and then after twice as long each time. Who closes without a byte
- * may not be the server at all: there it is a question of two packets, asked at most twice a second (uplink/retry.ts).
+ * may not be the server at all: there it is a question of two packets, asked at most twice a second (uplink/link/retry.ts).
  */
 const CONNECTIONS_MAX = 20;
 const CLOSED = /^closed by the server without an answer/;

@@ -9,7 +9,7 @@ import type { Counters } from "../../base/counters.ts";
 import type { ForwardRule } from "../../config/uplink-rules.ts";
 import { spoolLimitsOf } from "../../config/uplink-spool.ts";
 import type { UplinkConfig } from "../../config/uplinks.ts";
-import type { LoopMark } from "../loop-mark.ts";
+import type { LoopMark } from "../out/loop-mark.ts";
 import { TopicMap } from "../topic-map.ts";
 import { Aggregator } from "./aggregator.ts";
 import type { AggregatorParts, AggregatorStatus } from "./aggregator-parts.ts";

@@ -11,7 +11,7 @@ import type { Tally } from "./gathering.ts";
 import { type Closed, ENTERED, LATER } from "./outbox.ts";
 import type { MarkBefore, Place } from "./place.ts";
 
-/** The class of the rule's priority: uplink/spool-class.ts. */
+/** The class of the rule's priority: uplink/out/spool-class.ts. */
 export interface Door {
   readonly queue: ReceiverQueue;
   /** @returns TAKES, DROPS or REFUSES; only TAKES has entered it */

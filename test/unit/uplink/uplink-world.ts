@@ -15,7 +15,7 @@ import { Retained } from "../../../src/core/retained.ts";
 import { Router, STORED_LATER } from "../../../src/core/router.ts";
 import { Turns } from "../../../src/core/turns.ts";
 import { Aggregation } from "../../../src/uplink/aggregate/aggregation.ts";
-import { Metered } from "../../../src/uplink/metered.ts";
+import { Metered } from "../../../src/uplink/metering/metered.ts";
 import { Uplink } from "../../../src/uplink/uplink.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { encodeSenmlCbor } from "../../../src/wire/senml/cbor.ts";

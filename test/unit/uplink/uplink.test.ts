@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { OWED_DEADLINE_MS, QUIET_MS } from "../../../src/uplink/keep-alive.ts";
-import { REASONS_TOLD_MAX } from "../../../src/uplink/outage.ts";
-import { LEAVE_MS, STABLE_MS } from "../../../src/uplink/reach.ts";
-import { AGAIN_MS, RETRY_CAP_MS } from "../../../src/uplink/retry.ts";
-import { STALL_MS } from "../../../src/uplink/stall.ts";
+import { OWED_DEADLINE_MS, QUIET_MS } from "../../../src/uplink/client/keep-alive.ts";
+import { REASONS_TOLD_MAX } from "../../../src/uplink/link/outage.ts";
+import { LEAVE_MS, STABLE_MS } from "../../../src/uplink/link/reach.ts";
+import { AGAIN_MS, RETRY_CAP_MS } from "../../../src/uplink/link/retry.ts";
+import { STALL_MS } from "../../../src/uplink/link/stall.ts";
 import * as codes from "../../../src/wire/mqtt/codes.ts";
 import { forward, published, receive, UplinkWorld } from "./uplink-world.ts";
 

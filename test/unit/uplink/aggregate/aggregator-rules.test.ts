@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { UplinkConfig } from "../../../../src/config/uplinks.ts";
 import { Publication } from "../../../../src/core/publication.ts";
-import { LoopMark } from "../../../../src/uplink/loop-mark.ts";
+import { LoopMark } from "../../../../src/uplink/out/loop-mark.ts";
 import * as codes from "../../../../src/wire/mqtt/codes.ts";
 import { forward, published, receive, UplinkWorld } from "../uplink-world.ts";
 import { batch, onChange, reduce } from "./gathering-world.ts";
