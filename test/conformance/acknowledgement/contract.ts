@@ -10,8 +10,8 @@ const COMMIT = "unit/store/commit.test.ts";
 const DURABILITY = "unit/store/durability.test.ts";
 const DELAY = "unit/gateway/commit-delay.test.ts";
 const QUEUE = "unit/core/delivery-queue.test.ts";
-const SPOOL = "unit/uplink/spool.test.ts";
-const RECEIVE = "unit/uplink/receive.test.ts";
+const SPOOL = "unit/uplink/out/spool.test.ts";
+const RECEIVE = "unit/uplink/in/receive.test.ts";
 const FULL_DISK = "e2e/store-full.test.ts";
 const KILL = "e2e/kill-mixed.test.ts";
 
