@@ -120,11 +120,6 @@ export interface WillRecord {
   readonly propertiesEnd: number;
 }
 
-export interface RetainedRecord {
-  /** Laid out as Message.bytes. */
-  message: Message;
-}
-
 /**
  * The log of durable messages and the rows around it. All writes go into the open group, which one transaction
  * commits; nothing here waits. Calls never throw for trouble with the disk: `health` and the waiters tell.

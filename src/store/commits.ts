@@ -151,11 +151,16 @@ export class Commits {
     this.#tellOfRecords();
   }
 
+  /** Whether a transaction beside the open group can be had now. */
+  get #writes(): boolean {
+    const { health, checkpoint } = this.#parts;
+    return !health.failed && health.refusal === null && !this.#closed && checkpoint.open;
+  }
+
   #onLazyDue(): void {
-    const { health, checkpoint, writer } = this.#parts;
-    const idle = health.failed || health.refusal !== null || this.#closed || !checkpoint.open;
+    const { writer } = this.#parts;
     const { open } = this.#intake;
-    if (idle || open.count === 0 || open.isWhole || !writer.isApart(open.firstSeq)) this.#onDue();
+    if (!this.#writes || open.count === 0 || open.isWhole || !writer.isApart(open.firstSeq)) this.#onDue();
     else this.#commitRecords();
     this.#tellOfRecords();
   }
@@ -181,10 +186,9 @@ export class Commits {
    * few dozen rows each time, and to delete so few at once costs three times as much.
    */
   #onRecordsDue(): void {
-    const { health, checkpoint, writer, changes, checkpointFrames } = this.#parts;
+    const { writer, changes, checkpointFrames } = this.#parts;
     const { open, due } = this.#intake;
-    const idle = health.failed || health.refusal !== null || this.#closed || !checkpoint.open;
-    if (idle || !changes.empty || (open.count > 0 && !writer.isApart(open.firstSeq))) {
+    if (!this.#writes || !changes.empty || (open.count > 0 && !writer.isApart(open.firstSeq))) {
       this.#onLazyDue();
       return;
     }

@@ -12,9 +12,9 @@
  */
 import type { BatchFormat } from "../../config/uplink-aggregate.ts";
 import { encodeProperties } from "../../core/message-properties.ts";
-import { encodeSenmlJson, SENML_JSON } from "../../wire/senml/json.ts";
+import { encodeSenmlJson } from "../../wire/senml/json.ts";
 import { senmlName } from "../../wire/senml/names.ts";
-import { type PackRecord, packOf, type SenmlRecord } from "../../wire/senml/pack.ts";
+import { type PackRecord, packOf, SENML_CBOR, SENML_JSON, type SenmlRecord } from "../../wire/senml/pack.ts";
 import type { Fields } from "./reading.ts";
 
 /** Something that was gathered: a payload, or its fields where the format is SenML. */
@@ -48,7 +48,7 @@ const CONTENT_TYPES: Readonly<Record<BatchFormat, string>> = {
   "json-array": "application/json",
   lines: "application/x-ndjson",
   "senml-json": SENML_JSON,
-  "senml-cbor": "application/senml+cbor",
+  "senml-cbor": SENML_CBOR,
 };
 
 export function isSenml(format: BatchFormat): boolean {

@@ -31,8 +31,8 @@ export class Repeats {
     this.#spool = spool;
   }
 
-  /** Whether one more may be sent. If not, `Spool.pump` follows. */
-  get hasRoom(): boolean {
+  /** Whether one more may be sent now. If not, it is remembered: `Spool.pump` follows. */
+  takes(): boolean {
     if (this.#unsaved === 0 || this.#spool.inFlight + this.#unsaved < this.#max) return true;
     this.#held = true;
     return false;

@@ -2,8 +2,6 @@
 import { encode } from "cborg";
 import type { PackRecord } from "./pack.ts";
 
-export const SENML_CBOR = "application/senml+cbor";
-
 /** Labels of table 6; a pack has no others. */
 const LABELS: Readonly<Record<keyof PackRecord, number>> = {
   bn: -2,

@@ -1,6 +1,10 @@
 /** A SenML pack: records that share what they have in common. @see RFC 8428 sections 4 and 4.6 */
 import { baseNameOf } from "./names.ts";
 
+/** Content types. @see RFC 8428 section 12.3; here, as `cbor.ts` is loaded only when it is needed */
+export const SENML_JSON = "application/senml+json";
+export const SENML_CBOR = "application/senml+cbor";
+
 /** A measurement with nothing left out: a resolved record. */
 export interface SenmlRecord {
   /** As `senmlName` makes it. */

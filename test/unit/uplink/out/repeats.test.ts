@@ -28,7 +28,7 @@ class World {
 
   pump(): void {
     this.pumps++;
-    while (this.inFlight < this.#window && this.repeats.hasRoom) this.inFlight++;
+    while (this.inFlight < this.#window && this.repeats.takes()) this.inFlight++;
   }
 
   answer(): void {
