@@ -7,14 +7,14 @@ import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } fr
 import { addressAndPort, isLoopback } from "../../transport/peer-address.ts";
 import { BAD_OPTION, BLOCK1, METHOD_NOT_ALLOWED, NOT_FOUND, PROXYING_NOT_SUPPORTED } from "../../wire/coap/codes.ts";
 import { decodeRequest, REQUEST_OK, RequestView } from "../../wire/coap/request.ts";
-import { CoreResource } from "./core-resource.ts";
-import { CoapEndpoint, type EndpointParts, REPLIES_MAX } from "./endpoint.ts";
-import { EXCHANGE_BYTES, EXCHANGE_LIMITS } from "./exchange-table.ts";
-import { HealthResource } from "./health-resource.ts";
-import { refuseBusy, refuseLogin, refuseStored } from "./refusal.ts";
-import type { Reply, RequestHandler } from "./reply.ts";
-import type { Resource } from "./resource.ts";
-import { type TopicParts, TopicResource } from "./topic-resource.ts";
+import { CoapEndpoint, type EndpointParts, REPLIES_MAX } from "./message/endpoint.ts";
+import { EXCHANGE_BYTES, EXCHANGE_LIMITS } from "./message/exchange-table.ts";
+import type { Reply, RequestHandler } from "./message/reply.ts";
+import { CoreResource } from "./resources/core-resource.ts";
+import { HealthResource } from "./resources/health-resource.ts";
+import { refuseBusy, refuseLogin, refuseStored } from "./resources/refusal.ts";
+import type { Resource } from "./resources/resource.ts";
+import { type TopicParts, TopicResource } from "./resources/topic-resource.ts";
 
 export interface CoapParts extends TopicParts, EndpointParts {
   readonly authority: Pick<Authority, "authenticate" | "mayPublish" | "mayRead">;

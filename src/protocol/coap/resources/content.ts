@@ -9,11 +9,11 @@ import {
   NOT_ACCEPTABLE,
   SIZE2,
   VALID,
-} from "../../wire/coap/codes.ts";
-import { NO_FORMAT, OCTET_STREAM } from "../../wire/coap/content-format.ts";
-import { BLOCK_NUM_MAX, blockBytes, blockOption, type CoapOption, uintOption } from "../../wire/coap/options.ts";
-import type { RequestView } from "../../wire/coap/request.ts";
-import type { Reply } from "./reply.ts";
+} from "../../../wire/coap/codes.ts";
+import { NO_FORMAT, OCTET_STREAM } from "../../../wire/coap/content-format.ts";
+import { BLOCK_NUM_MAX, blockBytes, blockOption, type CoapOption, uintOption } from "../../../wire/coap/options.ts";
+import type { RequestView } from "../../../wire/coap/request.ts";
+import type { Reply } from "../message/reply.ts";
 
 /** What a client may assume when Max-Age is absent (RFC 7252 section 5.10.5). */
 const DEFAULT_MAX_AGE_SECONDS = 60;

@@ -1,10 +1,10 @@
 /** `/.well-known/core`: the resources in link format (RFC 6690), for clients that look around. */
-import type { Principal } from "../../core/ports.ts";
-import { GET } from "../../wire/coap/codes.ts";
-import { LINK_FORMAT } from "../../wire/coap/content-format.ts";
-import type { RequestView } from "../../wire/coap/request.ts";
+import type { Principal } from "../../../core/ports.ts";
+import { GET } from "../../../wire/coap/codes.ts";
+import { LINK_FORMAT } from "../../../wire/coap/content-format.ts";
+import type { RequestView } from "../../../wire/coap/request.ts";
+import type { Reply } from "../message/reply.ts";
 import { respondContent } from "./content.ts";
-import type { Reply } from "./reply.ts";
 import { methods, type Resource } from "./resource.ts";
 
 const LINKS = Buffer.from(

@@ -9,9 +9,9 @@
  *     ring  | answer 7 | answer 8 | . . | answer 3 | answer 4 | answer 5 |
  *                                 ^ written, modulo the ring's size
  */
-import type { Clock } from "../../base/clock.ts";
-import type { Counter, Counters } from "../../base/counters.ts";
-import { type Expirable, Timer, type TimerWheel } from "../../base/timer-wheel.ts";
+import type { Clock } from "../../../base/clock.ts";
+import type { Counter, Counters } from "../../../base/counters.ts";
+import { type Expirable, Timer, type TimerWheel } from "../../../base/timer-wheel.ts";
 
 export interface ExchangeLimits {
   readonly exchangesMax: number;

@@ -1,10 +1,10 @@
 /** `/health`: 2.05 while the gateway serves, 5.03 when it can store nothing any more. */
-import type { Principal, StoreHealth } from "../../core/ports.ts";
-import { CONTENT, CONTENT_FORMAT, GET, MAX_AGE, SERVICE_UNAVAILABLE } from "../../wire/coap/codes.ts";
-import { TEXT_PLAIN } from "../../wire/coap/content-format.ts";
-import { uintOption } from "../../wire/coap/options.ts";
-import type { RequestView } from "../../wire/coap/request.ts";
-import type { Reply } from "./reply.ts";
+import type { Principal, StoreHealth } from "../../../core/ports.ts";
+import { CONTENT, CONTENT_FORMAT, GET, MAX_AGE, SERVICE_UNAVAILABLE } from "../../../wire/coap/codes.ts";
+import { TEXT_PLAIN } from "../../../wire/coap/content-format.ts";
+import { uintOption } from "../../../wire/coap/options.ts";
+import type { RequestView } from "../../../wire/coap/request.ts";
+import type { Reply } from "../message/reply.ts";
 import { methods, type Resource } from "./resource.ts";
 
 const HEALTHY = Buffer.from("healthy");

@@ -1,15 +1,15 @@
 /** Why a request was not done, in CoAP's codes: the reasons of the router, the store and the logins are MQTT's. */
 
-import { RETRY_AFTER_SECONDS } from "../../core/plain-publish.ts";
-import { FORBIDDEN, MAX_AGE, SERVICE_UNAVAILABLE, UNAUTHORIZED } from "../../wire/coap/codes.ts";
-import { uintOption } from "../../wire/coap/options.ts";
+import { RETRY_AFTER_SECONDS } from "../../../core/plain-publish.ts";
+import { FORBIDDEN, MAX_AGE, SERVICE_UNAVAILABLE, UNAUTHORIZED } from "../../../wire/coap/codes.ts";
+import { uintOption } from "../../../wire/coap/options.ts";
 import {
   BAD_USER_NAME_OR_PASSWORD,
   IMPLEMENTATION_SPECIFIC_ERROR,
   NOT_AUTHORIZED,
   QUOTA_EXCEEDED,
-} from "../../wire/mqtt/codes.ts";
-import type { Reply } from "./reply.ts";
+} from "../../../wire/mqtt/codes.ts";
+import type { Reply } from "../message/reply.ts";
 
 /** 5.03 with Max-Age (RFC 7252 section 5.9.3.4): nobody has the message, try again later. */
 export function refuseBusy(reply: Reply, diagnostic: string): void {

@@ -10,11 +10,11 @@
  *
  * @see RFC 7252 sections 5.2.1 to 5.2.3
  */
-import { type Expirable, Timer } from "../../base/timer-wheel.ts";
-import { type LoginWaiter, type Principal, SETTLED, type StoreWaiter } from "../../core/ports.ts";
-import { CHANGED } from "../../wire/coap/codes.ts";
-import { TOKEN_BYTES_MAX } from "../../wire/coap/header.ts";
-import type { CoapOption } from "../../wire/coap/options.ts";
+import { type Expirable, Timer } from "../../../base/timer-wheel.ts";
+import { type LoginWaiter, type Principal, SETTLED, type StoreWaiter } from "../../../core/ports.ts";
+import { CHANGED } from "../../../wire/coap/codes.ts";
+import { TOKEN_BYTES_MAX } from "../../../wire/coap/header.ts";
+import type { CoapOption } from "../../../wire/coap/options.ts";
 import type { Exchange } from "./exchange-table.ts";
 
 /** In the pool. */

@@ -1,7 +1,7 @@
 /** What a path of the listener offers. */
-import type { Principal } from "../../core/ports.ts";
-import type { RequestView } from "../../wire/coap/request.ts";
-import type { Reply } from "./reply.ts";
+import type { Principal } from "../../../core/ports.ts";
+import type { RequestView } from "../../../wire/coap/request.ts";
+import type { Reply } from "../message/reply.ts";
 
 export interface Resource {
   /** Bit n is set when it has the method of code n. */

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { generate } from "coap-packet";
-import { seededRandom } from "../../../../src/base/random.ts";
-import { STORED_LATER } from "../../../../src/core/router.ts";
-import { REPLIES_MAX } from "../../../../src/protocol/coap/endpoint.ts";
-import { EXCHANGE_LIMITS } from "../../../../src/protocol/coap/exchange-table.ts";
-import { FORMAT_ERRORS, hex, NOT_COAP_DATAGRAMS, REQUESTS } from "../../wire/coap/vectors.ts";
-import { Harness, requestOf } from "./harness.ts";
+import { seededRandom } from "../../../../../src/base/random.ts";
+import { STORED_LATER } from "../../../../../src/core/router.ts";
+import { REPLIES_MAX } from "../../../../../src/protocol/coap/message/endpoint.ts";
+import { EXCHANGE_LIMITS } from "../../../../../src/protocol/coap/message/exchange-table.ts";
+import { FORMAT_ERRORS, hex, NOT_COAP_DATAGRAMS, REQUESTS } from "../../../wire/coap/vectors.ts";
+import { Harness, requestOf } from "../harness.ts";
 
 const TOKEN = hex("c0ffee");
 

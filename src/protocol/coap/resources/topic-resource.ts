@@ -4,8 +4,8 @@
  * A 2.04 or 2.02 to a CON means that every durable receiver has the message; so a CON publishes at QoS 1 unless its
  * query says otherwise, a NON at QoS 0.
  */
-import type { Clock } from "../../base/clock.ts";
-import type { Counter, Counters } from "../../base/counters.ts";
+import type { Clock } from "../../../base/clock.ts";
+import type { Counter, Counters } from "../../../base/counters.ts";
 import {
   entityTagOf,
   fillPublication,
@@ -16,10 +16,10 @@ import {
   type RetainedValues,
   secondsToExpiry,
   topicProblem,
-} from "../../core/plain-publish.ts";
-import type { Authority, Principal } from "../../core/ports.ts";
-import { Publication } from "../../core/publication.ts";
-import { STORED_LATER } from "../../core/router.ts";
+} from "../../../core/plain-publish.ts";
+import type { Authority, Principal } from "../../../core/ports.ts";
+import { Publication } from "../../../core/publication.ts";
+import { STORED_LATER } from "../../../core/router.ts";
 import {
   BAD_REQUEST,
   CHANGED,
@@ -32,13 +32,13 @@ import {
   PUT,
   REQUEST_ENTITY_TOO_LARGE,
   SIZE1,
-} from "../../wire/coap/codes.ts";
-import { formatOf, mediaTypeOf, NO_FORMAT } from "../../wire/coap/content-format.ts";
-import { uintOption } from "../../wire/coap/options.ts";
-import type { RequestView } from "../../wire/coap/request.ts";
+} from "../../../wire/coap/codes.ts";
+import { formatOf, mediaTypeOf, NO_FORMAT } from "../../../wire/coap/content-format.ts";
+import { uintOption } from "../../../wire/coap/options.ts";
+import type { RequestView } from "../../../wire/coap/request.ts";
+import type { Reply } from "../message/reply.ts";
 import { respondContent } from "./content.ts";
 import { refuseStored } from "./refusal.ts";
-import type { Reply } from "./reply.ts";
 import { methods, type Resource } from "./resource.ts";
 
 export interface TopicParts {

@@ -13,12 +13,12 @@
  * The same port may serve many listeners' worth of peers; all state is in two bounded tables, the exchanges and the
  * replies. When the pool of replies is empty, a request is refused with 5.03 at once.
  */
-import { assert } from "../../base/assert.ts";
-import type { Clock } from "../../base/clock.ts";
-import type { Counter, Counters } from "../../base/counters.ts";
-import type { Random } from "../../base/random.ts";
-import type { TimerWheel } from "../../base/timer-wheel.ts";
-import type { DatagramHandler, DatagramPort } from "../../core/ports.ts";
+import { assert } from "../../../base/assert.ts";
+import type { Clock } from "../../../base/clock.ts";
+import type { Counter, Counters } from "../../../base/counters.ts";
+import type { Random } from "../../../base/random.ts";
+import type { TimerWheel } from "../../../base/timer-wheel.ts";
+import type { DatagramHandler, DatagramPort } from "../../../core/ports.ts";
 import {
   ACK,
   ACK_RANDOM_FACTOR,
@@ -30,12 +30,12 @@ import {
   NON,
   NON_LIFETIME_MS,
   RST,
-} from "../../wire/coap/codes.ts";
-import { CoapHeader, HEADER_BYTES, NOT_COAP, OK, readHeader, writeEmpty } from "../../wire/coap/header.ts";
-import type { CoapOption } from "../../wire/coap/options.ts";
-import { encodeResponse } from "../../wire/coap/response.ts";
+} from "../../../wire/coap/codes.ts";
+import { CoapHeader, HEADER_BYTES, NOT_COAP, OK, readHeader, writeEmpty } from "../../../wire/coap/header.ts";
+import type { CoapOption } from "../../../wire/coap/options.ts";
+import { encodeResponse } from "../../../wire/coap/response.ts";
+import { refuseBusy } from "../resources/refusal.ts";
 import { EXCHANGE_LIMITS, type Exchange, type ExchangeLimits, ExchangeTable } from "./exchange-table.ts";
-import { refuseBusy } from "./refusal.ts";
 import {
   ACKNOWLEDGED,
   DONE,
