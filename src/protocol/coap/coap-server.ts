@@ -5,7 +5,15 @@
 import type { Line } from "../../config/budget.ts";
 import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } from "../../core/ports.ts";
 import { addressAndPort, isLoopback } from "../../transport/peer-address.ts";
-import { BAD_OPTION, BLOCK1, METHOD_NOT_ALLOWED, NOT_FOUND, PROXYING_NOT_SUPPORTED } from "../../wire/coap/codes.ts";
+import {
+  BAD_OPTION,
+  BLOCK1,
+  IF_MATCH,
+  IF_NONE_MATCH,
+  METHOD_NOT_ALLOWED,
+  NOT_FOUND,
+  PROXYING_NOT_SUPPORTED,
+} from "../../wire/coap/codes.ts";
 import { decodeRequest, REQUEST_OK, RequestView } from "../../wire/coap/request.ts";
 import { CoapEndpoint, type EndpointParts, REPLIES_MAX } from "./message/endpoint.ts";
 import { EXCHANGE_BYTES, EXCHANGE_LIMITS } from "./message/exchange-table.ts";
@@ -70,6 +78,11 @@ export class CoapServer implements RequestHandler {
       refuseRequest(reply, problem, view.refusedOption);
       return;
     }
+    const unmet = criticalOptionUnmet(view);
+    if (unmet !== 0) {
+      refuseRequest(reply, BAD_OPTION, unmet);
+      return;
+    }
     const resource = this.#find(view);
     if (resource === null) {
       reply.refuse(NOT_FOUND, "no such resource");
@@ -122,6 +135,13 @@ export class CoapServer implements RequestHandler {
     if (path[0] === ".well-known" && path[1] === "core" && path.length === 2) return this.#core;
     return null;
   }
+}
+
+/** @returns number of a critical option that no resource honours, 0 when there is none (RFC 7252 section 5.4.1) */
+function criticalOptionUnmet(view: RequestView): number {
+  if (view.hasBlock1) return BLOCK1;
+  if (view.ifMatch.length > 0) return IF_MATCH;
+  return view.ifNoneMatch ? IF_NONE_MATCH : 0;
 }
 
 /** RFC 7252 section 5.4.1: a NON with a critical option that is not understood is rejected, which for a NON is silence. */

@@ -2,7 +2,7 @@
  * The numbers of CoAP: message types, codes, option numbers, transmission parameters. A code is one byte, three bits
  * of class and five of detail, written `c.dd`: 2.05 is 0x45.
  *
- * @see RFC 7252 sections 3, 4.8 and 12.1
+ * @see RFC 7252 sections 3, 4.8 and 12
  */
 
 /** The only version there is; messages of another are silently ignored (RFC 7252 section 3). */
@@ -20,12 +20,18 @@ export const GET = 0x01;
 export const POST = 0x02;
 export const PUT = 0x03;
 export const DELETE = 0x04;
+// RFC 8132 section 6.1
+export const FETCH = 0x05;
+export const PATCH = 0x06;
+export const IPATCH = 0x07;
 
-// Response codes, RFC 7252 section 12.1.2
+// Response codes, RFC 7252 section 12.1.2, RFC 7959 section 6, RFC 8132 section 6.2, RFC 8516 section 6
+export const CREATED = 0x41;
 export const DELETED = 0x42;
 export const VALID = 0x43;
 export const CHANGED = 0x44;
 export const CONTENT = 0x45;
+export const CONTINUE = 0x5f;
 export const BAD_REQUEST = 0x80;
 export const UNAUTHORIZED = 0x81;
 export const BAD_OPTION = 0x82;
@@ -33,26 +39,40 @@ export const FORBIDDEN = 0x83;
 export const NOT_FOUND = 0x84;
 export const METHOD_NOT_ALLOWED = 0x85;
 export const NOT_ACCEPTABLE = 0x86;
+export const REQUEST_ENTITY_INCOMPLETE = 0x88;
+export const CONFLICT = 0x89;
+export const PRECONDITION_FAILED = 0x8c;
 export const REQUEST_ENTITY_TOO_LARGE = 0x8d;
+export const UNSUPPORTED_CONTENT_FORMAT = 0x8f;
+export const UNPROCESSABLE_ENTITY = 0x96;
+export const TOO_MANY_REQUESTS = 0x9d;
 export const INTERNAL_SERVER_ERROR = 0xa0;
 export const SERVICE_UNAVAILABLE = 0xa3;
 export const PROXYING_NOT_SUPPORTED = 0xa5;
 
-// Options, RFC 7252 section 12.2, RFC 7959 section 6
+// Options, RFC 7252 section 12.2, RFC 7641 section 8, RFC 7959 section 6, RFC 7967 section 5, RFC 9175 section 6
+export const IF_MATCH = 1;
 export const URI_HOST = 3;
 export const ETAG = 4;
+export const IF_NONE_MATCH = 5;
+export const OBSERVE = 6;
 export const URI_PORT = 7;
+export const LOCATION_PATH = 8;
 export const URI_PATH = 11;
 export const CONTENT_FORMAT = 12;
 export const MAX_AGE = 14;
 export const URI_QUERY = 15;
 export const ACCEPT = 17;
+export const LOCATION_QUERY = 20;
 export const BLOCK2 = 23;
 export const BLOCK1 = 27;
 export const SIZE2 = 28;
 export const PROXY_URI = 35;
 export const PROXY_SCHEME = 39;
 export const SIZE1 = 60;
+export const ECHO = 252;
+export const NO_RESPONSE = 258;
+export const REQUEST_TAG = 292;
 
 // Transmission parameters, RFC 7252 section 4.8
 export const ACK_TIMEOUT_MS = 2_000;

@@ -14,10 +14,18 @@ import {
   BLOCK1,
   BLOCK2,
   CONTENT_FORMAT,
+  ECHO,
   ETAG,
+  IF_MATCH,
+  IF_NONE_MATCH,
+  LOCATION_PATH,
+  LOCATION_QUERY,
+  NO_RESPONSE,
+  OBSERVE,
   PROXY_SCHEME,
   PROXY_URI,
   PROXYING_NOT_SUPPORTED,
+  REQUEST_TAG,
   SIZE1,
   SIZE2,
   URI_HOST,
@@ -34,7 +42,12 @@ export const OPTIONS_MAX = 256;
 /** What `decodeRequest` answers when the view is filled; otherwise it is the response code. */
 export const REQUEST_OK = 0;
 
-/** Decoded request. Reused for every request; `payload` and `etags` point into the datagram. */
+/** `RequestView.observe` without the option; otherwise its value. */
+export const NOT_OBSERVING = -1;
+/** `RequestView.size1` and `size2` without the option. */
+export const NO_SIZE = -1;
+
+/** Decoded request. Reused for every request; its bytes point into the datagram. */
 export class RequestView {
   code = 0;
   /** Uri-Path, a segment each, percent-decoded by the client. */
@@ -45,6 +58,27 @@ export class RequestView {
   contentFormat = NO_FORMAT;
   accept = NO_FORMAT;
   readonly etags: Uint8Array[] = [];
+  /** Entity tags of If-Match, of which one is to be that of the resource; an empty one is met by any (RFC 7252 section 5.10.8.1). */
+  readonly ifMatch: Uint8Array[] = [];
+  /** The resource is not to exist (RFC 7252 section 5.10.8.2). */
+  ifNoneMatch = false;
+  /** NOT_OBSERVING, 0 = register, 1 = deregister, or another value, which means neither (RFC 7641 section 2). */
+  observe = NOT_OBSERVING;
+  /** Block1 was there; its NUM, M and SZX (RFC 7959 section 2.2). */
+  hasBlock1 = false;
+  block1Num = 0;
+  block1More = false;
+  block1Szx = BLOCK_SZX_MAX;
+  /** Bytes of the whole request payload as the client announces it; NO_SIZE when absent (RFC 7959 section 4). */
+  size1 = NO_SIZE;
+  /** The same of the response; 0 = the client asks for it. */
+  size2 = NO_SIZE;
+  /** Request-Tag options in order, 0 to 8 bytes each (RFC 9175 section 3.2). */
+  readonly requestTags: Uint8Array[] = [];
+  /** Value of Echo, 1 to 40 bytes; null when absent (RFC 9175 section 2.2.1). */
+  echo: Uint8Array | null = null;
+  /** Response classes that are not wanted, bit c-1 for class c.xx (2 for 2.xx, 8 for 4.xx, 16 for 5.xx); 0 = all are (RFC 7967 section 2). */
+  noResponse = 0;
   /** Block2 was there; its NUM and SZX. */
   hasBlock2 = false;
   block2Num = 0;
@@ -65,6 +99,18 @@ export function decodeRequest(datagram: Buffer, view: RequestView): number {
   view.path.length = 0;
   view.query.length = 0;
   view.etags.length = 0;
+  view.ifMatch.length = 0;
+  view.ifNoneMatch = false;
+  view.observe = NOT_OBSERVING;
+  view.hasBlock1 = false;
+  view.block1Num = 0;
+  view.block1More = false;
+  view.block1Szx = BLOCK_SZX_MAX;
+  view.size1 = NO_SIZE;
+  view.size2 = NO_SIZE;
+  view.requestTags.length = 0;
+  view.echo = null;
+  view.noResponse = 0;
   view.contentFormat = NO_FORMAT;
   view.accept = NO_FORMAT;
   view.hasBlock2 = false;
@@ -110,6 +156,16 @@ function takeOption(view: RequestView, number: number, repeated: boolean, value:
       return REQUEST_OK;
     case BLOCK2:
       return !repeated && value.length <= 3 ? takeBlock2(view, readUint(value)) : BAD_OPTION;
+    case BLOCK1:
+      return !repeated && value.length <= 3 ? takeBlock1(view, readUint(value)) : BAD_OPTION;
+    case IF_MATCH:
+      if (value.length > 8) return BAD_OPTION;
+      view.ifMatch.push(value);
+      return REQUEST_OK;
+    case IF_NONE_MATCH:
+      if (repeated || value.length > 0) return BAD_OPTION;
+      view.ifNoneMatch = true;
+      return REQUEST_OK;
     case PROXY_URI:
     case PROXY_SCHEME:
       return PROXYING_NOT_SUPPORTED;
@@ -118,6 +174,24 @@ function takeOption(view: RequestView, number: number, repeated: boolean, value:
       return REQUEST_OK;
     case ETAG:
       if (value.length >= 1 && value.length <= 8) view.etags.push(value);
+      return REQUEST_OK;
+    case OBSERVE:
+      if (!repeated && value.length <= 3) view.observe = readUint(value);
+      return REQUEST_OK;
+    case SIZE1:
+      if (!repeated && value.length <= 4) view.size1 = readUint(value);
+      return REQUEST_OK;
+    case SIZE2:
+      if (!repeated && value.length <= 4) view.size2 = readUint(value);
+      return REQUEST_OK;
+    case REQUEST_TAG:
+      if (value.length <= 8) view.requestTags.push(value);
+      return REQUEST_OK;
+    case ECHO:
+      if (!repeated && value.length >= 1 && value.length <= 40) view.echo = value;
+      return REQUEST_OK;
+    case NO_RESPONSE:
+      if (!repeated && value.length <= 1) view.noResponse = readUint(value);
       return REQUEST_OK;
     default:
       return number % 2 === 1 ? BAD_OPTION : REQUEST_OK;
@@ -131,6 +205,16 @@ function takeText(list: string[], value: Buffer): number {
 }
 
 /** RFC 7959 section 2.2: SZX 7 is reserved. */
+function takeBlock1(view: RequestView, block: number): number {
+  if ((block & 7) > BLOCK_SZX_MAX) return BAD_REQUEST;
+  view.hasBlock1 = true;
+  view.block1Num = block >>> 4;
+  view.block1More = (block & 8) !== 0;
+  view.block1Szx = block & 7;
+  return REQUEST_OK;
+}
+
+/** The same for a response. */
 function takeBlock2(view: RequestView, block: number): number {
   if ((block & 7) > BLOCK_SZX_MAX) return BAD_REQUEST;
   view.hasBlock2 = true;
@@ -145,13 +229,13 @@ function numberOf(name: string | number): number {
 }
 
 const NUMBERS: ReadonlyMap<string | number, number> = new Map([
-  ["If-Match", 1],
+  ["If-Match", IF_MATCH],
   ["Uri-Host", URI_HOST],
   ["ETag", ETAG],
-  ["If-None-Match", 5],
-  ["Observe", 6],
+  ["If-None-Match", IF_NONE_MATCH],
+  ["Observe", OBSERVE],
   ["Uri-Port", URI_PORT],
-  ["Location-Path", 8],
+  ["Location-Path", LOCATION_PATH],
   ["OSCORE", 9],
   ["Uri-Path", URI_PATH],
   ["Content-Format", CONTENT_FORMAT],
@@ -160,7 +244,7 @@ const NUMBERS: ReadonlyMap<string | number, number> = new Map([
   ["Hop-Limit", 16],
   ["Accept", ACCEPT],
   ["Q-Block1", 19],
-  ["Location-Query", 20],
+  ["Location-Query", LOCATION_QUERY],
   ["Block2", BLOCK2],
   ["Block1", BLOCK1],
   ["Size2", SIZE2],
@@ -168,7 +252,7 @@ const NUMBERS: ReadonlyMap<string | number, number> = new Map([
   ["Proxy-Uri", PROXY_URI],
   ["Proxy-Scheme", PROXY_SCHEME],
   ["Size1", SIZE1],
-  ["No-Response", 258],
+  ["No-Response", NO_RESPONSE],
   ["OCF-Accept-Content-Format-Version", 2049],
   ["OCF-Content-Format-Version", 2053],
 ]);

@@ -3,7 +3,14 @@ import { test } from "node:test";
 import { seededRandom } from "../../../../src/base/random.ts";
 import { BAD_OPTION, BAD_REQUEST, PROXYING_NOT_SUPPORTED } from "../../../../src/wire/coap/codes.ts";
 import { CoapHeader, OK, readHeader } from "../../../../src/wire/coap/header.ts";
-import { decodeRequest, OPTIONS_MAX, REQUEST_OK, RequestView } from "../../../../src/wire/coap/request.ts";
+import {
+  decodeRequest,
+  NO_SIZE,
+  NOT_OBSERVING,
+  OPTIONS_MAX,
+  REQUEST_OK,
+  RequestView,
+} from "../../../../src/wire/coap/request.ts";
 import { hex, REQUESTS } from "./vectors.ts";
 
 const view = new RequestView();
@@ -27,13 +34,25 @@ test("a view that is reused keeps nothing of the request before", () => {
 });
 
 const OPTION_RULES: [title: string, options: string, outcome: number][] = [
-  ["If-Match is critical and not understood", "10", BAD_OPTION],
-  ["If-None-Match is critical and not understood", "50", BAD_OPTION],
-  ["Block1 is critical and not understood", "d1 0e 08", BAD_OPTION],
+  ["an empty If-Match", "10", REQUEST_OK],
+  ["If-Match twice", "11 61 01 62", REQUEST_OK],
+  ["If-Match of nine bytes", "19 010203040506070809", BAD_OPTION],
+  ["If-None-Match", "50", REQUEST_OK],
+  ["If-None-Match with a value", "51 61", BAD_OPTION],
+  ["If-None-Match twice", "50 00", BAD_OPTION],
+  ["Block1", "d1 0e 08", REQUEST_OK],
+  ["Block1 with the reserved size 7", "d1 0e 0f", BAD_REQUEST],
+  ["Block1 of four bytes", "d4 0e 00000008", BAD_OPTION],
+  ["Block1 twice", "d1 0e 08 01 08", BAD_OPTION],
   ["an unknown critical option", "d0 ec", BAD_OPTION],
   ["a critical option above the ones the codec has names for", "e0 07d0 ", BAD_OPTION],
   ["an unknown elective option is ignored", "d0 ed", REQUEST_OK],
-  ["Observe is elective and ignored", "60", REQUEST_OK],
+  ["Observe", "60", REQUEST_OK],
+  ["Observe of four bytes is ignored", "64 00000001", REQUEST_OK],
+  ["Size1 of five bytes is ignored", "d5 2f 0000000001", REQUEST_OK],
+  ["an empty Echo is ignored", "d0 ef", REQUEST_OK],
+  ["No-Response of two bytes is ignored", "d2 f5 0002", REQUEST_OK],
+  ["a Request-Tag of nine bytes is ignored", "e9 0017 010203040506070809", REQUEST_OK],
   ["Uri-Host", "31 61", REQUEST_OK],
   ["an empty Uri-Host", "30", BAD_OPTION],
   ["Uri-Host twice", "31 61 01 61", BAD_OPTION],
@@ -98,4 +117,23 @@ test("20,000 random datagrams and mutated requests never throw", () => {
     for (let flips = byte() % 4; flips > 0 && datagram.length > 0; flips--) datagram[byte() % datagram.length] = byte();
     if (readHeader(datagram, header) === OK && header.code !== 0) decodeRequest(datagram, view);
   }
+});
+
+test("the options of observing, of blocks, of conditions and of freshness become fields", () => {
+  // Observe 1, Block2 2/-/64, Block1 3/M/32, Size2 300, Size1 400, Echo, No-Response 26, two Request-Tags
+  const options = "61 01 d1 04 22 41 39 12 012c d2 13 0190 d2 b3 aabb 61 1a d1 15 07 00";
+  assert.equal(decodeRequest(hex(`40 03 0001 ${options}`), view), REQUEST_OK);
+  assert.equal(view.observe, 1);
+  assert.deepEqual([view.hasBlock2, view.block2Num, view.block2Szx], [true, 2, 2]);
+  assert.deepEqual([view.hasBlock1, view.block1Num, view.block1More, view.block1Szx], [true, 3, true, 1]);
+  assert.deepEqual([view.size2, view.size1], [300, 400]);
+  assert.deepEqual([Buffer.from(view.echo ?? []).toString("hex"), view.noResponse], ["aabb", 26]);
+  assert.deepEqual(
+    view.requestTags.map((tag) => Buffer.from(tag).toString("hex")),
+    ["07", ""],
+  );
+  assert.equal(decodeRequest(hex("40 01 0001 11 61 40"), view), REQUEST_OK);
+  assert.deepEqual([view.observe, view.hasBlock1, view.size1, view.size2], [NOT_OBSERVING, false, NO_SIZE, NO_SIZE]);
+  assert.deepEqual([view.echo, view.noResponse, view.requestTags.length], [null, 0, 0]);
+  assert.deepEqual([view.ifMatch.length, view.ifNoneMatch], [1, true]);
 });
