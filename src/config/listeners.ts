@@ -1,6 +1,7 @@
 /** `listeners`: where peers reach the gateway. */
 import { resolve } from "node:path";
 import { addressText, type Bind, overlaps, parseBind, UNIX_PATH_BYTES_MAX } from "./bind.ts";
+import { type CoapConfig, readCoap } from "./coap-listener.ts";
 import type { Section } from "./section.ts";
 
 export type ListenerType = "mqtt" | "ws" | "coap" | "http";
@@ -26,6 +27,8 @@ export interface ListenerConfig {
   readonly anonymous: AnonymousPolicy | null;
   /** ws: origins of web pages that may connect; null = the key is absent. */
   readonly origins: readonly string[] | null;
+  /** null = another type. */
+  readonly coap: CoapConfig | null;
 }
 
 /** Absolute paths of PEM files. */
@@ -41,6 +44,7 @@ export const ANONYMOUS_POLICIES = ["never", "loopback", "always"] as const;
 const TYPES = ["mqtt", "ws", "coap", "http"] as const;
 const PORTS = { mqtt: 1883, ws: 8083, coap: 5683, http: 8080 } as const;
 const MQTTS_PORT = 8883;
+const COAPS_PORT = 5684;
 
 /** Without the key: MQTT on loopback. An empty list means none. */
 export function readListeners(root: Section): ListenerConfig[] {
@@ -60,12 +64,14 @@ const COMMON = {
   retainAvailable: true,
   anonymous: null,
   origins: null,
+  coap: null,
 } as const;
 
 function readListener(section: Section): ListenerConfig {
   const type = section.oneOf("type", TYPES, "mqtt");
   const tls = readTls(section, type);
-  const bind = readBind(section, type, tls !== null);
+  const coap = readCoap(section, type);
+  const bind = readBind(section, type, defaultPort(type, tls !== null, coap?.dtls != null));
   const unix = bind.unix === null ? null : resolveUnix(section, bind.unix);
   const listener: ListenerConfig = {
     type,
@@ -79,18 +85,23 @@ function readListener(section: Section): ListenerConfig {
     retainAvailable: section.flag("retain_available", COMMON.retainAvailable),
     anonymous: section.has("anonymous") ? section.oneOf("anonymous", ANONYMOUS_POLICIES, "never") : null,
     origins: readOrigins(section, type),
+    coap,
   };
   for (const key of ["max_qos", "retain_available"]) {
     if (section.has(key) && type !== "mqtt" && type !== "ws")
       section.complain(key, `means nothing to ${type}`, "remove it");
   }
-  section.notBuilt("dtls", "use plain CoAP on a trusted network, or MQTT over TLS");
   section.finish();
   return listener;
 }
 
-function readBind(section: Section, type: ListenerType, tls: boolean): Bind {
-  const fallback = { host: "127.0.0.1", port: type === "mqtt" && tls ? MQTTS_PORT : PORTS[type], unix: null };
+function defaultPort(type: ListenerType, tls: boolean, dtls: boolean): number {
+  if (type === "mqtt" && tls) return MQTTS_PORT;
+  return dtls ? COAPS_PORT : PORTS[type];
+}
+
+function readBind(section: Section, type: ListenerType, port: number): Bind {
+  const fallback = { host: "127.0.0.1", port, unix: null };
   const text = section.text("bind", null);
   if (text === null) return fallback;
   const bind = parseBind(text);
@@ -106,7 +117,7 @@ function readBind(section: Section, type: ListenerType, tls: boolean): Bind {
     section.complain("bind", `${type} does not listen on unix sockets`, "give an address and a port");
     return fallback;
   }
-  if (bind.unix !== null && tls) section.complain("tls", "means nothing on a unix socket", "remove it");
+  if (bind.unix !== null && section.has("tls")) section.complain("tls", "means nothing on a unix socket", "remove it");
   return bind;
 }
 
@@ -125,7 +136,7 @@ function readTls(section: Section, type: ListenerType): TlsServerConfig | null {
   const key = tls.file("key", null);
   const clientCa = tls.file("client_ca", null);
   tls.finish();
-  if (type === "coap") section.complain("tls", "CoAP runs over DTLS, not TLS", "remove it; dtls is not built yet");
+  if (type === "coap") section.complain("tls", "CoAP runs over DTLS, not TLS", "write dtls instead");
   if (cert === null) tls.complain("cert", "is missing", "give the path of the certificate chain in PEM");
   if (key === null) tls.complain("key", "is missing", "give the path of the private key in PEM");
   return cert === null || key === null ? null : { cert, key, clientCa };

@@ -2,7 +2,7 @@
 import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
 import type { Accept } from "../transport/link.ts";
-import type { Listener, ListenOptions } from "../transport/listener.ts";
+import { type Listener, ListenerError, type ListenOptions } from "../transport/listener.ts";
 import { listenTcp } from "../transport/tcp.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 
@@ -63,6 +63,7 @@ async function openCoap(
     import("../transport/udp.ts"),
     import("../protocol/coap/coap-server.ts"),
   ]);
+  if (config.coap?.dtls != null) throw new ListenerError(`listeners[${options.index}]: DTLS is not built yet`);
   const port = await listenUdp(options);
   const parts = { ...requestParts(ground, rooms), wheel: rooms.wheel, random: Math.random };
   const server = new CoapServer(port, parts, config);

@@ -35,6 +35,7 @@ test("every default is the one of the contract", () => {
         retainAvailable: true,
         anonymous: null,
         origins: null,
+        coap: null,
       },
     ],
     serial: [],
@@ -183,4 +184,28 @@ test("the configuration survives JSON", () => {
     "uplinks: [{url: mqtts://a, forward: [{}]}]\nserial: [{port: /dev/ttyS0}]\ndurability: [{commit_delay: 0ms}]",
   );
   assert.deepEqual(JSON.parse(JSON.stringify(config)), config);
+});
+
+test("a CoAP listener's own keys and their defaults; DTLS has a port of its own", () => {
+  const text = "listeners: [{type: coap}, {type: coap, dtls: {psk_file: psk.txt}}]";
+  const { config, complaints } = load(text, { directory: "/etc/sluice", checkFiles: false });
+  assert.deepEqual(complaints, []);
+  const common = { multicast: false, heartbeatMs: 30_000, rate: 200, notify: "qos" };
+  const dtls = {
+    pskFile: "/etc/sluice/psk.txt",
+    cert: null,
+    key: null,
+    clientCa: null,
+    maxSessions: 256,
+    idleTimeoutMs: 600_000,
+    handshakeTimeoutMs: 15_000,
+    mtu: 1200,
+  };
+  assert.deepEqual(
+    config?.listeners.map(({ port, coap }) => ({ port, coap })),
+    [
+      { port: 5683, coap: { ...common, dtls: null } },
+      { port: 5684, coap: { ...common, dtls } },
+    ],
+  );
 });
