@@ -10,11 +10,13 @@ type Complain = (path: string, problem: string, advice: string) => void;
 export const FILE_BYTES_MAX = 4 * 2 ** 20;
 
 export function checkFiles(config: Config, complain: Complain): void {
-  for (const [i, { tls }] of config.listeners.entries()) {
-    if (tls === null) continue;
-    const path = `listeners[${i}].tls`;
-    checkPair(`${path}.cert`, tls.cert, `${path}.key`, tls.key, complain);
-    if (tls.clientCa !== null) readCertificate(`${path}.client_ca`, tls.clientCa, complain);
+  for (const [i, { tls, coap }] of config.listeners.entries()) {
+    if (tls !== null) checkServerFiles(`listeners[${i}].tls`, tls, complain);
+    const dtls = coap?.dtls ?? null;
+    if (dtls === null) continue;
+    const path = `listeners[${i}].dtls`;
+    if (dtls.pskFile !== null) readText(`${path}.psk_file`, dtls.pskFile, complain);
+    checkServerFiles(path, dtls, complain);
   }
   for (const [i, { tls, passwordFile, proxy }] of config.uplinks.entries()) {
     if (passwordFile !== null) readText(`uplinks[${i}].password_file`, passwordFile, complain);
@@ -28,6 +30,17 @@ export function checkFiles(config: Config, complain: Complain): void {
   const { passwordFile, aclFile } = config.auth;
   if (passwordFile !== null) readText("auth.password_file", passwordFile, complain);
   if (aclFile !== null) readText("auth.acl_file", aclFile, complain);
+}
+
+interface ServerFiles {
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly clientCa: string | null;
+}
+
+function checkServerFiles(path: string, { cert, key, clientCa }: ServerFiles, complain: Complain): void {
+  if (cert !== null && key !== null) checkPair(`${path}.cert`, cert, `${path}.key`, key, complain);
+  if (clientCa !== null) readCertificate(`${path}.client_ca`, clientCa, complain);
 }
 
 /** @throws Error with a message for people */

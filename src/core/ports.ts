@@ -288,6 +288,10 @@ export interface Authority {
 export interface DatagramPort {
   readonly address: string;
   readonly port: number;
+  /** Most bytes of one datagram that `send` takes; what is longer it refuses. */
+  readonly maxPayload: number;
+  /** Whether a peer has proven that it receives at its address before anything of it is handed on (DTLS: the cookie). */
+  readonly peersVerified: boolean;
   handler: DatagramHandler | null;
   /** Queues one datagram; false when it was dropped (counted by the port). The bytes are copied or sent before return. */
   send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean;
@@ -295,6 +299,11 @@ export interface DatagramPort {
 }
 
 export interface DatagramHandler {
-  /** `bytes` valid until return. `identity`: DTLS identity, null on plain UDP. */
+  /** `bytes` valid until return. `identity`: name of the DTLS identity; null on plain UDP, and for a DTLS client that showed none. */
   onDatagram(bytes: Buffer, address: string, port: number, identity: string | null): void;
+  /**
+   * The session with this peer is over: closed, evicted, or replaced by a new one, which may be somebody else's. What is
+   * under way for the peer must not go to whoever comes next from its address. Never called on plain UDP.
+   */
+  onPeerGone?(address: string, port: number): void;
 }

@@ -1,5 +1,5 @@
 /**
- * A configuration file, judged as a whole: its text, the files it names, and what is in the password and ACL files.
+ * A configuration file, judged as a whole: its text, the files it names, and what is in the files of passwords, keys and access.
  * Loads the YAML parser, which costs 9 MB: `run` lets a child do it (child-configuration.ts).
  */
 import type { Complaint } from "../config/complaint.ts";
@@ -7,6 +7,7 @@ import { type Config, defaultConfig } from "../config/config.ts";
 import { readSmallFile } from "../config/files.ts";
 import { load } from "../config/load.ts";
 import { directoryOf } from "../config/names.ts";
+import { parsePskFile } from "../config/psk-file.ts";
 import { parseAclFile } from "../core/acl-file.ts";
 import { parsePasswordFile } from "../core/password-file.ts";
 
@@ -35,6 +36,10 @@ export function judge(text: string, directory: string): Configuration {
   const { config, complaints } = load(text, { directory });
   if (config === null) return { config, complaints };
   complaintsAboutAuth(config, complaints);
+  for (const { coap } of config.listeners) {
+    const pskFile = coap?.dtls?.pskFile ?? null;
+    if (pskFile !== null) parsePskFile(readSmallFile(pskFile), pskFile, complaints);
+  }
   return { config: complaints.length === 0 ? config : null, complaints };
 }
 

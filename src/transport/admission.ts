@@ -144,6 +144,21 @@ export class Admission {
     queue.push({ socket, gate }); // not full: it holds as many as there may be connections
   }
 
+  /**
+   * Whether a DTLS handshake may begin now. Whoever may not is not kept: a client repeats its ClientHello. Asked before it is
+   * known whether there will be one; `handshakeBegan` then takes the token.
+   */
+  mayHandshake(): boolean {
+    this.#idleSamples = 0;
+    if (this.#sampling === null) this.#sampleLater();
+    return this.#lagMs <= LAG_MS_MAX && this.#handshakes.waitMs() === 0;
+  }
+
+  /** A DTLS handshake has begun. */
+  handshakeBegan(): void {
+    this.#handshakes.spend(1);
+  }
+
   /** Whether a login may begin now; otherwise again after `loginWaitMs`. */
   login(): boolean {
     if (this.#logins.take()) return true;

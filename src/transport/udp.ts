@@ -18,6 +18,8 @@ export interface DatagramReceiver {
 
 /** Bytes that may wait for the kernel; beyond it datagrams are dropped. */
 const SEND_QUEUE_BYTES_MAX = 256 * 1024;
+/** Of one datagram over IPv4. */
+const DATAGRAM_BYTES_MAX = 65_507;
 
 /** @throws ListenerError */
 export function listenUdp(options: ListenOptions): Promise<UdpPort> {
@@ -48,6 +50,8 @@ export function listenUdp(options: ListenOptions): Promise<UdpPort> {
 export class UdpPort {
   readonly address: string;
   readonly port: number;
+  readonly maxPayload = DATAGRAM_BYTES_MAX;
+  readonly peersVerified = false;
   /** The same port as a listener, for lists of listeners. */
   readonly listener: Listener;
   handler: DatagramReceiver | null = null;

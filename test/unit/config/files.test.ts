@@ -33,6 +33,7 @@ function complaintsOf(text: string): string[] {
 }
 
 const tls = (keys: string) => `listeners: [{tls: {${keys}}}]`;
+const dtls = (keys: string) => `listeners: [{type: coap, dtls: {${keys}}}]`;
 
 test("files that are what they should be are fine, relative to the configuration", () => {
   const text = `${tls("cert: gw.pem, key: ./gw.key, client_ca: ca.pem")}
@@ -45,6 +46,16 @@ uplinks: [{url: mqtts://a, username: a, password_file: text, tls: {ca: ca.pem, c
 
 const CASES: [string, string][] = [
   [tls("cert: none.pem, key: gw.key"), "listeners[0].tls.cert: cannot read DIR/none.pem: no such file"],
+  [dtls("psk_file: none"), "listeners[0].dtls.psk_file: cannot read DIR/none: no such file"],
+  [dtls("cert: text, key: gw.key"), "listeners[0].dtls.cert: DIR/text holds no certificate in PEM"],
+  [
+    dtls("psk_file: text, cert: gw.pem, key: other.key"),
+    "listeners[0].dtls.key: DIR/other.key does not belong to the certificate DIR/gw.pem",
+  ],
+  [
+    dtls("cert: gw.pem, key: gw.key, client_ca: text"),
+    "listeners[0].dtls.client_ca: DIR/text holds no certificate in PEM",
+  ],
   [tls("cert: gw.pem, key: ."), "listeners[0].tls.key: cannot read DIR: it is a folder"],
   [tls("cert: gw.pem, key: text/x"), "listeners[0].tls.key: cannot read DIR/text/x: a part of the path is no folder"],
   [tls("cert: text, key: gw.key"), "listeners[0].tls.cert: DIR/text holds no certificate in PEM"],

@@ -120,3 +120,20 @@ test("the memory bill adds up and says whether it fits", () => {
     ].join("\n"),
   );
 });
+
+test("the memory bill names what is besides memory_limit apart from the sum", () => {
+  const lines = [
+    { owner: "dtls", bytes: 2 ** 24, how: "256 sessions x 64 KiB", outside: true },
+    { owner: "mqtt", bytes: 2 ** 21, how: "all" },
+  ];
+  assert.equal(totalBytes(lines), 2 ** 21);
+  assert.ok(fits(lines, 2 ** 21));
+  assert.equal(
+    budgetTable(lines, 2 ** 21),
+    [
+      "mqtt    2 MiB  all",
+      "total   2 MiB  fits in memory_limit 2 MiB",
+      "dtls   16 MiB  256 sessions x 64 KiB, besides memory_limit",
+    ].join("\n"),
+  );
+});

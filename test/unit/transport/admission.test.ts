@@ -184,3 +184,22 @@ test("who was refused for its address leaves no trace", async (t) => {
   const others = [1, 2, 3, 4].map((i) => arrive(gate, `10.0.1.${i}`));
   assert.ok(others.every(({ destroyed }) => !destroyed));
 });
+
+test("DTLS handshakes take from the rate of TLS handshakes, and do not begin while the loop lags", (t) => {
+  const { admission, arrive, sample, clock } = manual(t, { handshakesPerSecond: 20 });
+  const gate = new FakeGate(true);
+  for (let i = 0; i < 5; i++) {
+    assert.ok(admission.mayHandshake());
+    admission.handshakeBegan();
+  }
+  assert.ok(!admission.mayHandshake(), "a quarter of a second's worth at once");
+  arrive(gate);
+  assert.equal(gate.entered.length, 0, "and none is left for TLS");
+  clock.advance(100);
+  assert.ok(admission.mayHandshake());
+  assert.ok(admission.mayHandshake(), "asking takes nothing");
+  sample(500);
+  assert.ok(!admission.mayHandshake(), "lagging");
+  sample(0);
+  assert.ok(admission.mayHandshake());
+});

@@ -28,6 +28,8 @@ export interface Sent {
 export class FakePort implements DatagramPort {
   readonly address = "127.0.0.1";
   readonly port = 5683;
+  maxPayload = 65_507;
+  peersVerified = false;
   handler: DatagramHandler | null = null;
   readonly sent: Sent[] = [];
 
