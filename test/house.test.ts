@@ -2,7 +2,7 @@
 //
 //   6  main.ts cli/ · index.ts client.ts     3  store/               0  base/
 //   5  gateway/  client/                     2  core/  transport/
-//   4  protocol/*  uplink/  web/             1  config/  wire/*
+//   4  protocol/*  uplink/  web/             1  config/  wire/*  native/*
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
@@ -12,6 +12,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   base: 0,
   config: 1,
   wire: 1,
+  native: 1,
   core: 2,
   transport: 2,
   store: 3,
@@ -33,6 +34,11 @@ const DOORS: Readonly<Record<string, string>> = {
   cborg: "wire/senml/cbor.ts",
   "better-sqlite3": "store/",
   yaml: "config/",
+};
+
+/** Rooms that only one other may enter: a file, or all files whose path begins so. */
+const DOORS_OF_ROOMS: Readonly<Record<string, string>> = {
+  native: "transport/dtls",
 };
 
 const LINES_MAX = 400;
@@ -78,6 +84,8 @@ function judge(path: string, target: string, files: ReadonlyMap<string, string>)
   const toRoom = roomOf(to);
   const toFloor = floorOf(toRoom);
   if (toRoom === room || toFloor === undefined) return [];
+  const door = DOORS_OF_ROOMS[toRoom];
+  if (door !== undefined && !path.startsWith(door)) return [`${path} imports ${to}: its door is ${door}`];
   if (toFloor > floor) return [`${path} imports up: ${to} is on floor ${toFloor}, it is on ${floor}`];
   if (toFloor === floor) return [`${path} imports its neighbour ${to}: share through a lower floor or core/ports.ts`];
   return [];
@@ -185,6 +193,16 @@ const SYNTHETIC: readonly (readonly [title: string, files: Record<string, string
     undefined,
   ],
   ["the library and the command", { "index.ts": 'import "./cli/run.ts";', "cli/run.ts": "" }, /its neighbour cli/],
+  [
+    "a room's door",
+    { "transport/dtls-session.ts": 'import "../native/dtls/a.ts";', "native/dtls/a.ts": "" },
+    undefined,
+  ],
+  [
+    "past a room's door",
+    { "gateway/x.ts": 'import type { A } from "../native/dtls/a.ts";', "native/dtls/a.ts": "" },
+    /imports native\/dtls\/a.ts: its door is transport\/dtls/,
+  ],
   ["no room", { "wire/x.ts": 'import "../base/clock.ts";' }, /wire\/x.ts is in no room/],
   ["a door", { "store/open.ts": 'import Database from "better-sqlite3";' }, undefined],
   ["past a door", { "core/x.ts": 'import { parse } from "yaml";' }, /imports yaml: its door is config\//],

@@ -1,0 +1,206 @@
+/**
+ * The types of the DTLS addon, and how it is loaded. The addon does no I/O and has no timers: datagrams go in and come
+ * out, and the caller asks when it wants to be called again.
+ *
+ *     socket -> hello() ---- no cookie yet: a HelloVerifyRequest to send back, nothing is kept
+ *                  \-------- cookie proven: a session
+ *     socket -> session.receive() -> bits -> read(), takeOutput() -> socket
+ *     timer  -> session.onTimeout() -> bits -> takeOutput() -> socket
+ *
+ * Nothing that a peer sends throws. What throws are mistakes of the caller: wrong types, a freed session, material
+ * that OpenSSL does not take.
+ */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Bits that receive, send, onTimeout and close answer. Several may be set; 0 = nothing happened. */
+/** takeOutput() has datagrams. */
+export const OUTPUT = 1;
+/** read() has a record. */
+export const DATA = 2;
+/** The handshake has just been completed: identity, peerCertificate, cipher, resumed are final. Set once. */
+export const ESTABLISHED = 4;
+/** The peer has said goodbye (close_notify). Send what close() says and free the session. Set once. */
+export const CLOSED = 8;
+/** The session is dead, `error` says why; OUTPUT beside it is the alert for the peer. Free it. Set once. */
+export const FAILED = 16;
+/** Of send() alone: the bytes are more than `payloadMax`; nothing was sent. */
+export const TOO_LARGE = 32;
+
+/** Largest content of one DTLS record; a buffer for read() has at least so much room. */
+export const RECORD_BYTES_MAX = 16_384;
+/** Datagrams that wait in a session for takeOutput(); what comes on top of them is dropped, as a network may do. */
+export const OUTPUT_DATAGRAMS_MAX = 64;
+/** Bounds of `mtu`. */
+export const MTU_MIN = 256;
+export const MTU_MAX = 16_384;
+/** OpenSSL's limits. */
+export const PSK_IDENTITY_BYTES_MAX = 256;
+export const PSK_KEY_BYTES_MAX = 256;
+
+export interface PskEntry {
+  /** 1 to PSK_IDENTITY_BYTES_MAX bytes of any value; a client's must be without NUL (OpenSSL's API ends it there). */
+  readonly identity: Uint8Array;
+  /** 1 to PSK_KEY_BYTES_MAX bytes of any value. */
+  readonly key: Uint8Array;
+}
+
+/** Who we are and whom we trust. All of it is copied. */
+export interface DtlsCredentials {
+  /** PEM: our certificate first, then the chain up to, but without, the root. Needs `key`. */
+  readonly cert?: Uint8Array | null;
+  /** PEM, not encrypted. */
+  readonly key?: Uint8Array | null;
+  /** PEM: the authorities whose certificates we accept from the peer. */
+  readonly ca?: Uint8Array | null;
+  /** Server: a client that comes by certificate suites must show a certificate of `ca`. PSK clients need none. */
+  readonly requireClientCert?: boolean;
+  /** Server: all that it knows; of two entries with one identity the later counts. Client: at most one. */
+  readonly psk?: readonly PskEntry[];
+}
+
+export interface DtlsOptions extends DtlsCredentials {
+  readonly role: "server" | "client";
+  /** Largest datagram of ours: bytes of UDP payload, MTU_MIN to MTU_MAX; default 1200. */
+  readonly mtu?: number;
+  /** OpenSSL's notation; default: the CCM8, CCM and GCM suites of PSK, ECDHE-ECDSA and ECDHE-RSA. */
+  readonly cipherList?: string;
+  /** Until the first retransmission, doubling up to 60 s; default 1000. */
+  readonly retransmitMs?: number;
+  /** Server: lifetime of a session ticket, default 86,400; 0 = no tickets. Its keys change as often and serve twice as long. */
+  readonly ticketSeconds?: number;
+  /** Server: how long a cookie secret is used; it is accepted for one more period. Default 300. */
+  readonly cookieSeconds?: number;
+  /**
+   * Client with certificate suites and no `ca`: true accepts whatever certificate the server shows. Without it and
+   * without `ca` the constructor throws, unless there is a `psk`, which proves the server.
+   */
+  readonly insecure?: boolean;
+}
+
+export interface ConnectOptions {
+  /** Name or address that the server's certificate must be for; a name is sent as SNI, too. */
+  readonly serverName?: string;
+  /** What `resumption()` of an earlier session to this server gave. Not usable any more: a full handshake. */
+  readonly resume?: Uint8Array;
+}
+
+export interface DtlsContext {
+  /**
+   * Replaces all credentials for handshakes that begin from now on; what is not given is gone. Sessions and handshakes
+   * that have begun go on. Tickets given out before are void: each client proves itself once to the new credentials.
+   * Throws OpenSSL's reason; then everything is as before.
+   */
+  update(credentials: DtlsCredentials): void;
+  /**
+   * Server: a datagram from an address that has no session.
+   * @param peer what identifies address and port, 1 to 64 bytes; the cookie is bound to it
+   * @returns a HelloVerifyRequest to send back (never larger than what came), a session that has begun (begin with
+   *          takeOutput()), or null: not a ClientHello, answer nothing
+   */
+  hello(datagram: Uint8Array, peer: Uint8Array): DtlsSession | Uint8Array | null;
+  /** Client: a session that has begun; begin with takeOutput(). */
+  connect(options?: ConnectOptions): DtlsSession;
+  /** Server: a new cookie secret and new ticket keys, as time does it. Those before the last are forgotten. */
+  rotate(): void;
+  /** Frees what OpenSSL holds for new handshakes; every other method throws from then on. Sessions go on. */
+  free(): void;
+}
+
+export interface DtlsSession {
+  /**
+   * A datagram of the peer; `datagram` is not kept.
+   * With DATA call read() until it answers 0, with OUTPUT takeOutput() until it answers null, before the next receive.
+   */
+  receive(datagram: Uint8Array): number;
+  /**
+   * Takes the next record.
+   * @param into at least RECORD_BYTES_MAX bytes
+   * @returns its bytes, 1 to RECORD_BYTES_MAX; 0 = there is none
+   */
+  read(into: Uint8Array): number;
+  /**
+   * Sends bytes[from..end) in one record and datagram.
+   * @returns OUTPUT; TOO_LARGE; 0 = not established, or closed; FAILED
+   */
+  send(bytes: Uint8Array, from: number, end: number): number;
+  /** @returns the next datagram to send, which is the caller's; null = there is none */
+  takeOutput(): Uint8Array | null;
+  /** @returns milliseconds until onTimeout is due, 0 = now; -1 = no timer. Ask after hello, connect, receive and onTimeout. */
+  timeoutMs(): number;
+  /** Sends the last flight again when its time has come; FAILED after twelve times. Too early: 0. */
+  onTimeout(): number;
+  /** Says goodbye (close_notify), if the handshake is complete. Nothing can be sent afterwards. */
+  close(): number;
+  /** Gives OpenSSL's memory back at once. Every other method throws from then on; getters keep their last values. */
+  free(): void;
+  /** For a later connect(): a client's session with its ticket. null while there is none. It is a secret. */
+  resumption(): Uint8Array | null;
+  /** The PSK identity; null without PSK, or not known yet. Proven only with ESTABLISHED. */
+  readonly identity: Uint8Array | null;
+  /** DER; null without. */
+  readonly peerCertificate: Uint8Array | null;
+  /** OpenSSL's name of the suite, "" before it is chosen. */
+  readonly cipher: string;
+  readonly resumed: boolean;
+  /** The largest number of bytes that send() takes; 0 before ESTABLISHED. */
+  readonly payloadMax: number;
+  /** Why it FAILED, in words; "" = it did not. */
+  readonly error: string;
+}
+
+export interface DtlsAddon {
+  readonly DtlsContext: new (options: DtlsOptions) => DtlsContext;
+  /** Objects that hold OpenSSL's memory in this process. */
+  live(): { readonly contexts: number; readonly sessions: number };
+  /** The OpenSSL in use, "3.5.8". */
+  readonly openssl: string;
+}
+
+/** Changes whenever the addon's API does: a leftover of an older build is refused. */
+const REVISION = 1;
+const CPUS = ["x64", "arm64"];
+
+let loaded: DtlsAddon | string | undefined;
+
+/**
+ * Loads the addon that was built for this CPU; the answer is kept.
+ * @returns the addon, or the reason why there is none, for a log or a complaint
+ */
+export function loadDtls(): DtlsAddon | string {
+  loaded ??= loadDtlsFrom(folders(), process.arch);
+  return loaded;
+}
+
+/**
+ * @param folders where `dtls-<cpu>.node` may lie; the first one that is there is taken
+ */
+export function loadDtlsFrom(folders: readonly string[], cpu: string): DtlsAddon | string {
+  const file = find(folders, cpu);
+  if (file === undefined) {
+    const other = CPUS.find((name) => find(folders, name) !== undefined);
+    if (other !== undefined) return `the DTLS addon is built for ${other}, this is ${cpu}`;
+    return "the DTLS addon is not built (npm run build says what it needs)";
+  }
+  const module = { exports: {} as Partial<DtlsAddon> & { readonly revision?: number } };
+  try {
+    // It is linked with -z now: a symbol that this node's OpenSSL does not have is missed here, not in a handshake.
+    process.dlopen(module, file);
+  } catch (error) {
+    return `the DTLS addon does not load: ${error instanceof Error ? error.message : String(error)}`;
+  }
+  const { exports } = module;
+  if (exports.revision !== REVISION) return `the DTLS addon ${file} is of another version than this program`;
+  return exports as DtlsAddon;
+}
+
+function find(folders: readonly string[], cpu: string): string | undefined {
+  return folders.map((folder) => join(folder, `dtls-${cpu}.node`)).find((file) => existsSync(file));
+}
+
+/** From the sources, the bundle build/sluice.mjs, a chunk of it, the library in build/library and its chunks. */
+function folders(): string[] {
+  const here = dirname(fileURLToPath(import.meta.url));
+  return [here, join(here, ".."), join(here, "../.."), join(here, "../../../build")];
+}
