@@ -1,17 +1,16 @@
 // CoAP against the running gateway: libcoap's coap-client, npm's coap, and datagrams by hand.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createSocket, type Socket } from "node:dgram";
-import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { Agent, type IncomingMessage, type OptionValue, request } from "coap";
+import { ask, libcoap } from "../support/coap-peers.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector, persistent } from "../support/mqtt-collector.ts";
-import { peerPath, requirePeer } from "../support/peers.ts";
+import { requirePeer } from "../support/peers.ts";
+import { RawCoap } from "../support/raw-coap.ts";
 
 const LISTENERS = [
   { type: "mqtt", bind: "127.0.0.1:0" },
@@ -22,53 +21,6 @@ async function startGateway(folder: string, config: Record<string, unknown> = {}
   const gateway = new GatewayProcess(folder, { listeners: LISTENERS, ...config });
   await gateway.start();
   return gateway;
-}
-
-/** libcoap's client; its exit code is 0 whatever the answer was, which it prints. */
-async function libcoap(gateway: GatewayProcess, path: string, ...args: string[]): Promise<string> {
-  const uri = `coap://127.0.0.1:${gateway.port("coap")}${path}`;
-  const { stdout, stderr } = await promisify(execFile)(peerPath("coap-client"), ["-v", "6", "-B", "10", ...args, uri]);
-  return stdout + stderr;
-}
-
-interface Ask {
-  method?: "GET" | "PUT" | "POST" | "DELETE";
-  payload?: string | Buffer;
-  confirmable?: boolean;
-  options?: Record<string, OptionValue>;
-}
-
-/** npm's client. */
-async function ask(gateway: GatewayProcess, path: string, asked: Ask = {}): Promise<IncomingMessage> {
-  const agent = new Agent({ type: "udp4" });
-  const [pathname = "", query] = path.split("?");
-  const sent = request({
-    hostname: "127.0.0.1",
-    port: gateway.port("coap"),
-    pathname,
-    agent,
-    method: asked.method ?? "GET",
-    confirmable: asked.confirmable ?? true,
-    ...(query === undefined ? {} : { query }),
-    ...(asked.options === undefined ? {} : { options: asked.options }),
-  });
-  sent.end(asked.payload);
-  try {
-    const [response] = (await once(sent, "response")) as [IncomingMessage];
-    return response;
-  } finally {
-    agent.close();
-  }
-}
-
-/** A UDP socket and what comes back to it. */
-async function datagrams(): Promise<{ socket: Socket; received: string[]; [Symbol.dispose](): void }> {
-  const socket = createSocket("udp4");
-  const received: string[] = [];
-  socket.on("message", (bytes) => received.push(bytes.toString("hex")));
-  socket.bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  return { socket, received, [Symbol.dispose]: () => socket.close() };
 }
 
 test("libcoap: PUT reaches an MQTT subscriber, GET reads and DELETE clears the retained value", {
@@ -222,9 +174,8 @@ test("RFC 7252: ping gets RST, garbage nothing, a repeated CON the same bytes an
   using folder = temporaryFolder();
   await using gateway = await startGateway(folder.path);
   await using subscriber = await MqttCollector.open(gateway.port(), "#");
-  using peer = await datagrams();
-  const send = (hex: string) =>
-    peer.socket.send(Buffer.from(hex.replaceAll(" ", ""), "hex"), gateway.port("coap"), "127.0.0.1");
+  using peer = await RawCoap.open(gateway);
+  const send = (hex: string) => peer.send(hex);
   for (const garbage of [
     "",
     "ff",

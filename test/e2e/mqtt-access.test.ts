@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import { connectAsync, type IClientOptions } from "mqtt";
 import { WebSocket } from "ws";
 import { type CertificatePaths, makeCertificates } from "../../scripts/demo/certificates.ts";
+import { ask } from "../support/coap-peers.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
@@ -345,11 +346,5 @@ test("anonymous: by listener and by default, on MQTT, WebSocket, HTTP and CoAP",
 });
 
 async function coapPut(port: number): Promise<string> {
-  const { Agent, request } = await import("coap");
-  const agent = new Agent({ type: "udp4" });
-  const sent = request({ hostname: "127.0.0.1", port, pathname: "/ps/a", method: "PUT", agent });
-  sent.end("x");
-  const [response] = (await once(sent, "response")) as [{ code: string }];
-  agent.close();
-  return response.code;
+  return (await ask({ port }, "/ps/a", { method: "PUT", payload: "x" })).code;
 }

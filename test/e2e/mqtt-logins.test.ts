@@ -1,11 +1,10 @@
 // Test whether a storm of logins by password is spread over time instead of refused; over HTTP and CoAP, where nobody
 // waits, whether those beyond the limit are told when to come again.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Agent, type IncomingMessage, request } from "coap";
 import { connectAsync } from "mqtt";
+import { ask } from "../support/coap-peers.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 
 const CLIENTS = 24;
@@ -70,15 +69,7 @@ test("HTTP and CoAP: logins beyond limits.handshakes_per_second get 503 and 5.03
   assert.ok(Number(busy.headers.get("retry-after")) >= 1);
   for (let i = 0; i < CLIENTS; i++) assert.equal((await put("secret")).status, 204, "verified before");
 
-  const agent = new Agent({ type: "udp4" });
-  const asked = Array.from({ length: CLIENTS }, async (_, i) => {
-    const query = `username=meter&password=wrong-${i}`;
-    const sent = request({ hostname: "127.0.0.1", port: gateway.port("coap"), pathname: "/ps/t", query, agent });
-    sent.end();
-    const [response] = (await once(sent, "response")) as [IncomingMessage];
-    return response;
-  });
+  const asked = Array.from({ length: CLIENTS }, (_, i) => ask(gateway, `/ps/t?username=meter&password=wrong-${i}`));
   const refused = (await Promise.all(asked)).find(({ code }) => code === "5.03");
   assert.ok(refused !== undefined && Number(refused.headers["Max-Age"]) >= 1);
-  agent.close();
 });

@@ -2,7 +2,6 @@
 // goes on, nothing acknowledged is lost, and space that returns is used without a restart.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { once } from "node:events";
 import {
   closeSync,
   existsSync,
@@ -16,7 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Agent, type IncomingMessage, request } from "coap";
+import { ask } from "../support/coap-peers.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { Journal } from "../support/journal.ts";
@@ -180,17 +179,7 @@ async function health(gateway: GatewayProcess): Promise<string> {
 }
 
 async function coap(gateway: GatewayProcess): Promise<{ code: string; maxAge: unknown }> {
-  const agent = new Agent({ type: "udp4" });
-  const sent = request({
-    hostname: "127.0.0.1",
-    port: gateway.port("coap"),
-    pathname: "/ps/d/coap",
-    method: "PUT",
-    agent,
-  });
-  sent.end("x 0");
-  const [response] = (await once(sent, "response")) as [IncomingMessage];
-  agent.close();
+  const response = await ask(gateway, "/ps/d/coap", { method: "PUT", payload: "x 0" });
   return { code: response.code, maxAge: response.headers["Max-Age"] };
 }
 

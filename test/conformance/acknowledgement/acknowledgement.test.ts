@@ -1,11 +1,10 @@
 // What an acknowledgement of the gateway means, watched from outside: on a disk whose syncs take SYNC_MS, an answer
 // that waits for the medium comes later than that, and one that does not comes before.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Agent, type IncomingMessage, request } from "coap";
+import { ask } from "../../support/coap-peers.ts";
 import { eventually } from "../../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../../support/gateway-process.ts";
 import {
@@ -157,13 +156,9 @@ test("with a durable receiver each protocol's acknowledgement comes after the sy
 });
 
 async function coapPut(port: number, topic: string): Promise<{ code: string; ms: number }> {
-  const agent = new Agent({ type: "udp4" });
   const startedMs = performance.now();
-  const sent = request({ hostname: "127.0.0.1", port, pathname: `/ps/${topic}`, method: "PUT", agent });
-  sent.end("x");
-  const [response] = (await once(sent, "response")) as [IncomingMessage];
-  agent.close();
-  return { code: response.code, ms: performance.now() - startedMs };
+  const { code } = await ask({ port }, `/ps/${topic}`, { method: "PUT", payload: "x" });
+  return { code, ms: performance.now() - startedMs };
 }
 
 test("acknowledgements leave in order of arrival, whatever they wait for, refusals included", { skip }, async () => {

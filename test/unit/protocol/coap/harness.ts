@@ -1,5 +1,5 @@
 /** A CoAP listener on a fake port, with a clock that the test moves and a store that answers when the test says so. */
-import { generate, type Packet, parse } from "coap-packet";
+import type { Packet } from "coap-packet";
 import { ManualClock } from "../../../../src/base/clock.ts";
 import { Counters } from "../../../../src/base/counters.ts";
 import { seededRandom } from "../../../../src/base/random.ts";
@@ -18,6 +18,7 @@ import type {
 import { Publication } from "../../../../src/core/publication.ts";
 import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
 import { type CoapListenerOptions, CoapServer } from "../../../../src/protocol/coap/coap-server.ts";
+import { type Response, requestOf, responseOf } from "../../../support/coap-messages.ts";
 
 export interface Sent {
   bytes: Buffer;
@@ -48,15 +49,6 @@ export interface Published {
   retain: boolean;
   expirySeconds: number;
   message: Message;
-}
-
-export interface Response {
-  code: string;
-  type: "CON" | "NON" | "ACK" | "RST";
-  messageId: number;
-  token: string;
-  payload: string;
-  options: Map<string, Buffer>;
 }
 
 export class Harness {
@@ -168,29 +160,4 @@ export class Harness {
 
 export function principalOf(login: LoginRequest): Principal {
   return { name: login.userName ?? "", clientId: login.clientId };
-}
-
-/** @param path as in a URI, with an optional query; segments and arguments are percent-decoded */
-export function requestOf(packet: Packet, path: string): Buffer {
-  const [segments, query] = path.split("?") as [string, string | undefined];
-  const options = [...(packet.options ?? [])];
-  for (const segment of segments.split("/").slice(1)) {
-    options.push({ name: "Uri-Path", value: Buffer.from(decodeURIComponent(segment)) });
-  }
-  for (const argument of query?.split("&") ?? []) {
-    options.push({ name: "Uri-Query", value: Buffer.from(decodeURIComponent(argument)) });
-  }
-  return generate({ code: "GET", ...packet, options }, 65_000);
-}
-
-export function responseOf(bytes: Buffer): Response {
-  const packet = parse(bytes);
-  return {
-    code: packet.code,
-    type: packet.confirmable ? "CON" : packet.ack ? "ACK" : packet.reset ? "RST" : "NON",
-    messageId: packet.messageId,
-    token: packet.token.toString("hex"),
-    payload: packet.payload.toString(),
-    options: new Map(packet.options.map((option) => [String(option.name), option.value])),
-  };
 }

@@ -6,8 +6,9 @@ import { seededRandom } from "../../../../../src/base/random.ts";
 import { STORED_LATER } from "../../../../../src/core/router.ts";
 import { REPLIES_MAX } from "../../../../../src/protocol/coap/message/endpoint.ts";
 import { EXCHANGE_LIMITS } from "../../../../../src/protocol/coap/message/exchange-table.ts";
+import { requestOf } from "../../../../support/coap-messages.ts";
 import { FORMAT_ERRORS, hex, NOT_COAP_DATAGRAMS, REQUESTS } from "../../../wire/coap/vectors.ts";
-import { Harness, requestOf } from "../harness.ts";
+import { Harness } from "../harness.ts";
 
 const TOKEN = hex("c0ffee");
 

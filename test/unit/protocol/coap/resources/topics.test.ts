@@ -4,8 +4,9 @@ import { test } from "node:test";
 import { mediaTypeOf } from "../../../../../src/core/plain-publish.ts";
 import { NO_SUBSCRIBERS, STORED_LATER } from "../../../../../src/core/router.ts";
 import { LOGIN_BYTES_MAX } from "../../../../../src/protocol/coap/coap-server.ts";
+import { responseOf } from "../../../../support/coap-messages.ts";
 import { hex } from "../../../wire/coap/vectors.ts";
-import { Harness, principalOf, responseOf } from "../harness.ts";
+import { Harness, principalOf } from "../harness.ts";
 
 const number = (value: Buffer | undefined): number =>
   value === undefined ? -1 : value.readUIntBE(0, value.length || 1);
