@@ -1,6 +1,7 @@
 /** Opens the listeners that the configuration names; what a type needs is loaded with the first of it. */
 import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
+import type { CoapShared } from "../protocol/coap/shared.ts";
 import type { Accept } from "../transport/link.ts";
 import { type Listener, ListenerError, type ListenOptions } from "../transport/listener.ts";
 import { listenTcp } from "../transport/tcp.ts";
@@ -53,20 +54,32 @@ async function openHttp(
   return listenHttp({ ...options, tls: config.tls }, api.onRequest);
 }
 
+/** What the CoAP listeners of a gateway share, from the first of them on. */
+const coapShared = new WeakMap<Rooms, CoapShared>();
+
 async function openCoap(
   ground: Ground,
   rooms: Rooms,
   options: ListenOptions,
   config: ListenerConfig,
 ): Promise<Listener> {
-  const [{ listenUdp }, { CoapServer }] = await Promise.all([
+  const [{ listenUdp }, { CoapServer }, { CoapShared }] = await Promise.all([
     import("../transport/udp.ts"),
     import("../protocol/coap/coap-server.ts"),
+    import("../protocol/coap/shared.ts"),
   ]);
   if (config.coap?.dtls != null) throw new ListenerError(`listeners[${options.index}]: DTLS is not built yet`);
   const port = await listenUdp(options);
   const parts = { ...requestParts(ground, rooms), wheel: rooms.wheel, random: Math.random };
-  const server = new CoapServer(port, parts, config);
+  let shared = coapShared.get(rooms);
+  if (shared === undefined) {
+    const made = new CoapShared(parts);
+    coapShared.set(rooms, made);
+    ground.stops.push(() => made.stop());
+    shared = made;
+  }
+  const { anonymous, coap } = config;
+  const server = new CoapServer(port, { ...parts, shared }, { anonymous, heartbeatMs: coap?.heartbeatMs ?? 30_000 });
   ground.stops.push(() => server.close());
   return port.listener;
 }

@@ -7,33 +7,42 @@ import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } fr
 import { addressAndPort, isLoopback } from "../../transport/peer-address.ts";
 import {
   BAD_OPTION,
+  BAD_REQUEST,
   BLOCK1,
   IF_MATCH,
   IF_NONE_MATCH,
   METHOD_NOT_ALLOWED,
   NOT_FOUND,
   PROXYING_NOT_SUPPORTED,
+  UNAUTHORIZED,
 } from "../../wire/coap/codes.ts";
 import { decodeRequest, REQUEST_OK, RequestView } from "../../wire/coap/request.ts";
+import { Credentials } from "./connection/credentials.ts";
 import { CoapEndpoint, type EndpointParts, REPLIES_MAX } from "./message/endpoint.ts";
 import { EXCHANGE_BYTES, EXCHANGE_LIMITS } from "./message/exchange-table.ts";
 import type { Reply, RequestHandler } from "./message/reply.ts";
+import { ConnectionResource } from "./resources/connection-resource.ts";
 import { CoreResource } from "./resources/core-resource.ts";
 import { HealthResource } from "./resources/health-resource.ts";
 import { refuseBusy, refuseLogin, refuseStored } from "./resources/refusal.ts";
 import type { Resource } from "./resources/resource.ts";
 import { type TopicParts, TopicResource } from "./resources/topic-resource.ts";
+import { type CoapShared, sharedBudget } from "./shared.ts";
 
 export interface CoapParts extends TopicParts, EndpointParts {
   readonly authority: Pick<Authority, "authenticate" | "mayPublish" | "mayRead">;
   readonly health: () => StoreHealth;
   /** `limits.handshakes_per_second`: whether a login that costs may begin now. */
   readonly admitLogin: () => boolean;
+  readonly limits: TopicParts["limits"] & { readonly stringBytes: number };
+  readonly shared: CoapShared;
 }
 
 /** What a listener sets for itself. */
 export interface CoapListenerOptions {
   readonly anonymous: LoginRequest["anonymous"];
+  /** `heartbeat`: how often a client of the connection mode shows that it is there. */
+  readonly heartbeatMs: number;
 }
 
 /** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
@@ -45,10 +54,14 @@ const REPLY_BYTES = 512 + 1152;
 export class CoapServer implements RequestHandler {
   readonly endpoint: CoapEndpoint;
   readonly #authority: Pick<Authority, "authenticate">;
+  readonly #shared: CoapShared;
+  readonly #stringBytesMax: number;
+  readonly #credentials = new Credentials();
   readonly #anonymous: CoapListenerOptions["anonymous"];
   readonly #view = new RequestView();
   readonly #topics: Resource;
   readonly #publishTopics: Resource;
+  readonly #connection: Resource;
   readonly #health: Resource;
   readonly #core: Resource;
   /** The reply whose request `#view` holds; null outside of `onRequest`. */
@@ -58,10 +71,13 @@ export class CoapServer implements RequestHandler {
 
   constructor(port: DatagramPort, parts: CoapParts, options: CoapListenerOptions) {
     this.#authority = parts.authority;
+    this.#shared = parts.shared;
+    this.#stringBytesMax = parts.limits.stringBytes;
     this.#admitLogin = parts.admitLogin;
     this.#anonymous = options.anonymous;
     this.#topics = new TopicResource(parts, 1, true);
     this.#publishTopics = new TopicResource(parts, 2, false);
+    this.#connection = new ConnectionResource(parts.shared.connections, options.heartbeatMs);
     this.#health = new HealthResource(parts.health);
     this.#core = new CoreResource();
     this.endpoint = new CoapEndpoint(port, this, parts);
@@ -85,22 +101,57 @@ export class CoapServer implements RequestHandler {
     }
     const resource = this.#find(view);
     if (resource === null) {
-      reply.refuse(NOT_FOUND, "no such resource");
+      if (view.path[0] === "mqtt") reply.refuse(BAD_REQUEST, "no such path under /mqtt");
+      else reply.refuse(NOT_FOUND, "no such resource");
     } else if ((resource.methods & (1 << view.code)) === 0) {
       reply.refuse(METHOD_NOT_ALLOWED, "not a method of this resource");
     } else if (!resource.guarded) {
       resource.handle(view, reply, NOBODY);
     } else {
-      this.#logIn(reply, datagram);
+      this.#identify(resource, reply, datagram);
+    }
+  }
+
+  /** A token names a connection, whose client has logged in; who comes without one logs in now. */
+  #identify(resource: Resource, reply: Reply, datagram: Buffer): void {
+    const credentials = this.#credentials;
+    const problem = credentials.read(this.#view.query, this.#stringBytesMax);
+    if (problem !== null) {
+      reply.refuse(BAD_REQUEST, problem);
+      return;
+    }
+    const { clientId, token } = credentials;
+    if (token === null) {
+      this.#logIn(reply, datagram, credentials.userName, credentials.password);
+      return;
+    }
+    const connection = this.#shared.connections.find(clientId, token, reply.identity);
+    if (connection === null) {
+      reply.refuse(UNAUTHORIZED, "no connection has this clientid and token: open one with POST /mqtt/connection");
+    } else if (connection.principal.name !== "") {
+      resource.handle(this.#view, reply, connection.principal);
+    } else {
+      // Who has no name comes from where nobody needs one: that is asked of each request.
+      this.#logIn(reply, datagram, null, null);
     }
   }
 
   /** Asks the authority; when it does not know at once, the request is kept until it does. */
-  #logIn(reply: Reply, datagram: Buffer): void {
+  #logIn(reply: Reply, datagram: Buffer, userName: string | null, password: string | null): void {
+    const { clientId } = this.#credentials;
+    const login: LoginRequest = {
+      clientId: clientId === "" ? `coap:${addressAndPort(reply.address, reply.port)}` : clientId,
+      userName,
+      password: password === null ? null : Buffer.from(password),
+      certificateName: reply.identity,
+      loopback: isLoopback(reply.address),
+      anonymous: this.#anonymous,
+      admit: this.#admitLogin,
+    };
     reply.awaited++;
     reply.loggingIn = true;
     this.#current = reply;
-    this.#authority.authenticate(loginOf(this.#view, reply, this.#anonymous, this.#admitLogin), reply);
+    this.#authority.authenticate(login, reply);
     this.#current = null;
     if (!reply.loggingIn) return;
     if (this.#loginBytes + datagram.length > LOGIN_BYTES_MAX) {
@@ -131,6 +182,7 @@ export class CoapServer implements RequestHandler {
     const path = view.path;
     if (path[0] === "ps" && path.length > 1) return this.#topics;
     if (path[0] === "mqtt" && path[1] === "publish" && path.length > 2) return this.#publishTopics;
+    if (path[0] === "mqtt" && path[1] === "connection" && path.length === 2) return this.#connection;
     if (path[0] === "health" && path.length === 1) return this.#health;
     if (path[0] === ".well-known" && path[1] === "core" && path.length === 2) return this.#core;
     return null;
@@ -153,47 +205,6 @@ function refuseRequest(reply: Reply, code: number, option: number): void {
   else reply.refuse(code, option === 0 ? "too many options" : `the value of option ${option} is not valid`);
 }
 
-/** EMQX's and FluxMQ's query keys. */
-function loginOf(
-  view: RequestView,
-  reply: Reply,
-  anonymous: CoapListenerOptions["anonymous"],
-  admit: () => boolean,
-): LoginRequest {
-  const login: LoginRequest = {
-    clientId: "",
-    userName: null,
-    password: null,
-    certificateName: reply.identity,
-    loopback: isLoopback(reply.address),
-    anonymous,
-    admit,
-  };
-  for (const argument of view.query) {
-    const equals = argument.indexOf("=");
-    if (equals <= 0) continue;
-    const value = argument.slice(equals + 1);
-    switch (argument.slice(0, equals)) {
-      case "clientid":
-      case "client_id":
-        login.clientId = value;
-        break;
-      case "username":
-      case "u":
-        login.userName = value;
-        break;
-      case "password":
-      case "p":
-      case "token":
-      case "authorization":
-        login.password = Buffer.from(value);
-        break;
-    }
-  }
-  if (login.clientId === "") login.clientId = `coap:${addressAndPort(reply.address, reply.port)}`;
-  return login;
-}
-
 const NOBODY: Principal = { name: "", clientId: "" };
 
 /** Worst case of `listeners` CoAP listeners. */
@@ -211,5 +222,6 @@ export function budget(listeners: number): Line[] {
       bytes: listeners * (REPLIES_MAX * REPLY_BYTES + LOGIN_BYTES_MAX),
       how: `${listeners} listeners x (${REPLIES_MAX} x ${REPLY_BYTES} B + ${LOGIN_BYTES_MAX} B of logins)`,
     },
+    ...sharedBudget(),
   ];
 }

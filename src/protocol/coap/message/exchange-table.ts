@@ -19,7 +19,7 @@ export interface ExchangeLimits {
 }
 
 /** What a listener remembers: 16 requests a second for the whole EXCHANGE_LIFETIME, 400 for the time a client repeats quickly. */
-export const EXCHANGE_LIMITS: ExchangeLimits = { exchangesMax: 4096, responseBytesMax: 256 * 1024 };
+export const EXCHANGE_LIMITS: ExchangeLimits = { exchangesMax: 4096, responseBytesMax: 192 * 1024 };
 /** Estimated bytes of an entry: record, key and place in the map. */
 export const EXCHANGE_BYTES = 240;
 const SWEEP_MS_MIN = 1_000;

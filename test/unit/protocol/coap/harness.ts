@@ -7,6 +7,7 @@ import { TimerWheel } from "../../../../src/base/timer-wheel.ts";
 import { type Message, messageOf } from "../../../../src/core/message.ts";
 import { fillPublication, PublishOptions } from "../../../../src/core/plain-publish.ts";
 import type {
+  Authority,
   DatagramHandler,
   DatagramPort,
   LoginRequest,
@@ -18,6 +19,7 @@ import type {
 import { Publication } from "../../../../src/core/publication.ts";
 import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
 import { type CoapListenerOptions, CoapServer } from "../../../../src/protocol/coap/coap-server.ts";
+import { CoapShared } from "../../../../src/protocol/coap/shared.ts";
 import { type Response, requestOf, responseOf } from "../../../support/coap-messages.ts";
 
 export interface Sent {
@@ -61,23 +63,29 @@ export class Harness {
   readonly retainedValues = new Map<string, Message>();
   readonly logins: LoginRequest[] = [];
   readonly loginWaiters: LoginWaiter[] = [];
-  readonly limits = { topicLevels: 8, topicBytes: 64, maxPacketBytes: 2048 };
+  readonly limits = { topicLevels: 8, topicBytes: 64, maxPacketBytes: 2048, stringBytes: 100 };
   health: StoreHealth = "ok";
   /** What `router.publish` answers. */
   outcome = ROUTED;
   loginsWait = false;
   readable = true;
   writable = true;
+  /** DTLS identity that requests come with. */
+  identity: string | null = null;
   readonly server: CoapServer;
+  readonly shared: CoapShared;
   #messageId = 0;
 
-  constructor(options: CoapListenerOptions = { anonymous: null }) {
+  /** @param authority null = who gives a password gives "secret" */
+  constructor(options: Partial<CoapListenerOptions> = {}, authority: Authority | null = null) {
+    const { clock, wheel, counters } = this;
+    this.shared = new CoapShared({ clock, wheel, counters });
     this.server = new CoapServer(
       this.port,
       {
         router: { publish: (publication, waiter) => this.#publish(publication, waiter) },
         retained: this.retained(),
-        authority: {
+        authority: authority ?? {
           authenticate: (login, waiter) => this.#authenticate(login, waiter),
           mayPublish: () => this.writable,
           mayRead: () => this.readable,
@@ -89,8 +97,9 @@ export class Harness {
         counters: this.counters,
         limits: this.limits,
         admitLogin: () => true,
+        shared: this.shared,
       },
-      options,
+      { anonymous: null, heartbeatMs: 30_000, ...options },
     );
   }
 
@@ -135,7 +144,7 @@ export class Harness {
   }
 
   receive(bytes: Buffer, address = "192.0.2.7", port = 40_000): void {
-    this.port.handler?.onDatagram(bytes, address, port, null);
+    this.port.handler?.onDatagram(bytes, address, port, this.identity);
   }
 
   /** Sends a request and takes what was sent within the call. */

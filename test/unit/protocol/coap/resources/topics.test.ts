@@ -240,7 +240,7 @@ test("who asks: clientid, username, password and their aliases from the query, a
   const h = new Harness({ anonymous: "loopback" });
   h.request({ code: "PUT" }, "/ps/a?clientid=c1&username=u1&password=secret", "127.0.0.1", 4711);
   h.request({ code: "PUT" }, "/ps/a?client_id=c2&u=u2&p=secret", "127.9.9.9", 1);
-  h.request({ code: "PUT" }, "/ps/a?token=secret", "192.0.2.7", 5000);
+  h.request({ code: "PUT" }, "/ps/a?authorization=secret", "192.0.2.7", 5000);
   h.request({ code: "PUT" }, "/ps/a", "::1", 2);
   assert.deepEqual(
     h.logins.map((l) => [l.clientId, l.userName, l.password?.toString() ?? null, l.loopback, l.anonymous]),
@@ -315,25 +315,20 @@ test("too many logins (server busy) is 5.03, not 4.01", () => {
   assert.equal(h.take()[0]?.code, "5.03");
 });
 
-test("unknown paths are 4.04, unknown methods 4.05, both without a login", () => {
+test("unknown paths are 4.04, under /mqtt 4.00 as with EMQX and FluxMQ, unknown methods 4.05, both without a login", () => {
   const h = new Harness();
-  for (const path of [
-    "/",
-    "/ps",
-    "/nothing",
-    "/mqtt",
-    "/mqtt/publish",
-    "/mqtt/connection",
-    "/health/x",
-    "/.well-known",
-  ]) {
+  for (const path of ["/", "/ps", "/nothing", "/health/x", "/.well-known"]) {
     assert.equal(h.ask({}, path).code, "4.04", path);
+  }
+  for (const path of ["/mqtt", "/mqtt/publish", "/mqtt/subscribe/a", "/mqtt/connection/x"]) {
+    for (const code of ["GET", "POST"]) assert.equal(h.ask({ code }, path).code, "4.00", path);
   }
   for (const [code, path] of [
     ["POST", "/health"],
     ["PUT", "/.well-known/core"],
     ["GET", "/mqtt/publish/a"],
     ["DELETE", "/mqtt/publish/a"],
+    ["GET", "/mqtt/connection"],
     ["FETCH", "/ps/a"],
     ["0.31", "/ps/a"],
   ] as const) {
