@@ -127,16 +127,18 @@ export function decodeRequest(datagram: Buffer, view: RequestView): number {
   view.payload = packet.payload;
   if (packet.options.length > OPTIONS_MAX) return BAD_REQUEST;
   let previous = 0;
+  let answer = REQUEST_OK;
   for (const option of packet.options) {
     const number = numberOf(option.name);
     const problem = takeOption(view, number, number === previous, option.value);
-    if (problem !== REQUEST_OK) {
-      view.refusedOption = number;
-      return problem;
-    }
     previous = number;
+    if (problem === REQUEST_OK) continue;
+    if (answer === REQUEST_OK || problem === BAD_OPTION) view.refusedOption = number;
+    // It goes before what else is wrong: a NON with such an option gets no answer at all (RFC 7252 section 5.4.1).
+    if (problem === BAD_OPTION) return BAD_OPTION;
+    if (answer === REQUEST_OK) answer = problem;
   }
-  return REQUEST_OK;
+  return answer;
 }
 
 /** Elective options (even numbers) that do not fit are ignored, critical ones (odd) refused. */
@@ -167,8 +169,10 @@ function takeOption(view: RequestView, number: number, repeated: boolean, value:
       view.ifNoneMatch = true;
       return REQUEST_OK;
     case PROXY_URI:
-    case PROXY_SCHEME:
-      return PROXYING_NOT_SUPPORTED;
+    case PROXY_SCHEME: {
+      const lengthMax = number === PROXY_URI ? 1034 : 255;
+      return repeated || value.length === 0 || value.length > lengthMax ? BAD_OPTION : PROXYING_NOT_SUPPORTED;
+    }
     case CONTENT_FORMAT:
       if (!repeated && value.length <= 2) view.contentFormat = readUint(value);
       return REQUEST_OK;

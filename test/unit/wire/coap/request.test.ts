@@ -70,6 +70,10 @@ const OPTION_RULES: [title: string, options: string, outcome: number][] = [
   ["Block2 twice", "d1 0a 06 01 06", BAD_OPTION],
   ["Proxy-Uri", "d1 16 61", PROXYING_NOT_SUPPORTED],
   ["Proxy-Scheme", "d1 1a 61", PROXYING_NOT_SUPPORTED],
+  ["Proxy-Uri of nothing", "d0 16", BAD_OPTION],
+  ["Proxy-Uri twice, behind a path that is no UTF-8", "b1 ff d1 0b 61 01 61", BAD_OPTION],
+  ["Uri-Path is no UTF-8, and an unknown critical option", "b1 ff d0 01", BAD_OPTION],
+  ["Block2 of SZX 7, and an unknown critical option", "d1 0a 07 20", BAD_OPTION],
   ["Uri-Path that is not UTF-8", "b1 ff", BAD_REQUEST],
   ["Uri-Query that is not UTF-8", "d1 02 c0", BAD_REQUEST],
 ];
