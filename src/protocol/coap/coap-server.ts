@@ -2,7 +2,6 @@
  * The request layer of one listener: finds the resource, asks who is there, hands over. One per listener; its message
  * layer is `endpoint.ts`.
  */
-import type { Line } from "../../config/budget.ts";
 import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } from "../../core/ports.ts";
 import { addressAndPort, isLoopback } from "../../transport/peer-address.ts";
 import {
@@ -18,8 +17,8 @@ import {
 } from "../../wire/coap/codes.ts";
 import { decodeRequest, REQUEST_OK, RequestView } from "../../wire/coap/request.ts";
 import { Credentials } from "./connection/credentials.ts";
-import { CoapEndpoint, type EndpointParts, REPLIES_MAX } from "./message/endpoint.ts";
-import { EXCHANGE_BYTES, EXCHANGE_LIMITS } from "./message/exchange-table.ts";
+import { CoapEndpoint } from "./message/endpoint.ts";
+import type { MessageParts } from "./message/message-tables.ts";
 import type { Reply, RequestHandler } from "./message/reply.ts";
 import { ConnectionResource } from "./resources/connection-resource.ts";
 import { CoreResource } from "./resources/core-resource.ts";
@@ -27,9 +26,9 @@ import { HealthResource } from "./resources/health-resource.ts";
 import { refuseBusy, refuseLogin, refuseStored } from "./resources/refusal.ts";
 import type { Resource } from "./resources/resource.ts";
 import { type TopicParts, TopicResource } from "./resources/topic-resource.ts";
-import { type CoapShared, sharedBudget } from "./shared.ts";
+import type { CoapShared } from "./shared.ts";
 
-export interface CoapParts extends TopicParts, EndpointParts {
+export interface CoapParts extends TopicParts, MessageParts {
   readonly authority: Pick<Authority, "authenticate" | "mayPublish" | "mayRead">;
   readonly health: () => StoreHealth;
   /** `limits.handshakes_per_second`: whether a login that costs may begin now. */
@@ -44,11 +43,6 @@ export interface CoapListenerOptions {
   /** `heartbeat`: how often a client of the connection mode shows that it is there. */
   readonly heartbeatMs: number;
 }
-
-/** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
-export const LOGIN_BYTES_MAX = 96 * 1024;
-/** Estimated bytes of a reply: record, timer, separate response in flight. */
-const REPLY_BYTES = 512 + 1152;
 
 /** Answers CoAP on one datagram port, from construction to `close`. */
 export class CoapServer implements RequestHandler {
@@ -67,7 +61,6 @@ export class CoapServer implements RequestHandler {
   /** The reply whose request `#view` holds; null outside of `onRequest`. */
   #current: Reply | null = null;
   readonly #admitLogin: () => boolean;
-  #loginBytes = 0;
 
   constructor(port: DatagramPort, parts: CoapParts, options: CoapListenerOptions) {
     this.#authority = parts.authority;
@@ -80,7 +73,7 @@ export class CoapServer implements RequestHandler {
     this.#connection = new ConnectionResource(parts.shared.connections, options.heartbeatMs);
     this.#health = new HealthResource(parts.health);
     this.#core = new CoreResource();
-    this.endpoint = new CoapEndpoint(port, this, parts);
+    this.endpoint = new CoapEndpoint(port, this, parts, parts.shared.messages);
   }
 
   close(): void {
@@ -90,6 +83,7 @@ export class CoapServer implements RequestHandler {
   onRequest(reply: Reply, datagram: Buffer): void {
     const view = this.#view;
     const problem = decodeRequest(datagram, view);
+    reply.noResponse = view.noResponse;
     if (problem !== REQUEST_OK) {
       refuseRequest(reply, problem, view.refusedOption);
       return;
@@ -154,11 +148,10 @@ export class CoapServer implements RequestHandler {
     this.#authority.authenticate(login, reply);
     this.#current = null;
     if (!reply.loggingIn) return;
-    if (this.#loginBytes + datagram.length > LOGIN_BYTES_MAX) {
+    if (!this.#shared.takeLoginBytes(datagram.length)) {
       refuseBusy(reply, "too many logins under way");
       return;
     }
-    this.#loginBytes += datagram.length;
     reply.datagram = Buffer.from(datagram);
   }
 
@@ -167,7 +160,7 @@ export class CoapServer implements RequestHandler {
       const datagram = reply.datagram;
       if (datagram === null) return; // refused while it waited
       reply.datagram = null;
-      this.#loginBytes -= datagram.length;
+      this.#shared.giveLoginBytes(datagram.length);
       decodeRequest(datagram, this.#view);
     }
     if (principal === null) refuseLogin(reply, reason);
@@ -206,22 +199,3 @@ function refuseRequest(reply: Reply, code: number, option: number): void {
 }
 
 const NOBODY: Principal = { name: "", clientId: "" };
-
-/** Worst case of `listeners` CoAP listeners. */
-export function budget(listeners: number): Line[] {
-  if (listeners === 0) return [];
-  const { exchangesMax, responseBytesMax } = EXCHANGE_LIMITS;
-  return [
-    {
-      owner: "coap exchanges",
-      bytes: listeners * (exchangesMax * EXCHANGE_BYTES + responseBytesMax),
-      how: `${listeners} listeners x (${exchangesMax} exchanges x ${EXCHANGE_BYTES} B + ${responseBytesMax} B of answers)`,
-    },
-    {
-      owner: "coap requests under way",
-      bytes: listeners * (REPLIES_MAX * REPLY_BYTES + LOGIN_BYTES_MAX),
-      how: `${listeners} listeners x (${REPLIES_MAX} x ${REPLY_BYTES} B + ${LOGIN_BYTES_MAX} B of logins)`,
-    },
-    ...sharedBudget(),
-  ];
-}

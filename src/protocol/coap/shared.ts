@@ -1,22 +1,44 @@
 /** What all CoAP listeners of a gateway have in common; made with the first of them. */
 import type { Line } from "../../config/budget.ts";
 import { type ConnectionParts, ConnectionTable, budget as connectionsBudget } from "./connection/connection-table.ts";
+import { type MessageParts, MessageTables, budget as messagesBudget } from "./message/message-tables.ts";
 
-export type SharedParts = ConnectionParts;
+export type SharedParts = ConnectionParts & MessageParts;
+
+/** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
+export const LOGIN_BYTES_MAX = 96 * 1024;
 
 export class CoapShared {
+  readonly messages: MessageTables;
   readonly connections: ConnectionTable;
+  #loginBytes = 0;
 
   constructor(parts: SharedParts) {
+    this.messages = new MessageTables(parts);
     this.connections = new ConnectionTable(parts);
   }
 
   stop(): void {
     this.connections.stop();
   }
+
+  /** Whether a request of so many bytes may be kept for its login. */
+  takeLoginBytes(bytes: number): boolean {
+    if (this.#loginBytes + bytes > LOGIN_BYTES_MAX) return false;
+    this.#loginBytes += bytes;
+    return true;
+  }
+
+  giveLoginBytes(bytes: number): void {
+    this.#loginBytes -= bytes;
+  }
 }
 
 /** Worst case of it, however many listeners there are. */
-export function sharedBudget(): Line[] {
-  return [connectionsBudget()];
+export function budget(): Line[] {
+  return [
+    ...messagesBudget(),
+    { owner: "coap logins", bytes: LOGIN_BYTES_MAX, how: `${LOGIN_BYTES_MAX} B of requests whose login is looked up` },
+    connectionsBudget(),
+  ];
 }

@@ -82,6 +82,8 @@ export const MAX_RETRANSMIT = 4;
 export const EXCHANGE_LIFETIME_MS = 247_000;
 /** The same for a NON. */
 export const NON_LIFETIME_MS = 145_000;
+/** Answers to a multicast are spread over so long (RFC 7252 section 8.2). */
+export const DEFAULT_LEISURE_MS = 5_000;
 
 /** `c.dd`, as the RFC writes codes and as the codec wants them. */
 export function codeText(code: number): string {
@@ -102,4 +104,8 @@ export function isRequest(code: number): boolean {
 export function isResponse(code: number): boolean {
   const codeClass = code >> 5;
   return codeClass === 2 || codeClass === 4 || codeClass === 5;
+}
+
+export function isSuccess(code: number): boolean {
+  return code >> 5 === 2;
 }

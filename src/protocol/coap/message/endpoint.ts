@@ -10,69 +10,57 @@
  *      request, known the message that the first copy got; a NON's copy is ignored (4.5)
  *      request, new   to the request layer, with a reply from the pool
  *
- * The same port may serve many listeners' worth of peers; all state is in two bounded tables, the exchanges and the
- * replies. When the pool of replies is empty, a request is refused with 5.03 at once.
+ * All that can grow lies in `MessageTables`, which the listeners of a gateway share. When the pool of replies is empty,
+ * a request is refused with 5.03 at once.
  */
-import { assert } from "../../../base/assert.ts";
-import type { Clock } from "../../../base/clock.ts";
-import type { Counter, Counters } from "../../../base/counters.ts";
-import type { Random } from "../../../base/random.ts";
-import type { TimerWheel } from "../../../base/timer-wheel.ts";
+import type { Counter } from "../../../base/counters.ts";
 import type { DatagramHandler, DatagramPort } from "../../../core/ports.ts";
 import {
   ACK,
-  ACK_RANDOM_FACTOR,
-  ACK_TIMEOUT_MS,
   CON,
+  DEFAULT_LEISURE_MS,
   EXCHANGE_LIFETIME_MS,
   isRequest,
-  MAX_RETRANSMIT,
+  isSuccess,
   NON,
   NON_LIFETIME_MS,
   RST,
+  SERVICE_UNAVAILABLE,
 } from "../../../wire/coap/codes.ts";
 import { CoapHeader, HEADER_BYTES, NOT_COAP, OK, readHeader, writeEmpty } from "../../../wire/coap/header.ts";
 import type { CoapOption } from "../../../wire/coap/options.ts";
 import { encodeResponse } from "../../../wire/coap/response.ts";
 import { refuseBusy } from "../resources/refusal.ts";
-import { EXCHANGE_LIMITS, type Exchange, type ExchangeLimits, ExchangeTable } from "./exchange-table.ts";
+import { NO_EXCHANGE } from "./exchange-table.ts";
+import type { MessageParts, MessageTables } from "./message-tables.ts";
+import type { OutgoingMessage } from "./outgoing.ts";
+import type { Peer } from "./peer.ts";
 import {
   ACKNOWLEDGED,
   DONE,
   EMPTY_ACK_AFTER_MS,
-  Reply,
+  LEISURE,
+  type Reply,
   type ReplySender,
   type RequestHandler,
   SEPARATE,
+  WORKING,
 } from "./reply.ts";
+import { Transmitter } from "./transmitter.ts";
 
-/** Requests under way at a time: those that wait for the store or a login, and separate responses in flight. */
-export const REPLIES_MAX = 256;
-
-export interface EndpointParts {
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
-  readonly random: Random;
-  readonly counters: Counters;
-}
+/** An unproven address gets at most so many times the bytes that came from it (RFC 9175 section 2.4). */
+export const AMPLIFICATION_MAX = 3;
 
 export class CoapEndpoint implements DatagramHandler, ReplySender {
+  /** Takes what came in at a multicast address of this listener. */
+  readonly multicast: DatagramHandler;
+  readonly tables: MessageTables;
   readonly #port: DatagramPort;
-  readonly #parts: EndpointParts;
+  readonly #parts: MessageParts;
   readonly #handler: RequestHandler;
-  readonly #exchanges: ExchangeTable;
+  readonly #transmitter: Transmitter;
   readonly #header = new CoapHeader();
   readonly #empty = Buffer.alloc(HEADER_BYTES);
-  /** All there are; they are made as needed, up to `repliesMax` of them. */
-  readonly #replies: Reply[] = [];
-  /** Those not in use. */
-  readonly #pool: Reply[] = [];
-  readonly #repliesMax: number;
-  /** Serves a request that the pool has no reply for, within the call. */
-  readonly #refusal: Reply;
-  /** Separate responses in flight, by their Message ID. */
-  readonly #separate = new Map<number, Reply>();
-  #nextMessageId: number;
   #closed = false;
 
   readonly #received: Counter;
@@ -81,47 +69,37 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
   readonly #resetsSent: Counter;
   readonly #duplicates: Counter;
   readonly #busy: Counter;
-  readonly #retransmitted: Counter;
-  readonly #unacknowledged: Counter;
 
-  constructor(
-    port: DatagramPort,
-    handler: RequestHandler,
-    parts: EndpointParts,
-    exchangeLimits: ExchangeLimits = EXCHANGE_LIMITS,
-    repliesMax: number = REPLIES_MAX,
-  ) {
-    const { clock, wheel, random, counters } = parts;
-    assert(repliesMax < exchangeLimits.exchangesMax, "an exchange that is not under way can always give way");
+  constructor(port: DatagramPort, handler: RequestHandler, parts: MessageParts, tables: MessageTables) {
+    const { counters } = parts;
     this.#port = port;
     this.#handler = handler;
     this.#parts = parts;
-    this.#repliesMax = repliesMax;
-    this.#exchanges = new ExchangeTable(clock, wheel, counters, exchangeLimits);
-    this.#refusal = new Reply(this, handler);
-    this.#nextMessageId = Math.floor(random() * 0x1_0000);
+    this.tables = tables;
+    this.#transmitter = new Transmitter(port, parts, tables);
     this.#received = counters.counter("coap.received");
     this.#ignored = counters.counter("coap.ignored");
     this.#malformed = counters.counter("coap.malformed");
     this.#resetsSent = counters.counter("coap.resets_sent");
     this.#duplicates = counters.counter("coap.duplicates");
     this.#busy = counters.counter("coap.busy");
-    this.#retransmitted = counters.counter("coap.retransmitted");
-    this.#unacknowledged = counters.counter("coap.unacknowledged");
+    this.multicast = { onDatagram: (bytes, address, port) => this.#onMulticast(bytes, address, port) };
     port.handler = this;
-  }
-
-  get exchangeCount(): number {
-    return this.#exchanges.size;
   }
 
   /** Stops all timers and sends nothing more; the port is its owner's to close. */
   close(): void {
     this.#closed = true;
     this.#port.handler = null;
-    this.#exchanges.close();
-    for (const reply of this.#replies) this.#parts.wheel.cancel(reply.timer);
-    this.#separate.clear();
+    const { peers, replies, exchanges } = this.tables;
+    this.#transmitter.close(peers.of(this));
+    for (const reply of replies.all) {
+      if (reply.sender !== this) continue;
+      this.#parts.wheel.cancel(reply.timer);
+      if (reply.exchange !== NO_EXCHANGE) exchanges.answer(reply.exchange);
+      if (reply.state === SEPARATE || reply.state === LEISURE) this.#sent(reply);
+    }
+    for (const peer of [...peers.of(this)]) peers.forget(peer);
   }
 
   onDatagram(datagram: Buffer, address: string, port: number, identity: string | null): void {
@@ -131,13 +109,31 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
     if (outcome === NOT_COAP) {
       this.#ignored.value++;
     } else if (header.type === ACK || header.type === RST) {
-      if (outcome !== OK || !this.#endSeparate(header.messageId, address, port)) this.#ignored.value++;
+      const peer = outcome === OK ? this.#find(address, port, identity) : null;
+      if (peer === null || !this.#transmitter.onAnswer(peer, header)) this.#ignored.value++;
     } else if (outcome !== OK || !isRequest(header.code)) {
       if (outcome !== OK) this.#malformed.value++;
       this.#reject(header, address, port);
     } else {
-      this.#onRequest(datagram, header, address, port, identity);
+      this.#onRequest(datagram, header, address, port, identity, false);
     }
+  }
+
+  /** RFC 7252 section 8.1: requests are NON; what is anything else is not even reset. */
+  #onMulticast(datagram: Buffer, address: string, port: number): void {
+    this.#received.value++;
+    const header = this.#header;
+    const outcome = readHeader(datagram, header);
+    if (outcome === OK && header.type === NON && isRequest(header.code)) {
+      this.#onRequest(datagram, header, address, port, null, true);
+    } else {
+      this.#ignored.value++;
+    }
+  }
+
+  #find(address: string, port: number, identity: string | null): Peer | null {
+    const { peers } = this.tables;
+    return peers.find(this, peers.hashOf(address), address, port, identity);
   }
 
   /** RFC 7252 section 4.2: a CON is rejected by RST; section 4.3: a NON silently. */
@@ -150,20 +146,34 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
     this.#sendEmpty(RST, header.messageId, address, port);
   }
 
-  #onRequest(datagram: Buffer, header: CoapHeader, address: string, port: number, identity: string | null): void {
-    const key = `${address} ${port} ${header.messageId}`;
-    const known = this.#exchanges.find(key);
-    if (known !== undefined) {
+  #onRequest(
+    datagram: Buffer,
+    header: CoapHeader,
+    address: string,
+    port: number,
+    identity: string | null,
+    multicast: boolean,
+  ): void {
+    const { peers, exchanges, replies } = this.tables;
+    const nowMs = this.#parts.clock.nowMs();
+    const { type, messageId } = header;
+    const peer = peers.take(this, peers.hashOf(address), address, port, identity, this.#port.peersVerified);
+    const known = exchanges.find(peer.serial, messageId, nowMs);
+    if (known !== NO_EXCHANGE) {
       this.#duplicates.value++;
-      this.#repeat(known, header.type, address, port);
+      if (type === CON) this.#repeat(known, peer);
       return;
     }
-    const confirmable = header.type === CON;
-    const reply = this.#takeReply();
-    reply.begin(address, port, identity, confirmable, header.messageId);
+    const confirmable = type === CON;
+    const reply = replies.take();
+    peers.begin(peer);
+    reply.begin(this, this.#handler, peer, confirmable, messageId);
+    reply.multicast = multicast;
+    reply.requestBytes = datagram.length;
     reply.setToken(datagram, HEADER_BYTES, header.tokenLength);
-    reply.exchange = this.#exchanges.open(key, confirmable ? EXCHANGE_LIFETIME_MS : NON_LIFETIME_MS);
-    if (reply === this.#refusal) {
+    const lifetimeMs = confirmable ? EXCHANGE_LIFETIME_MS : NON_LIFETIME_MS;
+    reply.exchange = exchanges.open(peer.serial, messageId, nowMs, nowMs + lifetimeMs);
+    if (reply === replies.refusal) {
       this.#busy.value++;
       refuseBusy(reply, "too many requests under way");
       reply.releaseIfDone();
@@ -175,39 +185,40 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
   }
 
   /** Sends what the first copy got; while the handler works on it, that is nothing or the Empty acknowledgement. */
-  #repeat(exchange: Exchange, type: number, address: string, port: number): void {
-    if (type !== CON || exchange.responseLength === 0) return;
-    const ring = this.#exchanges.ring;
-    const at = exchange.responseAt % ring.length;
-    this.#port.send(ring, at, at + exchange.responseLength, address, port);
-  }
-
-  #takeReply(): Reply {
-    const reply = this.#pool.pop();
-    if (reply !== undefined) return reply;
-    if (this.#replies.length === this.#repliesMax) return this.#refusal;
-    const made = new Reply(this, this.#handler);
-    this.#replies.push(made);
-    return made;
+  #repeat(exchange: number, peer: Peer): void {
+    const { exchanges } = this.tables;
+    const length = exchanges.responseLength(exchange);
+    if (length === 0) return;
+    const at = exchanges.placeOf(exchange);
+    this.#port.send(exchanges.ring, at, at + length, peer.address, peer.port);
   }
 
   // ---- what replies ask for ----------------------------------------------------------------------------------
 
+  responseBytesMax(reply: Reply): number {
+    return this.tables.peers.isVerified(reply.peer) ? DATAGRAM_BYTES_MAX : AMPLIFICATION_MAX * reply.requestBytes;
+  }
+
   sendResponse(reply: Reply, code: number, options: CoapOption[], payload: Buffer): void {
-    this.#parts.wheel.cancel(reply.timer);
-    const exchange = reply.exchange as Exchange;
-    exchange.answered = true;
-    reply.exchange = null;
+    const { exchanges } = this.tables;
+    if (reply.timer.armed) this.#parts.wheel.cancel(reply.timer);
+    const { exchange, confirmable } = reply;
+    exchanges.answer(exchange);
+    reply.exchange = NO_EXCHANGE;
     if (this.#closed) {
+      reply.state = DONE;
+    } else if (isUnwanted(reply, code)) {
+      if (confirmable && reply.state === WORKING) this.#acknowledge(reply, exchange);
       reply.state = DONE;
     } else if (reply.state === ACKNOWLEDGED) {
       this.#sendSeparate(reply, code, options, payload);
+    } else if (reply.multicast) {
+      this.#sendAtLeisure(reply, code, options, payload);
     } else {
-      const type = reply.confirmable ? ACK : NON;
-      const messageId = reply.confirmable ? reply.messageId : this.#takeMessageId();
-      const response = encodeResponse(type, code, messageId, reply.token, options, payload);
-      this.#port.send(response, 0, response.length, reply.address, reply.port);
-      if (reply.confirmable) this.#exchanges.keep(exchange, response, response.length);
+      const messageId = confirmable ? reply.messageId : this.#transmitter.takeMessageId(reply.peer);
+      const response = encodeResponse(confirmable ? ACK : NON, code, messageId, reply.token, options, payload);
+      this.#port.send(response, 0, response.length, reply.peer.address, reply.peer.port);
+      if (confirmable) exchanges.keep(exchange, response, response.length);
       reply.state = DONE;
     }
   }
@@ -215,73 +226,122 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
   ignore(reply: Reply): void {
     this.#ignored.value++;
     this.#parts.wheel.cancel(reply.timer);
-    (reply.exchange as Exchange).answered = true;
-    reply.exchange = null;
+    this.tables.exchanges.answer(reply.exchange);
+    reply.exchange = NO_EXCHANGE;
     reply.state = DONE;
   }
 
   release(reply: Reply): void {
-    reply.response = NO_BYTES;
-    if (reply !== this.#refusal) this.#pool.push(reply);
+    this.tables.peers.end(reply.peer);
+    this.tables.replies.give(reply);
   }
 
   onReplyTimer(reply: Reply): void {
-    if (reply.state === SEPARATE) {
-      this.#retransmit(reply);
+    if (reply.state === LEISURE) {
+      this.#port.send(reply.response, 0, reply.response.length, reply.peer.address, reply.peer.port);
+      this.#sent(reply);
     } else if (!reply.answered) {
       reply.state = ACKNOWLEDGED;
-      this.#sendEmpty(ACK, reply.messageId, reply.address, reply.port);
-      this.#exchanges.keep(reply.exchange as Exchange, this.#empty, HEADER_BYTES);
+      this.#acknowledge(reply, reply.exchange);
     }
   }
 
-  // ---- separate responses (RFC 7252 sections 4.2 and 5.2.2) --------------------------------------------------
-
-  #sendSeparate(reply: Reply, code: number, options: CoapOption[], payload: Buffer): void {
-    reply.state = SEPARATE;
-    reply.messageId = this.#takeMessageId();
-    reply.response = encodeResponse(CON, code, reply.messageId, reply.token, options, payload);
-    reply.retransmissions = 0;
-    reply.timeoutMs = ACK_TIMEOUT_MS * (1 + this.#parts.random() * (ACK_RANDOM_FACTOR - 1));
-    this.#separate.set(reply.messageId, reply);
-    this.#port.send(reply.response, 0, reply.response.length, reply.address, reply.port);
-    this.#parts.wheel.schedule(reply.timer, reply.timeoutMs);
+  #acknowledge(reply: Reply, exchange: number): void {
+    this.#sendEmpty(ACK, reply.messageId, reply.peer.address, reply.peer.port);
+    this.tables.exchanges.keep(exchange, this.#empty, HEADER_BYTES);
   }
 
-  #retransmit(reply: Reply): void {
-    if (reply.retransmissions === MAX_RETRANSMIT) {
-      this.#unacknowledged.value++;
-      this.#separateDone(reply);
+  /** RFC 7252 section 5.2.2. */
+  #sendSeparate(reply: Reply, code: number, options: CoapOption[], payload: Buffer): void {
+    const { replies } = this.tables;
+    let response = encodeResponse(CON, code, 0, reply.token, options, payload);
+    if (!replies.takeBytes(response.length)) {
+      response = encodeResponse(CON, SERVICE_UNAVAILABLE, 0, reply.token, [], NO_BYTES);
+      replies.takeBytes(response.length);
+    }
+    reply.state = SEPARATE;
+    reply.response = response;
+    this.#transmitter.begin(reply.outgoing, reply.peer, DATAGRAM_BYTES_MAX);
+    this.#transmitter.sendEncoded(reply.outgoing, response);
+  }
+
+  onReplyFree(reply: Reply): void {
+    this.#transmitter.sendEncoded(reply.outgoing, reply.response);
+  }
+
+  onReplySent(reply: Reply): void {
+    this.#sent(reply);
+  }
+
+  /** RFC 7252 section 8.2: some time within DEFAULT_LEISURE, so that not all servers answer at once. */
+  #sendAtLeisure(reply: Reply, code: number, options: CoapOption[], payload: Buffer): void {
+    const messageId = this.#transmitter.takeMessageId(reply.peer);
+    const response = encodeResponse(NON, code, messageId, reply.token, options, payload);
+    if (response.length > this.responseBytesMax(reply) || !this.tables.replies.takeBytes(response.length)) {
+      reply.state = DONE;
       return;
     }
-    reply.retransmissions++;
-    reply.timeoutMs *= 2;
-    this.#retransmitted.value++;
-    this.#port.send(reply.response, 0, reply.response.length, reply.address, reply.port);
-    this.#parts.wheel.schedule(reply.timer, reply.timeoutMs);
+    reply.response = response;
+    reply.state = LEISURE;
+    this.#parts.wheel.schedule(reply.timer, this.#parts.random() * DEFAULT_LEISURE_MS);
   }
 
-  /** The peer has acknowledged or reset a message. @returns false when it is none of ours */
-  #endSeparate(messageId: number, address: string, port: number): boolean {
-    const reply = this.#separate.get(messageId);
-    if (reply === undefined || reply.address !== address || reply.port !== port) return false;
-    this.#separateDone(reply);
-    return true;
-  }
-
-  #separateDone(reply: Reply): void {
-    this.#parts.wheel.cancel(reply.timer);
-    this.#separate.delete(reply.messageId);
+  /** The response that waited is no longer needed. */
+  #sent(reply: Reply): void {
+    this.#transmitter.end(reply.outgoing);
+    this.tables.replies.giveBytes(reply.response.length);
+    reply.response = NO_BYTES;
     reply.state = DONE;
     reply.releaseIfDone();
   }
 
-  /** One that no CON of ours in flight has; the pool of replies is far smaller than the range. */
-  #takeMessageId(): number {
-    do {
-      this.#nextMessageId = (this.#nextMessageId + 1) & 0xffff;
-    } while (this.#separate.has(this.#nextMessageId));
-    return this.#nextMessageId;
+  // ---- messages of ours --------------------------------------------------------------------------------------
+
+  /** The conversation that `out` is for begins: `peer` is remembered until `end`. @param bytesMax  `Reply.responseBytesMax` of the request that began it */
+  begin(out: OutgoingMessage, peer: Peer, bytesMax: number): void {
+    this.#transmitter.begin(out, peer, bytesMax);
+    if (!this.tables.peers.isVerified(peer)) this.#transmitter.ping(peer);
+  }
+
+  /** The conversation is over; what is in flight is not sent again, and nobody is called. */
+  end(out: OutgoingMessage): void {
+    this.#transmitter.end(out);
+  }
+
+  /** What is in flight, or waits for its turn, is given up, and nobody is called. */
+  cancel(out: OutgoingMessage): void {
+    this.#transmitter.cancel(out);
+  }
+
+  /**
+   * Sends a message to the peer that `out` was begun for. `out` is not in flight.
+   * @param options  in any order; sorted in place
+   * @param payload  copied
+   * @returns SENT, BUSY, TOO_LARGE or CLOSED
+   */
+  send(
+    out: OutgoingMessage,
+    confirmable: boolean,
+    code: number,
+    token: Buffer,
+    options: CoapOption[],
+    payload: Buffer,
+  ): number {
+    return this.#transmitter.send(out, confirmable, code, token, options, payload);
+  }
+
+  /**
+   * Puts a newer representation in the place of that in flight: it goes when that would be retransmitted, with a Message
+   * ID of its own, and counts as one more attempt (RFC 7641 section 4.5.2). When the older one is acknowledged before,
+   * the newer one is not sent: its owner is told as always and knows better what is newest by then.
+   * @returns SENT, or TOO_LARGE: then the older one goes on
+   */
+  replace(out: OutgoingMessage, code: number, token: Buffer, options: CoapOption[], payload: Buffer): number {
+    return this.#transmitter.replace(out, code, token, options, payload);
+  }
+
+  onOutgoingTimer(out: OutgoingMessage): void {
+    this.#transmitter.onTimer(out);
   }
 
   #sendEmpty(type: number, messageId: number, address: string, port: number): void {
@@ -290,4 +350,12 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
   }
 }
 
+/** RFC 7967 section 2.1; RFC 7252 section 8.2: errors are no answer to a multicast. */
+function isUnwanted(reply: Reply, code: number): boolean {
+  if (reply.multicast && !isSuccess(code)) return true;
+  return reply.noResponse !== 0 && ((reply.noResponse >> ((code >> 5) - 1)) & 1) === 1;
+}
+
+/** Largest UDP payload over IPv4. */
+const DATAGRAM_BYTES_MAX = 65_507;
 const NO_BYTES: Buffer = Buffer.alloc(0);

@@ -5,17 +5,21 @@
  *         | 1 s, CON only
  *      ACKNOWLEDGED --- respond ------> SEPARATE -------> DONE     by a CON of our own, until it is acknowledged,
  *                                                                  reset or given up
+ *      WORKING -------- respond ------> LEISURE --------> DONE     to a multicast: by a NON, some seconds later
  *
- * Replies come from a fixed pool; one that a login or the store still has to call back is not used again before.
+ * Replies come from a pool that all listeners share; one that a login or the store still has to call back is not used
+ * again before.
  *
- * @see RFC 7252 sections 5.2.1 to 5.2.3
+ * @see RFC 7252 sections 5.2.1 to 5.2.3 and 8.2
  */
 import { type Expirable, Timer } from "../../../base/timer-wheel.ts";
 import { type LoginWaiter, type Principal, SETTLED, type StoreWaiter } from "../../../core/ports.ts";
 import { CHANGED } from "../../../wire/coap/codes.ts";
 import { TOKEN_BYTES_MAX } from "../../../wire/coap/header.ts";
 import type { CoapOption } from "../../../wire/coap/options.ts";
-import type { Exchange } from "./exchange-table.ts";
+import { NO_EXCHANGE } from "./exchange-table.ts";
+import { OutgoingMessage, type OutgoingOwner } from "./outgoing.ts";
+import type { Peer } from "./peer.ts";
 
 /** In the pool. */
 export const FREE = 0;
@@ -23,10 +27,12 @@ export const FREE = 0;
 export const WORKING = 1;
 /** The handler has it; an Empty acknowledgement is out. */
 export const ACKNOWLEDGED = 2;
-/** The response is out as a CON of ours, to be acknowledged. */
+/** The response is out as a CON of ours, to be acknowledged, or waits for its turn to be. */
 export const SEPARATE = 3;
+/** The response to a multicast waits for its time. */
+export const LEISURE = 4;
 /** Nothing is owed any more; it goes back to the pool when nobody is to call it back. */
-export const DONE = 4;
+export const DONE = 5;
 
 /** A client repeats after 2 s at the earliest (ACK_TIMEOUT), so it hears from us before. */
 export const EMPTY_ACK_AFTER_MS = 1_000;
@@ -40,7 +46,13 @@ export interface ReplySender {
   sendResponse(reply: Reply, code: number, options: CoapOption[], payload: Buffer): void;
   /** No response and no acknowledgement: the message is rejected. */
   ignore(reply: Reply): void;
+  /** Largest response datagram that may go to who asked. */
+  responseBytesMax(reply: Reply): number;
   onReplyTimer(reply: Reply): void;
+  /** The separate response waited for its turn, which has come. */
+  onReplyFree(reply: Reply): void;
+  /** The separate response is acknowledged, reset or given up. */
+  onReplySent(reply: Reply): void;
   /** Nobody holds the reply any more. */
   release(reply: Reply): void;
 }
@@ -55,27 +67,31 @@ export interface RequestHandler {
   onStored(reply: Reply, reason: number): void;
 }
 
-export class Reply implements Expirable, StoreWaiter, LoginWaiter {
-  readonly #sender: ReplySender;
-  readonly #handler: RequestHandler;
+export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner {
+  #sender!: ReplySender;
+  #handler!: RequestHandler;
   readonly timer = new Timer(this, 0);
+  /** The separate response's message. */
+  readonly outgoing = new OutgoingMessage(this);
 
   state = FREE;
-  address = "";
-  port = 0;
-  /** DTLS identity, null on plain UDP. */
-  identity: string | null = null;
+  /** Who asks; held until the reply is back in the pool. */
+  peer!: Peer;
   confirmable = false;
-  /** The request's, then that of our own CON. */
+  /** The request went to a multicast address: no errors, and no hurry. */
+  multicast = false;
+  /** The request's. */
   messageId = 0;
+  /** Bytes of the request's datagram. */
+  requestBytes = 0;
   readonly #token = Buffer.alloc(TOKEN_BYTES_MAX);
   token: Buffer = NO_BYTES;
-  exchange: Exchange | null = null;
+  exchange = NO_EXCHANGE;
+  /** Response classes that are not wanted, as `RequestView.noResponse`; the request layer's to set. */
+  noResponse = 0;
 
-  /** The separate response, kept for retransmission. */
+  /** The response while it waits. */
   response: Buffer = NO_BYTES;
-  retransmissions = 0;
-  timeoutMs = 0;
 
   /** A copy of the request while a login is looked up. */
   datagram: Buffer | null = null;
@@ -86,20 +102,16 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter {
   /** Calls of `onLogin` and `onStored` still to come. */
   awaited = 0;
 
-  constructor(sender: ReplySender, handler: RequestHandler) {
+  /** Takes what the request says of itself; the token is copied. */
+  begin(sender: ReplySender, handler: RequestHandler, peer: Peer, confirmable: boolean, messageId: number): void {
     this.#sender = sender;
     this.#handler = handler;
-  }
-
-  /** Takes the request's addresses; the token is copied. */
-  begin(address: string, port: number, identity: string | null, confirmable: boolean, messageId: number): void {
     this.state = WORKING;
-    this.address = address;
-    this.port = port;
-    this.identity = identity;
+    this.peer = peer;
     this.confirmable = confirmable;
+    this.multicast = false;
     this.messageId = messageId;
-    this.retransmissions = 0;
+    this.noResponse = 0;
     this.settledCode = CHANGED;
   }
 
@@ -109,11 +121,36 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter {
       return;
     }
     for (let i = 0; i < length; i++) this.#token[i] = datagram[from + i]!;
-    this.token = this.#token.subarray(0, length);
+    if (this.token.length !== length) this.token = this.#token.subarray(0, length);
+  }
+
+  get sender(): ReplySender {
+    return this.#sender;
+  }
+
+  get address(): string {
+    return this.peer.address;
+  }
+
+  get port(): number {
+    return this.peer.port;
+  }
+
+  /** DTLS identity, null on plain UDP. */
+  get identity(): string | null {
+    return this.peer.identity;
   }
 
   get answered(): boolean {
     return this.state !== WORKING && this.state !== ACKNOWLEDGED;
+  }
+
+  /**
+   * Largest datagram that may answer now: three times the request's while the peer's address is not proven. What is
+   * larger is sent as 4.01 with an Echo option, or, when it refuses, without its diagnostic payload.
+   */
+  get responseBytesMax(): number {
+    return this.#sender.responseBytesMax(this);
   }
 
   /** Answers; a second answer is not sent. `payload` is copied. */
@@ -146,6 +183,22 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter {
     if (reason === SETTLED) this.respond(this.settledCode);
     else this.#handler.onStored(this, reason);
     this.releaseIfDone();
+  }
+
+  onAcknowledged(): void {
+    this.#sender.onReplySent(this);
+  }
+
+  onReset(): void {
+    this.#sender.onReplySent(this);
+  }
+
+  onGivenUp(): void {
+    this.#sender.onReplySent(this);
+  }
+
+  onFree(): void {
+    this.#sender.onReplyFree(this);
   }
 
   releaseIfDone(): void {

@@ -1,5 +1,5 @@
 /** A CoAP listener on a fake port, with a clock that the test moves and a store that answers when the test says so. */
-import type { Packet } from "coap-packet";
+import { generate, type Packet } from "coap-packet";
 import { ManualClock } from "../../../../src/base/clock.ts";
 import { Counters } from "../../../../src/base/counters.ts";
 import { seededRandom } from "../../../../src/base/random.ts";
@@ -19,6 +19,7 @@ import type {
 import { Publication } from "../../../../src/core/publication.ts";
 import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
 import { type CoapListenerOptions, CoapServer } from "../../../../src/protocol/coap/coap-server.ts";
+import type { Peer } from "../../../../src/protocol/coap/message/peer.ts";
 import { CoapShared } from "../../../../src/protocol/coap/shared.ts";
 import { type Response, requestOf, responseOf } from "../../../support/coap-messages.ts";
 
@@ -79,7 +80,7 @@ export class Harness {
   /** @param authority null = who gives a password gives "secret" */
   constructor(options: Partial<CoapListenerOptions> = {}, authority: Authority | null = null) {
     const { clock, wheel, counters } = this;
-    this.shared = new CoapShared({ clock, wheel, counters });
+    this.shared = new CoapShared({ clock, wheel, counters, random: seededRandom(1) });
     this.server = new CoapServer(
       this.port,
       {
@@ -159,6 +160,21 @@ export class Harness {
     const responses = this.request(packet, path);
     if (responses.length !== 1) throw new Error(`${responses.length} responses`);
     return responses[0] as Response;
+  }
+
+  /** Answers a message of ours by an Empty ACK, or an RST. */
+  acknowledge(response: Response | undefined, type: "ACK" | "RST" = "ACK", address?: string, port?: number): void {
+    if (response === undefined) throw new Error("no message to answer");
+    const { messageId } = response;
+    this.receive(generate({ code: "0.00", ack: type === "ACK", reset: type === "RST", messageId }), address, port);
+  }
+
+  /** Who a request came from. */
+  peer(address = "192.0.2.7", port = 40_000, identity: string | null = null): Peer {
+    const { peers } = this.shared.messages;
+    const peer = peers.find(this.server.endpoint, peers.hashOf(address), address, port, identity);
+    if (peer === null) throw new Error(`nobody is known at ${address} ${port}`);
+    return peer;
   }
 
   /** What has been sent since the last call of `take`. */

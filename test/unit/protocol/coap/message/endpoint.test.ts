@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { generate } from "coap-packet";
 import { seededRandom } from "../../../../../src/base/random.ts";
 import { STORED_LATER } from "../../../../../src/core/router.ts";
-import { REPLIES_MAX } from "../../../../../src/protocol/coap/message/endpoint.ts";
 import { EXCHANGE_LIMITS } from "../../../../../src/protocol/coap/message/exchange-table.ts";
+import { REPLY_LIMITS } from "../../../../../src/protocol/coap/message/reply-pool.ts";
 import { requestOf } from "../../../../support/coap-messages.ts";
 import { FORMAT_ERRORS, hex, NOT_COAP_DATAGRAMS, REQUESTS } from "../../../wire/coap/vectors.ts";
 import { Harness } from "../harness.ts";
@@ -119,15 +119,6 @@ test("RFC 7252 section 4.8.2: a Message ID is free again after EXCHANGE_LIFETIME
   }
 });
 
-test("exchanges leave the table after their lifetime, and its timer with the last", () => {
-  const h = new Harness();
-  for (let i = 0; i < 100; i++) h.request({ code: "PUT", confirmable: i % 2 === 0 }, "/ps/a");
-  assert.equal(h.server.endpoint.exchangeCount, 100);
-  h.advance(250_000);
-  assert.equal(h.server.endpoint.exchangeCount, 0);
-  assert.equal(h.wheel.armed, 0);
-});
-
 test("the table of exchanges is bounded: the oldest gives way and is counted", () => {
   const h = new Harness();
   const { exchangesMax } = EXCHANGE_LIMITS;
@@ -136,7 +127,7 @@ test("the table of exchanges is bounded: the oldest gives way and is counted", (
   for (let i = 0; i < exchangesMax; i++) send(i);
   assert.equal(h.counters.get("coap.exchanges_evicted"), 0);
   send(exchangesMax);
-  assert.equal(h.server.endpoint.exchangeCount, exchangesMax);
+  assert.equal(h.shared.messages.exchanges.size, exchangesMax);
   assert.equal(h.counters.get("coap.exchanges_evicted"), 1);
   send(1);
   assert.equal(h.published.length, exchangesMax + 1, "the second oldest is still known");
@@ -285,15 +276,15 @@ test("a NON waits for the store without an Empty ACK and is answered once", () =
 test("requests under way are bounded: beyond the limit 5.03 with Max-Age, counted, and room again when one is done", () => {
   const h = new Harness();
   h.outcome = STORED_LATER;
-  for (let i = 0; i < REPLIES_MAX; i++) assert.equal(h.request({ code: "PUT" }, "/ps/a").length, 0);
+  for (let i = 0; i < REPLY_LIMITS.repliesMax; i++) assert.equal(h.request({ code: "PUT" }, "/ps/a").length, 0);
   const refused = h.ask({ code: "PUT", token: TOKEN }, "/ps/a");
   assert.deepEqual([refused.code, refused.token], ["5.03", "c0ffee"]);
   assert.equal(refused.options.get("Max-Age")?.readUInt8(), 10);
   assert.equal(h.counters.get("coap.busy"), 1);
-  assert.equal(h.published.length, REPLIES_MAX);
+  assert.equal(h.published.length, REPLY_LIMITS.repliesMax);
   h.waiters[0]?.onStored(0, 0);
   assert.equal(h.request({ code: "PUT" }, "/ps/a").length, 0);
-  assert.equal(h.published.length, REPLIES_MAX + 1);
+  assert.equal(h.published.length, REPLY_LIMITS.repliesMax + 1);
 });
 
 test("a closed endpoint sends nothing and leaves no timer", () => {

@@ -1,0 +1,70 @@
+/** What the message layers of all CoAP listeners of a gateway share: every table of it that has a limit. */
+import { assert } from "../../../base/assert.ts";
+import type { Clock } from "../../../base/clock.ts";
+import type { Counters } from "../../../base/counters.ts";
+import type { Random } from "../../../base/random.ts";
+import type { TimerWheel } from "../../../base/timer-wheel.ts";
+import type { Line } from "../../../config/budget.ts";
+import { EXCHANGE_BYTES, EXCHANGE_LIMITS, type ExchangeLimits, ExchangeTable } from "./exchange-table.ts";
+import { PEER_BYTES, PEER_LIMITS, type PeerLimits, PeerTable } from "./peer-table.ts";
+import { REPLY_BYTES, REPLY_LIMITS, type ReplyLimits, ReplyPool } from "./reply-pool.ts";
+import { SENT_NON_BYTES, SENT_NONS_MAX, SentNons } from "./sent-nons.ts";
+
+export interface MessageParts {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly random: Random;
+  readonly counters: Counters;
+}
+
+export interface MessageLimits {
+  readonly peers: PeerLimits;
+  readonly exchanges: ExchangeLimits;
+  readonly replies: ReplyLimits;
+}
+
+export const MESSAGE_LIMITS: MessageLimits = {
+  peers: PEER_LIMITS,
+  exchanges: EXCHANGE_LIMITS,
+  replies: REPLY_LIMITS,
+};
+
+export class MessageTables {
+  readonly peers: PeerTable;
+  readonly exchanges: ExchangeTable;
+  readonly replies: ReplyPool;
+  readonly sentNons = new SentNons();
+
+  constructor({ clock, random, counters }: MessageParts, limits: MessageLimits = MESSAGE_LIMITS) {
+    const { repliesMax } = limits.replies;
+    assert(repliesMax < limits.exchanges.exchangesMax, "an exchange that is not under way can always give way");
+    assert(repliesMax + limits.peers.heldMax < limits.peers.peersMax, "a peer that is not held can always give way");
+    this.peers = new PeerTable(clock, random, counters, limits.peers);
+    this.exchanges = new ExchangeTable(counters, limits.exchanges);
+    this.replies = new ReplyPool(counters, limits.replies);
+  }
+}
+
+/** Worst case, however many listeners there are. */
+export function budget(): Line[] {
+  const { exchangesMax, responseBytesMax } = EXCHANGE_LIMITS;
+  const { peersMax } = PEER_LIMITS;
+  const { repliesMax } = REPLY_LIMITS;
+  return [
+    {
+      owner: "coap exchanges",
+      bytes: exchangesMax * EXCHANGE_BYTES + responseBytesMax,
+      how: `${exchangesMax} exchanges x ${EXCHANGE_BYTES} B + ${responseBytesMax} B of answers`,
+    },
+    {
+      owner: "coap peers",
+      bytes: peersMax * PEER_BYTES + SENT_NONS_MAX * SENT_NON_BYTES,
+      how: `${peersMax} x ${PEER_BYTES} B + ${SENT_NONS_MAX} Message IDs x ${SENT_NON_BYTES} B`,
+    },
+    {
+      owner: "coap replies",
+      bytes: repliesMax * REPLY_BYTES + REPLY_LIMITS.responseBytesMax,
+      how: `${repliesMax} x ${REPLY_BYTES} B + ${REPLY_LIMITS.responseBytesMax} B of responses that wait`,
+    },
+  ];
+}

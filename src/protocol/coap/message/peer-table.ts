@@ -1,0 +1,243 @@
+/**
+ * Who has been talking to the gateway's CoAP listeners, by listener, address, port and DTLS identity. Bounded: the one
+ * not heard of for longest gives way, but for those that are held.
+ *
+ *     buckets  hash -> slot -> slot -> -1        by `next`
+ *     idle     oldest <-> . . <-> newest         by `older` and `newer`; who is held or busy is not in it
+ *
+ * So whoever gives way is found at once, however many are held. `heldMax` of the places may be held for long; the rest
+ * is more than requests can be under way, so there is always one that can give way.
+ *
+ * An address that nobody has proven may be forged. It is proven by DTLS, by an Echo value that came back (RFC 9175), or
+ * by the RST or ACK of a message of ours whose Message ID nobody else could know, and that only at the first attempt.
+ */
+import { assert } from "../../../base/assert.ts";
+import type { Clock } from "../../../base/clock.ts";
+import type { Counter, Counters } from "../../../base/counters.ts";
+import type { Random } from "../../../base/random.ts";
+import type { CoapEndpoint } from "./endpoint.ts";
+import { NO_PING, Peer } from "./peer.ts";
+
+export interface PeerLimits {
+  readonly peersMax: number;
+  /** Peers that observers and connections may hold. */
+  readonly heldMax: number;
+}
+
+export const PEER_LIMITS: PeerLimits = { peersMax: 1024, heldMax: 704 };
+/** Estimated bytes of a peer: record, address, places in lists. */
+export const PEER_BYTES = 176;
+
+/** How long a proof of address holds. */
+export const VERIFIED_SECONDS = 300;
+
+const NONE = -1;
+
+export class PeerTable {
+  readonly limits: PeerLimits;
+  readonly #clock: Clock;
+  /** Mixed into the hash, so that nobody can choose who shares a bucket. */
+  readonly #seed: number;
+  /** Made as needed; the place is the slot. */
+  readonly #peers: Peer[] = [];
+  readonly #buckets: Int16Array;
+  readonly #mask: number;
+  readonly #next: Int16Array;
+  readonly #older: Int16Array;
+  readonly #newer: Int16Array;
+  #oldest = NONE;
+  #newest = NONE;
+  #free: number[] = [];
+  #held = 0;
+  #serial = 0;
+  readonly #evicted: Counter;
+
+  constructor(clock: Clock, random: Random, counters: Counters, limits: PeerLimits = PEER_LIMITS) {
+    const { peersMax } = limits;
+    assert(peersMax <= 0x7fff && limits.heldMax < peersMax, "slots are 16 bits, and not all are held");
+    this.limits = limits;
+    this.#clock = clock;
+    this.#seed = Math.floor(random() * 0x1_0000_0000);
+    const buckets = 2 ** Math.ceil(Math.log2(peersMax));
+    this.#mask = buckets - 1;
+    this.#buckets = new Int16Array(buckets).fill(NONE);
+    this.#next = new Int16Array(peersMax);
+    this.#older = new Int16Array(peersMax);
+    this.#newer = new Int16Array(peersMax);
+    this.#evicted = counters.counter("coap.peers_evicted");
+    counters.gauge("coap.peers", () => this.size);
+  }
+
+  get size(): number {
+    return this.#peers.length - this.#free.length;
+  }
+
+  /** Peers held for long. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Of an address alone: what all its ports share. */
+  hashOf(address: string): number {
+    let hash = this.#seed;
+    for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x0100_0193);
+    hash ^= hash >>> 15;
+    hash = Math.imul(hash, 0x2c1b_3c6d);
+    return hash ^ (hash >>> 13);
+  }
+
+  /** Who that is, or null. @param addressHash  from `hashOf` */
+  find(
+    endpoint: CoapEndpoint,
+    addressHash: number,
+    address: string,
+    port: number,
+    identity: string | null,
+  ): Peer | null {
+    const hash = withPort(addressHash, port);
+    for (let slot = this.#buckets[hash & this.#mask]!; slot !== NONE; slot = this.#next[slot]!) {
+      const peer = this.#peers[slot] as Peer;
+      if (peer.port === port && peer.address === address && peer.endpoint === endpoint && peer.identity === identity) {
+        return peer;
+      }
+    }
+    return null;
+  }
+
+  /** Who that is, from now on remembered, and the last one to give way. @param verified  DTLS */
+  take(
+    endpoint: CoapEndpoint,
+    addressHash: number,
+    address: string,
+    port: number,
+    identity: string | null,
+    verified: boolean,
+  ): Peer {
+    const known = this.find(endpoint, addressHash, address, port, identity);
+    if (known !== null) {
+      if (known.slot !== this.#newest && known.holds + known.busy === 0) {
+        this.#unlink(known.slot);
+        this.#link(known.slot);
+      }
+      return known;
+    }
+    const peer = this.#place();
+    peer.endpoint = endpoint;
+    peer.address = address;
+    peer.port = port;
+    peer.identity = identity;
+    this.#serial = (this.#serial + 1) >>> 0 || 1;
+    peer.serial = this.#serial;
+    peer.verifiedUntil = verified ? Number.POSITIVE_INFINITY : 0;
+    peer.nextMessageId = -1;
+    peer.pingId = NO_PING;
+    peer.guessed = false;
+    peer.hash = withPort(addressHash, port);
+    const bucket = peer.hash & this.#mask;
+    this.#next[peer.slot] = this.#buckets[bucket]!;
+    this.#buckets[bucket] = peer.slot;
+    this.#link(peer.slot);
+    return peer;
+  }
+
+  /** Remembers it until as many `release`. @returns false when `heldMax` others are held: then it is not */
+  hold(peer: Peer): boolean {
+    if (peer.holds === 0) {
+      if (this.#held === this.limits.heldMax) return false;
+      this.#held++;
+      if (peer.busy === 0) this.#unlink(peer.slot);
+    }
+    peer.holds++;
+    return true;
+  }
+
+  release(peer: Peer): void {
+    assert(peer.holds > 0, "a peer is released as often as held");
+    peer.holds--;
+    if (peer.holds > 0) return;
+    this.#held--;
+    if (peer.busy === 0) this.#link(peer.slot);
+  }
+
+  /** A request of it is under way, or a message to it. */
+  begin(peer: Peer): void {
+    if (peer.busy++ === 0 && peer.holds === 0) this.#unlink(peer.slot);
+  }
+
+  end(peer: Peer): void {
+    assert(peer.busy > 0, "what ends has begun");
+    if (--peer.busy === 0 && peer.holds === 0) this.#link(peer.slot);
+  }
+
+  isVerified(peer: Peer): boolean {
+    return peer.verifiedUntil > 0 && peer.verifiedUntil > this.#clock.nowMs() / 1000;
+  }
+
+  verify(peer: Peer): void {
+    if (peer.verifiedUntil === Number.POSITIVE_INFINITY) return;
+    peer.verifiedUntil = Math.ceil(this.#clock.nowMs() / 1000) + VERIFIED_SECONDS;
+  }
+
+  /** All of a listener that closes. */
+  *of(endpoint: CoapEndpoint): Iterable<Peer> {
+    for (const peer of this.#peers) if (peer.endpoint === endpoint) yield peer;
+  }
+
+  /** A free place, if need be that of the oldest. */
+  #place(): Peer {
+    const free = this.#free.pop();
+    if (free !== undefined) return this.#peers[free] as Peer;
+    if (this.#peers.length < this.limits.peersMax) {
+      const peer = new Peer(this.#peers.length);
+      this.#peers.push(peer);
+      return peer;
+    }
+    assert(this.#oldest !== NONE, "held and busy peers are fewer than places");
+    const peer = this.#peers[this.#oldest] as Peer;
+    this.#evicted.value++;
+    this.#remove(peer);
+    return peer;
+  }
+
+  /** Forgets one that is neither held nor busy. */
+  forget(peer: Peer): void {
+    if (peer.endpoint === null || peer.holds + peer.busy > 0) return;
+    this.#remove(peer);
+    this.#free.push(peer.slot);
+  }
+
+  #remove(peer: Peer): void {
+    this.#unlink(peer.slot);
+    const bucket = peer.hash & this.#mask;
+    const first = this.#buckets[bucket]!;
+    if (first === peer.slot) {
+      this.#buckets[bucket] = this.#next[peer.slot]!;
+    } else {
+      let slot = first;
+      while (this.#next[slot]! !== peer.slot) slot = this.#next[slot]!;
+      this.#next[slot] = this.#next[peer.slot]!;
+    }
+    peer.endpoint = null;
+  }
+
+  #link(slot: number): void {
+    this.#older[slot] = this.#newest;
+    this.#newer[slot] = NONE;
+    if (this.#newest !== NONE) this.#newer[this.#newest] = slot;
+    else this.#oldest = slot;
+    this.#newest = slot;
+  }
+
+  #unlink(slot: number): void {
+    const older = this.#older[slot]!;
+    const newer = this.#newer[slot]!;
+    if (older !== NONE) this.#newer[older] = newer;
+    else this.#oldest = newer;
+    if (newer !== NONE) this.#older[newer] = older;
+    else this.#newest = older;
+  }
+}
+
+function withPort(hash: number, port: number): number {
+  return Math.imul(hash ^ port, 0x9e37_79b1) >>> 7;
+}

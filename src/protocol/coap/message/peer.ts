@@ -1,0 +1,57 @@
+/** One who sends us datagrams: an address and port at one of our listeners. It lives in `peer-table.ts`. */
+import type { CoapEndpoint } from "./endpoint.ts";
+import type { OutgoingMessage } from "./outgoing.ts";
+
+/** `Peer.pingId` when none is out. */
+export const NO_PING = -1;
+
+export class Peer {
+  /** Its place in the table. */
+  readonly slot: number;
+  /** The listener it talks to, by which it is answered; null = the place is free. */
+  endpoint: CoapEndpoint | null = null;
+  /** IPv4 or IPv6, as text; without a zone it is one spelling per address. */
+  address = "";
+  port = 0;
+  /** DTLS identity, null on plain UDP and where a session has none. */
+  identity: string | null = null;
+  /** Names this peer as long as its place is its own: the next one there has another. Never 0. */
+  serial = 0;
+  /** Monotonic seconds until which the address counts as proven; Infinity for DTLS. */
+  verifiedUntil = 0;
+  /** The CON of ours that waits for its acknowledgement: NSTART is 1 (RFC 7252 section 4.7). */
+  outstanding: OutgoingMessage | null = null;
+  /** Those who are told when it is over, in order of asking. */
+  firstWaiting: OutgoingMessage | null = null;
+  lastWaiting: OutgoingMessage | null = null;
+  /** Message ID of the next message of ours; -1 = the first is still to be drawn. */
+  nextMessageId = -1;
+  /** Message ID of the last ping of ours; its RST proves the address. */
+  pingId = NO_PING;
+  /** An ACK or RST of it named a message that we had not sent: it proves nothing any more but by Echo. */
+  guessed = false;
+  /** Who needs this peer to be remembered: observers, connections. */
+  holds = 0;
+  /** The same for requests under way and messages of ours that are not over. */
+  busy = 0;
+  /** Of address and port, for the table. */
+  hash = 0;
+
+  constructor(slot: number) {
+    this.slot = slot;
+  }
+
+  /** Remembers it until as many `release`. @returns false when too many others are held: then it is not */
+  hold(): boolean {
+    return this.endpoint?.tables.peers.hold(this) ?? false;
+  }
+
+  release(): void {
+    this.endpoint?.tables.peers.release(this);
+  }
+
+  /** Whether its address is proven. */
+  get verified(): boolean {
+    return this.endpoint?.tables.peers.isVerified(this) ?? false;
+  }
+}

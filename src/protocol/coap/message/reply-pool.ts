@@ -1,0 +1,64 @@
+/**
+ * The replies of all listeners: made as needed, up to `repliesMax`, and used again. Beyond it a request is refused by
+ * `refusal`, within the call. Responses that wait (to be acknowledged, for their time after a multicast) share
+ * `responseBytesMax`.
+ */
+import type { Counters } from "../../../base/counters.ts";
+import { Reply } from "./reply.ts";
+
+export interface ReplyLimits {
+  /** Requests under way at a time: those that wait for the store or a login, and separate responses in flight. */
+  readonly repliesMax: number;
+  /** Bytes of responses that wait. */
+  readonly responseBytesMax: number;
+}
+
+export const REPLY_LIMITS: ReplyLimits = { repliesMax: 256, responseBytesMax: 128 * 1024 };
+/** Estimated bytes of a reply: record, timers, message of its own, and a refusal in the place of a response too many. */
+export const REPLY_BYTES = 576;
+
+export class ReplyPool {
+  readonly limits: ReplyLimits;
+  readonly refusal = new Reply();
+  readonly #all: Reply[] = [];
+  readonly #free: Reply[] = [];
+  #responseBytes = 0;
+
+  constructor(counters: Counters, limits: ReplyLimits = REPLY_LIMITS) {
+    this.limits = limits;
+    counters.gauge("coap.requests_under_way", () => this.inUse);
+  }
+
+  get inUse(): number {
+    return this.#all.length - this.#free.length;
+  }
+
+  take(): Reply {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#all.length === this.limits.repliesMax) return this.refusal;
+    const made = new Reply();
+    this.#all.push(made);
+    return made;
+  }
+
+  give(reply: Reply): void {
+    if (reply !== this.refusal) this.#free.push(reply);
+  }
+
+  /** @returns false when that is too much */
+  takeBytes(bytes: number): boolean {
+    if (this.#responseBytes + bytes > this.limits.responseBytesMax) return false;
+    this.#responseBytes += bytes;
+    return true;
+  }
+
+  giveBytes(bytes: number): void {
+    this.#responseBytes -= bytes;
+  }
+
+  /** Those in the pool among them. */
+  get all(): readonly Reply[] {
+    return this.#all;
+  }
+}
