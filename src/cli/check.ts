@@ -4,6 +4,7 @@ import { budgetTable, fits, totalBytes } from "../config/budget.ts";
 import type { Config } from "../config/config.ts";
 import { memoryBill } from "../gateway/bill.ts";
 import { readConfiguration } from "../gateway/configuration.ts";
+import { dtlsProblem } from "../transport/dtls-addon.ts";
 import { OK, parse, say, USAGE, UsageError } from "./arguments.ts";
 import { complaintsText } from "./complaints-text.ts";
 import { dataDirOf } from "./where.ts";
@@ -39,8 +40,12 @@ export async function check(args: string[]): Promise<number> {
 }
 
 /** What is right, and gives something up that is promised otherwise. */
-function notesOf({ uplinks }: Config): string[] {
+function notesOf({ uplinks, listeners }: Config): string[] {
   const notes: string[] = [];
+  for (const [i, { coap }] of listeners.entries()) {
+    const problem = (coap?.dtls ?? null) === null ? null : dtlsProblem();
+    if (problem !== null) notes.push(`listeners[${i}].dtls: this listener will be refused, all others run: ${problem}`);
+  }
   for (const [i, { drain, connect, sessionExpiryMs }] of uplinks.entries()) {
     const note = (key: string, words: string): number => notes.push(`uplinks[${i}].${key}: ${words}`);
     if (drain !== "oldest-first")

@@ -10,7 +10,7 @@ export interface Status {
   readonly pid: number;
   readonly uptimeSeconds: number;
   readonly memory: { readonly rssBytes: number };
-  readonly listeners: readonly { readonly type: string; readonly address: string }[];
+  readonly listeners: readonly ListenerStatus[];
   readonly sessions: { readonly count: number; readonly connected: number; readonly connectedMax: number };
   readonly subscriptions: number;
   readonly retained: { readonly messages: number; readonly bytes: number };
@@ -20,6 +20,13 @@ export interface Status {
   readonly counters: Readonly<Record<string, number>>;
   readonly drops?: readonly Drop[];
   readonly dropsByReceiver?: readonly ReceiverDrops[];
+}
+
+interface ListenerStatus {
+  readonly type: string;
+  readonly address: string;
+  /** Why it is not open. */
+  readonly refused?: string;
 }
 
 interface StoreStatus {
@@ -90,12 +97,16 @@ export function statusText(status: Status): string {
       "gateway",
       `${printable(status.node)}, pid ${status.pid}, up ${status.uptimeSeconds === 0 ? "0s" : durationText(status.uptimeSeconds * 1000)}, ${bytesText(status.memory.rssBytes)} resident`,
     ],
-    ...status.listeners.map(({ type, address }): [string, string] => ["listener", `${type} ${address}`]),
+    ...status.listeners.map(({ type, address, refused }): [string, string] => [
+      "listener",
+      `${type} ${address}${refused === undefined ? "" : ` refused: ${printable(refused)}`}`,
+    ]),
     [
       "sessions",
       `${status.sessions.connected} connected of ${status.sessions.count}, at most ${status.sessions.connectedMax}, ${status.subscriptions} subscriptions`,
     ],
     ["traffic", trafficText(status.counters)],
+    ...dtlsRow(status.counters),
     ["retained", `${status.retained.messages} messages, ${bytesText(status.retained.bytes)}`],
   ];
   if (status.store !== null) rows.push(["store", storeText(status.store)]);
@@ -195,6 +206,19 @@ function trafficText(counters: Readonly<Record<string, number>>): string {
   const bytes = (name: string): string => bytesText(count(`transport.bytes_${name}`));
   const packets = `${count("mqtt.packets_received")} MQTT packets received, ${count("mqtt.packets_sent")} sent`;
   return `${bytes("received")} received, ${bytes("sent")} sent, ${packets}`;
+}
+
+/** Nothing until a DTLS listener has been opened. */
+function dtlsRow(counters: Readonly<Record<string, number>>): [string, string][] {
+  if (counters["dtls.sessions"] === undefined) return [];
+  const count = (name: string): number => counters[`dtls.${name}`] ?? 0;
+  const failed = count("failed");
+  const causes = Object.entries(counters)
+    .filter(([name, value]) => name.startsWith("dtls.failed.") && value > 0)
+    .map(([name, value]) => `${value} ${name.slice("dtls.failed.".length)}`);
+  const failures = failed === 0 ? "" : ` (${causes.join(", ")})`;
+  const now = `${count("sessions")} sessions, ${count("half_open")} in a handshake`;
+  return [["dtls", `${now}; ${count("handshakes")} handshakes, ${failed} failed${failures}`]];
 }
 
 function dropsText(counters: Readonly<Record<string, number>>): string {

@@ -4,6 +4,7 @@
 import { SystemClock } from "../base/clock.ts";
 import { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
+import { addressText } from "../config/bind.ts";
 import { fits, totalBytes } from "../config/budget.ts";
 import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
@@ -12,7 +13,7 @@ import { bytesText } from "../config/units.ts";
 import type { DeliveryQueue } from "../core/delivery-queue.ts";
 import type { BackupProgress } from "../store/backup.ts";
 import type { StoreReport } from "../store/inspect.ts";
-import type { Listener } from "../transport/listener.ts";
+import { type Listener, ListenerUnavailable } from "../transport/listener.ts";
 import { memoryBill } from "./bill.ts";
 import type { BoundListener } from "./bound-listener.ts";
 import { AutoCommitDelay, type Awaited } from "./commit-delay.ts";
@@ -51,6 +52,8 @@ export class Gateway {
   #config: Config;
   #rooms: Rooms | null = null;
   #listeners: { config: ListenerConfig; listener: Listener }[] = [];
+  /** Those that this build or machine has not what it takes for, with the reason. */
+  #refused: { type: string; address: string; refused: string }[] = [];
   /** Of the serial lines that are written to at QoS 1. */
   #serialQueues: DeliveryQueue[] = [];
   #uplinks: Uplinks | null = null;
@@ -91,13 +94,27 @@ export class Gateway {
       rooms.wheel.start();
       rooms.registry.resumeWills();
       for (const [index, config] of this.#config.listeners.entries()) {
-        this.#listeners.push({ config, listener: await openListener(ground, rooms, index, config) });
+        const listener = await this.#open(ground, rooms, index, config);
+        if (listener !== null) this.#listeners.push({ config, listener });
       }
     } catch (error) {
       await this.stop();
       throw error;
     }
     return this.#listeners.map(({ listener: { type, name, address } }) => ({ type, name, address }));
+  }
+
+  /** @returns null when this build or machine lacks what the listener is made with: it is refused, the others run */
+  async #open(ground: Ground, rooms: Rooms, index: number, config: ListenerConfig): Promise<Listener | null> {
+    try {
+      return await openListener(ground, rooms, index, config);
+    } catch (error) {
+      if (!(error instanceof ListenerUnavailable)) throw error;
+      this.#log.error("listener-refused", { reason: error.message });
+      const { type, host, port } = config;
+      this.#refused.push({ type, address: addressText(host, port), refused: error.message });
+      return null;
+    }
   }
 
   /** Of every durable receiver. */
@@ -111,6 +128,7 @@ export class Gateway {
   async stop(): Promise<void> {
     for (const { listener } of this.#listeners) await listener.close();
     this.#listeners = [];
+    this.#refused = [];
     const stops = this.#stops.reverse();
     this.#stops = [];
     for (const stop of stops) await stop();
@@ -138,6 +156,11 @@ export class Gateway {
     const changes = await uplinks.prepare(config.uplinks);
     const swaps: (() => void)[] = [];
     for (const { config, listener } of this.#listeners) {
+      const reread = listener.reread?.();
+      if (reread !== undefined) {
+        swaps.push(reread.apply);
+        applied.push(`${listener.name}: ${reread.what}`);
+      }
       if (config.tls === null || listener.reload === undefined) continue;
       swaps.push(listener.reload(config.tls));
       applied.push(`${listener.name}: certificates`);
@@ -194,7 +217,7 @@ export class Gateway {
       pid: process.pid,
       uptimeSeconds: Math.floor((this.#clock.nowMs() - this.#startedMs) / 1000),
       memory: { rssBytes: memory.rss, heapUsedBytes: memory.heapUsed },
-      listeners: this.#listeners.map(({ listener: { type, address } }) => ({ type, address })),
+      listeners: [...this.#listeners.map(({ listener: { type, address } }) => ({ type, address })), ...this.#refused],
       sessions: {
         count: rooms?.registry.count ?? 0,
         connected: rooms?.registry.connectedCount ?? 0,

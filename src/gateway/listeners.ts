@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
 import type { CoapShared } from "../protocol/coap/shared.ts";
 import type { Accept } from "../transport/link.ts";
-import { type Listener, ListenerError, type ListenOptions } from "../transport/listener.ts";
+import type { Listener, ListenOptions } from "../transport/listener.ts";
 import { listenTcp } from "../transport/tcp.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 
@@ -63,13 +63,15 @@ async function openCoap(
   options: ListenOptions,
   config: ListenerConfig,
 ): Promise<Listener> {
-  const [{ listenUdp }, { CoapServer }, { CoapShared }] = await Promise.all([
-    import("../transport/udp.ts"),
+  const [{ CoapServer }, { CoapShared }] = await Promise.all([
     import("../protocol/coap/coap-server.ts"),
     import("../protocol/coap/shared.ts"),
   ]);
-  if (config.coap?.dtls != null) throw new ListenerError(`listeners[${options.index}]: DTLS is not built yet`);
-  const port = await listenUdp(options);
+  const dtls = config.coap?.dtls ?? null;
+  const port =
+    dtls === null
+      ? await (await import("../transport/udp.ts")).listenUdp(options)
+      : await (await import("../transport/dtls.ts")).listenDtls({ ...options, dtls });
   const parts = { ...requestParts(ground, rooms), wheel: rooms.wheel, random: Math.random };
   let shared = coapShared.get(rooms);
   if (shared === undefined) {

@@ -21,8 +21,18 @@ export interface Listener {
    * @returns puts them to use: it cannot fail  @throws ListenerError
    */
   reload?(tls: TlsServerConfig): () => void;
+  /** The same where all files that it was opened with are read anew. @throws ListenerError */
+  reread?(): Reread;
   /** Stops accepting, and drops those who have not become links yet. Links stay. */
   close(): Promise<void>;
+}
+
+/** Files that have been read anew and judged. */
+export interface Reread {
+  /** "keys and certificates" */
+  readonly what: string;
+  /** Puts them to use; cannot fail. */
+  readonly apply: () => void;
 }
 
 /** What every listener is told. */
@@ -42,7 +52,12 @@ export type Bind = { readonly host: string; readonly port: number } | { readonly
 
 /** A listener cannot be opened or reloaded, in words for who configured it. */
 export class ListenerError extends Error {
-  override readonly name = "ListenerError";
+  override readonly name: string = "ListenerError";
+}
+
+/** This machine or build lacks what the listener is made with: it alone is refused, the gateway runs. */
+export class ListenerUnavailable extends ListenerError {
+  override readonly name = "ListenerUnavailable";
 }
 
 /** Sends the first keep-alive probe to a silent peer after this. */

@@ -1,0 +1,381 @@
+/**
+ * DTLS sessions on one port of datagrams: finds the session a datagram is for, lets handshakes begin, keeps their
+ * timers, and hands on what open sessions say. It opens no socket itself and knows nothing of what is spoken inside.
+ *
+ *      datagram                              where it goes
+ *      ClientHello, another one than         context.hello: an answer without state until the cookie is proven; then
+ *        that of the sessions here             admission and room decide, and a handshake begins
+ *      in the clear, or a handshake's        the handshake under way, else the open session (its last flight again)
+ *      encrypted                             the open session, else the handshake under way
+ *
+ * A peer that handshakes anew has its old session until the new handshake is complete (RFC 6347 section 4.2.8).
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Counter, Counters } from "../base/counters.ts";
+import type { Log } from "../base/log.ts";
+import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
+import {
+  CLOSED,
+  DATA,
+  type DtlsContext,
+  ESTABLISHED,
+  FAILED,
+  OUTPUT,
+  RECORD_BYTES_MAX,
+  TOO_LARGE,
+} from "../native/dtls/binding.ts";
+import { type Cause, causeOf, FailureLog } from "./dtls-failure.ts";
+import {
+  HANDSHAKE,
+  hasCookie,
+  helloMark,
+  isClientHello,
+  RECORD_BYTES_MIN,
+  recordEpoch,
+  recordType,
+} from "./dtls-record.ts";
+import { Handshake, type HandshakeOwner, PeerSession, sessionKey } from "./dtls-session.ts";
+import { ADDRESS_FULL, type DtlsLimits, DtlsSessions, ROOM, SESSIONS_FULL } from "./dtls-sessions.ts";
+
+/** What a server needs of a socket. */
+export interface DatagramSender {
+  /** The bytes are copied, or sent before return. @returns false when they were dropped */
+  send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean;
+}
+
+export interface DtlsServerHandler {
+  /**
+   * A handshake is complete.
+   * @returns why there will be no session all the same; null = it is open, and `session.name` and `identity` are set
+   */
+  onSecure(session: PeerSession): Cause | null;
+  /** What the peer says in one record; valid until return. */
+  onData(session: PeerSession, bytes: Buffer): void;
+  /** An open session is over. */
+  onClose(session: PeerSession): void;
+}
+
+export interface DtlsServerParts {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly admission: { mayHandshake(): boolean; handshakeBegan(): void };
+}
+
+/** Records of one datagram that are handed on; CoAP puts one message in each, and rarely two records in a datagram. */
+export const RECORDS_PER_DATAGRAM_MAX = 16;
+/** Not used for so long, a session ends, newcomers or not. */
+const UNUSED_MS_MAX = 86_400_000;
+/** How often that is looked at. */
+const SWEEP_MS = 600_000;
+
+export class DtlsServer implements HandshakeOwner, Expirable {
+  readonly sessions: DtlsSessions;
+  readonly #name: string;
+  readonly #sender: DatagramSender;
+  readonly #context: DtlsContext;
+  readonly #handler: DtlsServerHandler;
+  readonly #parts: DtlsServerParts;
+  readonly #handshakeTimeoutMs: number;
+  readonly #failures: FailureLog;
+  readonly #sweep = new Timer(this, 0);
+  readonly #record = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
+  #full = false;
+  #closed = false;
+
+  readonly #handshakes: Counter;
+  readonly #resumed: Counter;
+  readonly #cookies: Counter;
+  readonly #deferred: Counter;
+  readonly #noRoom: Counter;
+  readonly #noRoomForAddress: Counter;
+  readonly #evicted: Counter;
+  readonly #evictedHalfOpen: Counter;
+  readonly #replaced: Counter;
+  readonly #broken: Counter;
+  readonly #unknown: Counter;
+  readonly #records: Counter;
+  readonly #tooLarge: Counter;
+  readonly #noSession: Counter;
+
+  /** @param name of the listener, for the log */
+  constructor(
+    name: string,
+    sender: DatagramSender,
+    context: DtlsContext,
+    handler: DtlsServerHandler,
+    limits: DtlsLimits,
+    parts: DtlsServerParts,
+  ) {
+    const { counters } = parts;
+    this.#name = name;
+    this.#sender = sender;
+    this.#context = context;
+    this.#handler = handler;
+    this.#parts = parts;
+    this.#handshakeTimeoutMs = limits.handshakeTimeoutMs;
+    this.sessions = new DtlsSessions(limits, counters);
+    this.#failures = new FailureLog(name, parts);
+    this.#handshakes = counters.counter("dtls.handshakes");
+    this.#resumed = counters.counter("dtls.resumed");
+    this.#cookies = counters.counter("dtls.cookies_sent");
+    this.#deferred = counters.counter("dtls.deferred");
+    this.#noRoom = counters.counter("dtls.refused.full");
+    this.#noRoomForAddress = counters.counter("dtls.refused.per_address");
+    this.#evicted = counters.counter("dtls.evicted");
+    this.#evictedHalfOpen = counters.counter("dtls.evicted_half_open");
+    this.#replaced = counters.counter("dtls.replaced");
+    this.#broken = counters.counter("dtls.broken");
+    this.#unknown = counters.counter("dtls.dropped.unknown");
+    this.#records = counters.counter("dtls.dropped.records");
+    this.#tooLarge = counters.counter("dtls.dropped.too_large");
+    this.#noSession = counters.counter("dtls.dropped.no_session");
+  }
+
+  onDatagram(datagram: Buffer, address: string, port: number): void {
+    if (this.#closed) return;
+    if (datagram.length < RECORD_BYTES_MIN) {
+      this.#unknown.value++;
+      return;
+    }
+    const key = sessionKey(address, port);
+    const open = this.sessions.open(key);
+    const begun = this.sessions.begun(key);
+    if (isClientHello(datagram)) {
+      const mark = helloMark(datagram);
+      if (begun?.mark === mark) this.#receive(begun, datagram);
+      else if (open?.mark === mark) this.#receive(open, datagram);
+      else this.#onHello(datagram, key, address, port, mark);
+      return;
+    }
+    const forHandshake = recordEpoch(datagram) === 0 || recordType(datagram) === HANDSHAKE;
+    const session = forHandshake ? (begun ?? open) : (open ?? begun);
+    if (session === undefined) this.#unknown.value++;
+    else this.#receive(session, datagram);
+  }
+
+  /** @returns false when the peer has no session, or the bytes are more than a datagram of ours takes; counted */
+  send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean {
+    const session = this.sessions.open(sessionKey(address, port));
+    if (session === undefined) {
+      this.#noSession.value++;
+      return false;
+    }
+    this.sessions.use(session, this.#parts.clock.nowMs());
+    const bits = session.dtls.send(bytes, from, end);
+    if ((bits & TOO_LARGE) !== 0) {
+      this.#tooLarge.value++;
+      return false;
+    }
+    if ((bits & OUTPUT) !== 0) this.#flush(session);
+    if ((bits & FAILED) !== 0) {
+      this.#broken.value++;
+      this.#end(session);
+    }
+    return (bits & OUTPUT) !== 0;
+  }
+
+  /** Ends the sessions of which `gone` says so; they hear close_notify. @returns how many */
+  closeWhere(gone: (session: PeerSession) => boolean): number {
+    let count = 0;
+    for (const session of [...this.sessions.all()].filter(gone)) {
+      count++;
+      this.#sayGoodbye(session);
+      this.#end(session);
+    }
+    return count;
+  }
+
+  /** Says goodbye to all; nothing is sent or handed on afterwards. */
+  close(): void {
+    if (this.#closed) return;
+    this.closeWhere(() => true);
+    this.#closed = true;
+    this.#parts.wheel.cancel(this.#sweep);
+  }
+
+  // ---- handshakes --------------------------------------------------------------------------------------------
+
+  #onHello(datagram: Buffer, key: string, address: string, port: number, mark: number): void {
+    const nowMs = this.#parts.clock.nowMs();
+    let victim: PeerSession | null = null;
+    if (hasCookie(datagram)) {
+      // Whether it is the right one is not known yet; what is refused here has cost nothing.
+      if (!this.#mayBegin(key, address, nowMs)) return;
+      victim = this.sessions.victim;
+    }
+    const answer = this.#context.hello(datagram, Buffer.from(key, "latin1"));
+    if (answer === null) {
+      this.#unknown.value++;
+    } else if (answer instanceof Uint8Array) {
+      this.#cookies.value++;
+      this.#send(answer, address, port);
+    } else {
+      if (victim !== null) this.#evict(victim);
+      this.#begin(new PeerSession(key, address, port, answer, mark), nowMs);
+    }
+  }
+
+  #mayBegin(key: string, address: string, nowMs: number): boolean {
+    const room = this.sessions.room(key, address, nowMs);
+    if (room === ROOM) {
+      if (this.#parts.admission.mayHandshake()) return true;
+      this.#deferred.value++;
+      return false;
+    }
+    if (room === ADDRESS_FULL) this.#noRoomForAddress.value++;
+    else this.#noRoom.value++;
+    if (room === SESSIONS_FULL && !this.#full) {
+      this.#full = true;
+      this.#parts.log.warn("dtls-sessions-full", { listener: this.#name, sessions: this.sessions.openCount });
+    }
+    return false;
+  }
+
+  #begin(session: PeerSession, nowMs: number): void {
+    this.#parts.admission.handshakeBegan();
+    session.handshake = new Handshake(session, this, nowMs);
+    this.sessions.begin(session);
+    if (!this.#sweep.armed) this.#parts.wheel.schedule(this.#sweep, SWEEP_MS);
+    this.#flush(session);
+    this.#plan(session);
+  }
+
+  #evict(victim: PeerSession): void {
+    if (victim.handshake === null) this.#evicted.value++;
+    else this.#evictedHalfOpen.value++;
+    this.#sayGoodbye(victim);
+    this.#end(victim);
+  }
+
+  onHandshakeTimer(session: PeerSession): void {
+    const { handshake } = session;
+    if (handshake === null || session.over) return;
+    if (this.#parts.clock.nowMs() - handshake.beganMs >= this.#handshakeTimeoutMs) this.#giveUp(session);
+    else this.#after(session, session.dtls.onTimeout());
+  }
+
+  /** A wrong key shows in nothing but this: what it encrypts is no record to us, and is passed over in silence. */
+  #giveUp(session: PeerSession): void {
+    const { identity } = session.dtls;
+    this.#fail(session, identity === null ? "silent" : "wrong-key", "");
+  }
+
+  #fail(session: PeerSession, cause: Cause, error: string): void {
+    this.#failures.failed(cause, session.address, session.dtls.identity, error);
+    this.#end(session);
+  }
+
+  /** OpenSSL's timer or the deadline, whichever comes first. */
+  #plan(session: PeerSession): void {
+    const { handshake } = session;
+    if (handshake === null) return;
+    const leftMs = this.#handshakeTimeoutMs - (this.#parts.clock.nowMs() - handshake.beganMs);
+    const retransmitMs = session.dtls.timeoutMs();
+    this.#parts.wheel.schedule(
+      handshake.timer,
+      Math.max(0, retransmitMs < 0 ? leftMs : Math.min(leftMs, retransmitMs)),
+    );
+  }
+
+  #established(session: PeerSession): void {
+    const problem = this.#handler.onSecure(session);
+    if (problem !== null) {
+      this.#sayGoodbye(session);
+      this.#fail(session, problem, "");
+      return;
+    }
+    this.#handshakes.value++;
+    if (session.dtls.resumed) this.#resumed.value++;
+    if (session.handshake !== null) this.#parts.wheel.cancel(session.handshake.timer);
+    const before = this.sessions.open(session.key);
+    if (before !== undefined) {
+      // Its keys are gone at the peer, so there is nobody to say goodbye to.
+      this.#replaced.value++;
+      this.#end(before);
+    }
+    this.sessions.established(session, this.#parts.clock.nowMs());
+  }
+
+  // ---- a session at work -------------------------------------------------------------------------------------
+
+  #receive(session: PeerSession, datagram: Buffer): void {
+    this.#after(session, session.dtls.receive(datagram));
+  }
+
+  #after(session: PeerSession, bits: number): void {
+    if ((bits & OUTPUT) !== 0) this.#flush(session);
+    if ((bits & ESTABLISHED) !== 0) this.#established(session);
+    if ((bits & DATA) !== 0 && !session.over) this.#read(session);
+    if (session.over) return;
+    if ((bits & FAILED) !== 0) this.#onFailed(session);
+    else if ((bits & CLOSED) !== 0) this.#onClosed(session);
+    else if (session.handshake !== null) this.#plan(session);
+  }
+
+  #read(session: PeerSession): void {
+    const record = this.#record;
+    this.sessions.use(session, this.#parts.clock.nowMs());
+    let records = 0;
+    for (let length = session.dtls.read(record); length > 0; length = session.dtls.read(record)) {
+      if (++records > RECORDS_PER_DATAGRAM_MAX) this.#records.value++;
+      else this.#handler.onData(session, record.subarray(0, length));
+      if (session.over) return; // what it said made somebody end it
+    }
+  }
+
+  #onFailed(session: PeerSession): void {
+    if (session.handshake !== null) {
+      this.#fail(session, causeOf(session.dtls.error), session.dtls.error);
+      return;
+    }
+    this.#broken.value++;
+    this.#end(session);
+  }
+
+  #onClosed(session: PeerSession): void {
+    if (session.handshake !== null) {
+      this.#fail(session, "refused-by-client", "");
+      return;
+    }
+    this.#sayGoodbye(session);
+    this.#end(session);
+  }
+
+  #sayGoodbye(session: PeerSession): void {
+    if ((session.dtls.close() & OUTPUT) !== 0) this.#flush(session);
+  }
+
+  #end(session: PeerSession): void {
+    const wasOpen = session.handshake === null;
+    if (session.handshake !== null) this.#parts.wheel.cancel(session.handshake.timer);
+    session.over = true;
+    this.sessions.remove(session);
+    session.handshake = null;
+    session.dtls.free();
+    if (this.#full && wasOpen) {
+      this.#full = false;
+      this.#parts.log.info("dtls-sessions-below-limit", { listener: this.#name, sessions: this.sessions.openCount });
+    }
+    if (wasOpen) this.#handler.onClose(session);
+  }
+
+  #flush(session: PeerSession): void {
+    const { dtls } = session;
+    for (let output = dtls.takeOutput(); output !== null; output = dtls.takeOutput())
+      this.#send(output, session.address, session.port);
+  }
+
+  #send(bytes: Uint8Array, address: string, port: number): void {
+    this.#sender.send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, address, port);
+  }
+
+  /** Looks for sessions that nobody has used for a day. */
+  onTimer(): void {
+    const second = (this.#parts.clock.nowMs() - UNUSED_MS_MAX) / 1000;
+    for (let idle = this.sessions.longestIdle; idle !== null && idle.usedAt < second; idle = this.sessions.longestIdle)
+      this.#evict(idle);
+    if (this.sessions.openCount + this.sessions.begunCount > 0) this.#parts.wheel.schedule(this.#sweep, SWEEP_MS);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * One peer's DTLS session: what the server keeps of it besides OpenSSL's own memory. `DtlsServer` drives it,
+ * `DtlsSessions` keeps it.
+ */
+import { type Expirable, Timer } from "../base/timer-wheel.ts";
+import type { DtlsSession } from "../native/dtls/binding.ts";
+
+/** Whoever is told when a handshake has to go on without a datagram. */
+export interface HandshakeOwner {
+  onHandshakeTimer(session: PeerSession): void;
+}
+
+/** What only a handshake needs; it goes when the session is open. */
+export class Handshake implements Expirable {
+  readonly timer = new Timer(this, 0);
+  readonly beganMs: number;
+  readonly #session: PeerSession;
+  readonly #owner: HandshakeOwner;
+
+  constructor(session: PeerSession, owner: HandshakeOwner, nowMs: number) {
+    this.#session = session;
+    this.#owner = owner;
+    this.beganMs = nowMs;
+  }
+
+  onTimer(): void {
+    this.#owner.onHandshakeTimer(this.#session);
+  }
+}
+
+export class PeerSession {
+  /** `sessionKey` of address and port. */
+  readonly key: string;
+  readonly address: string;
+  readonly port: number;
+  readonly dtls: DtlsSession;
+  /** Of its ClientHello (`helloMark`), to know a copy of it. */
+  readonly mark: number;
+  /** null = the session is open, or over. */
+  handshake: Handshake | null = null;
+  /** The principal's name; null = not known yet, or the peer has shown nothing that names it. */
+  name: string | null = null;
+  /** `identityKey` of the PSK identity it came by; null = it came by certificate, or by none. */
+  identity: string | null = null;
+  /** Seconds on the clock when it was last used, or began. */
+  usedAt = 0;
+  over = false;
+  // The list's.
+  older: PeerSession | null = null;
+  newer: PeerSession | null = null;
+
+  constructor(key: string, address: string, port: number, dtls: DtlsSession, mark: number) {
+    this.key = key;
+    this.address = address;
+    this.port = port;
+    this.dtls = dtls;
+    this.mark = mark;
+  }
+}
+
+export function sessionKey(address: string, port: number): string {
+  return `${address} ${port}`;
+}
+
+/** Sessions from the one not used for longest to the one used last; entering, leaving and moving allocate nothing. */
+export class SessionList {
+  oldest: PeerSession | null = null;
+  newest: PeerSession | null = null;
+
+  push(session: PeerSession): void {
+    session.older = this.newest;
+    session.newer = null;
+    if (this.newest === null) this.oldest = session;
+    else this.newest.newer = session;
+    this.newest = session;
+  }
+
+  remove(session: PeerSession): void {
+    if (session.older === null) this.oldest = session.newer;
+    else session.older.newer = session.newer;
+    if (session.newer === null) this.newest = session.older;
+    else session.newer.older = session.older;
+    session.older = null;
+    session.newer = null;
+  }
+}
