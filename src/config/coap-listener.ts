@@ -49,9 +49,14 @@ export function readCoap(section: Section, type: string): CoapConfig | null {
     }
     return null;
   }
+  const dtls = readDtls(section);
+  const multicast = section.flag("multicast", false);
+  if (multicast && section.has("dtls")) {
+    section.complain("multicast", "means nothing over DTLS", "give it to a plain listener, or remove it");
+  }
   return {
-    dtls: readDtls(section),
-    multicast: section.flag("multicast", false),
+    dtls,
+    multicast,
     heartbeatMs: section.duration("heartbeat", 30_000, 1000, DAY_MS),
     rate: section.count("rate", 200, 1, 1_000_000),
     notify: section.oneOf("notify", NOTIFY_TYPES, "qos"),

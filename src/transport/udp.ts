@@ -21,13 +21,28 @@ const SEND_QUEUE_BYTES_MAX = 256 * 1024;
 /** Of one datagram over IPv4. */
 const DATAGRAM_BYTES_MAX = 65_507;
 
+export interface UdpOptions extends ListenOptions {
+  /** Sockets for multicast groups will be bound to the same port (`udp-groups.ts`); default: false. */
+  readonly groups?: boolean;
+}
+
 /** @throws ListenerError */
-export function listenUdp(options: ListenOptions): Promise<UdpPort> {
+export async function listenUdp(options: UdpOptions): Promise<UdpPort> {
+  const isWildcard = options.host === "0.0.0.0" || options.host === "::";
+  if (options.groups !== true || !isWildcard) return open(options, options.port, false);
+  // A port that may be shared is taken without a word from whoever shares his as well; this one asks first.
+  const first = await open(options, options.port, false);
+  await first.closed();
+  return open(options, first.port, true);
+}
+
+function open(options: ListenOptions, port: number, shared: boolean): Promise<UdpPort> {
   const name = tcpName(options);
   const family = isIPv6(options.host) ? "udp6" : "udp4";
   return new Promise((resolve, reject) => {
     const socket = createSocket({
       type: family,
+      reuseAddr: shared,
       // Peers are addresses already; node's own look-up would put every datagram off to another tick.
       lookup: (host, options, callback) => {
         const literal = isIP(host);
@@ -40,7 +55,7 @@ export function listenUdp(options: ListenOptions): Promise<UdpPort> {
       reject(new ListenerError(`${name}: ${inUse ? "address in use" : describeError(error)}`));
     };
     socket.once("error", refuse);
-    socket.bind(options.port, options.host, () => {
+    socket.bind(port, options.host, () => {
       socket.off("error", refuse);
       resolve(new UdpPort(socket, family === "udp6", options.type, name, options.transport));
     });
@@ -99,10 +114,32 @@ export class UdpPort {
     return true;
   }
 
+  /** Takes datagrams to a multicast group from nobody but `source`, which is nobody's address. May throw. */
+  shutOut(group: string, local: string, source: string): void {
+    this.#socket.addSourceSpecificMembership(source, group, local);
+  }
+
+  /** Takes that back; the interface may be gone. */
+  letIn(group: string, local: string, source: string): void {
+    try {
+      this.#socket.dropSourceSpecificMembership(source, group, local);
+    } catch {
+      // The interface took its memberships along.
+    }
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#socket.close();
+  }
+
+  /** Closes it, and waits until the port is free. */
+  closed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#socket.once("close", resolve);
+      this.close();
+    });
   }
 
   #take(bytes: Buffer, peer: RemoteInfo): void {

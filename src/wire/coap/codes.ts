@@ -8,6 +8,9 @@
 /** The only version there is; messages of another are silently ignored (RFC 7252 section 3). */
 export const COAP_VERSION = 1;
 
+/** All CoAP nodes, over IPv4, and over IPv6 link-local and site-local (RFC 7252 section 12.8). */
+export const ALL_COAP_NODES: readonly string[] = ["224.0.1.187", "ff02::fd", "ff05::fd"];
+
 // Types, RFC 7252 section 3
 export const CON = 0;
 export const NON = 1;

@@ -92,6 +92,7 @@ const SINGLE: [string, string][] = [
   ["listeners: [{type: coap, max_qos: 1}]", "max_qos: means nothing to coap"],
   ["listeners: [{type: mqtt, dtls: {psk_file: a}}]", "listeners[0].dtls: means nothing to mqtt"],
   ["listeners: [{type: http, rate: 5}]", "listeners[0].rate: means nothing to http"],
+  ["listeners: [{type: coap, multicast: true, dtls: {psk_file: x}}]", "1: listeners[0].multicast: means nothing over"],
   ["listeners: [{type: coap, notify: always}]", "possible: qos, con, non"],
   ["listeners: [{type: coap, rate: 0}]", "listeners[0].rate"],
   ["listeners: [{type: coap, heartbeat: 10}]", "listeners[0].heartbeat"],
