@@ -2,9 +2,11 @@
 import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
 import type { CoapShared } from "../protocol/coap/shared.ts";
+import type { DtlsPort } from "../transport/dtls.ts";
 import type { Accept } from "../transport/link.ts";
 import type { Listener, ListenOptions } from "../transport/listener.ts";
 import { listenTcp } from "../transport/tcp.ts";
+import type { DatagramReceiver, UdpPort } from "../transport/udp.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 
 /** @param index place of the listener in the configuration, for its name  @throws when it cannot be bound, in words */
@@ -67,11 +69,16 @@ async function openCoap(
     import("../protocol/coap/coap-server.ts"),
     import("../protocol/coap/shared.ts"),
   ]);
-  const dtls = config.coap?.dtls ?? null;
-  const port =
-    dtls === null
-      ? await (await import("../transport/udp.ts")).listenUdp(options)
-      : await (await import("../transport/dtls.ts")).listenDtls({ ...options, dtls });
+  const { anonymous, coap } = config;
+  const dtls = coap?.dtls ?? null;
+  let port: UdpPort | DtlsPort;
+  let udp: UdpPort | null = null;
+  if (dtls !== null) {
+    port = await (await import("../transport/dtls.ts")).listenDtls({ ...options, dtls });
+  } else {
+    udp = await (await import("../transport/udp.ts")).listenUdp({ ...options, groups: coap?.multicast === true });
+    port = udp;
+  }
   const parts = { ...requestParts(ground, rooms), wheel: rooms.wheel, random: Math.random };
   let shared = coapShared.get(rooms);
   if (shared === undefined) {
@@ -80,10 +87,26 @@ async function openCoap(
     ground.stops.push(() => made.stop());
     shared = made;
   }
-  const { anonymous, coap } = config;
   const server = new CoapServer(port, { ...parts, shared }, { anonymous, heartbeatMs: coap?.heartbeatMs ?? 30_000 });
   ground.stops.push(() => server.close());
+  if (udp !== null && coap?.multicast === true) await joinGroups(ground, options, udp, server.endpoint.multicast);
   return port.listener;
+}
+
+/** All-CoAP-Nodes, on the interfaces that the listener has. */
+async function joinGroups(
+  { stops }: Ground,
+  { transport, host }: ListenOptions,
+  port: UdpPort,
+  receiver: DatagramReceiver,
+): Promise<void> {
+  const [{ UdpGroups }, { ALL_COAP_NODES }] = await Promise.all([
+    import("../transport/udp-groups.ts"),
+    import("../wire/coap/codes.ts"),
+  ]);
+  const groups = new UdpGroups({ transport, port, host, groups: ALL_COAP_NODES, receiver });
+  stops.push(() => groups.close());
+  await groups.open();
 }
 
 /** What conversations of requests and answers need. */

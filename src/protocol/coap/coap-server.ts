@@ -8,6 +8,7 @@ import {
   BAD_OPTION,
   BAD_REQUEST,
   BLOCK1,
+  GET,
   IF_MATCH,
   IF_NONE_MATCH,
   METHOD_NOT_ALLOWED,
@@ -86,6 +87,11 @@ export class CoapServer implements RequestHandler {
     reply.noResponse = view.noResponse;
     if (problem !== REQUEST_OK) {
       refuseRequest(reply, problem, view.refusedOption);
+      return;
+    }
+    // RFC 7252 section 8.2: who asks everybody hears from those who have something to say, and changes nothing.
+    if (reply.multicast && (view.code !== GET || this.#find(view)?.guarded !== false)) {
+      reply.ignore();
       return;
     }
     const unmet = criticalOptionUnmet(view);

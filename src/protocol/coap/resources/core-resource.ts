@@ -58,6 +58,10 @@ export class CoreResource implements Resource {
   /** Several arguments: what all of them ask for. */
   handle(request: RequestView, reply: Reply, _principal: Principal): void {
     const links = LINKS.filter((link) => request.query.every((argument) => linkMatches(link, argument)));
+    if (links.length === 0 && reply.multicast) {
+      reply.ignore(); // RFC 6690 section 4.1
+      return;
+    }
     const payload = Buffer.from(links.map(linkText).join(","));
     respondContent(reply, request, {
       format: LINK_FORMAT,
