@@ -6,6 +6,7 @@
 //   build/chunks/*.mjs    what `await import("./x.ts")` loads when it is configured, and the other verbs
 //   build/library/        the doors for programs: index.mjs, client.mjs and what they share
 //   build/types/          their declarations
+//   build/dtls-x64.node   the DTLS addon (addon.mjs)
 //   build/stamp.json      hash of the sources and the list of the files above
 import { createHash } from "node:crypto";
 import {
@@ -20,6 +21,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { ensureAddon } from "./addon.mjs";
 import { declarations } from "./declarations.mjs";
 import { withLock } from "./lock.mjs";
 import { BUNDLE, ROOT, SetupError } from "./root.mjs";
@@ -42,8 +44,20 @@ const INPUTS = [
 /** Chunks of earlier builds stay this long: a gateway started before may still load them. */
 const CHUNK_KEEP_MS = 3_600_000;
 
-/** Builds if a source changed since the last build. */
+/** Builds what has a source that changed since the last build. */
 export async function ensureBuilt() {
+  await ensureBundle();
+  await ensureAddonOrSay();
+}
+
+/** The DTLS addon; where it cannot be built, that is a line and no more. */
+export async function ensureAddonOrSay() {
+  if (!existsSync(join(ROOT, "src/native/dtls/binding.gyp"))) return;
+  const reason = await ensureAddon();
+  if (reason !== null) process.stderr.write(`sluice: no DTLS, its addon is not built: ${reason}\n`);
+}
+
+async function ensureBundle() {
   if (isBuilt()) return;
   await withLock(async () => {
     if (!isBuilt()) await build();

@@ -2,6 +2,7 @@
 //
 //   bin/sluice bin/node      launcher and runtime
 //   lib/sluice.mjs chunks/   the bundle, with lib/node_modules/ for the packages that have native parts
+//   lib/dtls-<arch>.node     the DTLS addon
 //   sluice.service sluice.yaml sluice.sysusers    what README.md (board/README.md) installs
 //   LICENSE licenses/        ours, and those of what we ship
 import { spawnSync } from "node:child_process";
@@ -18,9 +19,10 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import * as esbuild from "esbuild";
+import { addonFile, ensureAddon } from "./addon.mjs";
 import { builtFiles, EXTERNAL, ensureBuilt } from "./build.mjs";
 import { nodeOf } from "./package-node.ts";
 import { ROOT, SetupError } from "./root.mjs";
@@ -48,6 +50,8 @@ try {
   const arch = ARCHES.find((known) => known === values.arch);
   if (arch === undefined) throw new SetupError(`usage: node scripts/package.ts --arch ${ARCHES.join("|")}`);
   await ensureBuilt();
+  const reason = await ensureAddon(arch);
+  if (reason !== null) throw new SetupError(`no package without DTLS: ${reason}`);
   process.stdout.write(`${await pack(arch)}\n`);
 } catch (error) {
   process.stderr.write(`sluice: ${error instanceof Error ? error.message : error}\n`);
@@ -74,6 +78,7 @@ async function pack(arch: Arch): Promise<string> {
   for (const file of NATIVE[arch]) {
     copyInto(join(ROOT, "node_modules", file), join(tree, "lib/node_modules", file));
   }
+  copyInto(addonFile(arch), join(tree, "lib", basename(addonFile(arch))));
   for (const folder of closure(Object.keys(dependencies ?? {}))) copyLicense(folder, join(tree, "licenses"));
 
   for (const file of BOARD_FILES) copyFileSync(join(ROOT, "board", file), join(tree, file));

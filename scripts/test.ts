@@ -6,7 +6,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "node:test";
 import { parseArgs } from "node:util";
-import { ensureBuilt } from "./build.mjs";
+import { ensureAddonOrSay, ensureBuilt } from "./build.mjs";
 import { ROOT, SetupError } from "./root.mjs";
 import { describeError, TestReport } from "./test-report.ts";
 
@@ -22,11 +22,9 @@ const { values, positionals } = parseArgs({
 
 const files = testFiles(positionals);
 if (files.length === 0) fail(`no test file matches ${positionals.join(" ")}`);
-if (files.some(needsProduct)) {
-  await ensureBuilt().catch((error: unknown) =>
-    fail(error instanceof SetupError ? error.message : describeError(error)),
-  );
-}
+await (files.some(needsProduct) ? ensureBuilt() : ensureAddonOrSay()).catch((error: unknown) =>
+  fail(error instanceof SetupError ? error.message : describeError(error)),
+);
 if (values.long !== undefined) process.env["SLUICE_LONG"] = values.long;
 
 process.exitCode = 1; // until the report says otherwise

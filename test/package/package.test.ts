@@ -55,6 +55,7 @@ for (const arch of ["x64", "arm64"] as const) {
         "bin/node",
         "bin/sluice",
         "lib/sluice.mjs",
+        `lib/dtls-${arch}.node`,
         "sluice.service",
         "sluice.yaml",
         "LICENSE",
@@ -67,7 +68,7 @@ for (const arch of ["x64", "arm64"] as const) {
         [],
       );
       const binaries = files.filter((file) => file === "bin/node" || file.endsWith(".node"));
-      assert.equal(binaries.length, 3, binaries.join());
+      assert.equal(binaries.length, 4, binaries.join());
       for (const file of binaries) assert.equal(machineOf(join(home, file)), MACHINE[arch], file);
     });
 

@@ -96,11 +96,14 @@ export interface DtlsContext {
   /**
    * Server: a datagram from an address that has no session.
    * @param peer what identifies address and port, 1 to 64 bytes; the cookie is bound to it
-   * @returns a HelloVerifyRequest to send back (never larger than what came), a session that has begun (begin with
-   *          takeOutput()), or null: not a ClientHello, answer nothing
+   * @returns a datagram to send back and forget (a HelloVerifyRequest, never larger than what came; or, to whoever
+   *          brings a cookie and has no suite in common with us, an alert, with `refusal` saying why), a session that
+   *          has begun (begin with takeOutput()), or null: not a ClientHello, answer nothing
    */
   hello(datagram: Uint8Array, peer: Uint8Array): DtlsSession | Uint8Array | null;
-  /** Client: a session that has begun; begin with takeOutput(). */
+  /** Why the last hello that brought a cookie was refused, for a log; "" = none was. */
+  readonly refusal: string;
+  /** Client: a session that has begun; begin with takeOutput(). Throws if there is nothing that it could offer. */
   connect(options?: ConnectOptions): DtlsSession;
   /** Server: a new cookie secret and new ticket keys, as time does it. Those before the last are forgotten. */
   rotate(): void;
@@ -111,13 +114,14 @@ export interface DtlsContext {
 export interface DtlsSession {
   /**
    * A datagram of the peer; `datagram` is not kept.
-   * With DATA call read() until it answers 0, with OUTPUT takeOutput() until it answers null, before the next receive.
+   * With DATA call read() until it answers 0 or less, with OUTPUT takeOutput() until it answers null, before the next receive.
    */
   receive(datagram: Uint8Array): number;
   /**
    * Takes the next record.
    * @param into at least RECORD_BYTES_MAX bytes
-   * @returns its bytes, 1 to RECORD_BYTES_MAX; 0 = there is none
+   * @returns its bytes, 1 to RECORD_BYTES_MAX; 0 = there is none; negative = none, and bits negated (CLOSED or FAILED
+   *          came behind it in the datagram, or OUTPUT)
    */
   read(into: Uint8Array): number;
   /**
@@ -133,7 +137,7 @@ export interface DtlsSession {
   onTimeout(): number;
   /** Says goodbye (close_notify), if the handshake is complete. Nothing can be sent afterwards. */
   close(): number;
-  /** Gives OpenSSL's memory back at once. Every other method throws from then on; getters keep their last values. */
+  /** Gives OpenSSL's memory back at once. Every other method throws from then on; getters answer null, "", 0 or false. */
   free(): void;
   /** For a later connect(): a client's session with its ticket. null while there is none. It is a secret. */
   resumption(): Uint8Array | null;
@@ -152,7 +156,7 @@ export interface DtlsSession {
 
 export interface DtlsAddon {
   readonly DtlsContext: new (options: DtlsOptions) => DtlsContext;
-  /** Objects that hold OpenSSL's memory in this process. */
+  /** Contexts and sessions in this process that are neither freed nor collected. */
   live(): { readonly contexts: number; readonly sessions: number };
   /** The OpenSSL in use, "3.5.8". */
   readonly openssl: string;
