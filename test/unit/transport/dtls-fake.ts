@@ -131,6 +131,7 @@ export class FakeSession implements DtlsSession {
 }
 
 export class FakeContext implements DtlsContext {
+  readonly refusal = "";
   readonly options: DtlsOptions;
   readonly sessions: FakeSession[] = [];
   readonly updates: DtlsCredentials[] = [];
