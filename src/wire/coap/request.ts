@@ -84,6 +84,8 @@ export class RequestView {
   block2Num = 0;
   block2Szx = BLOCK_SZX_MAX;
   payload: Buffer = EMPTY_BYTES;
+  /** A Location-Path or Location-Query was there. They are for responses, so nothing else is done with them. */
+  hasLocation = false;
   /** Number of the option that made `decodeRequest` answer other than REQUEST_OK; 0 when it was none. */
   refusedOption = 0;
 }
@@ -116,6 +118,7 @@ export function decodeRequest(datagram: Buffer, view: RequestView): number {
   view.hasBlock2 = false;
   view.block2Num = 0;
   view.block2Szx = BLOCK_SZX_MAX;
+  view.hasLocation = false;
   view.refusedOption = 0;
   view.code = datagram[1] as number;
   let packet: ReturnType<typeof parse>;
@@ -197,10 +200,25 @@ function takeOption(view: RequestView, number: number, repeated: boolean, value:
     case NO_RESPONSE:
       if (!repeated && value.length <= 1) view.noResponse = readUint(value);
       return REQUEST_OK;
+    case LOCATION_PATH:
+    case LOCATION_QUERY:
+      view.hasLocation = true;
+      return REQUEST_OK;
+    case RESERVED_LOCATION_1:
+    case RESERVED_LOCATION_2:
+    case RESERVED_LOCATION_3:
+    case RESERVED_LOCATION_4:
+      return view.hasLocation ? BAD_OPTION : REQUEST_OK; // RFC 7252 section 5.10.7
     default:
       return number % 2 === 1 ? BAD_OPTION : REQUEST_OK;
   }
 }
+
+/** Kept for more parts of a location (RFC 7252 section 5.10.7). */
+const RESERVED_LOCATION_1 = 128;
+const RESERVED_LOCATION_2 = 132;
+const RESERVED_LOCATION_3 = 136;
+const RESERVED_LOCATION_4 = 140;
 
 function takeText(list: string[], value: Buffer): number {
   if (!isUtf8(value)) return BAD_REQUEST;

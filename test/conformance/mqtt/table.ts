@@ -1,5 +1,5 @@
 /** All normative statements of MQTT 3.1.1 and 5.0, in the order of the specifications' chapters. */
-import type { Section } from "./statement.ts";
+import type { Section } from "../statement.ts";
 import { SECTION_1 } from "./statements/section-1.ts";
 import { SECTION_2 } from "./statements/section-2.ts";
 import { SECTION_3_1 } from "./statements/section-3-1.ts";

@@ -1,7 +1,14 @@
 /** `/health`: 2.05 while the gateway serves, 5.03 when it can store nothing any more. */
 import type { Principal, StoreHealth } from "../../../core/ports.ts";
-import { CONTENT, CONTENT_FORMAT, GET, MAX_AGE, SERVICE_UNAVAILABLE } from "../../../wire/coap/codes.ts";
-import { TEXT_PLAIN } from "../../../wire/coap/content-format.ts";
+import {
+  CONTENT,
+  CONTENT_FORMAT,
+  GET,
+  MAX_AGE,
+  NOT_ACCEPTABLE,
+  SERVICE_UNAVAILABLE,
+} from "../../../wire/coap/codes.ts";
+import { NO_FORMAT, TEXT_PLAIN } from "../../../wire/coap/content-format.ts";
 import { uintOption } from "../../../wire/coap/options.ts";
 import type { RequestView } from "../../../wire/coap/request.ts";
 import type { Reply } from "../message/reply.ts";
@@ -21,7 +28,11 @@ export class HealthResource implements Resource {
     this.#health = health;
   }
 
-  handle(_request: RequestView, reply: Reply, _principal: Principal): void {
+  handle(request: RequestView, reply: Reply, _principal: Principal): void {
+    if (request.accept !== NO_FORMAT && request.accept !== TEXT_PLAIN) {
+      reply.refuse(NOT_ACCEPTABLE, "health is text");
+      return;
+    }
     const health = this.#health();
     const options = [uintOption(CONTENT_FORMAT, TEXT_PLAIN), uintOption(MAX_AGE, 0)];
     if (health === "failed") reply.respond(SERVICE_UNAVAILABLE, options, FAILED);

@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_1: readonly Statement[] = [
   {

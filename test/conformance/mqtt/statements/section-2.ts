@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_2: readonly Statement[] = [
   { id: "MQTT311-2.2.2-1", words: "Reserved flags of the fixed header have the values that the table gives them." },

@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_3_1_V5: readonly Statement[] = [
   { id: "MQTT5-3.1.0-1", words: "The first packet of a client is CONNECT." },

@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 import { SECTION_3_1_V5 } from "./section-3-1-v5.ts";
 
 const V311: readonly Statement[] = [

@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 /** 3.1.1 has no statement of its own for UNSUBACK. */
 export const SECTION_3_11: readonly Statement[] = [

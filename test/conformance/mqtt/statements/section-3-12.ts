@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 /** PINGREQ, and 3.13 PINGRESP, which has no statement of its own. */
 export const SECTION_3_12: readonly Statement[] = [

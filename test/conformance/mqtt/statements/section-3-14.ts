@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_3_14: readonly Statement[] = [
   { id: "MQTT311-3.14.1-1", words: "A DISCONNECT whose reserved bits are not 0 makes the server disconnect." },

@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_3_15: readonly Statement[] = [
   { id: "MQTT5-3.15.1-1", words: "The flags of AUTH are 0; others are malformed and close." },

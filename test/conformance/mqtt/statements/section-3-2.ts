@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_3_2: readonly Statement[] = [
   { id: "MQTT311-3.2.0-1", words: "The first packet of a server is CONNACK." },

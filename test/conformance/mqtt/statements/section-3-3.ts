@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_3_3: readonly Statement[] = [
   { id: "MQTT311-3.3.1-1", words: "A PUBLISH that is sent again has DUP 1." },

@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_3_4: readonly Statement[] = [
   { id: "MQTT5-3.4.2-1", words: "The reason of a PUBACK is one of those listed for it." },

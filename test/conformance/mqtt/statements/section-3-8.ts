@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_3_8: readonly Statement[] = [
   { id: "MQTT311-3.8.1-1", words: "The flags of SUBSCRIBE are 0010; others are malformed and close." },

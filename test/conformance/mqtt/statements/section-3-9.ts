@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_3_9: readonly Statement[] = [
   { id: "MQTT311-3.9.3-1", words: "The return codes stand in the order of the filters." },

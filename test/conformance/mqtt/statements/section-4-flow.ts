@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 /** 4.7 topics, 4.8 subscriptions (3.1.1: errors), 4.9 flow control, 4.12 enhanced authentication, 4.13 errors. */
 export const SECTION_4_FLOW: readonly Statement[] = [

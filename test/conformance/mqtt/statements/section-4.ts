@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 /** 4.1 to 4.6: state, network, QoS, delivery again, receipt, order. */
 export const SECTION_4: readonly Statement[] = [

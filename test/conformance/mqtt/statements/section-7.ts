@@ -1,4 +1,4 @@
-import type { Statement } from "../statement.ts";
+import type { Statement } from "../../statement.ts";
 
 export const SECTION_7: readonly Statement[] = [
   { id: "MQTT311-7.0.0-1", words: "A server that also connects to other servers conforms as a client too." },

@@ -1,0 +1,6 @@
+// node test/conformance/coap/coverage.ts: prints, per chapter, how many statements there are, how many have a test, and
+// why the others have none; exits 1 when a statement has neither.
+import { report } from "../report.ts";
+import { TABLE, TOTALS } from "./table.ts";
+
+await report("RFC", "conformance/coap", TABLE, TOTALS);

@@ -1,0 +1,19 @@
+/** The normative statements of CoAP, in the order of the documents' chapters. */
+import type { Section } from "../statement.ts";
+import { RFC7252_3, RFC7252_4 } from "./statements/rfc7252-3.ts";
+import { RFC7252_5_1, RFC7252_5_5, RFC7252_5_10 } from "./statements/rfc7252-5.ts";
+import { RFC7252_6 } from "./statements/rfc7252-6.ts";
+import { RFC7252_10 } from "./statements/rfc7252-10.ts";
+
+export const TABLE: readonly Section[] = [
+  { name: "RFC 7252: 3 Message format", statements: RFC7252_3 },
+  { name: "RFC 7252: 4 Message transmission", statements: RFC7252_4 },
+  { name: "RFC 7252: 5.1-5.4 Requests and responses", statements: RFC7252_5_1 },
+  { name: "RFC 7252: 5.5-5.9 Payloads, methods, codes", statements: RFC7252_5_5 },
+  { name: "RFC 7252: 5.10 Options", statements: RFC7252_5_10 },
+  { name: "RFC 7252: 6-8 URIs, discovery, multicast", statements: RFC7252_6 },
+  { name: "RFC 7252: 10-11 Proxying to HTTP, security", statements: RFC7252_10 },
+];
+
+/** Rows of each document: none may get lost. */
+export const TOTALS: Readonly<Record<string, number>> = { RFC7252: 135 };
