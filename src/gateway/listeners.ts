@@ -4,7 +4,7 @@ import type { ListenerConfig } from "../config/listeners.ts";
 import type { CoapShared } from "../protocol/coap/shared.ts";
 import type { DtlsPort } from "../transport/dtls.ts";
 import type { Accept } from "../transport/link.ts";
-import type { Listener, ListenOptions } from "../transport/listener.ts";
+import { type Listener, ListenerError, type ListenOptions } from "../transport/listener.ts";
 import { listenTcp } from "../transport/tcp.ts";
 import type { DatagramReceiver, UdpPort } from "../transport/udp.ts";
 import type { Ground, Rooms } from "./rooms.ts";
@@ -70,13 +70,14 @@ async function openCoap(
     import("../protocol/coap/shared.ts"),
   ]);
   const { anonymous, coap } = config;
-  const dtls = coap?.dtls ?? null;
+  if (coap === null) throw new ListenerError(`listeners[${options.index}]: not a CoAP listener`);
+  const { dtls } = coap;
   let port: UdpPort | DtlsPort;
   let udp: UdpPort | null = null;
   if (dtls !== null) {
     port = await (await import("../transport/dtls.ts")).listenDtls({ ...options, dtls });
   } else {
-    udp = await (await import("../transport/udp.ts")).listenUdp({ ...options, groups: coap?.multicast === true });
+    udp = await (await import("../transport/udp.ts")).listenUdp({ ...options, groups: coap.multicast });
     port = udp;
   }
   const parts = { ...requestParts(ground, rooms), wheel: rooms.wheel, random: Math.random };
@@ -87,9 +88,9 @@ async function openCoap(
     ground.stops.push(() => made.stop());
     shared = made;
   }
-  const server = new CoapServer(port, { ...parts, shared }, { anonymous, heartbeatMs: coap?.heartbeatMs ?? 30_000 });
+  const server = new CoapServer(port, { ...parts, shared }, { ...coap, anonymous });
   ground.stops.push(() => server.close());
-  if (udp !== null && coap?.multicast === true) await joinGroups(ground, options, udp, server.endpoint.multicast);
+  if (udp !== null && coap.multicast) await joinGroups(ground, options, udp, server.endpoint.multicast);
   return port.listener;
 }
 

@@ -43,6 +43,8 @@ export interface CoapListenerOptions {
   readonly anonymous: LoginRequest["anonymous"];
   /** `heartbeat`: how often a client of the connection mode shows that it is there. */
   readonly heartbeatMs: number;
+  /** Requests a second from one source address. */
+  readonly rate: number;
 }
 
 /** Answers CoAP on one datagram port, from construction to `close`. */
@@ -74,7 +76,7 @@ export class CoapServer implements RequestHandler {
     this.#connection = new ConnectionResource(parts.shared.connections, options.heartbeatMs);
     this.#health = new HealthResource(parts.health);
     this.#core = new CoreResource();
-    this.endpoint = new CoapEndpoint(port, this, parts, parts.shared.messages);
+    this.endpoint = new CoapEndpoint(port, this, parts, parts.shared.messages, options.rate);
   }
 
   close(): void {
@@ -85,6 +87,7 @@ export class CoapServer implements RequestHandler {
     const view = this.#view;
     const problem = decodeRequest(datagram, view);
     reply.noResponse = view.noResponse;
+    if (view.echo !== null) reply.prove(view.echo);
     if (problem !== REQUEST_OK) {
       refuseRequest(reply, problem, view.refusedOption);
       return;

@@ -18,50 +18,44 @@ import type { DatagramHandler, DatagramPort } from "../../../core/ports.ts";
 import {
   ACK,
   CON,
-  DEFAULT_LEISURE_MS,
   EXCHANGE_LIFETIME_MS,
   isRequest,
-  isSuccess,
+  MAX_AGE,
   NON,
   NON_LIFETIME_MS,
   RST,
-  SERVICE_UNAVAILABLE,
+  TOO_MANY_REQUESTS,
 } from "../../../wire/coap/codes.ts";
-import { CoapHeader, HEADER_BYTES, NOT_COAP, OK, readHeader, writeEmpty } from "../../../wire/coap/header.ts";
-import type { CoapOption } from "../../../wire/coap/options.ts";
+import { CoapHeader, HEADER_BYTES, NOT_COAP, OK, readHeader } from "../../../wire/coap/header.ts";
+import { type CoapOption, uintOption } from "../../../wire/coap/options.ts";
 import { encodeResponse } from "../../../wire/coap/response.ts";
 import { refuseBusy } from "../resources/refusal.ts";
 import { NO_EXCHANGE } from "./exchange-table.ts";
 import type { MessageParts, MessageTables } from "./message-tables.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 import type { Peer } from "./peer.ts";
-import {
-  ACKNOWLEDGED,
-  DONE,
-  EMPTY_ACK_AFTER_MS,
-  LEISURE,
-  type Reply,
-  type ReplySender,
-  type RequestHandler,
-  SEPARATE,
-  WORKING,
-} from "./reply.ts";
+import { EMPTY_ACK_AFTER_MS, type RequestHandler } from "./reply.ts";
+import { Responder } from "./responder.ts";
+import { BURST_MS } from "./source-rates.ts";
 import { Transmitter } from "./transmitter.ts";
 
-/** An unproven address gets at most so many times the bytes that came from it (RFC 9175 section 2.4). */
-export const AMPLIFICATION_MAX = 3;
+/** A source that sends too fast is told so this often; the rest is dropped. */
+const TOLD_PER_SECOND = 2;
 
-export class CoapEndpoint implements DatagramHandler, ReplySender {
+export class CoapEndpoint implements DatagramHandler {
   /** Takes what came in at a multicast address of this listener. */
   readonly multicast: DatagramHandler;
   readonly tables: MessageTables;
+  /** Tells it from the other listeners of the gateway. */
+  readonly number: number;
   readonly #port: DatagramPort;
   readonly #parts: MessageParts;
   readonly #handler: RequestHandler;
   readonly #transmitter: Transmitter;
+  readonly #responder: Responder;
+  /** 1000 / rate. */
+  readonly #perRequestMs: number;
   readonly #header = new CoapHeader();
-  readonly #empty = Buffer.alloc(HEADER_BYTES);
-  #closed = false;
 
   readonly #received: Counter;
   readonly #ignored: Counter;
@@ -69,37 +63,49 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
   readonly #resetsSent: Counter;
   readonly #duplicates: Counter;
   readonly #busy: Counter;
+  readonly #tooFast: Counter;
 
-  constructor(port: DatagramPort, handler: RequestHandler, parts: MessageParts, tables: MessageTables) {
+  /** @param rate  requests a second from one source address */
+  constructor(port: DatagramPort, handler: RequestHandler, parts: MessageParts, tables: MessageTables, rate: number) {
     const { counters } = parts;
     this.#port = port;
     this.#handler = handler;
     this.#parts = parts;
     this.tables = tables;
+    this.number = tables.endpoints++;
+    this.#perRequestMs = 1000 / rate;
     this.#transmitter = new Transmitter(port, parts, tables);
+    this.#responder = new Responder(port, parts, tables, this.#transmitter);
     this.#received = counters.counter("coap.received");
     this.#ignored = counters.counter("coap.ignored");
     this.#malformed = counters.counter("coap.malformed");
     this.#resetsSent = counters.counter("coap.resets_sent");
     this.#duplicates = counters.counter("coap.duplicates");
     this.#busy = counters.counter("coap.busy");
+    this.#tooFast = counters.counter("coap.too_fast");
     this.multicast = { onDatagram: (bytes, address, port) => this.#onMulticast(bytes, address, port) };
     port.handler = this;
   }
 
   /** Stops all timers and sends nothing more; the port is its owner's to close. */
   close(): void {
-    this.#closed = true;
     this.#port.handler = null;
-    const { peers, replies, exchanges } = this.tables;
+    const { peers } = this.tables;
     this.#transmitter.close(peers.of(this));
-    for (const reply of replies.all) {
-      if (reply.sender !== this) continue;
-      this.#parts.wheel.cancel(reply.timer);
-      if (reply.exchange !== NO_EXCHANGE) exchanges.answer(reply.exchange);
-      if (reply.state === SEPARATE || reply.state === LEISURE) this.#sent(reply);
+    this.#responder.close();
+    for (const peer of peers.of(this)) peers.forget(peer);
+  }
+
+  /** What is under way for whoever was at this address is over, and nothing goes there under the name of the old session. */
+  onPeerGone(address: string, port: number): void {
+    const { peers } = this.tables;
+    for (const peer of peers.of(this)) {
+      if (peer.port !== port || peer.address !== address || peer.gone) continue;
+      peers.begin(peer);
+      peers.expel(peer);
+      this.#transmitter.giveUp(peer);
+      peers.end(peer);
     }
-    for (const peer of [...peers.of(this)]) peers.forget(peer);
   }
 
   onDatagram(datagram: Buffer, address: string, port: number, identity: string | null): void {
@@ -142,8 +148,34 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
       this.#ignored.value++;
       return;
     }
+    if (!this.#isSlowEnough(this.tables.peers.hashOf(address), this.#parts.clock.nowMs())) return;
     this.#resetsSent.value++;
-    this.#sendEmpty(RST, header.messageId, address, port);
+    this.#responder.sendEmpty(RST, header.messageId, address, port);
+  }
+
+  #isSlowEnough(addressHash: number, nowMs: number): boolean {
+    const slowEnough = this.tables.rates.take(addressHash, nowMs, this.#perRequestMs);
+    if (!slowEnough) this.#tooFast.value++;
+    return slowEnough;
+  }
+
+  /**
+   * RFC 8516: 4.29 with the seconds to wait, which a CON alone is told, and only now and then: an answer for each would
+   * keep a flood going, and nothing is remembered of a request that was not let in.
+   */
+  #tellTooFast(
+    datagram: Buffer,
+    header: CoapHeader,
+    addressHash: number,
+    nowMs: number,
+    address: string,
+    port: number,
+  ) {
+    if (!this.tables.told.take(addressHash, nowMs, 1000 / TOLD_PER_SECOND)) return;
+    const token = datagram.subarray(HEADER_BYTES, HEADER_BYTES + header.tokenLength);
+    const options = [uintOption(MAX_AGE, Math.ceil(BURST_MS / 1000))];
+    const response = encodeResponse(ACK, TOO_MANY_REQUESTS, header.messageId, token, options, NO_BYTES);
+    this.#port.send(response, 0, response.length, address, port);
   }
 
   #onRequest(
@@ -157,17 +189,22 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
     const { peers, exchanges, replies } = this.tables;
     const nowMs = this.#parts.clock.nowMs();
     const { type, messageId } = header;
-    const peer = peers.take(this, peers.hashOf(address), address, port, identity, this.#port.peersVerified);
+    const addressHash = peers.hashOf(address);
+    if (!this.#isSlowEnough(addressHash, nowMs)) {
+      if (type === CON) this.#tellTooFast(datagram, header, addressHash, nowMs, address, port);
+      return;
+    }
+    const peer = peers.take(this, addressHash, address, port, identity, this.#port.peersVerified);
     const known = exchanges.find(peer.serial, messageId, nowMs);
     if (known !== NO_EXCHANGE) {
       this.#duplicates.value++;
-      if (type === CON) this.#repeat(known, peer);
+      if (type === CON) this.#responder.repeat(known, peer);
       return;
     }
     const confirmable = type === CON;
     const reply = replies.take();
     peers.begin(peer);
-    reply.begin(this, this.#handler, peer, confirmable, messageId);
+    reply.begin(this.#responder, this.#handler, peer, confirmable, messageId);
     reply.multicast = multicast;
     reply.requestBytes = datagram.length;
     reply.setToken(datagram, HEADER_BYTES, header.tokenLength);
@@ -181,117 +218,6 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
     }
     this.#handler.onRequest(reply, datagram);
     if (!reply.answered && confirmable) this.#parts.wheel.schedule(reply.timer, EMPTY_ACK_AFTER_MS);
-    reply.releaseIfDone();
-  }
-
-  /** Sends what the first copy got; while the handler works on it, that is nothing or the Empty acknowledgement. */
-  #repeat(exchange: number, peer: Peer): void {
-    const { exchanges } = this.tables;
-    const length = exchanges.responseLength(exchange);
-    if (length === 0) return;
-    const at = exchanges.placeOf(exchange);
-    this.#port.send(exchanges.ring, at, at + length, peer.address, peer.port);
-  }
-
-  // ---- what replies ask for ----------------------------------------------------------------------------------
-
-  responseBytesMax(reply: Reply): number {
-    return this.tables.peers.isVerified(reply.peer) ? DATAGRAM_BYTES_MAX : AMPLIFICATION_MAX * reply.requestBytes;
-  }
-
-  sendResponse(reply: Reply, code: number, options: CoapOption[], payload: Buffer): void {
-    const { exchanges } = this.tables;
-    if (reply.timer.armed) this.#parts.wheel.cancel(reply.timer);
-    const { exchange, confirmable } = reply;
-    exchanges.answer(exchange);
-    reply.exchange = NO_EXCHANGE;
-    if (this.#closed) {
-      reply.state = DONE;
-    } else if (isUnwanted(reply, code)) {
-      if (confirmable && reply.state === WORKING) this.#acknowledge(reply, exchange);
-      reply.state = DONE;
-    } else if (reply.state === ACKNOWLEDGED) {
-      this.#sendSeparate(reply, code, options, payload);
-    } else if (reply.multicast) {
-      this.#sendAtLeisure(reply, code, options, payload);
-    } else {
-      const messageId = confirmable ? reply.messageId : this.#transmitter.takeMessageId(reply.peer);
-      const response = encodeResponse(confirmable ? ACK : NON, code, messageId, reply.token, options, payload);
-      this.#port.send(response, 0, response.length, reply.peer.address, reply.peer.port);
-      if (confirmable) exchanges.keep(exchange, response, response.length);
-      reply.state = DONE;
-    }
-  }
-
-  ignore(reply: Reply): void {
-    this.#ignored.value++;
-    this.#parts.wheel.cancel(reply.timer);
-    this.tables.exchanges.answer(reply.exchange);
-    reply.exchange = NO_EXCHANGE;
-    reply.state = DONE;
-  }
-
-  release(reply: Reply): void {
-    this.tables.peers.end(reply.peer);
-    this.tables.replies.give(reply);
-  }
-
-  onReplyTimer(reply: Reply): void {
-    if (reply.state === LEISURE) {
-      this.#port.send(reply.response, 0, reply.response.length, reply.peer.address, reply.peer.port);
-      this.#sent(reply);
-    } else if (!reply.answered) {
-      reply.state = ACKNOWLEDGED;
-      this.#acknowledge(reply, reply.exchange);
-    }
-  }
-
-  #acknowledge(reply: Reply, exchange: number): void {
-    this.#sendEmpty(ACK, reply.messageId, reply.peer.address, reply.peer.port);
-    this.tables.exchanges.keep(exchange, this.#empty, HEADER_BYTES);
-  }
-
-  /** RFC 7252 section 5.2.2. */
-  #sendSeparate(reply: Reply, code: number, options: CoapOption[], payload: Buffer): void {
-    const { replies } = this.tables;
-    let response = encodeResponse(CON, code, 0, reply.token, options, payload);
-    if (!replies.takeBytes(response.length)) {
-      response = encodeResponse(CON, SERVICE_UNAVAILABLE, 0, reply.token, [], NO_BYTES);
-      replies.takeBytes(response.length);
-    }
-    reply.state = SEPARATE;
-    reply.response = response;
-    this.#transmitter.begin(reply.outgoing, reply.peer, DATAGRAM_BYTES_MAX);
-    this.#transmitter.sendEncoded(reply.outgoing, response);
-  }
-
-  onReplyFree(reply: Reply): void {
-    this.#transmitter.sendEncoded(reply.outgoing, reply.response);
-  }
-
-  onReplySent(reply: Reply): void {
-    this.#sent(reply);
-  }
-
-  /** RFC 7252 section 8.2: some time within DEFAULT_LEISURE, so that not all servers answer at once. */
-  #sendAtLeisure(reply: Reply, code: number, options: CoapOption[], payload: Buffer): void {
-    const messageId = this.#transmitter.takeMessageId(reply.peer);
-    const response = encodeResponse(NON, code, messageId, reply.token, options, payload);
-    if (response.length > this.responseBytesMax(reply) || !this.tables.replies.takeBytes(response.length)) {
-      reply.state = DONE;
-      return;
-    }
-    reply.response = response;
-    reply.state = LEISURE;
-    this.#parts.wheel.schedule(reply.timer, this.#parts.random() * DEFAULT_LEISURE_MS);
-  }
-
-  /** The response that waited is no longer needed. */
-  #sent(reply: Reply): void {
-    this.#transmitter.end(reply.outgoing);
-    this.tables.replies.giveBytes(reply.response.length);
-    reply.response = NO_BYTES;
-    reply.state = DONE;
     reply.releaseIfDone();
   }
 
@@ -343,19 +269,6 @@ export class CoapEndpoint implements DatagramHandler, ReplySender {
   onOutgoingTimer(out: OutgoingMessage): void {
     this.#transmitter.onTimer(out);
   }
-
-  #sendEmpty(type: number, messageId: number, address: string, port: number): void {
-    writeEmpty(this.#empty, type, messageId);
-    this.#port.send(this.#empty, 0, HEADER_BYTES, address, port);
-  }
 }
 
-/** RFC 7967 section 2.1; RFC 7252 section 8.2: errors are no answer to a multicast. */
-function isUnwanted(reply: Reply, code: number): boolean {
-  if (reply.multicast && !isSuccess(code)) return true;
-  return reply.noResponse !== 0 && ((reply.noResponse >> ((code >> 5) - 1)) & 1) === 1;
-}
-
-/** Largest UDP payload over IPv4. */
-const DATAGRAM_BYTES_MAX = 65_507;
 const NO_BYTES: Buffer = Buffer.alloc(0);

@@ -5,10 +5,12 @@ import type { Counters } from "../../../base/counters.ts";
 import type { Random } from "../../../base/random.ts";
 import type { TimerWheel } from "../../../base/timer-wheel.ts";
 import type { Line } from "../../../config/budget.ts";
+import { Echo } from "./echo.ts";
 import { EXCHANGE_BYTES, EXCHANGE_LIMITS, type ExchangeLimits, ExchangeTable } from "./exchange-table.ts";
 import { PEER_BYTES, PEER_LIMITS, type PeerLimits, PeerTable } from "./peer-table.ts";
 import { REPLY_BYTES, REPLY_LIMITS, type ReplyLimits, ReplyPool } from "./reply-pool.ts";
 import { SENT_NON_BYTES, SENT_NONS_MAX, SentNons } from "./sent-nons.ts";
+import { RATE_BUCKETS, SourceRates } from "./source-rates.ts";
 
 export interface MessageParts {
   readonly clock: Clock;
@@ -29,11 +31,19 @@ export const MESSAGE_LIMITS: MessageLimits = {
   replies: REPLY_LIMITS,
 };
 
+const TOLD_BUCKETS = 256;
+
 export class MessageTables {
   readonly peers: PeerTable;
   readonly exchanges: ExchangeTable;
   readonly replies: ReplyPool;
   readonly sentNons = new SentNons();
+  readonly rates = new SourceRates();
+  /** How often a source is told that it is too fast. */
+  readonly told = new SourceRates(TOLD_BUCKETS);
+  readonly echo: Echo;
+  /** Endpoints there have been. */
+  endpoints = 0;
 
   constructor({ clock, random, counters }: MessageParts, limits: MessageLimits = MESSAGE_LIMITS) {
     const { repliesMax } = limits.replies;
@@ -42,6 +52,7 @@ export class MessageTables {
     this.peers = new PeerTable(clock, random, counters, limits.peers);
     this.exchanges = new ExchangeTable(counters, limits.exchanges);
     this.replies = new ReplyPool(counters, limits.replies);
+    this.echo = new Echo(clock);
   }
 }
 
@@ -50,6 +61,7 @@ export function budget(): Line[] {
   const { exchangesMax, responseBytesMax } = EXCHANGE_LIMITS;
   const { peersMax } = PEER_LIMITS;
   const { repliesMax } = REPLY_LIMITS;
+  const rateBuckets = 2 * (RATE_BUCKETS + TOLD_BUCKETS);
   return [
     {
       owner: "coap exchanges",
@@ -58,8 +70,8 @@ export function budget(): Line[] {
     },
     {
       owner: "coap peers",
-      bytes: peersMax * PEER_BYTES + SENT_NONS_MAX * SENT_NON_BYTES,
-      how: `${peersMax} x ${PEER_BYTES} B + ${SENT_NONS_MAX} Message IDs x ${SENT_NON_BYTES} B`,
+      bytes: peersMax * PEER_BYTES + SENT_NONS_MAX * SENT_NON_BYTES + rateBuckets * 8,
+      how: `${peersMax} x ${PEER_BYTES} B + ${SENT_NONS_MAX} Message IDs x ${SENT_NON_BYTES} B + ${rateBuckets} rates x 8 B`,
     },
     {
       owner: "coap replies",

@@ -1,7 +1,8 @@
 /**
  * Messages of ours that nobody's datagram asks for at that moment: notifications, separate responses.
  *
- *      IDLE --- NON -------------------> IDLE      a RST that comes later finds its way by `sent-nons.ts`
+ *      IDLE --- NON -------------------> IDLE      a RST that comes later finds its way by `sent-nons.ts`;
+ *                                                  to an address that is not proven it goes as a CON
  *      IDLE --- CON, peer is free -----> IN_FLIGHT retransmitted until acknowledged, reset or given up, then IDLE
  *      IDLE --- CON, peer is not ------> WAITING   nothing is kept; the owner is told when it may send, then IDLE
  *
@@ -16,11 +17,11 @@ export const IN_FLIGHT = 2;
 
 /** What `CoapEndpoint.send` answers. */
 export const SENT = 0;
-/** Another CON to this peer is in flight: `onFree` will be called. */
+/** Another CON to this peer is in flight: `onFree` will be called. A NON to a proven address is never told so. */
 export const BUSY = 1;
 /** The peer's address is not proven and the datagram would be larger than `bytesMax`. */
 export const TOO_LARGE = 2;
-/** The listener is closed. */
+/** The listener is closed, or the peer's DTLS session over. */
 export const CLOSED = 3;
 
 /** Whose message it is. Calls come one for one: `send` may be called from within each. */
@@ -29,7 +30,7 @@ export interface OutgoingOwner {
   onAcknowledged(out: OutgoingMessage): void;
   /** The peer does not want it; of a NON that came at any time after the message. */
   onReset(out: OutgoingMessage): void;
-  /** MAX_RETRANSMIT is spent: the peer is not there. */
+  /** The peer is not there: MAX_RETRANSMIT is spent, or its DTLS session over, with or without a message under way. */
   onGivenUp(out: OutgoingMessage): void;
   /** The peer is free: send now what is newest, or leave the turn to the next. */
   onFree(out: OutgoingMessage): void;
@@ -57,6 +58,8 @@ export class OutgoingMessage implements Expirable {
   retransmissions = 0;
   timeoutMs = 0;
   nextWaiting: OutgoingMessage | null = null;
+  nextBegun: OutgoingMessage | null = null;
+  previousBegun: OutgoingMessage | null = null;
 
   constructor(owner: OutgoingOwner, tag = 0) {
     this.owner = owner;

@@ -47,7 +47,8 @@ export class PeerTable {
   readonly #newer: Int16Array;
   #oldest = NONE;
   #newest = NONE;
-  #free: number[] = [];
+  /** Slots of peers that were forgotten. */
+  readonly #places: number[] = [];
   #held = 0;
   #serial = 0;
   readonly #evicted: Counter;
@@ -69,7 +70,7 @@ export class PeerTable {
   }
 
   get size(): number {
-    return this.#peers.length - this.#free.length;
+    return this.#peers.length - this.#places.length;
   }
 
   /** Peers held for long. */
@@ -130,6 +131,7 @@ export class PeerTable {
     peer.serial = this.#serial;
     peer.verifiedUntil = verified ? Number.POSITIVE_INFINITY : 0;
     peer.nextMessageId = -1;
+    peer.gone = false;
     peer.pingId = NO_PING;
     peer.guessed = false;
     peer.hash = withPort(addressHash, port);
@@ -156,7 +158,7 @@ export class PeerTable {
     peer.holds--;
     if (peer.holds > 0) return;
     this.#held--;
-    if (peer.busy === 0) this.#link(peer.slot);
+    if (peer.busy === 0) this.#rest(peer);
   }
 
   /** A request of it is under way, or a message to it. */
@@ -166,7 +168,7 @@ export class PeerTable {
 
   end(peer: Peer): void {
     assert(peer.busy > 0, "what ends has begun");
-    if (--peer.busy === 0 && peer.holds === 0) this.#link(peer.slot);
+    if (--peer.busy === 0 && peer.holds === 0) this.#rest(peer);
   }
 
   isVerified(peer: Peer): boolean {
@@ -185,7 +187,7 @@ export class PeerTable {
 
   /** A free place, if need be that of the oldest. */
   #place(): Peer {
-    const free = this.#free.pop();
+    const free = this.#places.pop();
     if (free !== undefined) return this.#peers[free] as Peer;
     if (this.#peers.length < this.limits.peersMax) {
       const peer = new Peer(this.#peers.length);
@@ -201,23 +203,43 @@ export class PeerTable {
 
   /** Forgets one that is neither held nor busy. */
   forget(peer: Peer): void {
-    if (peer.endpoint === null || peer.holds + peer.busy > 0) return;
+    if (peer.endpoint !== null && peer.holds + peer.busy === 0) this.#free(peer);
+  }
+
+  /** Nobody finds it any more; its place is free when it is neither held nor busy. */
+  expel(peer: Peer): void {
+    this.#leaveBucket(peer);
+    peer.gone = true;
+    this.forget(peer);
+  }
+
+  /** It is neither held nor busy any more. */
+  #rest(peer: Peer): void {
+    this.#link(peer.slot);
+    if (peer.gone) this.#free(peer);
+  }
+
+  #free(peer: Peer): void {
     this.#remove(peer);
-    this.#free.push(peer.slot);
+    this.#places.push(peer.slot);
   }
 
   #remove(peer: Peer): void {
     this.#unlink(peer.slot);
+    if (!peer.gone) this.#leaveBucket(peer);
+    peer.endpoint = null;
+  }
+
+  #leaveBucket(peer: Peer): void {
     const bucket = peer.hash & this.#mask;
     const first = this.#buckets[bucket]!;
     if (first === peer.slot) {
       this.#buckets[bucket] = this.#next[peer.slot]!;
-    } else {
-      let slot = first;
-      while (this.#next[slot]! !== peer.slot) slot = this.#next[slot]!;
-      this.#next[slot] = this.#next[peer.slot]!;
+      return;
     }
-    peer.endpoint = null;
+    let slot = first;
+    while (this.#next[slot]! !== peer.slot) slot = this.#next[slot]!;
+    this.#next[slot] = this.#next[peer.slot]!;
   }
 
   #link(slot: number): void {

@@ -21,6 +21,8 @@ export class Peer {
   verifiedUntil = 0;
   /** The CON of ours that waits for its acknowledgement: NSTART is 1 (RFC 7252 section 4.7). */
   outstanding: OutgoingMessage | null = null;
+  /** The conversations begun with it, whose messages may be idle. */
+  firstBegun: OutgoingMessage | null = null;
   /** Those who are told when it is over, in order of asking. */
   firstWaiting: OutgoingMessage | null = null;
   lastWaiting: OutgoingMessage | null = null;
@@ -34,6 +36,8 @@ export class Peer {
   holds = 0;
   /** The same for requests under way and messages of ours that are not over. */
   busy = 0;
+  /** Its DTLS session is over: nothing is sent there any more. */
+  gone = false;
   /** Of address and port, for the table. */
   hash = 0;
 

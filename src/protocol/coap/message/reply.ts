@@ -48,6 +48,8 @@ export interface ReplySender {
   ignore(reply: Reply): void;
   /** Largest response datagram that may go to who asked. */
   responseBytesMax(reply: Reply): number;
+  /** The request carries this value of Echo. */
+  prove(reply: Reply, echo: Uint8Array): void;
   onReplyTimer(reply: Reply): void;
   /** The separate response waited for its turn, which has come. */
   onReplyFree(reply: Reply): void;
@@ -90,8 +92,9 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   /** Response classes that are not wanted, as `RequestView.noResponse`; the request layer's to set. */
   noResponse = 0;
 
-  /** The response while it waits. */
+  /** The response while it waits, and whether it counts among those that wait. */
   response: Buffer = NO_BYTES;
+  counted = false;
 
   /** A copy of the request while a login is looked up. */
   datagram: Buffer | null = null;
@@ -151,6 +154,11 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
    */
   get responseBytesMax(): number {
     return this.#sender.responseBytesMax(this);
+  }
+
+  /** Takes the request's Echo option for proof of the peer's address, if it is one (RFC 9175 section 2.3). */
+  prove(echo: Uint8Array): void {
+    this.#sender.prove(this, echo);
   }
 
   /** Answers; a second answer is not sent. `payload` is copied. */

@@ -64,6 +64,9 @@ export class Transmitter {
     out.peer = peer;
     out.use++;
     out.bytesMax = bytesMax;
+    out.nextBegun = peer.firstBegun;
+    if (out.nextBegun !== null) out.nextBegun.previousBegun = out;
+    peer.firstBegun = out;
     this.#tables.peers.begin(peer);
   }
 
@@ -71,8 +74,24 @@ export class Transmitter {
     const peer = out.peer;
     if (peer === null) return;
     this.cancel(out);
+    if (out.previousBegun !== null) out.previousBegun.nextBegun = out.nextBegun;
+    else peer.firstBegun = out.nextBegun;
+    if (out.nextBegun !== null) out.nextBegun.previousBegun = out.previousBegun;
+    out.nextBegun = null;
+    out.previousBegun = null;
     out.peer = null;
     this.#tables.peers.end(peer);
+  }
+
+  /** The peer is gone: all who have a conversation with it are told, and end it or not. */
+  giveUp(peer: Peer): void {
+    for (let waiting = peer.firstWaiting; waiting !== null; waiting = peer.firstWaiting) this.#stopWaiting(waiting);
+    if (peer.outstanding !== null) this.#over(peer.outstanding);
+    for (let out = peer.firstBegun; out !== null; ) {
+      const next: OutgoingMessage | null = out.nextBegun;
+      out.owner.onGivenUp(out);
+      out = next;
+    }
   }
 
   cancel(out: OutgoingMessage): void {
@@ -94,12 +113,14 @@ export class Transmitter {
     payload: Buffer,
   ): number {
     const peer = out.peer as Peer;
-    if (this.#closed) return CLOSED;
-    if (confirmable && !this.#isFree(out, peer)) return BUSY;
+    if (this.#closed || peer.gone) return CLOSED;
+    // Who does not answer gets no more of them: an address that is not proven may be somebody else's.
+    const asCon = confirmable || !peer.verified;
+    if (asCon && !this.#isFree(out, peer)) return BUSY;
     const messageId = this.takeMessageId(peer);
-    const datagram = encodeResponse(confirmable ? CON : NON, code, messageId, token, options, payload);
+    const datagram = encodeResponse(asCon ? CON : NON, code, messageId, token, options, payload);
     if (this.#isTooLarge(out, peer, datagram)) return TOO_LARGE;
-    if (confirmable) {
+    if (asCon) {
       this.#launch(out, peer, datagram, messageId);
     } else {
       this.#tables.sentNons.add(peer, messageId, out);
@@ -111,7 +132,7 @@ export class Transmitter {
   /** Sends a CON that is encoded, but for its Message ID. */
   sendEncoded(out: OutgoingMessage, datagram: Buffer): number {
     const peer = out.peer as Peer;
-    if (this.#closed) return CLOSED;
+    if (this.#closed || peer.gone) return CLOSED;
     if (!this.#isFree(out, peer)) return BUSY;
     const messageId = this.takeMessageId(peer);
     datagram.writeUInt16BE(messageId, 2);
@@ -129,7 +150,7 @@ export class Transmitter {
 
   /** A ping, once; its RST proves the address. */
   ping(peer: Peer): void {
-    if (this.#closed) return;
+    if (this.#closed || peer.gone) return;
     peer.pingId = this.takeMessageId(peer);
     writeEmpty(this.#ping, CON, peer.pingId);
     this.#port.send(this.#ping, 0, HEADER_BYTES, peer.address, peer.port);
@@ -148,12 +169,13 @@ export class Transmitter {
       this.#free(peer);
       return true;
     }
+    if (peer.pingId === messageId) {
+      // RFC 7252 section 4.3 says RST; who acknowledges it is there as well.
+      peer.pingId = NO_PING;
+      if (!peer.guessed) this.#tables.peers.verify(peer);
+      return true;
+    }
     if (type === RST) {
-      if (peer.pingId === messageId) {
-        peer.pingId = NO_PING;
-        if (!peer.guessed) this.#tables.peers.verify(peer);
-        return true;
-      }
       const sent = this.#tables.sentNons.take(peer, messageId);
       if (sent !== null) {
         sent.owner.onReset(sent);

@@ -59,9 +59,16 @@ class Owner implements OutgoingOwner {
 /** A harness whose peer is known; what it was sent for that is taken away. */
 function known(): Harness {
   const h = new Harness();
+  h.port.peersVerified = false;
   h.request({}, "/health");
   h.take();
   return h;
+}
+
+/** By the answer to the last ping. */
+function prove(h: Harness): void {
+  const ping = h.take().findLast((sent) => sent.type === "CON" && sent.code === "0.00");
+  h.acknowledge(ping, "RST");
 }
 
 test("a CON of ours is acknowledged once; the peer that acknowledged it is proven", () => {
@@ -117,6 +124,7 @@ test("a NON goes while a CON is in flight, and other peers do not wait", () => {
   const h = known();
   const con = new Owner(h);
   const non = new Owner(h);
+  prove(h);
   h.request({}, "/health", "192.0.2.8", 1);
   const other = new Owner(h, NO_LIMIT, h.peer("192.0.2.8", 1));
   h.take();
@@ -187,11 +195,39 @@ test("an address that is not proven gets nothing above its limit; its answer to 
   assert.deepEqual([ping?.type, ping?.code], ["CON", "0.00"]);
   assert.equal(owner.send(true, "x".repeat(20)), TOO_LARGE);
   assert.equal(owner.send(false, "x".repeat(20)), TOO_LARGE);
-  assert.equal(owner.send(false, "x"), SENT);
-  assert.equal(h.take().length, 1);
   h.acknowledge(ping, "RST");
   assert.equal(h.peer().verified, true);
   assert.equal(owner.send(true, "x".repeat(20)), SENT);
+});
+
+test("a NON to an address that is not proven goes as a CON: who does not answer gets no more", () => {
+  const h = known();
+  const owner = new Owner(h, 20);
+  h.take();
+  assert.equal(owner.send(false, "x"), SENT);
+  assert.equal(h.take()[0]?.type, "CON");
+  h.advance(100_000);
+  assert.deepEqual([h.take().length, owner.told], [4, ["given up"]]);
+});
+
+test("a peer whose DTLS session is over gets nothing more, and all who talk to it are told, whether a message is under way or not", () => {
+  const h = known();
+  const [inFlight, waits, idle] = [new Owner(h), new Owner(h), new Owner(h)] as const;
+  inFlight.send(true, "a");
+  waits.send(true, "b");
+  h.take();
+  const peer = h.peer();
+  h.server.endpoint.onPeerGone("192.0.2.7", 40_000);
+  assert.deepEqual([inFlight.told, waits.told, idle.told], [["given up"], ["given up"], ["given up"]]);
+  assert.equal(idle.send(true, "c"), CLOSED);
+  h.request({}, "/health");
+  h.take();
+  assert.notEqual(h.peer(), peer, "who comes next from there is somebody else");
+  h.advance(100_000);
+  assert.equal(h.take().length, 0);
+  assert.equal(h.shared.messages.peers.size, 2);
+  for (const { out } of [inFlight, waits, idle]) h.server.endpoint.end(out);
+  assert.equal(h.shared.messages.peers.size, 1);
 });
 
 test("who has guessed a Message ID is not proven by the right one", () => {
