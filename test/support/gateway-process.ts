@@ -25,6 +25,8 @@ export function temporaryFolder(prefix = "sluice-test-"): { path: string; [Symbo
 }
 
 export class GatewayProcess {
+  /** What takes the words from `run` on: the bundle. */
+  static readonly command: readonly string[] = [process.execPath, ...RUN_FLAGS, BUNDLE];
   readonly folder: string;
   readonly configFile: string;
   listeners: BoundListener[] = [];
@@ -43,7 +45,7 @@ export class GatewayProcess {
     folder: string,
     config: Record<string, unknown>,
     env: NodeJS.ProcessEnv = {},
-    command: readonly string[] = [process.execPath, ...RUN_FLAGS, BUNDLE],
+    command: readonly string[] = GatewayProcess.command,
   ) {
     this.folder = folder;
     this.configFile = join(folder, "sluice.yaml");

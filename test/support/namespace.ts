@@ -11,6 +11,10 @@ export class Namespace {
   readonly ownAddress: string;
   /** Another one of this end, which the other machine never is deaf to. */
   readonly otherAddress: string;
+  /** This machine's over IPv6, after `addIpv6`. */
+  readonly ownIpv6: string;
+  readonly #ipv6: string;
+  readonly #far: string;
 
   /** @param letter  one of its own for each in a test file */
   constructor(letter = "a") {
@@ -18,12 +22,15 @@ export class Namespace {
     this.name = `sluice-${pid}${letter}`;
     this.interfaceName = `sl${pid}${letter}`;
     const far = `sf${pid}${letter}`;
+    this.#far = far;
     // Of the block for tests of devices, a network for each process.
     const net = `198.${18 + (pid & 1)}.${(pid >> 1) & 255}`;
     const host = 8 * (letter.charCodeAt(0) & 15) + ((pid >> 9) & 1) * 128;
     this.ownAddress = `${net}.${host + 1}`;
     this.address = `${net}.${host + 2}`;
     this.otherAddress = `${net}.${host + 3}`;
+    this.ownIpv6 = `fd53:${pid.toString(16).padStart(4, "0").slice(-4)}:${letter.charCodeAt(0).toString(16)}::1`;
+    this.#ipv6 = this.ownIpv6.replace(/1$/, "2");
     run("netns", "add", this.name);
     run("link", "add", this.interfaceName, "type", "veth", "peer", "name", far, "netns", this.name);
     for (const own of [this.ownAddress, this.otherAddress]) {
@@ -32,6 +39,13 @@ export class Namespace {
     run("link", "set", this.interfaceName, "up");
     for (const device of ["lo", far]) run("-n", this.name, "link", "set", device, "up");
     run("-n", this.name, "address", "add", `${this.address}/29`, "dev", far);
+  }
+
+  /** Both ends get IPv6 addresses, and the other machine a way to multicast groups of both kinds. */
+  addIpv6(): void {
+    run("address", "add", `${this.ownIpv6}/64`, "dev", this.interfaceName, "nodad");
+    run("-n", this.name, "address", "add", `${this.#ipv6}/64`, "dev", this.#far, "nodad");
+    run("-n", this.name, "route", "add", "224.0.0.0/4", "dev", this.#far);
   }
 
   /** What starts a program over there. */
