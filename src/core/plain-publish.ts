@@ -90,11 +90,32 @@ export function fillPublication(
   options: PublishOptions,
   mediaType: string | null,
 ): void {
+  const at = layOutPublication(publication, topic, payload.length, options, mediaType);
+  publication.bytes.set(payload, at);
+}
+
+/**
+ * As `fillPublication`, for a payload that does not lie in one piece: its `payloadLength` bytes are for the caller to write.
+ * @returns where in `publication.bytes` they go
+ */
+export function layOutPublication(
+  publication: Publication,
+  topic: string,
+  payloadLength: number,
+  options: PublishOptions,
+  mediaType: string | null,
+): number {
   writer.reset();
   if (options.expirySeconds >= 0) writer.four(MESSAGE_EXPIRY_INTERVAL, options.expirySeconds);
   if (mediaType !== null) writer.string(CONTENT_TYPE, mediaType);
-  publication.setParts(topic, payload, options.qos, options.retain, writer.buffer.subarray(0, writer.length));
+  const topicLength = Buffer.byteLength(topic);
+  const payloadAt = topicLength + writer.length;
+  const bytes = Buffer.allocUnsafe(payloadAt + payloadLength);
+  bytes.write(topic, 0, "utf8");
+  bytes.set(writer.buffer.subarray(0, writer.length), topicLength);
+  publication.setLaidOut(bytes, topicLength, payloadAt, options.qos, options.retain);
   publication.expirySeconds = options.expirySeconds;
+  return payloadAt;
 }
 
 const view = new PropertiesView();

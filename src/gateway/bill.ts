@@ -39,7 +39,7 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   const http = count("http");
   const coap = count("coap");
   if (http > 0) lines.push(...(await import("../protocol/http/http-api.ts")).budget(limits, http));
-  if (coap > 0) lines.push(...(await import("../protocol/coap/shared.ts")).budget());
+  if (coap > 0) lines.push(...(await import("../protocol/coap/shared.ts")).budget(limits));
   if (serial.length > 0)
     lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, serial.length));
   if (uplinks.length > 0)

@@ -80,7 +80,8 @@ async function openCoap(
     udp = await (await import("../transport/udp.ts")).listenUdp({ ...options, groups: coap.multicast });
     port = udp;
   }
-  const parts = { ...requestParts(ground, rooms), wheel: rooms.wheel, random: Math.random };
+  const { wheel, queueHost } = rooms;
+  const parts = { ...requestParts(ground, rooms), wheel, random: Math.random, schedule: queueHost.schedule };
   let shared = coapShared.get(rooms);
   if (shared === undefined) {
     const made = new CoapShared(parts);

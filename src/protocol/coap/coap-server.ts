@@ -11,8 +11,10 @@ import {
   GET,
   IF_MATCH,
   IF_NONE_MATCH,
+  IPATCH,
   METHOD_NOT_ALLOWED,
   NOT_FOUND,
+  PATCH,
   PROXYING_NOT_SUPPORTED,
   UNAUTHORIZED,
 } from "../../wire/coap/codes.ts";
@@ -71,8 +73,9 @@ export class CoapServer implements RequestHandler {
     this.#stringBytesMax = parts.limits.stringBytes;
     this.#admitLogin = parts.admitLogin;
     this.#anonymous = options.anonymous;
-    this.#topics = new TopicResource(parts, 1, true);
-    this.#publishTopics = new TopicResource(parts, 2, false);
+    const listener = parts.shared.newListener();
+    this.#topics = new TopicResource(parts, listener, 1, true);
+    this.#publishTopics = new TopicResource(parts, listener, 2, false);
     this.#connection = new ConnectionResource(parts.shared.connections, options.heartbeatMs);
     this.#health = new HealthResource(parts.health);
     this.#core = new CoreResource();
@@ -92,22 +95,20 @@ export class CoapServer implements RequestHandler {
       refuseRequest(reply, problem, view.refusedOption);
       return;
     }
+    const resource = this.#find(view);
     // RFC 7252 section 8.2: who asks everybody hears from those who have something to say, and changes nothing.
-    if (reply.multicast && (view.code !== GET || this.#find(view)?.guarded !== false)) {
+    if (reply.multicast && (view.code !== GET || resource?.guarded !== false)) {
       reply.ignore();
       return;
     }
-    const unmet = criticalOptionUnmet(view);
+    const unmet = criticalOptionUnmet(view, resource);
     if (unmet !== 0) {
       refuseRequest(reply, BAD_OPTION, unmet);
-      return;
-    }
-    const resource = this.#find(view);
-    if (resource === null) {
+    } else if (resource === null) {
       if (view.path[0] === "mqtt") reply.refuse(BAD_REQUEST, "no such path under /mqtt");
       else reply.refuse(NOT_FOUND, "no such resource");
     } else if ((resource.methods & (1 << view.code)) === 0) {
-      reply.refuse(METHOD_NOT_ALLOWED, "not a method of this resource");
+      reply.refuse(METHOD_NOT_ALLOWED, isPatch(view.code) ? NO_PATCH : "not a method of this resource");
     } else if (!resource.guarded) {
       resource.handle(view, reply, NOBODY);
     } else {
@@ -182,7 +183,7 @@ export class CoapServer implements RequestHandler {
 
   #find(view: RequestView): Resource | null {
     const path = view.path;
-    if (path[0] === "ps" && path.length > 1) return this.#topics;
+    if (path[0] === "ps") return this.#topics;
     if (path[0] === "mqtt" && path[1] === "publish" && path.length > 2) return this.#publishTopics;
     if (path[0] === "mqtt" && path[1] === "connection" && path.length === 2) return this.#connection;
     if (path[0] === "health" && path.length === 1) return this.#health;
@@ -191,8 +192,9 @@ export class CoapServer implements RequestHandler {
   }
 }
 
-/** @returns number of a critical option that no resource honours, 0 when there is none (RFC 7252 section 5.4.1) */
-function criticalOptionUnmet(view: RequestView): number {
+/** @returns number of a critical option that the resource does not honour, 0 when there is none (RFC 7252 section 5.4.1) */
+function criticalOptionUnmet(view: RequestView, resource: Resource | null): number {
+  if (resource?.writable === true) return 0;
   if (view.hasBlock1) return BLOCK1;
   if (view.ifMatch.length > 0) return IF_MATCH;
   return view.ifNoneMatch ? IF_NONE_MATCH : 0;
@@ -201,10 +203,17 @@ function criticalOptionUnmet(view: RequestView): number {
 /** RFC 7252 section 5.4.1: a NON with a critical option that is not understood is rejected, which for a NON is silence. */
 function refuseRequest(reply: Reply, code: number, option: number): void {
   if (code === BAD_OPTION && !reply.confirmable) reply.ignore();
-  else if (code === BAD_OPTION && option === BLOCK1) reply.refuse(code, "no Block1: send the payload in one datagram");
+  else if (code === BAD_OPTION && option === BLOCK1) reply.refuse(code, "no Block1, as this resource takes no payload");
   else if (code === BAD_OPTION) reply.refuse(code, `option ${option} is critical and not supported, or not valid`);
   else if (code === PROXYING_NOT_SUPPORTED) reply.refuse(code, "no proxy");
   else reply.refuse(code, option === 0 ? "too many options" : `the value of option ${option} is not valid`);
+}
+
+/** RFC 8132 sections 2 and 3. */
+const NO_PATCH = "a message is published whole, by PUT or POST";
+
+function isPatch(code: number): boolean {
+  return code === PATCH || code === IPATCH;
 }
 
 const NOBODY: Principal = { name: "", clientId: "" };

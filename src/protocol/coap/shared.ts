@@ -1,9 +1,14 @@
 /** What all CoAP listeners of a gateway have in common; made with the first of them. */
 import type { Line } from "../../config/budget.ts";
+import { LargeValues, budget as largeValuesBudget } from "./blocks/large-values.ts";
+import { type UploadParts, Uploads, uploadLimits, budget as uploadsBudget } from "./blocks/uploads.ts";
 import { type ConnectionParts, ConnectionTable, budget as connectionsBudget } from "./connection/connection-table.ts";
 import { type MessageParts, MessageTables, budget as messagesBudget } from "./message/message-tables.ts";
+import { type ListParts, budget as listsBudget, TopicLists } from "./resources/topic-lists.ts";
 
-export type SharedParts = ConnectionParts & MessageParts;
+export interface SharedParts extends ConnectionParts, MessageParts, UploadParts, ListParts {
+  readonly limits: { readonly maxPacketBytes: number };
+}
 
 /** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
 export const LOGIN_BYTES_MAX = 96 * 1024;
@@ -11,15 +16,28 @@ export const LOGIN_BYTES_MAX = 96 * 1024;
 export class CoapShared {
   readonly messages: MessageTables;
   readonly connections: ConnectionTable;
+  readonly uploads: Uploads;
+  readonly largeValues: LargeValues;
+  readonly lists: TopicLists;
+  #listeners = 0;
   #loginBytes = 0;
 
   constructor(parts: SharedParts) {
     this.messages = new MessageTables(parts);
     this.connections = new ConnectionTable(parts);
+    this.uploads = new Uploads(parts, uploadLimits(parts.limits.maxPacketBytes));
+    this.largeValues = new LargeValues(parts);
+    this.lists = new TopicLists(parts);
+  }
+
+  /** A number of its own for each listener, whose peers are peers of their own. */
+  newListener(): number {
+    return ++this.#listeners;
   }
 
   stop(): void {
     this.connections.stop();
+    this.uploads.close();
   }
 
   /** Whether a request of so many bytes may be kept for its login. */
@@ -35,10 +53,13 @@ export class CoapShared {
 }
 
 /** Worst case of it, however many listeners there are. */
-export function budget(): Line[] {
+export function budget(limits: { readonly maxPacketBytes: number }): Line[] {
   return [
     ...messagesBudget(),
     { owner: "coap logins", bytes: LOGIN_BYTES_MAX, how: `${LOGIN_BYTES_MAX} B of requests whose login is looked up` },
     connectionsBudget(),
+    uploadsBudget(limits.maxPacketBytes),
+    largeValuesBudget(),
+    listsBudget(),
   ];
 }

@@ -1,6 +1,7 @@
 /** Encodes responses with the codec `coap-packet`. */
 import { generate } from "coap-packet";
 import { ACK, CON, codeText, RST } from "./codes.ts";
+import { HEADER_BYTES } from "./header.ts";
 import type { CoapOption } from "./options.ts";
 
 /** Largest UDP payload over IPv4. */
@@ -33,4 +34,21 @@ export function encodeResponse(
     },
     DATAGRAM_BYTES_MAX,
   );
+}
+
+/** Bytes of a response. @param options  in any order; sorted in place */
+export function responseBytes(tokenLength: number, options: CoapOption[], payloadLength: number): number {
+  options.sort((a, b) => a.name - b.name);
+  let bytes = HEADER_BYTES + tokenLength + (payloadLength === 0 ? 0 : 1 + payloadLength);
+  let previous = 0;
+  for (const { name, value } of options) {
+    bytes += 1 + extendedBytes(name - previous) + extendedBytes(value.length) + value.length;
+    previous = name;
+  }
+  return bytes;
+}
+
+/** RFC 7252 section 3.1: from 13 on a byte more, from 269 on two. */
+function extendedBytes(number: number): number {
+  return number < 13 ? 0 : number < 269 ? 1 : 2;
 }

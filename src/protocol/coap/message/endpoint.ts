@@ -207,6 +207,7 @@ export class CoapEndpoint implements DatagramHandler {
     reply.begin(this.#responder, this.#handler, peer, confirmable, messageId);
     reply.multicast = multicast;
     reply.requestBytes = datagram.length;
+    reply.costMs = this.#perRequestMs;
     reply.setToken(datagram, HEADER_BYTES, header.tokenLength);
     const lifetimeMs = confirmable ? EXCHANGE_LIFETIME_MS : NON_LIFETIME_MS;
     reply.exchange = exchanges.open(peer.serial, messageId, nowMs, nowMs + lifetimeMs);

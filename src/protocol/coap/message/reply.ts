@@ -48,6 +48,8 @@ export interface ReplySender {
   ignore(reply: Reply): void;
   /** Largest response datagram that may go to who asked. */
   responseBytesMax(reply: Reply): number;
+  /** The request counts as a block of many against the rate of its source. */
+  countAsBlock(reply: Reply): void;
   /** The request carries this value of Echo. */
   prove(reply: Reply, echo: Uint8Array): void;
   onReplyTimer(reply: Reply): void;
@@ -86,6 +88,8 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   messageId = 0;
   /** Bytes of the request's datagram. */
   requestBytes = 0;
+  /** What the request was counted for against the rate of its source. */
+  costMs = 0;
   readonly #token = Buffer.alloc(TOKEN_BYTES_MAX);
   token: Buffer = NO_BYTES;
   exchange = NO_EXCHANGE;
@@ -100,6 +104,7 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   datagram: Buffer | null = null;
   /** The response code once the store has it. */
   settledCode = CHANGED;
+  settledOptions: CoapOption[] = NO_OPTIONS;
   /** `onLogin` is still to come. */
   loggingIn = false;
   /** Calls of `onLogin` and `onStored` still to come. */
@@ -116,6 +121,7 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
     this.messageId = messageId;
     this.noResponse = 0;
     this.settledCode = CHANGED;
+    this.settledOptions = NO_OPTIONS;
   }
 
   setToken(datagram: Buffer, from: number, length: number): void {
@@ -156,6 +162,11 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
     return this.#sender.responseBytesMax(this);
   }
 
+  /** The request is one of many that carry or fetch one payload: it counts less against the rate of its source. */
+  countAsBlock(): void {
+    this.#sender.countAsBlock(this);
+  }
+
   /** Takes the request's Echo option for proof of the peer's address, if it is one (RFC 9175 section 2.3). */
   prove(echo: Uint8Array): void {
     this.#sender.prove(this, echo);
@@ -188,7 +199,7 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
 
   onStored(_token: number, reason: number): void {
     this.awaited--;
-    if (reason === SETTLED) this.respond(this.settledCode);
+    if (reason === SETTLED) this.respond(this.settledCode, this.settledOptions);
     else this.#handler.onStored(this, reason);
     this.releaseIfDone();
   }

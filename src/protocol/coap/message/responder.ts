@@ -27,6 +27,8 @@ import type { Transmitter } from "./transmitter.ts";
 export const AMPLIFICATION_MAX = 3;
 /** Largest message to anybody, what RFC 7252 section 4.6 assumes that any path takes. */
 export const MESSAGE_BYTES_MAX = 1_152;
+/** Blocks that count as one request: a client sends them one after the other, each when the one before is answered. */
+export const BLOCKS_PER_REQUEST = 8;
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -63,6 +65,12 @@ export class Responder implements ReplySender {
     const most = Math.min(this.#port.maxPayload, MESSAGE_BYTES_MAX);
     if (this.#tables.peers.isVerified(reply.peer)) return most;
     return Math.min(AMPLIFICATION_MAX * reply.requestBytes, most);
+  }
+
+  countAsBlock(reply: Reply): void {
+    const { peers, rates } = this.#tables;
+    rates.give(peers.hashOf(reply.peer.address), reply.costMs * (1 - 1 / BLOCKS_PER_REQUEST));
+    reply.costMs = 0;
   }
 
   prove(reply: Reply, echo: Uint8Array): void {

@@ -45,4 +45,12 @@ export class SourceRates {
     if (roomB) this.#untilMs[b] = (untilB > nowMs ? untilB : nowMs) + perRequestMs;
     return roomA || roomB;
   }
+
+  /** Takes back some of what a request was counted for. @param ms  at most its `perRequestMs` */
+  give(hash: number, ms: number): void {
+    const a = hash & this.#mask;
+    const b = this.#mask + 1 + ((hash >>> 16) & this.#mask);
+    this.#untilMs[a] = Math.max(0, this.#untilMs[a]! - ms);
+    this.#untilMs[b] = Math.max(0, this.#untilMs[b]! - ms);
+  }
 }

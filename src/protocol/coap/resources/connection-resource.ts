@@ -26,6 +26,7 @@ import { methods, type Resource } from "./resource.ts";
 export class ConnectionResource implements Resource {
   readonly methods = methods(POST, PUT, DELETE);
   readonly guarded = true;
+  readonly writable = false;
   readonly #connections: ConnectionTable;
   readonly #heartbeatMs: number;
   readonly #credentials = new Credentials();

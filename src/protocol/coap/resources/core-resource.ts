@@ -54,6 +54,7 @@ export const LINKS: readonly Link[] = [
 export class CoreResource implements Resource {
   readonly methods = methods(GET);
   readonly guarded = false;
+  readonly writable = false;
 
   /** Several arguments: what all of them ask for. */
   handle(request: RequestView, reply: Reply, _principal: Principal): void {

@@ -22,6 +22,7 @@ const FAILED = Buffer.from("failed: the store cannot write");
 export class HealthResource implements Resource {
   readonly methods = methods(GET);
   readonly guarded = false;
+  readonly writable = false;
   readonly #health: () => StoreHealth;
 
   constructor(health: () => StoreHealth) {

@@ -8,6 +8,8 @@ export interface Resource {
   readonly methods: number;
   /** Whether who asks must be known; the others are answered to anybody. */
   readonly guarded: boolean;
+  /** Whether it honours Block1, If-Match and If-None-Match; where it does not, a request with one of them is refused. */
+  readonly writable: boolean;
   /**
    * Answers now, or later through `reply`.
    * @param request valid until return

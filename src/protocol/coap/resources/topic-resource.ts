@@ -1,152 +1,151 @@
 /**
- * `/ps/{topic}` and `/mqtt/publish/{topic}`: publishing, and reading or clearing the retained value.
+ * `/ps/{topic}` and `/mqtt/publish/{topic}`: the topic of a request, and who deals with it.
  *
- * A 2.04 or 2.02 to a CON means that every durable receiver has the message; so a CON publishes at QoS 1 unless its
- * query says otherwise, a NON at QoS 0.
+ *      PUT, POST, DELETE       topic-writer.ts
+ *      GET, FETCH of a topic   topic-reader.ts
+ *      GET, FETCH of a filter  topic-lists.ts, the topics that hold a value
+ *
+ * A FETCH says more of its topic in its payload (RFC 8132 section 2.3): `FETCH /ps` with `hall/+/speed`, or `FETCH /ps/hall`
+ * with `+/speed`, in text/plain, where a wildcard needs no percent-encoding.
  */
-import type { Clock } from "../../../base/clock.ts";
-import type { Counter, Counters } from "../../../base/counters.ts";
-import {
-  entityTagOf,
-  fillPublication,
-  mediaTypeOf as mediaTypeOfMessage,
-  type PlainLimits,
-  type Publisher,
-  PublishOptions,
-  type RetainedValues,
-  secondsToExpiry,
-  topicProblem,
-} from "../../../core/plain-publish.ts";
+import { isUtf8 } from "node:buffer";
+import { filterProblem } from "../../../config/topics.ts";
 import type { Authority, Principal } from "../../../core/ports.ts";
-import { Publication } from "../../../core/publication.ts";
-import { STORED_LATER } from "../../../core/router.ts";
+import { hasWildcard } from "../../../core/topic.ts";
 import {
+  BAD_OPTION,
   BAD_REQUEST,
-  CHANGED,
   DELETE,
-  DELETED,
+  FETCH,
   FORBIDDEN,
   GET,
-  NOT_FOUND,
+  METHOD_NOT_ALLOWED,
   POST,
+  PRECONDITION_FAILED,
   PUT,
   REQUEST_ENTITY_TOO_LARGE,
   SIZE1,
+  UNSUPPORTED_CONTENT_FORMAT,
 } from "../../../wire/coap/codes.ts";
-import { formatOf, mediaTypeOf, NO_FORMAT } from "../../../wire/coap/content-format.ts";
+import { NO_FORMAT, TEXT_PLAIN } from "../../../wire/coap/content-format.ts";
 import { uintOption } from "../../../wire/coap/options.ts";
 import type { RequestView } from "../../../wire/coap/request.ts";
+import type { LargeValues } from "../blocks/large-values.ts";
+import type { Uploads } from "../blocks/uploads.ts";
 import type { Reply } from "../message/reply.ts";
 import { respondContent } from "./content.ts";
-import { refuseStored } from "./refusal.ts";
+import { isPreconditionMet } from "./precondition.ts";
 import { methods, type Resource } from "./resource.ts";
+import type { TopicLists } from "./topic-lists.ts";
+import { type ReadParts, representationOf, TopicReader } from "./topic-reader.ts";
+import { TopicWriter, type WriteParts } from "./topic-writer.ts";
 
-export interface TopicParts {
-  readonly router: Publisher;
-  readonly retained: RetainedValues;
+export interface TopicParts extends ReadParts, Omit<WriteParts, "uploads"> {
   readonly authority: Pick<Authority, "mayPublish" | "mayRead">;
-  readonly clock: Clock;
-  readonly counters: Counters;
-  readonly limits: PlainLimits;
+  readonly shared: { readonly uploads: Uploads; readonly lists: TopicLists; readonly largeValues: LargeValues };
 }
-
-const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export class TopicResource implements Resource {
   readonly methods: number;
   readonly guarded = true;
+  readonly writable = true;
   readonly #parts: TopicParts;
   readonly #prefixSegments: number;
-  readonly #publication = new Publication();
-  readonly #options = new PublishOptions();
-  readonly #published: Counter;
+  readonly #writer: TopicWriter;
+  readonly #reader: TopicReader;
+  readonly #lists: TopicLists;
+  readonly #largeValues: LargeValues;
+  readonly #listener: number;
 
   /**
+   * @param listener  a number of its own for each listener
    * @param prefixSegments path segments before the topic
-   * @param readable whether it has GET and DELETE, too
+   * @param readable whether it has GET, FETCH and DELETE, too
    */
-  constructor(parts: TopicParts, prefixSegments: number, readable: boolean) {
+  constructor(parts: TopicParts, listener: number, prefixSegments: number, readable: boolean) {
     this.#parts = parts;
     this.#prefixSegments = prefixSegments;
-    this.methods = readable ? methods(GET, POST, PUT, DELETE) : methods(POST, PUT);
-    this.#published = parts.counters.counter("coap.published");
+    this.methods = readable ? methods(GET, POST, PUT, DELETE, FETCH) : methods(POST, PUT);
+    const { uploads, lists, largeValues } = parts.shared;
+    this.#listener = listener;
+    this.#writer = new TopicWriter({ ...parts, uploads }, listener);
+    this.#reader = new TopicReader(parts);
+    this.#lists = lists;
+    this.#largeValues = largeValues;
   }
 
   handle(request: RequestView, reply: Reply, principal: Principal): void {
-    const topic = request.path.slice(this.#prefixSegments).join("/");
-    if (request.code === GET) this.#read(topic, request, reply, principal);
-    else this.#write(topic, request, reply, principal);
+    const topic = topicOf(request, this.#prefixSegments);
+    if (request.block2Num > 0 || request.block1Num > 0) reply.countAsBlock();
+    if (request.code === GET) {
+      this.#read(topic, request, reply, principal);
+    } else if (request.code === FETCH) {
+      const filter = filterOfFetch(topic, request, reply, this.#parts.limits.topicBytes);
+      if (filter !== null) this.#read(filter, request, reply, principal);
+    } else if (request.path.length === this.#prefixSegments) {
+      reply.refuse(METHOD_NOT_ALLOWED, "no topic: publish to a path below this one");
+    } else if (this.#isConditionMet(topic, request, reply, principal)) {
+      this.#writer.write(topic, request, reply, principal);
+    }
   }
 
-  #read(topic: string, request: RequestView, reply: Reply, principal: Principal): void {
-    const { authority, retained, clock } = this.#parts;
-    if (!authority.mayRead(principal, topic)) {
-      reply.refuse(FORBIDDEN, "may not read this topic");
+  /** @param filter  a topic, a filter, or "" for all */
+  #read(filter: string, request: RequestView, reply: Reply, principal: Principal): void {
+    if (request.hasBlock1) {
+      reply.refuse(BAD_OPTION, "no Block1 in a request that reads");
+    } else if (request.block2Num > 0 && this.#readNotified(filter, request, reply, principal)) {
       return;
-    }
-    const message = retained.get(topic);
-    if (message === undefined) {
-      reply.refuse(NOT_FOUND, "no retained value");
-      return;
-    }
-    const mediaType = mediaTypeOfMessage(message);
-    respondContent(reply, request, {
-      format: mediaType === null ? NO_FORMAT : formatOf(mediaType),
-      entityTag: entityTagOf(message),
-      maxAgeSeconds: secondsToExpiry(message, clock),
-      payload: message.payload,
-    });
-  }
-
-  #write(topic: string, request: RequestView, reply: Reply, principal: Principal): void {
-    const { authority, retained, limits } = this.#parts;
-    const options = this.#options;
-    const problem = topicProblem(topic, limits) ?? this.#readOptions(request, reply);
-    if (problem !== null) {
-      reply.refuse(BAD_REQUEST, problem);
-      return;
-    }
-    if (!authority.mayPublish(principal, topic)) {
-      reply.refuse(FORBIDDEN, "may not publish to this topic");
-      return;
-    }
-    if (request.payload.length > limits.maxPacketBytes) {
-      // RFC 7252 section 5.9.2.9
-      reply.refuse(REQUEST_ENTITY_TOO_LARGE, "the payload is too large", [uintOption(SIZE1, limits.maxPacketBytes)]);
-      return;
-    }
-    if (request.code !== DELETE) {
-      const mediaType = request.contentFormat === NO_FORMAT ? null : mediaTypeOf(request.contentFormat);
-      fillPublication(this.#publication, topic, request.payload, options, mediaType);
-      this.#publish(reply, CHANGED);
-    } else if (retained.get(topic) === undefined) {
-      reply.respond(DELETED); // RFC 7252 section 5.8.4: also when there was nothing
+    } else if (filter === "") {
+      this.#lists.list("#", request, reply, principal, this.#listener);
+    } else if (!hasWildcard(filter)) {
+      if (this.#isConditionMet(filter, request, reply, principal)) this.#reader.read(filter, request, reply, principal);
     } else {
-      options.retain = true;
-      fillPublication(this.#publication, topic, NO_BYTES, options, null);
-      this.#publish(reply, DELETED);
+      const problem = filterProblem(filter);
+      if (problem !== null) reply.refuse(BAD_REQUEST, `the filter: ${problem}`);
+      else this.#lists.list(filter, request, reply, principal, this.#listener);
     }
   }
 
-  /** EMQX's query options; keys that mean something else are passed over. */
-  #readOptions(request: RequestView, reply: Reply): string | null {
-    const options = this.#options;
-    options.reset(reply.confirmable ? 1 : 0);
-    for (const argument of request.query) {
-      const equals = argument.indexOf("=");
-      const problem =
-        equals < 0 ? options.take(argument, "") : options.take(argument.slice(0, equals), argument.slice(equals + 1));
-      if (problem !== null) return problem;
-    }
-    return null;
+  /** The rest of a value that was notified with its first block. @returns false when there is none */
+  #readNotified(filter: string, request: RequestView, reply: Reply, principal: Principal): boolean {
+    const message = this.#largeValues.find(reply.peer, filter);
+    if (message === null || !this.#parts.authority.mayRead(principal, message.topic)) return false;
+    respondContent(reply, request, representationOf(message, this.#parts.clock));
+    return true;
   }
 
-  #publish(reply: Reply, settledCode: number): void {
-    this.#published.value++;
-    reply.settledCode = settledCode;
-    const outcome = this.#parts.router.publish(this.#publication, reply, 0);
-    if (outcome === STORED_LATER) reply.awaited++;
-    else if (outcome < 0x80) reply.respond(settledCode);
-    else refuseStored(reply, outcome);
+  /** RFC 7252 section 5.10.8. Who asks about a value must be allowed to read it. */
+  #isConditionMet(topic: string, request: RequestView, reply: Reply, principal: Principal): boolean {
+    if (request.ifMatch.length === 0 && !request.ifNoneMatch) return true;
+    if (!this.#parts.authority.mayRead(principal, topic)) {
+      reply.refuse(FORBIDDEN, "may not read this topic, so not ask about its value either");
+      return false;
+    }
+    if (isPreconditionMet(request, this.#parts.retained.get(topic))) return true;
+    reply.refuse(PRECONDITION_FAILED, "the retained value is another, or there is one, or none");
+    return false;
   }
+}
+
+/** The topic that the path names: a level for each segment; "" for the path above all topics. */
+export function topicOf(request: RequestView, prefixSegments: number): string {
+  return request.path.slice(prefixSegments).join("/");
+}
+
+/** The filter that path and payload name together. @returns null when the request has been refused */
+export function filterOfFetch(topic: string, request: RequestView, reply: Reply, bytesMax: number): string | null {
+  const { payload, contentFormat } = request;
+  if (request.hasBlock1 && (request.block1More || request.block1Num > 0)) {
+    reply.refuse(REQUEST_ENTITY_TOO_LARGE, "a filter fits in one message", [uintOption(SIZE1, bytesMax)]);
+  } else if (contentFormat !== NO_FORMAT && contentFormat !== TEXT_PLAIN) {
+    reply.refuse(UNSUPPORTED_CONTENT_FORMAT, "a topic filter is text/plain, Content-Format 0");
+  } else if (payload.length > bytesMax) {
+    reply.refuse(REQUEST_ENTITY_TOO_LARGE, "the filter is too long", [uintOption(SIZE1, bytesMax)]);
+  } else if (!isUtf8(payload)) {
+    reply.refuse(BAD_REQUEST, "the filter is not UTF-8");
+  } else {
+    const filter = payload.toString();
+    return topic === "" || filter === "" ? topic + filter : `${topic}/${filter}`;
+  }
+  return null;
 }

@@ -17,10 +17,13 @@ import type {
   StoreWaiter,
 } from "../../../../src/core/ports.ts";
 import { Publication } from "../../../../src/core/publication.ts";
+import type { WalkPlace } from "../../../../src/core/retained-index.ts";
 import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
-import { type CoapListenerOptions, CoapServer } from "../../../../src/protocol/coap/coap-server.ts";
+import { filterMatches } from "../../../../src/core/topic.ts";
+import type { Sliced } from "../../../../src/core/turns.ts";
+import { type CoapListenerOptions, type CoapParts, CoapServer } from "../../../../src/protocol/coap/coap-server.ts";
 import type { Peer } from "../../../../src/protocol/coap/message/peer.ts";
-import { CoapShared } from "../../../../src/protocol/coap/shared.ts";
+import { CoapShared, type SharedParts } from "../../../../src/protocol/coap/shared.ts";
 import { type Response, requestOf, responseOf } from "../../../support/coap-messages.ts";
 
 export interface Sent {
@@ -65,12 +68,15 @@ export class Harness {
   readonly retainedValues = new Map<string, Message>();
   readonly logins: LoginRequest[] = [];
   readonly loginWaiters: LoginWaiter[] = [];
-  readonly limits = { topicLevels: 8, topicBytes: 64, maxPacketBytes: 2048, stringBytes: 100 };
+  readonly limits: { topicLevels: number; topicBytes: number; maxPacketBytes: number; stringBytes: number };
   health: StoreHealth = "ok";
   /** What `router.publish` answers. */
   outcome = ROUTED;
   loginsWait = false;
   readable = true;
+  /** Topics that nobody may read. */
+  readonly unreadable = new Set<string>();
+  readonly slices: Sliced[] = [];
   writable = true;
   /** DTLS identity that requests come with. */
   identity: string | null = null;
@@ -79,34 +85,55 @@ export class Harness {
   #messageId = 0;
 
   /** @param authority null = who gives a password gives "secret" */
-  constructor(options: Partial<CoapListenerOptions> = {}, authority: Authority | null = null) {
+  constructor(
+    options: Partial<CoapListenerOptions> = {},
+    authority: Authority | null = null,
+    limits: Partial<Harness["limits"]> = {},
+  ) {
+    this.limits = { topicLevels: 8, topicBytes: 64, maxPacketBytes: 2048, stringBytes: 100, ...limits };
     const { clock, wheel, counters } = this;
-    this.shared = new CoapShared({ clock, wheel, counters, random: seededRandom(1) });
+    const parts = {
+      router: { publish: (publication: Publication, waiter: StoreWaiter) => this.#publish(publication, waiter) },
+      retained: this.retained(),
+      authority: authority ?? {
+        authenticate: (login, waiter) => this.#authenticate(login, waiter),
+        mayPublish: () => this.writable,
+        mayRead: (_principal, topic) => this.readable && !this.unreadable.has(topic),
+      },
+      health: () => this.health,
+      clock,
+      wheel,
+      random: seededRandom(1),
+      counters,
+      limits: this.limits,
+      admitLogin: () => true,
+      schedule: (sliced: Sliced) => void this.slices.push(sliced),
+    } satisfies Omit<CoapParts, "shared"> & SharedParts;
+    this.shared = new CoapShared(parts);
     this.server = new CoapServer(
       this.port,
-      {
-        router: { publish: (publication, waiter) => this.#publish(publication, waiter) },
-        retained: this.retained(),
-        authority: authority ?? {
-          authenticate: (login, waiter) => this.#authenticate(login, waiter),
-          mayPublish: () => this.writable,
-          mayRead: () => this.readable,
-        },
-        health: () => this.health,
-        clock: this.clock,
-        wheel: this.wheel,
-        random: seededRandom(1),
-        counters: this.counters,
-        limits: this.limits,
-        admitLogin: () => true,
-        shared: this.shared,
-      },
+      { ...parts, shared: this.shared },
       { anonymous: null, heartbeatMs: 30_000, rate: 1_000_000, ...options },
     );
   }
 
-  retained(): { get(topic: string): Message | undefined } {
-    return this.retainedValues;
+  retained(): SharedParts["retained"] {
+    return { get: (topic) => this.retainedValues.get(topic), match: (filter, walk) => this.#match(filter, walk) };
+  }
+
+  /** As the index does: in order, behind the place. */
+  *#match(filter: string, walk: WalkPlace = { place: "" }): Generator<string | null> {
+    const topics = [...this.retainedValues.keys()].sort();
+    for (const topic of topics) {
+      if (`${topic}/` <= walk.place) continue;
+      walk.place = `${topic}/`;
+      yield filterMatches(filter, topic) ? topic : null;
+    }
+  }
+
+  /** Gives those their turn that asked for one. */
+  runSlices(): void {
+    for (const sliced of this.slices.splice(0)) sliced.runScheduled();
   }
 
   #publish(publication: Publication, waiter: StoreWaiter): number {

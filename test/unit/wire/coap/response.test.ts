@@ -15,7 +15,6 @@ import {
   NON,
   SERVICE_UNAVAILABLE,
 } from "../../../../src/wire/coap/codes.ts";
-import { formatOf, mediaTypeOf, NO_FORMAT } from "../../../../src/wire/coap/content-format.ts";
 import { blockBytes, blockOption, readUint, uintOption } from "../../../../src/wire/coap/options.ts";
 import { encodeResponse } from "../../../../src/wire/coap/response.ts";
 import { hex } from "./vectors.ts";
@@ -87,14 +86,4 @@ test("codes have a class", () => {
     true,
     false,
   ]);
-});
-
-test("Content-Formats and media types go both ways", () => {
-  for (const format of [0, 40, 41, 42, 47, 50, 60, 110, 112, 11_542, 11_543]) {
-    assert.equal(formatOf(mediaTypeOf(format) ?? ""), format);
-  }
-  assert.equal(formatOf("text/plain"), 0);
-  assert.equal(formatOf("Text/Plain;charset=UTF-8"), 0);
-  assert.equal(formatOf("image/x-unknown"), NO_FORMAT);
-  assert.equal(mediaTypeOf(9999), null);
 });
