@@ -1,7 +1,9 @@
 /** The memory bill of a configuration: the lines of every room that it would load. */
 import type { Line } from "../config/budget.ts";
+import type { DtlsServerConfig } from "../config/coap-listener.ts";
 import type { Config } from "../config/config.ts";
 import { readSmallFile } from "../config/files.ts";
+import { parsePskFile } from "../config/psk-file.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import { parseAclFile } from "../core/acl-file.ts";
 import * as authority from "../core/authority.ts";
@@ -40,6 +42,8 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   const coap = count("coap");
   if (http > 0) lines.push(...(await import("../protocol/http/http-api.ts")).budget(limits, http));
   if (coap > 0) lines.push(...(await import("../protocol/coap/shared.ts")).budget(limits));
+  const dtls = listeners.flatMap(({ coap }) => coap?.dtls ?? []);
+  if (dtls.length > 0) lines.push(...(await import("../transport/dtls-budget.ts")).budget(dtls, identitiesOf(dtls)));
   if (serial.length > 0)
     lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, serial.length));
   if (uplinks.length > 0)
@@ -57,6 +61,11 @@ function usersOf({ auth: { passwordFile } }: Config): number | null {
   for (const { password, scram } of parsePasswordFile(readSmallFile(passwordFile), passwordFile, []).values())
     records += (password === null ? 0 : 1) + (scram === null ? 0 : 1);
   return records;
+}
+
+function identitiesOf(listeners: readonly DtlsServerConfig[]): number {
+  const files = listeners.flatMap(({ pskFile }) => pskFile ?? []);
+  return files.reduce((sum, file) => sum + parsePskFile(readSmallFile(file), file, []).size, 0);
 }
 
 function rulesOf({ auth: { aclFile } }: Config): number | null {

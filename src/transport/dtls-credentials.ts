@@ -8,6 +8,8 @@ import { ListenerError } from "./listener.ts";
 
 /** A client that shares a key with us, as far as it is needed after the handshake. */
 export interface KnownIdentity {
+  /** `identityKey` of it. */
+  readonly identity: string;
   /** The principal's name. */
   readonly name: string;
   /** One character for each byte. */
@@ -39,7 +41,12 @@ export function readDtlsFiles(owner: string, files: DtlsServerConfig): DtlsFiles
       requireClientCert: clientCa !== null,
       psk,
     },
-    identities: new Map(psk.map(({ identity, key, name }) => [identityKey(identity), { name, key: identityKey(key) }])),
+    identities: new Map(
+      psk.map((entry) => {
+        const identity = identityKey(entry.identity);
+        return [identity, { identity, name: entry.name, key: identityKey(entry.key) }];
+      }),
+    ),
     authorities,
   };
 }

@@ -24,31 +24,24 @@ export const CAUSES = {
 
 export type Cause = keyof typeof CAUSES;
 
-/** OpenSSL's words, lower case, in the order in which they are looked for. */
-const WORDS: readonly (readonly [words: string, cause: Cause])[] = [
-  ["identity not found", "unknown-identity"],
-  ["unknown psk identity", "unknown-identity"],
-  ["no shared cipher", "no-common-cipher"],
-  ["no suitable signature algorithm", "no-common-cipher"],
-  ["did not return a certificate", "no-certificate"],
-  ["certificate verify failed", "certificate-not-trusted"],
-  ["alert unknown ca", "our-certificate-refused"],
-  ["alert bad certificate", "our-certificate-refused"],
-  ["alert certificate", "our-certificate-refused"],
-  ["alert unsupported certificate", "our-certificate-refused"],
-  ["alert", "refused-by-client"],
-  ["unsupported protocol", "version"],
-  ["version too low", "version"],
-  ["wrong version", "version"],
-  ["bad record mac", "wrong-key"],
-  ["digest check failed", "wrong-key"],
-  ["decryption failed", "wrong-key"],
+/** Words of the addon, lower case, in the order in which they are looked for: what the peer says of us comes first. */
+const WORDS: readonly (readonly [words: RegExp, cause: Cause])[] = [
+  [/received alert (unknown ca|bad certificate|unsupported certificate|certificate )/, "our-certificate-refused"],
+  [/received alert (handshake failure|insufficient security)/, "no-common-cipher"],
+  [/received alert protocol version/, "version"],
+  [/received alert/, "refused-by-client"],
+  [/identity not found|unknown psk identity/, "unknown-identity"],
+  [/no shared cipher|no suitable signature algorithm|no suitable key share/, "no-common-cipher"],
+  [/did not return a certificate/, "no-certificate"],
+  [/^certificate: |certificate verify failed/, "certificate-not-trusted"],
+  [/unsupported protocol|version too low|version too high|wrong version/, "version"],
+  [/bad record mac|digest check failed|decryption failed/, "wrong-key"],
 ];
 
 /** @param error as the session says it */
 export function causeOf(error: string): Cause {
   const text = error.toLowerCase();
-  return WORDS.find(([words]) => text.includes(words))?.[1] ?? "protocol";
+  return WORDS.find(([words]) => words.test(text))?.[1] ?? "protocol";
 }
 
 /** Causes and addresses that are remembered so as not to be logged again at once. */

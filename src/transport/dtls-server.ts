@@ -11,8 +11,9 @@
  * A peer that handshakes anew has its old session until the new handshake is complete (RFC 6347 section 4.2.8).
  */
 import type { Clock } from "../base/clock.ts";
-import type { Counter, Counters } from "../base/counters.ts";
+import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import {
   CLOSED,
@@ -24,8 +25,10 @@ import {
   RECORD_BYTES_MAX,
   TOO_LARGE,
 } from "../native/dtls/binding.ts";
+import { DtlsCounts } from "./dtls-counts.ts";
 import { type Cause, causeOf, FailureLog } from "./dtls-failure.ts";
 import {
+  ALERT,
   HANDSHAKE,
   hasCookie,
   helloMark,
@@ -34,7 +37,7 @@ import {
   recordEpoch,
   recordType,
 } from "./dtls-record.ts";
-import { Handshake, type HandshakeOwner, PeerSession, sessionKey } from "./dtls-session.ts";
+import { Handshake, type HandshakeOwner, PeerSession } from "./dtls-session.ts";
 import { ADDRESS_FULL, type DtlsLimits, DtlsSessions, ROOM, SESSIONS_FULL } from "./dtls-sessions.ts";
 
 /** What a server needs of a socket. */
@@ -60,6 +63,7 @@ export interface DtlsServerParts {
   readonly wheel: TimerWheel;
   readonly counters: Counters;
   readonly log: Log;
+  readonly random: Random;
   readonly admission: { mayHandshake(): boolean; handshakeBegan(): void };
 }
 
@@ -81,23 +85,9 @@ export class DtlsServer implements HandshakeOwner, Expirable {
   readonly #failures: FailureLog;
   readonly #sweep = new Timer(this, 0);
   readonly #record = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
+  readonly #counts: DtlsCounts;
   #full = false;
   #closed = false;
-
-  readonly #handshakes: Counter;
-  readonly #resumed: Counter;
-  readonly #cookies: Counter;
-  readonly #deferred: Counter;
-  readonly #noRoom: Counter;
-  readonly #noRoomForAddress: Counter;
-  readonly #evicted: Counter;
-  readonly #evictedHalfOpen: Counter;
-  readonly #replaced: Counter;
-  readonly #broken: Counter;
-  readonly #unknown: Counter;
-  readonly #records: Counter;
-  readonly #tooLarge: Counter;
-  readonly #noSession: Counter;
 
   /** @param name of the listener, for the log */
   constructor(
@@ -115,62 +105,50 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     this.#handler = handler;
     this.#parts = parts;
     this.#handshakeTimeoutMs = limits.handshakeTimeoutMs;
-    this.sessions = new DtlsSessions(limits, counters);
+    this.sessions = new DtlsSessions(limits, counters, parts.random);
     this.#failures = new FailureLog(name, parts);
-    this.#handshakes = counters.counter("dtls.handshakes");
-    this.#resumed = counters.counter("dtls.resumed");
-    this.#cookies = counters.counter("dtls.cookies_sent");
-    this.#deferred = counters.counter("dtls.deferred");
-    this.#noRoom = counters.counter("dtls.refused.full");
-    this.#noRoomForAddress = counters.counter("dtls.refused.per_address");
-    this.#evicted = counters.counter("dtls.evicted");
-    this.#evictedHalfOpen = counters.counter("dtls.evicted_half_open");
-    this.#replaced = counters.counter("dtls.replaced");
-    this.#broken = counters.counter("dtls.broken");
-    this.#unknown = counters.counter("dtls.dropped.unknown");
-    this.#records = counters.counter("dtls.dropped.records");
-    this.#tooLarge = counters.counter("dtls.dropped.too_large");
-    this.#noSession = counters.counter("dtls.dropped.no_session");
+    this.#counts = new DtlsCounts(counters);
   }
 
   onDatagram(datagram: Buffer, address: string, port: number): void {
     if (this.#closed) return;
     if (datagram.length < RECORD_BYTES_MIN) {
-      this.#unknown.value++;
+      this.#counts.unknown.value++;
       return;
     }
-    const key = sessionKey(address, port);
-    const open = this.sessions.open(key);
-    const begun = this.sessions.begun(key);
+    const { sessions } = this;
+    const slot = sessions.slotOf(address, port);
+    const open = sessions.open(slot, address, port);
+    const begun = sessions.begun(slot, address, port);
     if (isClientHello(datagram)) {
       const mark = helloMark(datagram);
       if (begun?.mark === mark) this.#receive(begun, datagram);
       else if (open?.mark === mark) this.#receive(open, datagram);
-      else this.#onHello(datagram, key, address, port, mark);
+      else this.#onHello(datagram, slot, address, port, mark);
       return;
     }
     const forHandshake = recordEpoch(datagram) === 0 || recordType(datagram) === HANDSHAKE;
     const session = forHandshake ? (begun ?? open) : (open ?? begun);
-    if (session === undefined) this.#unknown.value++;
+    if (session === null) this.#counts.unknown.value++;
     else this.#receive(session, datagram);
   }
 
   /** @returns false when the peer has no session, or the bytes are more than a datagram of ours takes; counted */
   send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean {
-    const session = this.sessions.open(sessionKey(address, port));
-    if (session === undefined) {
-      this.#noSession.value++;
+    const session = this.sessions.open(this.sessions.slotOf(address, port), address, port);
+    if (session === null) {
+      this.#counts.noSession.value++;
       return false;
     }
     this.sessions.use(session, this.#parts.clock.nowMs());
     const bits = session.dtls.send(bytes, from, end);
     if ((bits & TOO_LARGE) !== 0) {
-      this.#tooLarge.value++;
+      this.#counts.tooLarge.value++;
       return false;
     }
     if ((bits & OUTPUT) !== 0) this.#flush(session);
     if ((bits & FAILED) !== 0) {
-      this.#broken.value++;
+      this.#counts.broken.value++;
       this.#end(session);
     }
     return (bits & OUTPUT) !== 0;
@@ -197,35 +175,37 @@ export class DtlsServer implements HandshakeOwner, Expirable {
 
   // ---- handshakes --------------------------------------------------------------------------------------------
 
-  #onHello(datagram: Buffer, key: string, address: string, port: number, mark: number): void {
+  #onHello(datagram: Buffer, slot: number, address: string, port: number, mark: number): void {
     const nowMs = this.#parts.clock.nowMs();
     let victim: PeerSession | null = null;
     if (hasCookie(datagram)) {
       // Whether it is the right one is not known yet; what is refused here has cost nothing.
-      if (!this.#mayBegin(key, address, nowMs)) return;
+      if (!this.#mayBegin(slot, address, port, nowMs)) return;
       victim = this.sessions.victim;
     }
-    const answer = this.#context.hello(datagram, Buffer.from(key, "latin1"));
+    const answer = this.#context.hello(datagram, Buffer.from(`${address} ${port}`, "latin1"));
     if (answer === null) {
-      this.#unknown.value++;
+      this.#counts.unknown.value++;
     } else if (answer instanceof Uint8Array) {
-      this.#cookies.value++;
+      if (recordType(answer) === ALERT)
+        this.#failures.failed(causeOf(this.#context.refusal), address, null, this.#context.refusal);
+      else this.#counts.cookies.value++;
       this.#send(answer, address, port);
     } else {
       if (victim !== null) this.#evict(victim);
-      this.#begin(new PeerSession(key, address, port, answer, mark), nowMs);
+      this.#begin(new PeerSession(address, port, answer, mark), nowMs);
     }
   }
 
-  #mayBegin(key: string, address: string, nowMs: number): boolean {
-    const room = this.sessions.room(key, address, nowMs);
+  #mayBegin(slot: number, address: string, port: number, nowMs: number): boolean {
+    const room = this.sessions.room(slot, address, port, nowMs);
     if (room === ROOM) {
       if (this.#parts.admission.mayHandshake()) return true;
-      this.#deferred.value++;
+      this.#counts.deferred.value++;
       return false;
     }
-    if (room === ADDRESS_FULL) this.#noRoomForAddress.value++;
-    else this.#noRoom.value++;
+    if (room === ADDRESS_FULL) this.#counts.noRoomForAddress.value++;
+    else this.#counts.noRoom.value++;
     if (room === SESSIONS_FULL && !this.#full) {
       this.#full = true;
       this.#parts.log.warn("dtls-sessions-full", { listener: this.#name, sessions: this.sessions.openCount });
@@ -243,8 +223,8 @@ export class DtlsServer implements HandshakeOwner, Expirable {
   }
 
   #evict(victim: PeerSession): void {
-    if (victim.handshake === null) this.#evicted.value++;
-    else this.#evictedHalfOpen.value++;
+    if (victim.handshake === null) this.#counts.evicted.value++;
+    else this.#counts.evictedHalfOpen.value++;
     this.#sayGoodbye(victim);
     this.#end(victim);
   }
@@ -286,16 +266,17 @@ export class DtlsServer implements HandshakeOwner, Expirable {
       this.#fail(session, problem, "");
       return;
     }
-    this.#handshakes.value++;
-    if (session.dtls.resumed) this.#resumed.value++;
+    this.#counts.handshakes.value++;
+    if (session.dtls.resumed) this.#counts.resumed.value++;
     if (session.handshake !== null) this.#parts.wheel.cancel(session.handshake.timer);
-    const before = this.sessions.open(session.key);
-    if (before !== undefined) {
+    const { sessions } = this;
+    const before = sessions.open(sessions.slotOf(session.address, session.port), session.address, session.port);
+    if (before !== null) {
       // Its keys are gone at the peer, so there is nobody to say goodbye to.
-      this.#replaced.value++;
+      this.#counts.replaced.value++;
       this.#end(before);
     }
-    this.sessions.established(session, this.#parts.clock.nowMs());
+    sessions.established(session, this.#parts.clock.nowMs());
   }
 
   // ---- a session at work -------------------------------------------------------------------------------------
@@ -304,25 +285,30 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     this.#after(session, session.dtls.receive(datagram));
   }
 
-  #after(session: PeerSession, bits: number): void {
+  #after(session: PeerSession, happened: number): void {
+    let bits = happened;
     if ((bits & OUTPUT) !== 0) this.#flush(session);
     if ((bits & ESTABLISHED) !== 0) this.#established(session);
-    if ((bits & DATA) !== 0 && !session.over) this.#read(session);
+    if ((bits & DATA) !== 0 && !session.over) bits |= this.#read(session);
     if (session.over) return;
     if ((bits & FAILED) !== 0) this.#onFailed(session);
     else if ((bits & CLOSED) !== 0) this.#onClosed(session);
     else if (session.handshake !== null) this.#plan(session);
   }
 
-  #read(session: PeerSession): void {
+  /** @returns what came behind the records in their datagram */
+  #read(session: PeerSession): number {
     const record = this.#record;
     this.sessions.use(session, this.#parts.clock.nowMs());
     let records = 0;
-    for (let length = session.dtls.read(record); length > 0; length = session.dtls.read(record)) {
-      if (++records > RECORDS_PER_DATAGRAM_MAX) this.#records.value++;
+    let length = session.dtls.read(record);
+    for (; length > 0; length = session.dtls.read(record)) {
+      if (++records > RECORDS_PER_DATAGRAM_MAX) this.#counts.records.value++;
       else this.#handler.onData(session, record.subarray(0, length));
-      if (session.over) return; // what it said made somebody end it
+      if (session.over) return 0; // what it said made somebody end it
     }
+    if ((-length & OUTPUT) !== 0) this.#flush(session);
+    return -length;
   }
 
   #onFailed(session: PeerSession): void {
@@ -330,7 +316,7 @@ export class DtlsServer implements HandshakeOwner, Expirable {
       this.#fail(session, causeOf(session.dtls.error), session.dtls.error);
       return;
     }
-    this.#broken.value++;
+    this.#counts.broken.value++;
     this.#end(session);
   }
 

@@ -29,8 +29,6 @@ export class Handshake implements Expirable {
 }
 
 export class PeerSession {
-  /** `sessionKey` of address and port. */
-  readonly key: string;
   readonly address: string;
   readonly port: number;
   readonly dtls: DtlsSession;
@@ -42,24 +40,20 @@ export class PeerSession {
   name: string | null = null;
   /** `identityKey` of the PSK identity it came by; null = it came by certificate, or by none. */
   identity: string | null = null;
-  /** Seconds on the clock when it was last used, or began. */
+  /** Seconds on the clock when it was last used. */
   usedAt = 0;
   over = false;
-  // The list's.
+  // The table's.
   older: PeerSession | null = null;
   newer: PeerSession | null = null;
+  nextInSlot: PeerSession | null = null;
 
-  constructor(key: string, address: string, port: number, dtls: DtlsSession, mark: number) {
-    this.key = key;
+  constructor(address: string, port: number, dtls: DtlsSession, mark: number) {
     this.address = address;
     this.port = port;
     this.dtls = dtls;
     this.mark = mark;
   }
-}
-
-export function sessionKey(address: string, port: number): string {
-  return `${address} ${port}`;
 }
 
 /** Sessions from the one not used for longest to the one used last; entering, leaving and moving allocate nothing. */

@@ -1,15 +1,18 @@
 /**
  * Who has a session and who is in a handshake, and who gives way when there is no room.
  *
- *     begun  by key, in order of beginning     at most HALF_OPEN_MAX, PER_ADDRESS_MAX of one address
- *     open   by key, in order of last use      begun and open together: max_sessions
+ *     slots   [ |a|b| | |c| ... ]   by a hash of address and port; chained, begun and open ones alike
+ *     begun   oldest ... newest     at most `halfOpenMax`, `perAddressMax` of one address
+ *     open    longest idle ... used last     begun and open ones together: max_sessions
  *
  * A peer may be in both: its new handshake does not touch the session it has until it is complete (RFC 6347 section
  * 4.2.8). In a full house a handshake that has taken longer than `patienceMs` gives way, then the session not used for
  * longest, if that is longer than `idleTimeoutMs`. A handshake that has just begun does not: where everybody comes at
  * once, newcomers would throw one another out and none would get through. Who finds no room repeats its ClientHello.
  */
+import { assert } from "../base/assert.ts";
 import type { Counter, Counters } from "../base/counters.ts";
+import type { Random } from "../base/random.ts";
 import { type PeerSession, SessionList } from "./dtls-session.ts";
 
 export interface DtlsLimits {
@@ -36,48 +39,63 @@ export const HANDSHAKES_FULL = 2;
 export const SESSIONS_FULL = 3;
 export type Room = typeof ROOM | typeof ADDRESS_FULL | typeof HANDSHAKES_FULL | typeof SESSIONS_FULL;
 
+export function halfOpenMaxOf(maxSessions: number): number {
+  return Math.min(maxSessions, Math.max(HALF_OPEN_MIN, Math.floor(maxSessions * HALF_OPEN_SHARE)));
+}
+
 export class DtlsSessions {
   readonly halfOpenMax: number;
   readonly perAddressMax: number;
   readonly #maxSessions: number;
   readonly #idleSeconds: number;
   readonly #patienceMs: number;
-  readonly #begun = new Map<string, PeerSession>();
-  readonly #open = new Map<string, PeerSession>();
+  /** As many as there are sessions at most, or more: a power of two. */
+  readonly #slots: (PeerSession | null)[];
+  /** Whose peers would meet in one slot nobody outside can know. */
+  readonly #seed: number;
   readonly #begunList = new SessionList();
   readonly #openList = new SessionList();
   /** Handshakes under way by address. */
   readonly #byAddress = new Map<string, number>();
-  readonly #openCount: Counter;
-  readonly #begunCount: Counter;
+  /** Of all listeners together. */
+  readonly #openTotal: Counter;
+  readonly #begunTotal: Counter;
+  openCount = 0;
+  begunCount = 0;
   /** Who would have to go for the newcomer that `room` was last asked about; null = nobody. */
   victim: PeerSession | null = null;
 
-  constructor({ maxSessions, idleTimeoutMs, handshakeTimeoutMs }: DtlsLimits, counters: Counters) {
+  constructor({ maxSessions, idleTimeoutMs, handshakeTimeoutMs }: DtlsLimits, counters: Counters, random: Random) {
+    this.#slots = new Array<PeerSession | null>(2 ** Math.ceil(Math.log2(maxSessions))).fill(null);
+    this.#seed = Math.floor(random() * 2 ** 32) | 0;
     this.#maxSessions = maxSessions;
     this.#idleSeconds = Math.ceil(idleTimeoutMs / 1000);
     this.#patienceMs = handshakeTimeoutMs * PATIENCE_SHARE;
-    this.halfOpenMax = Math.min(maxSessions, Math.max(HALF_OPEN_MIN, Math.floor(maxSessions * HALF_OPEN_SHARE)));
+    this.halfOpenMax = halfOpenMaxOf(maxSessions);
     this.perAddressMax = Math.max(PER_ADDRESS_MIN, Math.floor(this.halfOpenMax * PER_ADDRESS_SHARE));
-    // Of all listeners together.
-    this.#openCount = counters.counter("dtls.sessions");
-    this.#begunCount = counters.counter("dtls.half_open");
+    this.#openTotal = counters.counter("dtls.sessions");
+    this.#begunTotal = counters.counter("dtls.half_open");
   }
 
-  get openCount(): number {
-    return this.#open.size;
+  /** Where sessions of this peer are looked for. */
+  slotOf(address: string, port: number): number {
+    let hash = this.#seed ^ port;
+    for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193);
+    return (hash ^ (hash >>> 15)) & (this.#slots.length - 1);
   }
 
-  get begunCount(): number {
-    return this.#begun.size;
+  /** The open session of a peer. @param slot as `slotOf` says */
+  open(slot: number, address: string, port: number): PeerSession | null {
+    for (let session = this.#slots[slot] ?? null; session !== null; session = session.nextInSlot)
+      if (session.handshake === null && session.port === port && session.address === address) return session;
+    return null;
   }
 
-  open(key: string): PeerSession | undefined {
-    return this.#open.get(key);
-  }
-
-  begun(key: string): PeerSession | undefined {
-    return this.#begun.get(key);
+  /** The handshake of a peer that is under way. @param slot as `slotOf` says */
+  begun(slot: number, address: string, port: number): PeerSession | null {
+    for (let session = this.#slots[slot] ?? null; session !== null; session = session.nextInSlot)
+      if (session.handshake !== null && session.port === port && session.address === address) return session;
+    return null;
   }
 
   /** The open session not used for longest. */
@@ -86,13 +104,13 @@ export class DtlsSessions {
   }
 
   *all(): Generator<PeerSession> {
-    yield* this.#begun.values();
-    yield* this.#open.values();
+    for (let session = this.#begunList.oldest; session !== null; session = session.newer) yield session;
+    for (let session = this.#openList.oldest; session !== null; session = session.newer) yield session;
   }
 
-  /** Whether a newcomer from `address` may begin. `victim` says who has to be removed for it. */
-  room(key: string, address: string, nowMs: number): Room {
-    this.victim = this.#begun.get(key) ?? null;
+  /** Whether a newcomer may begin. `victim` says who has to be removed for it. */
+  room(slot: number, address: string, port: number, nowMs: number): Room {
+    this.victim = this.begun(slot, address, port);
     // It has proven its address, so the handshake that it began before leads nowhere.
     if (this.victim !== null) return ROOM;
     const patient = nowMs - this.#patienceMs;
@@ -100,14 +118,12 @@ export class DtlsSessions {
       this.victim = this.#slowest(patient, address);
       return this.victim === null ? ADDRESS_FULL : ROOM;
     }
-    const full = this.#begun.size + this.#open.size >= this.#maxSessions;
-    if (!full && this.#begun.size < this.halfOpenMax) return ROOM;
+    const full = this.begunCount + this.openCount >= this.#maxSessions;
+    if (!full && this.begunCount < this.halfOpenMax) return ROOM;
     this.victim = this.#slowest(patient, null);
-    if (this.victim === null && full && this.#begun.size < this.halfOpenMax) {
+    if (this.victim === null && full && this.begunCount < this.halfOpenMax) {
       // Its own old session would go with the end of the handshake anyway.
-      const idle = this.#open.get(key) ?? this.#openList.oldest;
-      if (idle !== null && (idle.key === key || Math.floor(nowMs / 1000) - idle.usedAt >= this.#idleSeconds))
-        this.victim = idle;
+      this.victim = this.open(slot, address, port) ?? this.#idle(nowMs);
     }
     if (this.victim !== null) return ROOM;
     return full ? SESSIONS_FULL : HANDSHAKES_FULL;
@@ -122,22 +138,30 @@ export class DtlsSessions {
     return null;
   }
 
-  /** After `room`, with the victim removed. */
-  begin(session: PeerSession): void {
-    this.#begun.set(session.key, session);
-    this.#begunList.push(session);
-    this.#byAddress.set(session.address, (this.#byAddress.get(session.address) ?? 0) + 1);
-    this.#begunCount.value++;
+  #idle(nowMs: number): PeerSession | null {
+    const { oldest } = this.#openList;
+    return oldest !== null && Math.floor(nowMs / 1000) - oldest.usedAt >= this.#idleSeconds ? oldest : null;
   }
 
-  /** Its handshake is complete; no other is open under its key. */
+  /** After `room`, with the victim removed. */
+  begin(session: PeerSession): void {
+    const slot = this.slotOf(session.address, session.port);
+    session.nextInSlot = this.#slots[slot] ?? null;
+    this.#slots[slot] = session;
+    this.#begunList.push(session);
+    this.#byAddress.set(session.address, (this.#byAddress.get(session.address) ?? 0) + 1);
+    this.begunCount++;
+    this.#begunTotal.value++;
+  }
+
+  /** Its handshake is complete; no other session of its peer is open. */
   established(session: PeerSession, nowMs: number): void {
     this.#leaveBegun(session);
     session.handshake = null;
     session.usedAt = Math.floor(nowMs / 1000);
-    this.#open.set(session.key, session);
     this.#openList.push(session);
-    this.#openCount.value++;
+    this.openCount++;
+    this.#openTotal.value++;
   }
 
   /** An open session is used. */
@@ -151,19 +175,32 @@ export class DtlsSessions {
   }
 
   remove(session: PeerSession): void {
-    if (this.#begun.get(session.key) === session) {
+    this.#leaveSlot(session);
+    if (session.handshake !== null) {
       this.#leaveBegun(session);
-    } else if (this.#open.get(session.key) === session) {
-      this.#open.delete(session.key);
-      this.#openList.remove(session);
-      this.#openCount.value--;
+      return;
     }
+    this.#openList.remove(session);
+    this.openCount--;
+    this.#openTotal.value--;
+  }
+
+  #leaveSlot(session: PeerSession): void {
+    const slot = this.slotOf(session.address, session.port);
+    let before: PeerSession | null = null;
+    for (let other = this.#slots[slot] ?? null; other !== session; other = other?.nextInSlot ?? null) {
+      assert(other !== null, "a session is in its slot until it is removed");
+      before = other;
+    }
+    if (before === null) this.#slots[slot] = session.nextInSlot;
+    else before.nextInSlot = session.nextInSlot;
+    session.nextInSlot = null;
   }
 
   #leaveBegun(session: PeerSession): void {
-    this.#begun.delete(session.key);
     this.#begunList.remove(session);
-    this.#begunCount.value--;
+    this.begunCount--;
+    this.#begunTotal.value--;
     const others = (this.#byAddress.get(session.address) ?? 1) - 1;
     if (others > 0) this.#byAddress.set(session.address, others);
     else this.#byAddress.delete(session.address);

@@ -11,7 +11,7 @@ import { dtlsAddon } from "./dtls-addon.ts";
 import { type DtlsFiles, readDtlsFiles } from "./dtls-credentials.ts";
 import type { Cause } from "./dtls-failure.ts";
 import { nameInCertificate } from "./dtls-identity.ts";
-import { DtlsServer, type DtlsServerHandler } from "./dtls-server.ts";
+import { DtlsServer, type DtlsServerHandler, type DtlsServerParts } from "./dtls-server.ts";
 import type { PeerSession } from "./dtls-session.ts";
 import { type Listener, ListenerError, type ListenOptions, type Reread, tcpName } from "./listener.ts";
 import { describeError } from "./socket-error.ts";
@@ -91,7 +91,7 @@ export class DtlsPort implements DtlsServerHandler {
     this.#transport = transport;
     this.#files = files;
     const name = tcpName({ transport, ...options });
-    this.server = new DtlsServer(name, udp, context, this, dtls, transport);
+    this.server = new DtlsServer(name, udp, context, this, dtls, { ...partsOf(transport), random: Math.random });
     udp.handler = this.server;
     this.listener = {
       ...udp.listener,
@@ -119,9 +119,9 @@ export class DtlsPort implements DtlsServerHandler {
     const { identity, peerCertificate } = session.dtls;
     if (identity !== null) {
       // Asked now, as a reload may have taken it away since the handshake began.
-      session.identity = identityKey(identity);
-      const known = this.#files.identities.get(session.identity);
+      const known = this.#files.identities.get(identityKey(identity));
       if (known === undefined) return "unknown-identity";
+      session.identity = known.identity;
       session.name = known.name;
     } else if (peerCertificate !== null) {
       session.name = nameInCertificate(peerCertificate);
@@ -154,4 +154,8 @@ export class DtlsPort implements DtlsServerHandler {
     if (closed > 0)
       this.#transport.log.info("dtls-sessions-closed", { listener: this.listener.name, sessions: closed });
   }
+}
+
+function partsOf({ clock, wheel, counters, log, admission }: Transport): Omit<DtlsServerParts, "random"> {
+  return { clock, wheel, counters, log, admission };
 }

@@ -141,7 +141,7 @@ export interface DtlsSession {
   free(): void;
   /** For a later connect(): a client's session with its ticket. null while there is none. It is a secret. */
   resumption(): Uint8Array | null;
-  /** The PSK identity; null without PSK, or not known yet. Proven only with ESTABLISHED. */
+  /** The PSK identity that the client gave, known to us or not; null without PSK, or before it came. Proven only with ESTABLISHED. */
   readonly identity: Uint8Array | null;
   /** DER; null without. */
   readonly peerCertificate: Uint8Array | null;

@@ -41,9 +41,10 @@ unsigned server_key(SSL* ssl, const char* text, unsigned char* key, unsigned roo
   const std::string& offered = session->offered_identity();
   // What both saw must be the same, up to the NUL.
   if (text == nullptr || strcmp(offered.c_str(), text) != 0) return 0;
+  // An unknown one, too: whoever reads the log has to know which it was.
+  session->accept_offered_identity();
   const std::string* known = session->credentials()->psk().key_of(offered);
   if (known == nullptr) return 0;
-  session->accept_offered_identity();
   return give_key(*known, key, room);
 }
 

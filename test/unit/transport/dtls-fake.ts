@@ -36,6 +36,8 @@ export class FakeSession implements DtlsSession {
   saidGoodbye = false;
   readonly received: string[] = [];
   readonly records: string[] = [];
+  /** What `read` says behind the last record. */
+  behind = 0;
   readonly output: string[] = ["flight"];
 
   receive(datagram: Uint8Array): number {
@@ -43,6 +45,7 @@ export class FakeSession implements DtlsSession {
     const text = textOf(datagram);
     this.received.push(text);
     let bits = 0;
+    this.behind = 0;
     for (const word of text.split(" ")) {
       const [verb = "", value = ""] = word.split("=");
       if (verb === "identity") this.identity = Buffer.from(value);
@@ -50,6 +53,7 @@ export class FakeSession implements DtlsSession {
       else if (verb === "resumed") this.resumed = true;
       else if (verb === "finished") bits |= this.#establish();
       else if (verb === "data") bits |= this.#data(value);
+      else if (verb === "close" && (bits & DATA) !== 0) this.behind = CLOSED;
       else if (verb === "close") bits |= CLOSED;
       else if (verb === "fail") bits |= this.#fail(value);
     }
@@ -77,7 +81,7 @@ export class FakeSession implements DtlsSession {
   read(into: Uint8Array): number {
     this.#alive();
     const record = this.records.shift();
-    return record === undefined ? 0 : Buffer.from(into.buffer, into.byteOffset, into.length).write(record);
+    return record === undefined ? -this.behind : Buffer.from(into.buffer, into.byteOffset, into.length).write(record);
   }
 
   send(bytes: Uint8Array, from: number, end: number): number {
@@ -131,7 +135,7 @@ export class FakeSession implements DtlsSession {
 }
 
 export class FakeContext implements DtlsContext {
-  readonly refusal = "";
+  readonly refusal = "no shared cipher; sent alert handshake failure (40)";
   readonly options: DtlsOptions;
   readonly sessions: FakeSession[] = [];
   readonly updates: DtlsCredentials[] = [];
@@ -161,6 +165,7 @@ export class FakeContext implements DtlsContext {
     const length = datagram[cookieAt] ?? 0;
     const cookie = Buffer.from(datagram.subarray(cookieAt + 1, cookieAt + 1 + length)).toString();
     if (cookie === "broken") return null;
+    if (cookie === "suites") return record(21, 0, "alert");
     if (cookie !== cookieOf(peer)) return Buffer.from(`cookie ${cookieOf(peer)}`);
     const session = new FakeSession();
     this.sessions.push(session);

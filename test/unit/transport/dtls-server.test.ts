@@ -67,7 +67,7 @@ class World {
         onClose: (session) => this.events.push(`close ${session.name} ${session.address}:${session.port}`),
       },
       { ...LIMITS, ...limits },
-      { clock: this.clock, wheel: this.wheel, counters: this.counters, log, admission },
+      { clock: this.clock, wheel: this.wheel, counters: this.counters, log, random: () => 0.5, admission },
     );
   }
 
@@ -181,6 +181,23 @@ test("data in the datagram that completes the handshake is handed on", () => {
   world.begin();
   world.take(record(22, 1, "identity=early finished data=hello"));
   assert.deepEqual(world.takeEvents(), ["secure early", "data early hello"]);
+});
+
+test("goodbye behind data in one datagram ends the session after the data", () => {
+  const world = new World();
+  const session = world.open();
+  world.takeEvents();
+  world.take(record(23, 1, "data=last close"));
+  assert.deepEqual(world.takeEvents(), ["data id-5000 last", "close id-5000 10.0.0.1:5000"]);
+  assert.deepEqual([session.saidGoodbye, session.freed, world.count("sessions")], [true, true, 0]);
+});
+
+test("a client without a suite in common gets its alert, is told of, and leaves nothing behind", () => {
+  const world = new World();
+  world.take(clientHello("random", "suites"));
+  assert.match(world.takeSent()[0] ?? "", /alert$/);
+  assert.deepEqual([world.count("failed.no-common-cipher"), world.count("cookies_sent")], [1, 0]);
+  assert.equal(world.context.live, 0);
 });
 
 test("OpenSSL's timer runs on the wheel, and no timer is left when the handshake is complete", () => {
