@@ -13,7 +13,7 @@ export interface Issued {
 export interface Subject {
   /** File name and common name. */
   readonly name: string;
-  readonly key?: "P-256" | "P-384" | "RSA";
+  readonly key?: "P-256" | "P-384" | "RSA" | "RSA-1024";
   /** Who signs; the authority itself unless given. */
   readonly by?: string;
   readonly isAuthority?: boolean;
@@ -36,7 +36,8 @@ export class Authority {
   }
 
   issue({ name, key = "P-256", by = "ca", isAuthority = false, names = [] }: Subject): Issued {
-    const algorithm = key === "RSA" ? ["rsa:2048"] : ["ec", "-pkeyopt", `ec_paramgen_curve:${key}`];
+    const rsa = key === "RSA" ? "rsa:2048" : "rsa:1024";
+    const algorithm = key.startsWith("RSA") ? [rsa] : ["ec", "-pkeyopt", `ec_paramgen_curve:${key}`];
     const extensions = [
       `basicConstraints=critical,CA:${isAuthority ? "TRUE" : "FALSE"}`,
       ...(names.length > 0 ? [`subjectAltName=${names.join(",")}`] : []),
@@ -47,6 +48,13 @@ export class Authority {
     const subject = ["-subj", `/CN=${name}`, "-extfile", `${name}.ext`, "-days", "30"];
     this.#openssl("x509", "-req", "-in", `${name}.csr`, ...signer, ...subject, "-out", `${name}.pem`);
     return { cert: this.read(`${name}.pem`), key: this.read(`${name}.key`) };
+  }
+
+  /** The key of `name` under a password. */
+  encrypt(name: string, password: string): Buffer {
+    const args = ["-in", `${name}.key`, "-aes256", "-passout", `pass:${password}`, "-out", `${name}.encrypted`];
+    this.#openssl("pkey", ...args);
+    return this.read(`${name}.encrypted`);
   }
 
   /** For programs that want files: `<name>.pem`, `<name>.key`. */

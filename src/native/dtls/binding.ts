@@ -40,7 +40,7 @@ export const PSK_IDENTITY_BYTES_MAX = 256;
 export const PSK_KEY_BYTES_MAX = 256;
 
 export interface PskEntry {
-  /** 1 to PSK_IDENTITY_BYTES_MAX bytes of any value; a client's must be without NUL (OpenSSL's API ends it there). */
+  /** 1 to PSK_IDENTITY_BYTES_MAX bytes of any value; a client's one less, and without NUL (OpenSSL's API ends it there). */
   readonly identity: Uint8Array;
   /** 1 to PSK_KEY_BYTES_MAX bytes of any value. */
   readonly key: Uint8Array;
@@ -66,7 +66,7 @@ export interface DtlsOptions extends DtlsCredentials {
   readonly mtu?: number;
   /** OpenSSL's notation; default: the CCM8, CCM and GCM suites of PSK, ECDHE-ECDSA and ECDHE-RSA. */
   readonly cipherList?: string;
-  /** Until the first retransmission, doubling up to 60 s; default 1000. */
+  /** Until the first retransmission, doubling up to 60 s; 20 to 60,000, default 1000. */
   readonly retransmitMs?: number;
   /** Server: lifetime of a session ticket, default 86,400; 0 = no tickets. Its keys change as often and serve twice as long. */
   readonly ticketSeconds?: number;
@@ -133,7 +133,7 @@ export interface DtlsSession {
   takeOutput(): Uint8Array | null;
   /** @returns milliseconds until onTimeout is due, 0 = now; -1 = no timer. Ask after hello, connect, receive and onTimeout. */
   timeoutMs(): number;
-  /** Sends the last flight again when its time has come; FAILED after twelve times. Too early: 0. */
+  /** Sends the last flight again when its time has come; FAILED after twelve times without an answer. Too early: 0. */
   onTimeout(): number;
   /** Says goodbye (close_notify), if the handshake is complete. Nothing can be sent afterwards. */
   close(): number;

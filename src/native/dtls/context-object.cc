@@ -11,6 +11,8 @@ std::atomic<int> live_contexts{0};
 
 namespace {
 
+constexpr napi_type_tag kTag = {0x2be07d9466f14a5c, 0x81c35a0e97bd42f6};
+
 struct Owner {
   Addon* addon;
   std::unique_ptr<Context> context;
@@ -37,7 +39,7 @@ bool read_settings(napi_env env, napi_value options, Settings* settings) {
   }
   settings->server = role == "server";
   return get_number(env, options, "mtu", kMtuMin, kMtuMax, &settings->mtu) &&
-         get_number(env, options, "retransmitMs", 1, kRetransmitMsMax, &settings->retransmit_ms) &&
+         get_number(env, options, "retransmitMs", kRetransmitMsMin, kRetransmitMsMax, &settings->retransmit_ms) &&
          get_number(env, options, "ticketSeconds", 0, kTicketSecondsMax, &settings->ticket_seconds) &&
          get_number(env, options, "cookieSeconds", 1, kCookieSecondsMax, &settings->cookie_seconds) &&
          get_flag(env, options, "insecure", &settings->insecure) &&
@@ -53,8 +55,10 @@ bool read_entry(napi_env env, napi_value entry, const std::string& name, Credent
     return false;
   }
   if (!get_bytes(env, entry, "identity", &bytes)) return false;
-  if (!is_within(bytes, kPskIdentityBytesMax)) {
-    throw_range_error(env, name + ".identity is not 1 to " + std::to_string(kPskIdentityBytesMax) + " bytes");
+  // To send one OpenSSL wants room for a NUL behind it.
+  const size_t identity_max = kPskIdentityBytesMax - (credentials->settings().server ? 0 : 1);
+  if (!is_within(bytes, identity_max)) {
+    throw_range_error(env, name + ".identity is not 1 to " + std::to_string(identity_max) + " bytes");
     return false;
   }
   // A copy: a getter of the key may move it.
@@ -150,7 +154,8 @@ napi_value construct(napi_env env, napi_callback_info info) {
   Ref<Credentials> credentials = read_credentials(env, options, settings);
   if (!credentials) return nullptr;
   auto* owner = new Owner{static_cast<Addon*>(data), std::make_unique<Context>(settings, std::move(credentials))};
-  if (napi_wrap(env, self, owner, on_collected, nullptr, nullptr) != napi_ok) {
+  if (napi_type_tag_object(env, self, &kTag) != napi_ok ||
+      napi_wrap(env, self, owner, on_collected, nullptr, nullptr) != napi_ok) {
     delete owner;
     throw_error(env, "no DtlsContext");
     return nullptr;
@@ -255,14 +260,8 @@ napi_value release(napi_env env, napi_callback_info info) {
 }
 
 napi_value get_refusal(napi_env env, napi_callback_info info) {
-  napi_value self = nullptr;
-  void* data = nullptr;
-  if (napi_get_cb_info(env, info, nullptr, nullptr, &self, nullptr) != napi_ok) return nullptr;
-  if (napi_unwrap(env, self, &data) != napi_ok) {
-    throw_type_error(env, "not a DtlsContext");
-    return nullptr;
-  }
-  const auto* owner = static_cast<Owner*>(data);
+  const auto* owner = static_cast<Owner*>(unwrap_tagged(env, info, kTag));
+  if (owner == nullptr) return nullptr;
   return make_text(env, owner->context == nullptr ? "" : owner->context->refusal().c_str());
 }
 

@@ -90,6 +90,18 @@ bool get_text(napi_env env, napi_value object, const char* name, std::string* ou
   return false;
 }
 
+void* unwrap_tagged(napi_env env, napi_callback_info info, const napi_type_tag& tag) {
+  napi_value self = nullptr;
+  void* data = nullptr;
+  bool is_ours = false;
+  if (napi_get_cb_info(env, info, nullptr, nullptr, &self, nullptr) == napi_ok && is_object(env, self) &&
+      napi_check_object_type_tag(env, self, &tag, &is_ours) == napi_ok && is_ours &&
+      napi_unwrap(env, self, &data) == napi_ok)
+    return data;
+  throw_type_error(env, "Illegal invocation");
+  return nullptr;
+}
+
 napi_value make_null(napi_env env) {
   napi_value value = nullptr;
   napi_get_null(env, &value);

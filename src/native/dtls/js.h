@@ -40,6 +40,12 @@ bool get_number(napi_env env, napi_value object, const char* name, uint32_t min,
 bool get_text(napi_env env, napi_value object, const char* name, std::string* out, bool* present);
 bool is_object(napi_env env, napi_value value);
 
+/**
+ * What a getter's object holds. V8 calls a method only on an object of its class; a getter it calls on any, so those
+ * objects carry a tag. Throws and answers nullptr if it is another's.
+ */
+void* unwrap_tagged(napi_env env, napi_callback_info info, const napi_type_tag& tag);
+
 napi_value make_null(napi_env env);
 napi_value make_number(napi_env env, int64_t number);
 napi_value make_flag(napi_env env, bool flag);

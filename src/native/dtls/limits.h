@@ -16,6 +16,8 @@ constexpr size_t kPskIdentityBytesMax = 256;
 constexpr size_t kPskKeyBytesMax = 256;
 constexpr size_t kPeerBytesMax = 64;
 constexpr uint32_t kRetransmitMsDefault = 1000;
+/** OpenSSL takes less than 15 ms for now. */
+constexpr uint32_t kRetransmitMsMin = 20;
 constexpr uint32_t kRetransmitMsMax = 60000;
 constexpr uint32_t kTicketSecondsDefault = 86400;
 constexpr uint32_t kTicketSecondsMax = 604800;
@@ -32,7 +34,7 @@ constexpr long kCertificateListBytesMax = 16384;
 constexpr uint32_t kEarlyRecordsMax = 16;
 
 /** What a session holds of OpenSSL's memory when it is idle; V8 is told so, README.md says how it was measured. */
-constexpr int64_t kSessionBytes = 49152;
+constexpr int64_t kSessionBytes = 65536;
 
 }  // namespace dtls
 

@@ -12,6 +12,8 @@ std::atomic<int> live_sessions{0};
 
 namespace {
 
+constexpr napi_type_tag kTag = {0x5ac9b1f0c3a84d27, 0x9d1f6e2b7a504c83};
+
 /** What the JavaScript object holds. */
 struct Owner {
   std::unique_ptr<Session> session;
@@ -41,7 +43,8 @@ napi_value construct(napi_env env, napi_callback_info info) {
   }
   auto* owner = new Owner{std::unique_ptr<Session>(addon->arriving)};
   addon->arriving = nullptr;
-  if (napi_wrap(env, self, owner, on_collected, nullptr, nullptr) != napi_ok) {
+  if (napi_type_tag_object(env, self, &kTag) != napi_ok ||
+      napi_wrap(env, self, owner, on_collected, nullptr, nullptr) != napi_ok) {
     delete owner;
     throw_error(env, "no DtlsSession");
     return nullptr;
@@ -143,12 +146,7 @@ napi_value resumption(napi_env env, napi_callback_info info) {
 
 /** Unlike the others, free() and the getters do not mind a freed session. */
 Owner* owner_of(napi_env env, napi_callback_info info) {
-  napi_value self = nullptr;
-  void* data = nullptr;
-  if (napi_get_cb_info(env, info, nullptr, nullptr, &self, nullptr) != napi_ok) return nullptr;
-  if (napi_unwrap(env, self, &data) == napi_ok) return static_cast<Owner*>(data);
-  throw_type_error(env, "not a DtlsSession");
-  return nullptr;
+  return static_cast<Owner*>(unwrap_tagged(env, info, kTag));
 }
 
 napi_value release(napi_env env, napi_callback_info info) {

@@ -175,7 +175,7 @@ int32_t Session::fail(int32_t bits) {
   return bits | finish() | kFailed;
 }
 
-/** Between uses the buffers of the record layer, 17 KB each, are not needed; refused while a record is half read. */
+/** Between uses the buffers of the record layer, 17 KB to read alone, are not needed; refused while a record is half read. */
 void Session::rest() { SSL_free_buffers(ssl_); }
 
 int32_t Session::read(uint8_t* into, size_t room) {
