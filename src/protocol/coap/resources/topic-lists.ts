@@ -55,6 +55,7 @@ export class TopicLists {
     this.#nextTag = Math.floor(parts.random() * 0x1_0000_0000);
     this.#evicted = parts.counters.counter("coap.lists_evicted");
     parts.counters.gauge("coap.lists", () => this.#lists.size);
+    parts.counters.gauge("coap.lists_bytes", () => this.#bytes);
   }
 
   /** @param filter  has no problem  @param listener  as for `operationKey` */
