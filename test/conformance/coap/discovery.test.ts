@@ -2,16 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "../../../src/config/load.ts";
+import { linkMatches } from "../../../src/wire/coap/link-format.ts";
 import { GatewayProcess, temporaryFolder } from "../../support/gateway-process.ts";
 import { Option, uintOf } from "./bytes.ts";
 import { HandEndpoint } from "./hand-endpoint.ts";
 import { bodyOf, get, product, read, readBlocks } from "./harness.ts";
-import { type Link, parseLinks } from "./links.ts";
+import { type Link, parseLinks, valuesIn } from "./links.ts";
 
 const gateway = product();
 const CORE = "/.well-known/core";
 
-test("[RFC7252-7.1-1] a CoAP listener without a bind is on port 5683; on that port, discovery is answered", async () => {
+test("[RFC7252-7.1-1] [RFC6690-4-1] a CoAP listener without a bind is on port 5683; on that port, discovery is answered", async () => {
   const { config } = load("listeners: [{type: coap}]", { directory: "/", checkFiles: false });
   assert.equal(config?.listeners[0]?.port, 5683);
   using folder = temporaryFolder();
@@ -23,7 +24,7 @@ test("[RFC7252-7.1-1] a CoAP listener without a bind is on port 5683; on that po
   assert.equal((await raw.ask(get(CORE))).code, "2.05");
 });
 
-test("[RFC7252-7.2-1] GET /.well-known/core is 2.05 in link format (40) and lists only what is there", async (t) => {
+test("[RFC7252-7.2-1] [RFC6690-4-2] GET /.well-known/core is 2.05 in link format (40) and lists only what is there", async (t) => {
   const raw = await gateway.open(t);
   const messages = await readBlocks(raw, CORE);
   for (const one of messages) {
@@ -51,4 +52,66 @@ test("[RFC7252-7.2.1-1] every ct is a number from 0 to 65535, or several in quot
     assert.match(value ?? "", /^\d+( \d+)*$/);
     for (const number of value!.split(" ")) assert.ok(Number(number) <= 65_535);
   }
+});
+
+test("[RFC6690-3.1-1] [RFC6690-3.2-1] [RFC6690-3.3-1] no link has an rt, if, sz or title twice", async (t) => {
+  const raw = await gateway.open(t);
+  for (const link of parseLinks(await read(raw, CORE))) {
+    for (const name of ["rt", "if", "sz", "title", "ct", "obs"]) {
+      assert.ok(valuesIn(link, name).length <= 1, `${link.href} ${name}`);
+    }
+  }
+});
+
+test("RFC 7641 section 6: obs is a flag without a value", async (t) => {
+  const raw = await gateway.open(t);
+  const links = parseLinks(await read(raw, CORE)).filter((link) => valuesIn(link, "obs").length > 0);
+  assert.ok(links.length > 0);
+  for (const link of links) assert.deepEqual(valuesIn(link, "obs"), [null]);
+});
+
+/** Links that a query leaves. */
+async function found(raw: HandEndpoint, query: string): Promise<string[]> {
+  return parseLinks(await read(raw, `${CORE}?${query}`)).map(({ href }) => href);
+}
+
+test("[RFC6690-3-2] a filter compares strings as they are: case counts, and numbers are text", async (t) => {
+  const raw = await gateway.open(t);
+  assert.deepEqual(await found(raw, "rt=core.ps"), ["/ps"]);
+  for (const query of ["rt=CORE.PS", "RT=core.ps", "rt=core.p", "rt=core.ps%20", "ct=040", "href=ps"]) {
+    assert.deepEqual(await found(raw, query), [], query);
+  }
+});
+
+test("[RFC6690-4.1-1] of several values of rt, if or rel each is matched by itself", async (t) => {
+  const raw = await gateway.open(t);
+  const links = parseLinks(await read(raw, CORE));
+  for (const name of ["rt", "if", "ct"]) {
+    for (const link of links) {
+      for (const value of (valuesIn(link, name)[0] ?? "").split(" ").filter((one) => one !== "")) {
+        assert.ok((await found(raw, `${name}=${value}`)).includes(link.href), `${name}=${value}`);
+      }
+    }
+  }
+  // The gateway's own links have one value each; the matching of several is shown by what it is made of.
+  const several = { href: "/a", attributes: [["rt", "one two three"] as const] };
+  for (const [argument, matches] of [
+    ["rt=two", true],
+    ["rt=t*", true],
+    ["rt=one two", false],
+    ["rt=wo", false],
+    ["rt=three", true],
+  ] as const) {
+    assert.equal(linkMatches(several, argument), matches, argument);
+  }
+});
+
+test("section 4.1: a filter ending in * is a prefix, an empty one matches whoever has the attribute, none of it is empty", async (t) => {
+  const raw = await gateway.open(t);
+  const all = parseLinks(await read(raw, CORE));
+  const having = (name: string) => all.filter((link) => valuesIn(link, name).length > 0).map(({ href }) => href);
+  for (const name of ["rt", "if", "ct", "title"]) assert.deepEqual(await found(raw, `${name}=*`), having(name), name);
+  assert.deepEqual(await found(raw, "href=/mqtt*"), ["/mqtt/publish", "/mqtt/connection"]);
+  const none = await raw.ask(get(`${CORE}?rt=nothing`));
+  assert.deepEqual([none.code, none.payload.length, uintOf(none, Option.ContentFormat)], ["2.05", 0, 40]);
 });

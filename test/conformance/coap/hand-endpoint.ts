@@ -16,9 +16,8 @@ export class HandEndpoint {
   from: RemoteInfo | null = null;
   /** Called with all that comes; throws when it breaks a rule. */
   check: (read: Message) => void = () => {};
-  /** A ping of the gateway's is answered by RST at once, as any endpoint does, and counted here; false keeps it. */
-  answersPings = true;
-  pings = 0;
+  /** What becomes of the gateway's pings: answered by RST at once, as any endpoint does, passed over, or kept. */
+  pings: "answer" | "ignore" | "keep" = "answer";
   /** What was wrong with the first datagram that could not be read, or broke a rule. */
   failure: unknown = null;
   #nextId = Math.floor(Math.random() * 0x1_0000);
@@ -32,9 +31,8 @@ export class HandEndpoint {
       this.from = from;
       try {
         const read = readMessage(bytes);
-        if (this.answersPings && read.type === "CON" && read.code === "0.00") {
-          this.pings++;
-          this.send(message({ type: RST, code: 0, id: read.id, token: "" }));
+        if (this.pings !== "keep" && read.type === "CON" && read.code === "0.00") {
+          if (this.pings === "answer") this.send(message({ type: RST, code: 0, id: read.id, token: "" }));
           return;
         }
         this.messages.push(read);

@@ -70,14 +70,18 @@ export function holdToRules(read: Message): void {
 /**
  * Starts the product before the file's tests and ends it after them; ending by SIGTERM shows that nothing broke it.
  * @param config what differs from an MQTT and a CoAP listener; a function gets the product's folder, to put files there
+ * @param env    what is added to the product's environment
  */
-export function product(config: Config | ((folder: string) => Config | Promise<Config>) = {}, env = {}): Product {
+export function product(
+  config: Config | ((folder: string) => Config | Promise<Config>) = {},
+  env: (folder: string) => NodeJS.ProcessEnv = () => ({}),
+): Product {
   const shared = new Product();
   const folder = temporaryFolder();
   before(async () => {
     const own = typeof config === "function" ? await config(folder.path) : config;
     const all = { listeners: LISTENERS, log: { level: "warn" }, ...own };
-    const gateway = new GatewayProcess(folder.path, all, typeof env === "function" ? env(folder.path) : env);
+    const gateway = new GatewayProcess(folder.path, all, env(folder.path));
     shared.gateway = gateway;
     await gateway.start();
   });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DELETE, type Fields, NON, Option, type OptionField, optionOf, optionsOf, POST, PUT, uri } from "./bytes.ts";
-import { get, product, put, unique } from "./harness.ts";
+import { get, product, put, read, unique } from "./harness.ts";
 
 const gateway = product();
 
@@ -292,3 +292,33 @@ for (const number of [128, 132, 136, 140]) {
     assert.equal((await raw.ask(get("/health", [number, "b"]))).code, "2.05");
   });
 }
+
+test("[RFC7252-5.10.8-1] [RFC7252-5.10.8-2] If-Match that no representation matches: 4.12, and the value stays", async (t) => {
+  const raw = await gateway.open(t);
+  const topic = unique("if-match");
+  const none = await raw.ask(put(`/ps/${topic}?retain=true`, "first", [Option.IfMatch, ""]));
+  assert.equal(none.code, "4.12", "an empty If-Match needs a value to be there");
+  await gateway.retain(topic, "value");
+  const tag = optionOf(await raw.ask(get(`/ps/${topic}`)), Option.ETag)!;
+  const wrong = Buffer.from(tag.map((byte) => byte ^ 0xff));
+  for (const code of [PUT, DELETE]) {
+    const fields = { code, options: [...uri(`/ps/${topic}?retain=true`), [Option.IfMatch, wrong] as const] };
+    assert.equal((await raw.ask({ ...fields, ...(code === PUT ? { payload: "changed" } : {}) })).code, "4.12");
+    assert.equal(await read(raw, `/ps/${topic}`), "value");
+  }
+  const right = await raw.ask(
+    put(`/ps/${topic}?retain=true`, "changed", [Option.IfMatch, wrong], [Option.IfMatch, tag]),
+  );
+  assert.equal(right.code, "2.04", "one of several is enough");
+  assert.equal(await read(raw, `/ps/${topic}`), "changed");
+  assert.equal((await raw.ask(put(`/ps/${topic}?retain=true`, "again", [Option.IfMatch, ""]))).code, "2.04");
+});
+
+test("[RFC7252-5.10.8-1] [RFC7252-5.10.8-2] If-None-Match where a value is: 4.12, and it stays; where none is, it is made", async (t) => {
+  const raw = await gateway.open(t);
+  const topic = unique("if-none-match");
+  const fields = put(`/ps/${topic}?retain=true`, "value", [Option.IfNoneMatch, ""]);
+  assert.match((await raw.ask(fields)).code, /^2\.0[14]$/);
+  assert.equal((await raw.ask({ ...fields, payload: "other" })).code, "4.12");
+  assert.equal(await read(raw, `/ps/${topic}`), "value");
+});

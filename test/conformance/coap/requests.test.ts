@@ -1,7 +1,7 @@
 // RFC 7252 sections 5.1 to 5.3 and 5.8: what methods do, and which response belongs to which request.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DELETE, type Fields, GET, message, NON, Option, optionOf, POST, PUT, uri } from "./bytes.ts";
+import { DELETE, type Fields, GET, message, NON, Option, optionOf, optionsOf, POST, PUT, uri } from "./bytes.ts";
 import { get, product, put, read, unique } from "./harness.ts";
 
 const gateway = product({
@@ -153,6 +153,24 @@ test("[RFC7252-5.8.1-1] a GET that goes well is 2.05, or 2.03 for a value that t
   assert.equal(first.code, "2.05");
   const second = await raw.ask(get(`/ps/${topic}`, [Option.ETag, optionOf(first, Option.ETag)!]));
   assert.equal(second.code, "2.03");
+});
+
+test("[RFC7252-5.8.2-1] a POST that makes a value where none was is 2.01 with its location, which is the path that was asked", async (t) => {
+  const raw = await gateway.open(t);
+  const topic = unique("made");
+  const fields = { ...put(`/ps/${topic}/a/b?retain=true`, "value"), code: POST };
+  const answer = await raw.ask(fields);
+  assert.equal(answer.code, "2.01");
+  assert.deepEqual(optionsOf(answer, Option.LocationPath).map(String), ["ps", topic, "a", "b"]);
+  assert.equal(await read(raw, `/ps/${topic}/a/b`), "value");
+  assert.equal((await raw.ask(fields)).code, "2.04", "the next one changes it");
+});
+
+test("section 5.8.3: a PUT that makes a value where none was is 2.01", async (t) => {
+  const raw = await gateway.open(t);
+  const path = `/ps/${unique("made")}?retain=true`;
+  assert.equal((await raw.ask(put(path, "value"))).code, "2.01");
+  assert.equal((await raw.ask(put(path, "value"))).code, "2.04");
 });
 
 test("[RFC7252-5.8.2-2] a POST that makes no resource of its own is 2.04, and its payload was processed", async (t) => {

@@ -27,6 +27,8 @@ export const RFC7252_10: readonly Statement[] = [
     binds: CACHES,
   },
   { id: "RFC7252-11.2-2", words: "Responses to coaps requests are not cached for others.", binds: CACHES },
+  { id: "RFC7252-11.3-2", should: true, words: "Multicasts are not taken from anywhere." },
+  { id: "RFC7252-11.3-3", should: true, words: "Multicasts are taken for those resources only that need it." },
   {
     id: "RFC7252-11.6-1",
     words: "A node without a good source of entropy does nothing that needs one, such as making keys.",

@@ -70,6 +70,7 @@ export const RFC7252_4: readonly Statement[] = [
     words: "To a server that does not respond, no more than PROBING_RATE is sent on average.",
     binds: "clients",
   },
+  { id: "RFC7252-4.7-3", should: true, words: "A server limits the rate of its responses." },
   {
     id: "RFC7252-4.8.1-1",
     words: "ACK_TIMEOUT is not decreased, nor NSTART increased, without another control of congestion.",

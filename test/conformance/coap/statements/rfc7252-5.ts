@@ -74,8 +74,7 @@ export const RFC7252_5_5: readonly Statement[] = [
   {
     id: "RFC7252-5.8.2-1",
     should: true,
-    words: "A POST that made a resource is 2.01 with its location.",
-    binds: "resources that make others; a POST here publishes to its own path",
+    words: "A POST that made a resource is 2.01, with its location where that is not the request's.",
   },
   { id: "RFC7252-5.8.2-2", should: true, words: "A POST that made no resource is 2.04." },
   { id: "RFC7252-5.8.3-1", should: true, words: "A PUT on an existing resource modifies it and is 2.04." },
@@ -112,4 +111,6 @@ export const RFC7252_5_10: readonly Statement[] = [
     id: "RFC7252-5.10.7-3",
     words: "A reserved Location option (128, 132, 136, 140) beside Location-Path or Location-Query is 4.02.",
   },
+  { id: "RFC7252-5.10.8-1", words: "When a condition is not fulfilled, the method is not performed." },
+  { id: "RFC7252-5.10.8-2", words: "It is answered by 4.12." },
 ];

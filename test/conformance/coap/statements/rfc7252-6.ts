@@ -8,12 +8,15 @@ export const RFC7252_6: readonly Statement[] = [
   { id: "RFC7252-7.1-1", words: "A server with discovery supports port 5683." },
   { id: "RFC7252-7.2-1", should: true, words: "Resources can be discovered in the CoRE Link Format." },
   { id: "RFC7252-7.2.1-1", words: "The ct attribute is a number from 0 to 65535." },
+  { id: "RFC7252-8-1", words: "Who can be reached by multicast is prepared for it." },
   { id: "RFC7252-8.1-1", words: "A multicast request is a NON.", binds: "clients" },
+  { id: "RFC7252-8.1-2", words: "A multicast NON gets no RST." },
   {
     id: "RFC7252-8.1-3",
     words: "A multicast request does not use a Message ID that is active with one of its receivers.",
     binds: "clients",
   },
-  { id: "RFC7252-8.2-1", words: "Responses to a multicast request match by token alone.", binds: "clients" },
+  { id: "RFC7252-8.2-1", should: true, words: "It is answered at a random time within the leisure." },
+  { id: "RFC7252-8.2-2", words: "Responses to a multicast request match by token alone.", binds: "clients" },
   { id: "RFC7252-8.2.1-1", words: "A multicast GET has no ETag.", binds: "clients" },
 ];

@@ -1,0 +1,43 @@
+import type { Statement } from "../../statement.ts";
+
+/** RFC 7959, Block-Wise Transfers. */
+export const RFC7959: readonly Statement[] = [
+  { id: "RFC7959-2.1-1", words: "A Block option is processed, or its message rejected." },
+  { id: "RFC7959-2.1-2", words: "Neither Block option stands twice in a message." },
+  { id: "RFC7959-2.2-1", words: "M is 0 in a Block2 that asks for a block.", binds: "clients" },
+  { id: "RFC7959-2.2-2", words: "There, it is ignored." },
+  { id: "RFC7959-2.2-3", words: "SZX 7 is not sent." },
+  { id: "RFC7959-2.2-4", words: "SZX 7 in a request is 4.00." },
+  { id: "RFC7959-2.3-1", words: "With M set, the payload has the size that SZX says." },
+  { id: "RFC7959-2.3-2", words: "The next request has the SZX that a response made smaller.", binds: "clients" },
+  { id: "RFC7959-2.3-3", words: "M is 0 in a Block2 that asks for a block.", binds: "clients" },
+  { id: "RFC7959-2.3-4", words: "A response with M set in its Block1 has no Block2." },
+  { id: "RFC7959-2.3-5", words: "The Content-Format of a block is that of the whole body." },
+  { id: "RFC7959-2.3-6", words: "Blocks of differing Content-Formats are not put together." },
+  { id: "RFC7959-2.4-1", words: "M is 0 in a Block2 that asks for a block.", binds: "clients" },
+  { id: "RFC7959-2.4-2", words: "A server ignores it." },
+  { id: "RFC7959-2.4-3", words: "Blocks have the size that was asked for, or a smaller one." },
+  { id: "RFC7959-2.4-4", words: "Requests for further blocks keep the size of the first response.", binds: "clients" },
+  { id: "RFC7959-2.4-5", words: "A client heeds the size of the first response.", binds: "clients" },
+  { id: "RFC7959-2.4-6", words: "To a client that does, all blocks of a body have one size." },
+  { id: "RFC7959-2.4-7", should: true, words: "Each block has an ETag." },
+  { id: "RFC7959-2.4-8", words: "Blocks are put together only when their ETags are equal.", binds: "clients" },
+  { id: "RFC7959-2.5-1", words: "A final block without all blocks before it is 4.08." },
+  {
+    id: "RFC7959-2.7-1",
+    words: "The blocks of a response to a Block1 request are fetched in order.",
+    binds: "clients",
+  },
+  { id: "RFC7959-2.10-1", words: "If-None-Match stands beside no Block1 but the first.", binds: "clients" },
+  {
+    id: "RFC7959-3.2-1",
+    words: "A client that goes on with smaller blocks counts them in that size.",
+    binds: "clients",
+  },
+  { id: "RFC7959-4-1", words: "Size2 in a request is 0.", binds: "clients" },
+  { id: "RFC7959-4-2", words: "Asking for a size may have no effect.", binds: "clients" },
+  { id: "RFC7959-4-3", words: "Neither Size option stands twice in a message." },
+  { id: "RFC7959-7-1", words: "All blocks of a resource are under the same checks of security." },
+  { id: "RFC7959-7-2", words: "An unprotected exchange has no influence on blocks of a protected resource." },
+  { id: "RFC7959-7.1-1", should: true, words: "State made by untrusted sources does not exhaust the server." },
+];
