@@ -273,7 +273,9 @@ test('[RFC7252-5.10.7-2] no Location-Path is "." or "..", for topics with such l
   const topic = unique("dots");
   for (const [method, path] of [
     [PUT, `/ps/${topic}/./..?retain=true`],
-    [POST, `/ps/${topic}/../.`],
+    [POST, `/ps/${topic}/../.?retain=true`],
+    [POST, `/ps/${topic}/../a?retain=true`],
+    [POST, `/ps/./${topic}?retain=true`],
   ] as const) {
     const fields: Fields = { code: method, options: uri(path), payload: "x" };
     const answer = await raw.ask(fields);

@@ -132,15 +132,12 @@ export class TopicWriter {
 
   /**
    * Prepares the response: 2.04 for a message, and for a value in the place of another; 2.01 for a value where there
-   * was none, with its place when that may be another than the request's (RFC 7252 sections 5.8.2 and 5.8.3).
+   * was none, with its location when that may be another path than the request's (RFC 7252 sections 5.8.2 and 5.8.3).
    */
   #settleAs(topic: string, request: RequestView, reply: Reply, length: number): void {
     const created = this.#options.retain && length > 0 && this.#parts.retained.get(topic) === undefined;
     const options: CoapOption[] = [];
-    if (created && request.code === POST) {
-      options.push({ name: LOCATION_PATH, value: Buffer.from("ps") });
-      for (const level of topic.split("/")) options.push({ name: LOCATION_PATH, value: Buffer.from(level) });
-    }
+    if (created && request.code === POST) options.push(...locationOf(topic));
     if (request.hasBlock1) options.push(blockOption(BLOCK1, request.block1Num, false, request.block1Szx));
     reply.settledCode = created ? CREATED : CHANGED;
     reply.settledOptions = options;
@@ -189,4 +186,11 @@ export class TopicWriter {
       refuseStored(reply, outcome);
     }
   }
+}
+
+/** Nothing for a topic whose path cannot be said: "." and ".." are no segments of a location (RFC 7252 section 5.10.7). */
+function locationOf(topic: string): CoapOption[] {
+  const levels = topic.split("/");
+  if (levels.includes(".") || levels.includes("..")) return [];
+  return ["ps", ...levels].map((level) => ({ name: LOCATION_PATH, value: Buffer.from(level) }));
 }
