@@ -9,8 +9,6 @@ import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { Namespace } from "../support/namespace.ts";
 import { peerPath, requirePeer, requireRoot } from "../support/peers.ts";
 
-const BLOCKS = ["-b", "32"];
-
 /** libcoap's client on the other machine of a cable; it would wait for more answers to a multicast, so it is ended. */
 class FarClient {
   text = "";
@@ -65,7 +63,7 @@ test("libcoap: /.well-known/core, filtered by rt, href and ct; a filter that not
   await using gateway = new GatewayProcess(folder.path, { listeners: [{ type: "coap", bind: "127.0.0.1:0" }] });
   await gateway.start();
   const hrefs = async (query: string): Promise<string[]> => {
-    const output = await libcoap(gateway, `/.well-known/core${query}`, ...BLOCKS);
+    const output = await libcoap(gateway, `/.well-known/core${query}`);
     assert.match(output, /c:2\.05 .*Content-Format:application\/link-format/);
     const content = [...output.matchAll(/ c:2\.05 .*? :: '(.*)'$/gm)].map(([, payload]) => payload).join("");
     return [...content.matchAll(/<([^>]*)>/g)].map((match) => match[1] as string);
@@ -93,10 +91,10 @@ test("another machine finds the gateway by All-CoAP-Nodes, over IPv4 and IPv6, a
   await gateway.start();
   const [v4, v6, silent] = [0, 1, 2].map((nth) => gateway.port("coap", nth));
   const core = "/.well-known/core";
-  await using byV4 = new FarClient(far, `coap://224.0.1.187:${v4}${core}`, ...BLOCKS);
-  await using bySite = new FarClient(far, `coap://[ff05::fd]:${v6}${core}`, ...BLOCKS);
-  await using byLink = new FarClient(far, `coap://[ff02::fd]:${v6}${core}`, ...BLOCKS);
-  await using filtered = new FarClient(far, `coap://224.0.1.187:${v4}${core}?rt=core.ps`, ...BLOCKS);
+  await using byV4 = new FarClient(far, `coap://224.0.1.187:${v4}${core}`);
+  await using bySite = new FarClient(far, `coap://[ff05::fd]:${v6}${core}`);
+  await using byLink = new FarClient(far, `coap://[ff02::fd]:${v6}${core}`);
+  await using filtered = new FarClient(far, `coap://224.0.1.187:${v4}${core}?rt=core.ps`);
   // None of these is answered; by the time the others are, they were heard.
   await using unmet = new FarClient(far, `coap://224.0.1.187:${v4}${core}?rt=nothing`);
   await using put = new FarClient(far, `coap://224.0.1.187:${v4}/ps/a?retain=true`, "-m", "put", "-e", "x");
@@ -125,8 +123,8 @@ test("a gateway at [::] and the default port is found by its own machine, and a 
     [...far.command, ...GatewayProcess.command],
   );
   await gateway.start();
-  await using v4 = new FarClient(far, "coap://224.0.1.187/.well-known/core", ...BLOCKS);
-  await using v6 = new FarClient(far, "coap://[ff02::fd]/.well-known/core", ...BLOCKS);
+  await using v4 = new FarClient(far, "coap://224.0.1.187/.well-known/core");
+  await using v6 = new FarClient(far, "coap://[ff02::fd]/.well-known/core");
   await using put = new FarClient(far, "coap://224.0.1.187/ps/a?retain=true", "-m", "put", "-e", "x");
   for (const client of [v4, v6]) await eventually("the list of the resources", () => LAST.test(client.content));
   assert.match(await put.end(), UNANSWERED);
