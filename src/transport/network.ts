@@ -33,8 +33,8 @@ export const systemNetwork: Network = {
   },
 };
 
-/** null: this system does not tell. */
-function interfaces(): NodeJS.Dict<NetworkInterfaceInfo[]> | null {
+/** Interfaces that are up, with their addresses; null: this system does not tell. */
+export function interfaces(): NodeJS.Dict<NetworkInterfaceInfo[]> | null {
   try {
     return networkInterfaces();
   } catch {

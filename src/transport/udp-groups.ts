@@ -16,9 +16,9 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { isIPv4, isIPv6 } from "node:net";
-import { networkInterfaces } from "node:os";
 import type { Counter } from "../base/counters.ts";
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
+import { interfaces } from "./network.ts";
 import { plainAddress } from "./peer-address.ts";
 import { describeError } from "./socket-error.ts";
 import type { Transport } from "./transport.ts";
@@ -203,15 +203,15 @@ function keyOf(group: string, local: string): string {
 /** One for each family of each interface that `host` stands for. */
 function placesOf(host: string): Place[] {
   const places: Place[] = [];
-  let interfaces = 0;
-  for (const [name, addresses = []] of Object.entries(networkInterfaces())) {
-    if (interfaces === GROUP_INTERFACES_MAX) break;
+  let count = 0;
+  for (const [name, addresses = []] of Object.entries(interfaces() ?? {})) {
+    if (count === GROUP_INTERFACES_MAX) break;
     const before = places.length;
     const ipv4 = addresses.find(({ address, family }) => family === "IPv4" && isAt(host, address, name));
     const ipv6 = addresses.find(({ address, family }) => family === "IPv6" && isAt(host, address, name));
     if (ipv4 !== undefined) places.push({ name, local: ipv4.address, ipv6: false });
     if (ipv6 !== undefined) places.push({ name, local: `::%${name}`, ipv6: true });
-    if (places.length > before) interfaces++;
+    if (places.length > before) count++;
   }
   return places;
 }
