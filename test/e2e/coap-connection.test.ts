@@ -61,7 +61,7 @@ test("libcoap: a connection as EMQX's guide has it, each command from another po
 
   const who = `clientid=123&token=${token}`;
   const published = await libcoap(gateway, `/ps/valve/state?${who}&qos=1&retain=true`, "-m", "post", "-e", "open");
-  assert.match(published, /c:2\.04/);
+  assert.match(published, /c:2\.0[14]/);
   assert.deepEqual(
     (await subscriber.take(1)).map(({ topic, payload }) => [topic, payload]),
     [["valve/state", "open"]],
