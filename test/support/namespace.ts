@@ -43,9 +43,14 @@ export class Namespace {
 
   /** Both ends get IPv6 addresses, and the other machine a way to multicast groups of both kinds. */
   addIpv6(): void {
-    run("address", "add", `${this.ownIpv6}/64`, "dev", this.interfaceName, "nodad");
+    this.addOwnIpv6();
     run("-n", this.name, "address", "add", `${this.#ipv6}/64`, "dev", this.#far, "nodad");
     run("-n", this.name, "route", "add", "224.0.0.0/4", "dev", this.#far);
+  }
+
+  /** This machine's end gets its own again, which it loses when its link does. */
+  addOwnIpv6(): void {
+    run("address", "add", `${this.ownIpv6}/64`, "dev", this.interfaceName, "nodad");
   }
 
   /** What starts a program over there. */

@@ -1,11 +1,14 @@
 /** Multicast on loopback: what goes to a group comes to its receiver, once, and to nobody else. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { listenUdp, type UdpPort } from "../../../src/transport/udp.ts";
 import { UdpGroups } from "../../../src/transport/udp-groups.ts";
 import { eventually } from "../../support/eventually.ts";
+import { Namespace } from "../../support/namespace.ts";
+import { requirePeer, requireRoot } from "../../support/peers.ts";
 import { bench } from "./fixture.ts";
 
 const GROUP = "224.0.1.187";
@@ -115,4 +118,36 @@ test("a group that cannot be joined is said once, and the port goes on without i
   await groups.refresh();
   assert.equal(groups.memberships, 0);
   assert.equal(made.logged.filter((line) => line.includes("group-not-joined")).length, 1);
+});
+
+test("an interface that comes is joined, one that goes is left, and one that comes back is joined again", {
+  skip: requirePeer("ip") || requireRoot(),
+}, async (t) => {
+  const { port, groups, multicast } = await opened(t, "::");
+  const before = groups.memberships;
+  using far = new Namespace("u");
+  far.addIpv6();
+  const send = (text: string): void => {
+    const program = `const s = require("dgram").createSocket("udp4"); s.send("${text}", ${port.port}, "${GROUP}", () => s.close())`;
+    const [command = "", ...words] = [...far.command, process.execPath, "-e", program];
+    execFileSync(command, words);
+  };
+  await groups.refresh();
+  assert.equal(groups.memberships, before + 3, "each group on the new interface");
+  send("first");
+  await eventually("the first", () => multicast.includes("first"));
+  far.setLink(false);
+  await eventually("the interface has gone", async () => {
+    await groups.refresh();
+    return groups.memberships === before;
+  });
+  far.setLink(true);
+  far.addOwnIpv6(); // the kernel takes it from an interface that goes down
+  await eventually("the interface is back", async () => {
+    await groups.refresh();
+    return groups.memberships === before + 3;
+  });
+  send("second");
+  await eventually("the second", () => multicast.includes("second"));
+  assert.deepEqual(multicast, ["first", "second"]);
 });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "../../../../../src/base/clock.ts";
 import { Counters } from "../../../../../src/base/counters.ts";
+import { seededRandom } from "../../../../../src/base/random.ts";
 import { TimerWheel } from "../../../../../src/base/timer-wheel.ts";
 import type { Principal } from "../../../../../src/core/ports.ts";
 import {
@@ -151,6 +152,49 @@ test("long names are bounded together: there are fewer such connections, and eac
 
 test("the memory of a full table is no more than its line in the bill, which is no more than 48 KiB", () => {
   assert.ok(budget().bytes <= 48 * 1024);
+});
+
+test("3,000 random steps: a token holds exactly as long as it should, and each connection ends once", () => {
+  const random = seededRandom(7);
+  const pick = (count: number): number => Math.floor(random() * count);
+  const w = new World();
+  /** What should be there, by client id; ends are compared by the count of openings. */
+  const model = new Map<string, { token: string; heardMs: number; heartbeatMs: number }>();
+  const isOver = (client: { heardMs: number; heartbeatMs: number }): boolean =>
+    client.heardMs + 1.5 * client.heartbeatMs <= w.clock.nowMs();
+  let opened = 0;
+  for (let step = 0; step < 3_000; step++) {
+    const clientId = `c${pick(12)}`;
+    const known = model.get(clientId);
+    switch (pick(5)) {
+      case 0: {
+        const heartbeatMs = 1_000 * (1 + pick(30));
+        model.set(clientId, {
+          token: w.open(clientId, "alice", heartbeatMs).token,
+          heardMs: w.clock.nowMs(),
+          heartbeatMs,
+        });
+        opened++;
+        break;
+      }
+      case 1:
+        w.table.close(clientId);
+        model.delete(clientId);
+        break;
+      case 2:
+        w.advance(pick(8_000));
+        break;
+      default: {
+        const found = w.table.find(clientId, known?.token ?? "x", null) !== null;
+        assert.equal(found, known !== undefined && !isOver(known), `${clientId} at step ${step}`);
+        if (found && known !== undefined) known.heardMs = w.clock.nowMs();
+      }
+    }
+    for (const [id, client] of model) if (isOver(client)) model.delete(id);
+    assert.ok(w.table.size >= model.size && w.table.size <= model.size + 12, "no more than the sweep is late for");
+  }
+  w.advance(60_000);
+  assert.deepEqual([w.table.size, w.ended.length, w.wheel.armed], [0, opened, 0]);
 });
 
 test("a stopped table holds nothing and tells nobody", () => {
