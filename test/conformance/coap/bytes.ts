@@ -13,6 +13,9 @@ export const GET = 1;
 export const POST = 2;
 export const PUT = 3;
 export const DELETE = 4;
+export const FETCH = 5;
+export const PATCH = 6;
+export const IPATCH = 7;
 
 /** The numbers of options that tests name. */
 export const Option = {

@@ -1,7 +1,22 @@
 // RFC 7252 sections 5.1 to 5.3 and 5.8: what methods do, and which response belongs to which request.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DELETE, type Fields, GET, message, NON, Option, optionOf, optionsOf, POST, PUT, uri } from "./bytes.ts";
+import {
+  DELETE,
+  FETCH,
+  type Fields,
+  GET,
+  IPATCH,
+  message,
+  NON,
+  Option,
+  optionOf,
+  optionsOf,
+  PATCH,
+  POST,
+  PUT,
+  uri,
+} from "./bytes.ts";
 import { get, product, put, read, unique } from "./harness.ts";
 
 const gateway = product({
@@ -124,7 +139,7 @@ test("[RFC7252-5.3.2-2] in a piggybacked response both Message ID and token are 
 test("[RFC7252-5.8-1] an unknown method is a piggybacked 4.05, on every resource", async (t) => {
   const raw = await gateway.open(t);
   for (const path of ["/health", "/.well-known/core", `/ps/${unique("method")}`, "/mqtt/publish/a"]) {
-    for (const code of [8, 9, 15, 16, 30, 31]) {
+    for (const code of [PATCH, IPATCH, 8, 9, 15, 16, 30, 31]) {
       const answer = await raw.ask({ code, options: uri(path), payload: "x" });
       assert.deepEqual([answer.type, answer.code], ["ACK", "4.05"], `${path} 0.${code}`);
     }
@@ -134,15 +149,29 @@ test("[RFC7252-5.8-1] an unknown method is a piggybacked 4.05, on every resource
 test("[RFC7252-5.8-1] a known method that the resource does not have is a piggybacked 4.05", async (t) => {
   const raw = await gateway.open(t);
   for (const [path, codes] of [
-    ["/health", [POST, PUT, DELETE]],
-    ["/.well-known/core", [POST, PUT, DELETE]],
-    ["/mqtt/publish/a", [GET, DELETE]],
+    ["/health", [POST, PUT, DELETE, FETCH]],
+    ["/.well-known/core", [POST, PUT, DELETE, FETCH]],
+    ["/mqtt/publish/a", [GET, DELETE, FETCH]],
   ] as const) {
     for (const code of codes) {
       const answer = await raw.ask({ code, options: uri(path) });
       assert.deepEqual([answer.type, answer.code], ["ACK", "4.05"], `${path} 0.0${code}`);
     }
   }
+});
+
+test("RFC 8132 section 2: a FETCH of a topic in its payload is safe, and gives what a GET of the path gives", async (t) => {
+  const raw = await gateway.open(t);
+  const topic = unique("fetch");
+  await gateway.retain(topic, "value", "text/plain");
+  const fields: Fields = { code: FETCH, options: [...uri("/ps"), [Option.ContentFormat, 0]], payload: topic };
+  for (const type of [0, NON]) {
+    const answer = await raw.ask({ ...fields, type });
+    assert.deepEqual([answer.code, answer.payload.toString()], ["2.05", "value"]);
+  }
+  const tag = optionOf(await raw.ask(fields), Option.ETag)!;
+  const valid = await raw.ask({ ...fields, options: [...fields.options!, [Option.ETag, tag]] });
+  assert.equal(valid.code, "2.03");
 });
 
 test("[RFC7252-5.8.1-1] a GET that goes well is 2.05, or 2.03 for a value that the client has", async (t) => {
