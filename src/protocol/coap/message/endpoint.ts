@@ -117,6 +117,7 @@ export class CoapEndpoint implements DatagramHandler {
     } else if (header.type === ACK || header.type === RST) {
       const peer = outcome === OK ? this.#find(address, port, identity) : null;
       if (peer === null || !this.#transmitter.onAnswer(peer, header)) this.#ignored.value++;
+      else if (this.tables.held.size > 0 && peer.verified) this.#responder.onProven(peer);
     } else if (outcome !== OK || !isRequest(header.code)) {
       if (outcome !== OK) this.#malformed.value++;
       this.#reject(header, address, port);
@@ -217,7 +218,13 @@ export class CoapEndpoint implements DatagramHandler {
       reply.releaseIfDone();
       return;
     }
+    reply.mayWait = !multicast && !peer.silent && !peer.guessed && !peer.verified;
     this.#handler.onRequest(reply, datagram);
+    reply.mayWait = false;
+    if (reply.wantsProof && !reply.answered) {
+      if (this.#responder.hold(reply, datagram)) return;
+      this.#handler.onRequest(reply, datagram);
+    }
     if (!reply.answered && confirmable) this.#parts.wheel.schedule(reply.timer, EMPTY_ACK_AFTER_MS);
     reply.releaseIfDone();
   }

@@ -8,6 +8,7 @@ import type { Line } from "../../../config/budget.ts";
 import { Echo } from "./echo.ts";
 import { EXCHANGE_BYTES, EXCHANGE_LIMITS, type ExchangeLimits, ExchangeTable } from "./exchange-table.ts";
 import { PEER_BYTES, PEER_LIMITS, type PeerLimits, PeerTable } from "./peer-table.ts";
+import type { Reply } from "./reply.ts";
 import { REPLY_BYTES, REPLY_LIMITS, type ReplyLimits, ReplyPool } from "./reply-pool.ts";
 import { SENT_NON_BYTES, SENT_NONS_MAX, SentNons } from "./sent-nons.ts";
 import { RATE_BUCKETS, SourceRates } from "./source-rates.ts";
@@ -38,6 +39,8 @@ export class MessageTables {
   readonly exchanges: ExchangeTable;
   readonly replies: ReplyPool;
   readonly sentNons = new SentNons();
+  /** Replies whose requests are held until their peers have proven their addresses. */
+  readonly held = new Set<Reply>();
   readonly rates = new SourceRates();
   /** How often a source is told that it is too fast. */
   readonly told = new SourceRates(TOLD_BUCKETS);

@@ -134,6 +134,7 @@ export class PeerTable {
     peer.gone = false;
     peer.pingId = NO_PING;
     peer.guessed = false;
+    peer.silent = false;
     peer.hash = withPort(addressHash, port);
     const bucket = peer.hash & this.#mask;
     this.#next[peer.slot] = this.#buckets[bucket]!;

@@ -32,6 +32,8 @@ export class Peer {
   pingId = NO_PING;
   /** An ACK or RST of it named a message that we had not sent: it proves nothing any more but by Echo. */
   guessed = false;
+  /** It has not answered a ping in time: nobody waits for its proof any more. */
+  silent = false;
   /** Who needs this peer to be remembered: observers, connections. */
   holds = 0;
   /** The same for requests under way and messages of ours that are not over. */

@@ -48,6 +48,8 @@ export interface ReplySender {
   ignore(reply: Reply): void;
   /** Largest response datagram that may go to who asked. */
   responseBytesMax(reply: Reply): number;
+  /** Handles the request that was held, whether its peer has proven its address or not. */
+  goOn(reply: Reply): void;
   /** The request counts as a block of many against the rate of its source. */
   countAsBlock(reply: Reply): void;
   /** The request carries this value of Echo. */
@@ -100,6 +102,14 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   response: Buffer = NO_BYTES;
   counted = false;
 
+  /** The request may be held until its peer has proven its address: once, and from within `RequestHandler.onRequest`. */
+  mayWait = false;
+  wantsProof = false;
+  /** A copy of the request while it is held. */
+  held: Buffer | null = null;
+  /** The peer was pinged for this request, which counts as an answer to it. */
+  pinged = false;
+
   /** A copy of the request while a login is looked up. */
   datagram: Buffer | null = null;
   /** The response code once the store has it. */
@@ -120,6 +130,9 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
     this.multicast = false;
     this.messageId = messageId;
     this.noResponse = 0;
+    this.mayWait = false;
+    this.wantsProof = false;
+    this.pinged = false;
     this.settledCode = CHANGED;
     this.settledOptions = NO_OPTIONS;
   }
@@ -160,6 +173,23 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
    */
   get responseBytesMax(): number {
     return this.#sender.responseBytesMax(this);
+  }
+
+  /**
+   * Asks for proof of the peer's address before the request is answered, where its answer is larger than may go without.
+   * @returns whether the handler is called again with the request, when it is proven or not in time; false = it is to
+   *   answer now
+   */
+  askProof(): boolean {
+    if (!this.mayWait) return false;
+    this.mayWait = false;
+    this.wantsProof = true;
+    return true;
+  }
+
+  /** Hands over the request once more. @param datagram  it, valid until return */
+  again(datagram: Buffer): void {
+    this.#handler.onRequest(this, datagram);
   }
 
   /** The request is one of many that carry or fetch one payload: it counts less against the rate of its source. */

@@ -20,7 +20,16 @@ import { encodeResponse } from "../../../wire/coap/response.ts";
 import { NO_EXCHANGE } from "./exchange-table.ts";
 import type { MessageParts, MessageTables } from "./message-tables.ts";
 import type { Peer } from "./peer.ts";
-import { ACKNOWLEDGED, DONE, LEISURE, type Reply, type ReplySender, SEPARATE, WORKING } from "./reply.ts";
+import {
+  ACKNOWLEDGED,
+  DONE,
+  EMPTY_ACK_AFTER_MS,
+  LEISURE,
+  type Reply,
+  type ReplySender,
+  SEPARATE,
+  WORKING,
+} from "./reply.ts";
 import type { Transmitter } from "./transmitter.ts";
 
 /** An address that is not proven gets at most so many times the bytes that came from it (RFC 9175 section 2.4). */
@@ -29,6 +38,8 @@ export const AMPLIFICATION_MAX = 3;
 export const MESSAGE_BYTES_MAX = 1_152;
 /** Blocks that count as one request: a client sends them one after the other, each when the one before is answered. */
 export const BLOCKS_PER_REQUEST = 8;
+/** How long a request waits for the RST of a ping: long for a local network, and soon enough for an Empty acknowledgement. */
+export const PROOF_WAIT_MS = 400;
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -56,6 +67,7 @@ export class Responder implements ReplySender {
     for (const reply of replies.all) {
       if (reply.sender !== this) continue;
       this.#parts.wheel.cancel(reply.timer);
+      this.#letGo(reply);
       if (reply.exchange !== NO_EXCHANGE) exchanges.answer(reply.exchange);
       if (reply.state === SEPARATE || reply.state === LEISURE) this.#sent(reply);
     }
@@ -64,7 +76,44 @@ export class Responder implements ReplySender {
   responseBytesMax(reply: Reply): number {
     const most = Math.min(this.#port.maxPayload, MESSAGE_BYTES_MAX);
     if (this.#tables.peers.isVerified(reply.peer)) return most;
-    return Math.min(AMPLIFICATION_MAX * reply.requestBytes, most);
+    return Math.min(AMPLIFICATION_MAX * reply.requestBytes - (reply.pinged ? HEADER_BYTES : 0), most);
+  }
+
+  // ---- proof of an address before the answer -----------------------------------------------------------------
+
+  /** Pings the peer and keeps the request until the RST has come. @returns false when there is no room for it */
+  hold(reply: Reply, datagram: Buffer): boolean {
+    if (!this.#tables.replies.takeBytes(datagram.length)) return false;
+    reply.held = Buffer.from(datagram);
+    reply.pinged = true;
+    this.#tables.held.add(reply);
+    this.#transmitter.ping(reply.peer);
+    this.#parts.wheel.schedule(reply.timer, PROOF_WAIT_MS);
+    return true;
+  }
+
+  goOn(reply: Reply): void {
+    const datagram = this.#letGo(reply);
+    if (datagram === null) return;
+    reply.again(datagram);
+    if (!reply.answered && reply.confirmable)
+      this.#parts.wheel.schedule(reply.timer, EMPTY_ACK_AFTER_MS - PROOF_WAIT_MS);
+    reply.releaseIfDone();
+  }
+
+  onProven(peer: Peer): void {
+    for (const reply of this.#tables.held) if (reply.peer === peer) this.goOn(reply);
+  }
+
+  #letGo(reply: Reply): Buffer | null {
+    const datagram = reply.held;
+    if (datagram === null) return null;
+    reply.held = null;
+    reply.wantsProof = false;
+    this.#parts.wheel.cancel(reply.timer);
+    this.#tables.held.delete(reply);
+    this.#tables.replies.giveBytes(datagram.length);
+    return datagram;
   }
 
   countAsBlock(reply: Reply): void {
@@ -107,8 +156,9 @@ export class Responder implements ReplySender {
   }
 
   /** A ping beside the response, where both are no more than may go. */
-  #askProof({ peer, requestBytes }: Reply, bytes: number): void {
-    if (!peer.verified && bytes + HEADER_BYTES <= AMPLIFICATION_MAX * requestBytes) this.#transmitter.ping(peer);
+  #askProof({ peer, requestBytes, pinged }: Reply, bytes: number): void {
+    if (!pinged && !peer.verified && bytes + HEADER_BYTES <= AMPLIFICATION_MAX * requestBytes)
+      this.#transmitter.ping(peer);
   }
 
   ignore(reply: Reply): void {
@@ -128,6 +178,9 @@ export class Responder implements ReplySender {
     if (reply.state === LEISURE) {
       this.#port.send(reply.response, 0, reply.response.length, reply.peer.address, reply.peer.port);
       this.#sent(reply);
+    } else if (reply.held !== null) {
+      reply.peer.silent = true;
+      this.goOn(reply);
     } else if (!reply.answered) {
       reply.state = ACKNOWLEDGED;
       if (!reply.peer.gone) this.#acknowledge(reply, reply.exchange);

@@ -77,6 +77,7 @@ function respondBlock(reply: Reply, request: RequestView, payload: Buffer, optio
     return;
   }
   const szx = fittingSzx(reply, request.block2Szx, options);
+  if (szx < request.block2Szx && payload.length - from > blockBytes(szx) && reply.askProof()) return;
   const size = blockBytes(szx);
   const end = Math.min(from + size, payload.length);
   if (from / size > BLOCK_NUM_MAX || (from / size === BLOCK_NUM_MAX && end < payload.length)) {
