@@ -10,9 +10,12 @@ import {
   CON,
   CONTENT,
   DEFAULT_LEISURE_MS,
+  ECHO,
   isSuccess,
   NON,
   SERVICE_UNAVAILABLE,
+  UNAUTHORIZED,
+  VALID,
 } from "../../../wire/coap/codes.ts";
 import { HEADER_BYTES, writeEmpty } from "../../../wire/coap/header.ts";
 import type { CoapOption } from "../../../wire/coap/options.ts";
@@ -151,8 +154,37 @@ export class Responder implements ReplySender {
 
   #encode(reply: Reply, type: number, messageId: number, code: number, options: CoapOption[], payload: Buffer): Buffer {
     const response = encodeResponse(type, code, messageId, reply.token, options, payload);
+    if (response.length > AMPLIFICATION_MAX * reply.requestBytes - HEADER_BYTES && !reply.peer.verified) {
+      return this.#encodeSmall(reply, type, messageId, code, options, payload, response);
+    }
     if (code === CONTENT && goesOn(options)) this.#askProof(reply, response.length);
     return response;
+  }
+
+  /**
+   * For an address that is not proven: an error has as many of its words as fit, and who reads is to show that he
+   * receives there (RFC 9175 section 2.4). What has been done is said in few bytes.
+   */
+  #encodeSmall(
+    reply: Reply,
+    type: number,
+    messageId: number,
+    code: number,
+    options: CoapOption[],
+    payload: Buffer,
+    response: Buffer,
+  ): Buffer {
+    const bytesMax = this.responseBytesMax(reply);
+    if (response.length <= bytesMax) return response;
+    if (code !== CONTENT && code !== VALID) {
+      const left = payload.subarray(0, Math.max(0, payload.length - (response.length - bytesMax)));
+      const shorter = encodeResponse(type, code, messageId, reply.token, options, left);
+      return shorter.length <= bytesMax ? shorter : encodeResponse(type, code, messageId, reply.token, [], NO_BYTES);
+    }
+    const echo = [{ name: ECHO, value: this.#tables.echo.valueFor(reply.peer) }];
+    const challenge = encodeResponse(type, UNAUTHORIZED, messageId, reply.token, echo, NO_BYTES);
+    if (challenge.length <= bytesMax) return challenge;
+    return encodeResponse(type, UNAUTHORIZED, messageId, reply.token, [], NO_BYTES);
   }
 
   /** A ping beside the response, where both are no more than may go. */

@@ -1,7 +1,9 @@
 /** A request whose answer is large waits for proof of its address, for a moment. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { OptionName } from "coap-packet";
 import { PROOF_WAIT_MS } from "../../../../../src/protocol/coap/message/responder.ts";
+import { hex } from "../../../wire/coap/vectors.ts";
 import { blockOf, textOf } from "../blocks/uploading.ts";
 import { Harness } from "../harness.ts";
 
@@ -33,12 +35,13 @@ test("a client that answers the ping gets its first block as large as it takes",
 
 test("a client that does not answer it gets small blocks, is not waited for again, and never more than three times its bytes", () => {
   const h = unproven();
-  const request = 4 + 3 + 2;
-  h.request({}, "/ps/a");
+  const token = hex("0102030405060708");
+  const request = 4 + 8 + 3 + 2;
+  h.request({ token }, "/ps/a");
   h.advance(PROOF_WAIT_MS);
   const [, first] = h.take();
   assert.equal(blockOf(first, "Block2"), "0/1/0");
-  h.request({}, "/ps/a");
+  h.request({ token }, "/ps/a");
   const second = h.port.sent.splice(0);
   assert.ok(second.length >= 1 && second.length <= 2, "at once");
   assert.ok(second.reduce((sum, { bytes }) => sum + bytes.length, 0) <= 3 * request);
@@ -53,7 +56,27 @@ test("ping and answer to one request are together no more than three times its b
     h.advance(PROOF_WAIT_MS);
     const bytes = h.port.sent.reduce((sum, sent) => sum + sent.bytes.length, 0);
     assert.ok(bytes <= 3 * (4 + 3 + 1 + length), `${bytes} bytes for a topic of ${length}`);
+    const [, answer] = h.take();
+    assert.equal(answer?.code, length < 5 ? "4.01" : "2.05");
   }
+});
+
+test("RFC 9175 section 2.4: where not even the smallest block may go it is 4.01 with Echo, which proves the address", () => {
+  const h = unproven();
+  h.request({}, "/ps/a");
+  h.advance(PROOF_WAIT_MS);
+  const [, challenge] = h.take();
+  assert.deepEqual([challenge?.code, challenge?.payload], ["4.01", ""]);
+  const value = challenge?.options.get("252") as Buffer;
+  const answer = h.ask({ options: [{ name: "252" as OptionName, value }] }, "/ps/a");
+  assert.deepEqual([answer.code, answer.payload.length], ["2.05", 1024]);
+});
+
+test("an error to an address that is not proven goes with as many of its words as may go", () => {
+  const h = unproven();
+  const response = h.ask({ code: "PUT" }, "/ps/a/%2B");
+  assert.deepEqual([response.code, response.payload], ["4.00", "the topic has a wildcard, wh"]);
+  assert.equal(h.port.sent[0]?.bytes.length, 3 * (4 + 3 + 2 + 2));
 });
 
 test("a repeated CON gets nothing while its first copy waits, then the same answer", () => {
@@ -70,12 +93,12 @@ test("a value that fits is answered at once, and so is who has guessed a Message
   const h = unproven();
   h.retain("b", "1");
   assert.equal(h.ask({}, "/ps/b").payload, "1");
-  h.request({}, "/ps/a");
+  h.request({ token: hex("0102030405060708") }, "/ps/a");
   h.take();
   h.receive(Buffer.from("70001234", "hex"));
   h.advance(PROOF_WAIT_MS);
   h.take();
-  assert.equal(h.request({}, "/ps/a").filter(({ code }) => code === "2.05").length, 1);
+  assert.equal(h.request({ token: hex("0102030405060708") }, "/ps/a").filter(({ code }) => code === "2.05").length, 1);
 });
 
 test("requests that wait are bounded with the responses that wait, and a listener that closes lets go of them", () => {
