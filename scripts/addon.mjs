@@ -25,7 +25,7 @@ const SOURCES = join(ROOT, "src/native/dtls");
 const INPUTS = ["scripts/addon.mjs", "node_modules/node-gyp/package.json"];
 /** What compiles for another CPU, as Debian calls it. */
 const CROSS = { arm64: "aarch64-linux-gnu", x64: "x86_64-linux-gnu" };
-const CHECKED = "-fsanitize=address -fno-omit-frame-pointer -g -O1";
+const CHECKED = "-fsanitize=address -fno-omit-frame-pointer -g -O1 -DSLUICE_CHECKED";
 
 /**
  * Builds the addon if it is missing or older than its sources.

@@ -28,11 +28,11 @@ export function addon(): DtlsAddon {
 }
 
 export function server(options: Omit<DtlsOptions, "role">): DtlsContext {
-  return new (addon().DtlsContext)({ role: "server", retransmitMs: 20, ...options });
+  return new (addon().DtlsContext)({ role: "server", ...options });
 }
 
 export function client(options: Omit<DtlsOptions, "role">): DtlsContext {
-  return new (addon().DtlsContext)({ role: "client", retransmitMs: 20, ...options });
+  return new (addon().DtlsContext)({ role: "client", ...options });
 }
 
 export type Side = "client" | "server";

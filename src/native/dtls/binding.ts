@@ -64,7 +64,7 @@ export interface DtlsOptions extends DtlsCredentials {
   readonly role: "server" | "client";
   /** Largest datagram of ours: bytes of UDP payload, MTU_MIN to MTU_MAX; default 1200. */
   readonly mtu?: number;
-  /** OpenSSL's notation; default: the CCM8, CCM and GCM suites of PSK, ECDHE-ECDSA and ECDHE-RSA. */
+  /** OpenSSL's notation, AEAD suites alone; default: the CCM8, CCM and GCM suites of PSK, ECDHE-ECDSA and ECDHE-RSA. */
   readonly cipherList?: string;
   /** Until the first retransmission, doubling up to 60 s; 20 to 60,000, default 1000. */
   readonly retransmitMs?: number;

@@ -68,6 +68,15 @@ int judge_security(const SSL* ssl, const SSL_CTX* ctx, int operation, int bits, 
   }
 }
 
+/** OpenSSL 3.5 ends a DTLS association over a record that a CBC suite cannot decrypt: any forger's. */
+bool has_aead_suites_alone(const SSL_CTX* ctx) {
+  STACK_OF(SSL_CIPHER)* suites = SSL_CTX_get_ciphers(ctx);
+  for (int at = 0; at < sk_SSL_CIPHER_num(suites); at++) {
+    if (SSL_CIPHER_is_aead(sk_SSL_CIPHER_value(suites, at)) != 1) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool Credentials::prepare(const Material& material, std::string* reason) {
@@ -92,6 +101,7 @@ const char* Credentials::set_up(const Material& material) {
   if (ctx_ == nullptr) return "no context";
   if (const char* step = set_policy()) return step;
   if (SSL_CTX_set_cipher_list(ctx_, cipher_list(material).c_str()) != 1) return "cipherList";
+  if (!has_aead_suites_alone(ctx_)) return "cipherList has a suite that is no AEAD";
   if (material.cert.empty() != material.key.empty()) return "cert and key go together";
   if (!material.cert.empty()) {
     if (const char* step = set_certificate(material.cert, material.key)) return step;

@@ -8,6 +8,8 @@
 namespace dtls {
 
 constexpr size_t kRecordBytesMax = 16384;
+/** What encryption adds to it at most. */
+constexpr size_t kSealingBytesMax = 256;
 constexpr size_t kOutputDatagramsMax = 64;
 constexpr uint32_t kMtuMin = 256;
 constexpr uint32_t kMtuMax = 16384;

@@ -84,6 +84,7 @@ class Session {
   int32_t finish();
   int32_t fail(int32_t bits);
   size_t admit(Bytes datagram);
+  size_t sealed_bytes_min();
   void rest();
 
   static void on_info(const SSL* ssl, int where, int value);
@@ -98,6 +99,9 @@ class Session {
   std::string identity_;
   std::string error_;
   uint32_t early_records_ = 0;
+  // What an encrypted record has at least, and any record at most.
+  size_t sealed_bytes_min_ = 0;
+  size_t content_max_ = kRecordBytesMax + kSealingBytesMax;
   unsigned timeout_us_ = 0;
   int alert_sent_ = -1;
   int alert_received_ = -1;

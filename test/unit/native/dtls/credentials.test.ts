@@ -150,6 +150,8 @@ test("a client that nothing could prove the server to is not made", { skip }, ()
   assert.throws(() => client({}), /nothing proves the server/);
   assert.throws(() => client({ ...gateway }), /nothing proves the server/);
   assert.throws(() => client({ ca, cipherList: "no such suite" }), /^Error: cipherList: no cipher match/);
+  for (const cipherList of ["ALL", "ECDHE-ECDSA-AES128-SHA256", "PSK-AES128-CBC-SHA256"])
+    assert.throws(() => client({ ca, cipherList }), /cipherList has a suite that is no AEAD/);
 });
 
 test("an RSA key of 1,024 bits is refused, though CCM8 is allowed", { skip }, () => {
