@@ -155,3 +155,21 @@ test("a damaged file set aside is said, with what came out of it", () => {
     /damaged +2 files set aside, 8 KiB; of sluice\.db\.damaged-x 95 rows were saved, 1 rows and 2 pages lost \(the time was up\)/,
   );
 });
+
+test("a listener that was refused says why; DTLS has a line once there is a listener of it", () => {
+  const text = statusText({
+    ...STATUS,
+    listeners: [{ type: "coap", address: "127.0.0.1:5684", refused: "the DTLS addon is not built\u001b" }],
+    counters: {
+      "dtls.sessions": 3,
+      "dtls.half_open": 1,
+      "dtls.handshakes": 40,
+      "dtls.failed": 7,
+      "dtls.failed.wrong-key": 5,
+      "dtls.failed.silent": 2,
+      "dtls.failed.protocol": 0,
+    },
+  });
+  assert.match(text, /^listener {2}coap 127\.0\.0\.1:5684 refused: the DTLS addon is not built\?$/m);
+  assert.match(text, /^dtls {6}3 sessions, 1 in a handshake; 40 handshakes, 7 failed \(5 wrong-key, 2 silent\)$/m);
+});
