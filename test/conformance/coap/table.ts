@@ -4,10 +4,11 @@ import { RFC6690 } from "./statements/rfc6690.ts";
 import { RFC7252_3, RFC7252_4 } from "./statements/rfc7252-3.ts";
 import { RFC7252_5_1, RFC7252_5_5, RFC7252_5_10 } from "./statements/rfc7252-5.ts";
 import { RFC7252_6 } from "./statements/rfc7252-6.ts";
+import { RFC7252_9 } from "./statements/rfc7252-9.ts";
 import { RFC7252_10 } from "./statements/rfc7252-10.ts";
 import { RFC7959 } from "./statements/rfc7959.ts";
 import { RFC7967, RFC8132 } from "./statements/rfc8132.ts";
-import { RFC9175_TAG } from "./statements/rfc9175.ts";
+import { RFC9175_ECHO, RFC9175_TAG } from "./statements/rfc9175.ts";
 
 export const TABLE: readonly Section[] = [
   { name: "RFC 7252: 3 Message format", statements: RFC7252_3 },
@@ -16,20 +17,22 @@ export const TABLE: readonly Section[] = [
   { name: "RFC 7252: 5.5-5.9 Payloads, methods, codes", statements: RFC7252_5_5 },
   { name: "RFC 7252: 5.10 Options", statements: RFC7252_5_10 },
   { name: "RFC 7252: 6-8 URIs, discovery, multicast", statements: RFC7252_6 },
+  { name: "RFC 7252: 9 DTLS", statements: RFC7252_9 },
   { name: "RFC 7252: 10-11 Proxying to HTTP, security", statements: RFC7252_10 },
   { name: "RFC 7959: Block-wise transfers", statements: RFC7959 },
   { name: "RFC 6690: Link format", statements: RFC6690 },
   { name: "RFC 7967: No-Response", statements: RFC7967 },
   { name: "RFC 8132: FETCH, PATCH, iPATCH", statements: RFC8132 },
+  { name: "RFC 9175: 2, 5-6 Echo", statements: RFC9175_ECHO },
   { name: "RFC 9175: 3-4 Request-Tag, tokens", statements: RFC9175_TAG },
 ];
 
 /** Rows of each document: none may get lost. */
 export const TOTALS: Readonly<Record<string, number>> = {
-  RFC7252: 143,
+  RFC7252: 172,
   RFC7959: 30,
   RFC6690: 9,
   RFC7967: 4,
   RFC8132: 4,
-  RFC9175: 11,
+  RFC9175: 32,
 };

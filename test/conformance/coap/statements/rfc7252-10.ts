@@ -27,6 +27,11 @@ export const RFC7252_10: readonly Statement[] = [
     binds: CACHES,
   },
   { id: "RFC7252-11.2-2", words: "Responses to coaps requests are not cached for others.", binds: CACHES },
+  {
+    id: "RFC7252-11.3-1",
+    should: true,
+    words: "Requests that are not authenticated get no answer that is much larger than they are.",
+  },
   { id: "RFC7252-11.3-2", should: true, words: "Multicasts are not taken from anywhere." },
   { id: "RFC7252-11.3-3", should: true, words: "Multicasts are taken for those resources only that need it." },
   {

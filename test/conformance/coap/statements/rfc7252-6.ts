@@ -4,6 +4,7 @@ import type { Statement } from "../../statement.ts";
 export const RFC7252_6: readonly Statement[] = [
   { id: "RFC7252-6.1-1", words: "The host of a coap URI is not empty.", binds: "who makes URIs" },
   { id: "RFC7252-6.1-2", words: "A coap URI without a host is invalid.", binds: "who reads URIs: clients and proxies" },
+  { id: "RFC7252-6.2-1", words: "Datagrams of the coaps scheme are secured by DTLS." },
   { id: "RFC7252-6.5-1", words: "Percent-encoding in a URI has capital letters.", binds: "who makes URIs" },
   { id: "RFC7252-7.1-1", words: "A server with discovery supports port 5683." },
   { id: "RFC7252-7.2-1", should: true, words: "Resources can be discovered in the CoRE Link Format." },
