@@ -28,7 +28,7 @@ import {
   REQUEST_ENTITY_TOO_LARGE,
   SIZE1,
 } from "../../../wire/coap/codes.ts";
-import { BLOCK_SZX_MAX, blockBytes, blockOption, uintOption } from "../../../wire/coap/options.ts";
+import { blockBytes, blockOption, uintOption } from "../../../wire/coap/options.ts";
 import { NO_SIZE, type RequestView } from "../../../wire/coap/request.ts";
 import type { Reply } from "../message/reply.ts";
 import { refuseBusy } from "../resources/refusal.ts";
@@ -120,7 +120,7 @@ export class Uploads implements Expirable, UploadKeeper {
    * @returns the upload when this was its last block: its payload is to be read and published at once. null when the
    *   request has been answered, or will be
    */
-  take(key: string, request: RequestView, reply: Reply, szxMax: number = BLOCK_SZX_MAX): Upload | null {
+  take(key: string, request: RequestView, reply: Reply, szxMax: number): Upload | null {
     const from = request.block1Num * blockBytes(request.block1Szx);
     const { length } = request.payload;
     const { bodyBytesMax } = this.#limits;

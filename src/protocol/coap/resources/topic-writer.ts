@@ -32,7 +32,7 @@ import {
   SIZE1,
 } from "../../../wire/coap/codes.ts";
 import { mediaTypeOf, NO_FORMAT } from "../../../wire/coap/content-format.ts";
-import { blockOption, type CoapOption, uintOption } from "../../../wire/coap/options.ts";
+import { blockBytes, blockOption, type CoapOption, uintOption } from "../../../wire/coap/options.ts";
 import type { RequestView } from "../../../wire/coap/request.ts";
 import { operationKey } from "../blocks/operation-key.ts";
 import type { Upload } from "../blocks/upload.ts";
@@ -47,6 +47,14 @@ export interface WriteParts {
   readonly counters: Counters;
   readonly limits: PlainLimits;
   readonly uploads: Uploads;
+}
+
+/** The largest block with which such a request is no larger than messages of ours may be: so a DTLS session's `mtu` holds both ways. */
+function szxFor(request: RequestView, reply: Reply): number {
+  const head = reply.requestBytes - request.payload.length;
+  let szx = request.block1Szx;
+  while (szx > 0 && head + blockBytes(szx) > reply.responseBytesMax) szx--;
+  return szx;
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
@@ -108,7 +116,7 @@ export class TopicWriter {
       this.#writeWhole(topic, request, reply);
       return;
     }
-    const upload = uploads.take(key, request, reply);
+    const upload = uploads.take(key, request, reply, szxFor(request, reply));
     if (upload === null) return;
     this.#settleAs(topic, request, reply, upload.length);
     const at = this.#layOut(topic, request, upload.length);

@@ -185,6 +185,19 @@ test("section 2.5: the client goes on with smaller blocks, and the numbers count
   assert.deepEqual(payloads(h), [payload.toString()]);
 });
 
+test("section 2.3: over a path of small datagrams the first 2.31 asks for smaller blocks, with the first block taken as it came", () => {
+  const h = new Harness();
+  h.port.maxPayload = 200;
+  const payload = textOf(1300);
+  const [first] = sendBlock(h, payload, { num: 0, more: true, szx: 6 });
+  assert.deepEqual([first?.code, block1Of(first)], ["2.31", "0/1/3"]);
+  for (let num = 8; num < 11; num++) {
+    const [response] = sendBlock(h, payload, { num, more: num < 10, szx: 3 });
+    assert.deepEqual([response?.code, block1Of(response)], num < 10 ? ["2.31", `${num}/1/3`] : ["2.04", "10/0/3"]);
+  }
+  assert.deepEqual(payloads(h), [payload.toString()]);
+});
+
 test("section 2.2: a block that is not the last and not full, or larger than its size, is 4.00 in words", () => {
   const h = new Harness();
   for (const [length, more] of [
