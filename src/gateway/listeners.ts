@@ -80,8 +80,9 @@ async function openCoap(
     udp = await (await import("../transport/udp.ts")).listenUdp({ ...options, groups: coap.multicast });
     port = udp;
   }
-  const { wheel, queueHost } = rooms;
-  const parts = { ...requestParts(ground, rooms), wheel, random: Math.random, schedule: queueHost.schedule };
+  const { wheel, queueHost, store } = rooms;
+  const { schedule } = queueHost;
+  const parts = { ...requestParts(ground, rooms), store, wheel, random: Math.random, schedule };
   let shared = coapShared.get(rooms);
   if (shared === undefined) {
     const made = new CoapShared(parts);

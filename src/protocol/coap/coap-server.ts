@@ -2,6 +2,7 @@
  * The request layer of one listener: finds the resource, asks who is there, hands over. One per listener; its message
  * layer is `endpoint.ts`.
  */
+import type { NotifyType } from "../../config/coap-listener.ts";
 import type { Authority, DatagramPort, LoginRequest, Principal, StoreHealth } from "../../core/ports.ts";
 import { addressAndPort, isLoopback } from "../../transport/peer-address.ts";
 import {
@@ -23,6 +24,9 @@ import { Credentials } from "./connection/credentials.ts";
 import { CoapEndpoint } from "./message/endpoint.ts";
 import type { MessageParts } from "./message/message-tables.ts";
 import type { Reply, RequestHandler } from "./message/reply.ts";
+import type { ObservedValues } from "./observe/backlog.ts";
+import { type RegistrationParts, Registrations } from "./observe/registration.ts";
+import type { ObservedListener } from "./observe/watcher.ts";
 import { ConnectionResource } from "./resources/connection-resource.ts";
 import { CoreResource } from "./resources/core-resource.ts";
 import { HealthResource } from "./resources/health-resource.ts";
@@ -31,8 +35,9 @@ import type { Resource } from "./resources/resource.ts";
 import { type TopicParts, TopicResource } from "./resources/topic-resource.ts";
 import type { CoapShared } from "./shared.ts";
 
-export interface CoapParts extends TopicParts, MessageParts {
-  readonly authority: Pick<Authority, "authenticate" | "mayPublish" | "mayRead">;
+export interface CoapParts extends TopicParts, MessageParts, RegistrationParts {
+  readonly authority: Pick<Authority, "authenticate" | "mayPublish" | "mayRead" | "maySubscribe">;
+  readonly retained: ObservedValues;
   readonly health: () => StoreHealth;
   /** `limits.handshakes_per_second`: whether a login that costs may begin now. */
   readonly admitLogin: () => boolean;
@@ -47,6 +52,8 @@ export interface CoapListenerOptions {
   readonly heartbeatMs: number;
   /** Requests a second from one source address. */
   readonly rate: number;
+  /** How notifications go. */
+  readonly notify: NotifyType;
 }
 
 /** Answers CoAP on one datagram port, from construction to `close`. */
@@ -57,6 +64,7 @@ export class CoapServer implements RequestHandler {
   readonly #stringBytesMax: number;
   readonly #credentials = new Credentials();
   readonly #anonymous: CoapListenerOptions["anonymous"];
+  readonly #listener: ObservedListener;
   readonly #view = new RequestView();
   readonly #topics: Resource;
   readonly #publishTopics: Resource;
@@ -73,16 +81,26 @@ export class CoapServer implements RequestHandler {
     this.#stringBytesMax = parts.limits.stringBytes;
     this.#admitLogin = parts.admitLogin;
     this.#anonymous = options.anonymous;
-    const listener = parts.shared.newListener();
-    this.#topics = new TopicResource(parts, listener, 1, true);
-    this.#publishTopics = new TopicResource(parts, listener, 2, false);
     this.#connection = new ConnectionResource(parts.shared.connections, options.heartbeatMs);
     this.#health = new HealthResource(parts.health);
     this.#core = new CoreResource();
     this.endpoint = new CoapEndpoint(port, this, parts, parts.shared.messages, options.rate);
+    this.#listener = {
+      endpoint: this.endpoint,
+      notify: options.notify,
+      name: addressAndPort(port.address, port.port),
+      lasting: !port.peersVerified,
+      bytesMax: port.maxPayload,
+    };
+    const registrations = new Registrations(parts.shared.observers, this.#listener, parts);
+    const listener = parts.shared.newListener();
+    this.#topics = new TopicResource(parts, listener, 1, registrations);
+    this.#publishTopics = new TopicResource(parts, listener, 2, null);
+    parts.shared.observers.open(this.#listener);
   }
 
   close(): void {
+    this.#shared.observers.close(this.#listener);
     this.endpoint.close();
   }
 

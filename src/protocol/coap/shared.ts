@@ -4,11 +4,15 @@ import { LargeValues, budget as largeValuesBudget } from "./blocks/large-values.
 import { type UploadParts, Uploads, uploadLimits, budget as uploadsBudget } from "./blocks/uploads.ts";
 import { type ConnectionParts, ConnectionTable, budget as connectionsBudget } from "./connection/connection-table.ts";
 import { type MessageParts, MessageTables, budget as messagesBudget } from "./message/message-tables.ts";
+import { budget as observersBudget } from "./observe/limits.ts";
+import { type ObserverParts, Observers } from "./observe/observers.ts";
 import { type ListParts, budget as listsBudget, TopicLists } from "./resources/topic-lists.ts";
 
-export interface SharedParts extends ConnectionParts, MessageParts, UploadParts, ListParts {
-  readonly limits: { readonly maxPacketBytes: number };
-}
+export type SharedParts = ConnectionParts &
+  MessageParts &
+  UploadParts &
+  ListParts &
+  Omit<ObserverParts, "largeValues"> & { readonly limits: { readonly maxPacketBytes: number } };
 
 /** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
 export const LOGIN_BYTES_MAX = 96 * 1024;
@@ -19,6 +23,7 @@ export class CoapShared {
   readonly uploads: Uploads;
   readonly largeValues: LargeValues;
   readonly lists: TopicLists;
+  readonly observers: Observers;
   #listeners = 0;
   #loginBytes = 0;
 
@@ -28,6 +33,7 @@ export class CoapShared {
     this.uploads = new Uploads(parts, uploadLimits(parts.limits.maxPacketBytes));
     this.largeValues = new LargeValues(parts);
     this.lists = new TopicLists(parts);
+    this.observers = new Observers({ ...parts, largeValues: this.largeValues });
   }
 
   /** A number of its own for each listener, whose peers are peers of their own. */
@@ -61,5 +67,6 @@ export function budget(limits: { readonly maxPacketBytes: number }): Line[] {
     uploadsBudget(limits.maxPacketBytes),
     largeValuesBudget(),
     listsBudget(),
+    observersBudget(),
   ];
 }

@@ -29,10 +29,11 @@ import {
 } from "../../../wire/coap/codes.ts";
 import { NO_FORMAT, TEXT_PLAIN } from "../../../wire/coap/content-format.ts";
 import { uintOption } from "../../../wire/coap/options.ts";
-import type { RequestView } from "../../../wire/coap/request.ts";
+import { NOT_OBSERVING, type RequestView } from "../../../wire/coap/request.ts";
 import type { LargeValues } from "../blocks/large-values.ts";
 import type { Uploads } from "../blocks/uploads.ts";
 import type { Reply } from "../message/reply.ts";
+import type { Registrations } from "../observe/registration.ts";
 import { respondContent } from "./content.ts";
 import { isPreconditionMet } from "./precondition.ts";
 import { methods, type Resource } from "./resource.ts";
@@ -40,9 +41,14 @@ import type { TopicLists } from "./topic-lists.ts";
 import { type ReadParts, representationOf, TopicReader } from "./topic-reader.ts";
 import { TopicWriter, type WriteParts } from "./topic-writer.ts";
 
-export interface TopicParts extends ReadParts, Omit<WriteParts, "uploads"> {
+export interface TopicParts extends ReadParts, Omit<WriteParts, "uploads" | "observers"> {
   readonly authority: Pick<Authority, "mayPublish" | "mayRead">;
-  readonly shared: { readonly uploads: Uploads; readonly lists: TopicLists; readonly largeValues: LargeValues };
+  readonly shared: {
+    readonly uploads: Uploads;
+    readonly lists: TopicLists;
+    readonly largeValues: LargeValues;
+    readonly observers: WriteParts["observers"];
+  };
 }
 
 export class TopicResource implements Resource {
@@ -50,6 +56,7 @@ export class TopicResource implements Resource {
   readonly guarded = true;
   readonly writable = true;
   readonly #parts: TopicParts;
+  readonly #registrations: Registrations | null;
   readonly #prefixSegments: number;
   readonly #writer: TopicWriter;
   readonly #reader: TopicReader;
@@ -60,15 +67,16 @@ export class TopicResource implements Resource {
   /**
    * @param listener  a number of its own for each listener
    * @param prefixSegments path segments before the topic
-   * @param readable whether it has GET, FETCH and DELETE, too
+   * @param registrations its observations; null = it has no GET, FETCH and DELETE
    */
-  constructor(parts: TopicParts, listener: number, prefixSegments: number, readable: boolean) {
+  constructor(parts: TopicParts, listener: number, prefixSegments: number, registrations: Registrations | null) {
     this.#parts = parts;
     this.#prefixSegments = prefixSegments;
-    this.methods = readable ? methods(GET, POST, PUT, DELETE, FETCH) : methods(POST, PUT);
-    const { uploads, lists, largeValues } = parts.shared;
+    this.#registrations = registrations;
+    this.methods = registrations !== null ? methods(GET, POST, PUT, DELETE, FETCH) : methods(POST, PUT);
+    const { uploads, lists, largeValues, observers } = parts.shared;
     this.#listener = listener;
-    this.#writer = new TopicWriter({ ...parts, uploads }, listener);
+    this.#writer = new TopicWriter({ ...parts, uploads, observers }, listener);
     this.#reader = new TopicReader(parts);
     this.#lists = lists;
     this.#largeValues = largeValues;
@@ -95,6 +103,8 @@ export class TopicResource implements Resource {
       reply.refuse(BAD_OPTION, "no Block1 in a request that reads");
     } else if (request.block2Num > 0 && this.#readNotified(filter, request, reply, principal)) {
       return;
+    } else if (request.observe !== NOT_OBSERVING && this.#isObserved(filter, request, reply, principal)) {
+      return;
     } else if (filter === "") {
       this.#lists.list("#", request, reply, principal, this.#listener);
     } else if (!hasWildcard(filter)) {
@@ -104,6 +114,12 @@ export class TopicResource implements Resource {
       if (problem !== null) reply.refuse(BAD_REQUEST, `the filter: ${problem}`);
       else this.#lists.list(filter, request, reply, principal, this.#listener);
     }
+  }
+
+  /** @returns false when it is to be read once */
+  #isObserved(filter: string, request: RequestView, reply: Reply, principal: Principal): boolean {
+    if (this.#registrations === null || request.ifMatch.length > 0 || request.ifNoneMatch) return false;
+    return this.#registrations.handle(filter === "" ? "#" : filter, request, reply, principal);
   }
 
   /** The rest of a value that was notified with its first block. @returns false when there is none */

@@ -37,6 +37,7 @@ import type { RequestView } from "../../../wire/coap/request.ts";
 import { operationKey } from "../blocks/operation-key.ts";
 import type { Upload } from "../blocks/upload.ts";
 import { blockProblem, type Uploads } from "../blocks/uploads.ts";
+import type { Peer } from "../message/peer.ts";
 import type { Reply } from "../message/reply.ts";
 import { refuseStored } from "./refusal.ts";
 
@@ -47,6 +48,8 @@ export interface WriteParts {
   readonly counters: Counters;
   readonly limits: PlainLimits;
   readonly uploads: Uploads;
+  /** Which receiver a client is, for No Local. */
+  readonly observers: { slotOf(peer: Peer): number };
 }
 
 /** The largest block with which such a request is no larger than messages of ours may be: so a DTLS session's `mtu` holds both ways. */
@@ -172,6 +175,7 @@ export class TopicWriter {
 
   #publish(reply: Reply): void {
     this.#published.value++;
+    this.#publication.publisher = this.#parts.observers.slotOf(reply.peer);
     const outcome = this.#parts.router.publish(this.#publication, reply, 0);
     if (outcome === STORED_LATER) reply.awaited++;
     else if (outcome < 0x80) reply.respond(reply.settledCode, reply.settledOptions);
@@ -181,6 +185,7 @@ export class TopicWriter {
   /** The upload waits for the store in place of the reply, as a client that asks again has another one. */
   #publishUpload(upload: Upload, reply: Reply): void {
     this.#published.value++;
+    this.#publication.publisher = this.#parts.observers.slotOf(reply.peer);
     upload.settledCode = reply.settledCode;
     upload.settledOptions = reply.settledOptions;
     const outcome = this.#parts.router.publish(this.#publication, upload, 0);

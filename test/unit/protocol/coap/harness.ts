@@ -25,6 +25,7 @@ import { type CoapListenerOptions, type CoapParts, CoapServer } from "../../../.
 import type { Peer } from "../../../../src/protocol/coap/message/peer.ts";
 import { CoapShared, type SharedParts } from "../../../../src/protocol/coap/shared.ts";
 import { type Response, requestOf, responseOf } from "../../../support/coap-messages.ts";
+import { MemoryStore } from "../../../support/memory-store.ts";
 
 export interface Sent {
   bytes: Buffer;
@@ -34,7 +35,7 @@ export interface Sent {
 
 export class FakePort implements DatagramPort {
   readonly address = "127.0.0.1";
-  readonly port = 5683;
+  port = 5683;
   maxPayload = 65_507;
   /** As over DTLS; the limits for addresses that are not proven have tests of their own. */
   peersVerified = true;
@@ -93,13 +94,23 @@ export class Harness {
     this.limits = { topicLevels: 8, topicBytes: 64, maxPacketBytes: 2048, stringBytes: 100, ...limits };
     const { clock, wheel, counters } = this;
     const parts = {
-      router: { publish: (publication: Publication, waiter: StoreWaiter) => this.#publish(publication, waiter) },
+      router: {
+        publish: (publication: Publication, waiter: StoreWaiter) => this.#publish(publication, waiter),
+        keep: (publication: Publication) => messageOf(publication, clock.ageMs()),
+        join(): void {},
+        leave(): void {},
+        subscribe: () => true,
+        unsubscribe: () => true,
+      },
       retained: this.retained(),
       authority: authority ?? {
         authenticate: (login, waiter) => this.#authenticate(login, waiter),
         mayPublish: () => this.writable,
-        mayRead: (_principal, topic) => this.readable && !this.unreadable.has(topic),
+        mayRead: (_principal: Principal, topic: string) => this.readable && !this.unreadable.has(topic),
+        maySubscribe: () => this.readable,
+        generation: 0,
       },
+      store: new MemoryStore(),
       health: () => this.health,
       clock,
       wheel,
@@ -113,7 +124,7 @@ export class Harness {
     this.server = new CoapServer(
       this.port,
       { ...parts, shared: this.shared },
-      { anonymous: null, heartbeatMs: 30_000, rate: 1_000_000, ...options },
+      { anonymous: null, heartbeatMs: 30_000, rate: 1_000_000, notify: "qos", ...options },
     );
   }
 

@@ -1,0 +1,43 @@
+/** How many observers there may be, what they may take, and the bill of it. */
+import type { Line } from "../../../config/budget.ts";
+
+export interface ObserverLimits {
+  /** Of all clients. */
+  readonly observersMax: number;
+  readonly observersPerPeerMax: number;
+  /** Of filters, names and client ids. */
+  readonly textBytesMax: number;
+  /** Of messages (Message.size) that wait to be notified. */
+  readonly waitingBytesMax: number;
+  /** Of CONs in flight. */
+  readonly inFlightBytesMax: number;
+}
+
+/** Measured bytes of an observer of a client of its own, with its place in the router; its strings are counted apart. */
+const OBSERVER_BYTES = 960;
+/** Measured bytes of a CON in flight without its datagram. */
+export const CON_BYTES = 384;
+/** Datagram of most CONs with a block of 64 bytes, */
+export const SMALL_BYTES = 112;
+/** and of those with 1,024, but for long names. */
+export const LARGE_BYTES = 1_100;
+
+const OBSERVERS_MAX = 100;
+
+export const OBSERVER_LIMITS: ObserverLimits = {
+  observersMax: OBSERVERS_MAX,
+  observersPerPeerMax: 32,
+  textBytesMax: 12 * 1024,
+  waitingBytesMax: 24 * 1024,
+  inFlightBytesMax: OBSERVERS_MAX * (CON_BYTES + SMALL_BYTES),
+};
+
+/** Worst case of all CoAP listeners together. */
+export function budget(limits: ObserverLimits = OBSERVER_LIMITS): Line {
+  const { observersMax, textBytesMax, waitingBytesMax, inFlightBytesMax } = limits;
+  return {
+    owner: "coap observers",
+    bytes: observersMax * OBSERVER_BYTES + textBytesMax + waitingBytesMax + inFlightBytesMax,
+    how: `${observersMax} x ${OBSERVER_BYTES} B + ${textBytesMax} B of filters and names + ${waitingBytesMax} B that wait + ${inFlightBytesMax} B in flight`,
+  };
+}
