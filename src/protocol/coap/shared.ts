@@ -1,4 +1,5 @@
 /** What all CoAP listeners of a gateway have in common; made with the first of them. */
+import type { Counter } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
 import { LargeValues, budget as largeValuesBudget } from "./blocks/large-values.ts";
 import { type UploadParts, Uploads, uploadLimits, budget as uploadsBudget } from "./blocks/uploads.ts";
@@ -26,10 +27,12 @@ export class CoapShared {
   readonly observers: Observers;
   #listeners = 0;
   #loginBytes = 0;
+  readonly #loginsRefused: Counter;
 
   constructor(parts: SharedParts) {
     this.messages = new MessageTables(parts);
     this.connections = new ConnectionTable(parts);
+    this.#loginsRefused = parts.counters.counter("coap.logins_refused");
     this.uploads = new Uploads(parts, uploadLimits(parts.limits.maxPacketBytes));
     this.largeValues = new LargeValues(parts);
     this.lists = new TopicLists(parts);
@@ -48,7 +51,10 @@ export class CoapShared {
 
   /** Whether a request of so many bytes may be kept for its login. */
   takeLoginBytes(bytes: number): boolean {
-    if (this.#loginBytes + bytes > LOGIN_BYTES_MAX) return false;
+    if (this.#loginBytes + bytes > LOGIN_BYTES_MAX) {
+      this.#loginsRefused.value++;
+      return false;
+    }
     this.#loginBytes += bytes;
     return true;
   }

@@ -301,6 +301,7 @@ test("requests kept for logins are bounded in bytes: beyond it 5.03, and the lat
   const kept = 200 - refusals;
   assert.ok(kept * payload.length <= LOGIN_BYTES_MAX && kept * payload.length > LOGIN_BYTES_MAX / 2, `${kept}`);
   assert.equal(responseOf(h.port.sent[0]!.bytes).code, "5.03");
+  assert.equal(h.counters.counter("coap.logins_refused").value, refusals);
   for (const [i, waiter] of h.loginWaiters.entries()) waiter.onLogin(principalOf(h.logins[i]!), 0);
   assert.equal(h.published.length, 200 - refusals);
   h.loginsWait = false;
