@@ -1,4 +1,5 @@
 // node scripts/package.ts --arch x64|arm64: packs the appliance into build/sluice-<version>-linux-<arch>.tar.gz.
+// node scripts/package.ts --npm: packs build/sluice-<version>.tgz for npm, with the DTLS addon for both CPUs.
 //
 //   bin/sluice bin/node      launcher and runtime
 //   lib/sluice.mjs chunks/   the bundle, with lib/node_modules/ for the packages that have native parts
@@ -24,6 +25,7 @@ import { parseArgs } from "node:util";
 import * as esbuild from "esbuild";
 import { addonFile, ensureAddon } from "./addon.mjs";
 import { builtFiles, EXTERNAL, ensureBuilt } from "./build.mjs";
+import { npmCommand } from "./install.mjs";
 import { nodeOf } from "./package-node.ts";
 import { ROOT, SetupError } from "./root.mjs";
 
@@ -46,19 +48,36 @@ const BUILD_ONLY = new Set(["node-addon-api"]);
 const BOARD_FILES = ["sluice.service", "sluice.yaml", "sluice.sysusers"];
 
 try {
-  const { values } = parseArgs({ options: { arch: { type: "string" } } });
+  const { values } = parseArgs({ options: { arch: { type: "string" }, npm: { type: "boolean", default: false } } });
   const arch = ARCHES.find((known) => known === values.arch);
-  if (arch === undefined) throw new SetupError(`usage: node scripts/package.ts --arch ${ARCHES.join("|")}`);
+  if ((arch === undefined) !== values.npm) {
+    throw new SetupError(`usage: node scripts/package.ts --arch ${ARCHES.join("|")}, or --npm`);
+  }
   await ensureBuilt();
-  const reason = await ensureAddon(arch);
-  if (reason !== null) throw new SetupError(`no package without DTLS: ${reason}`);
-  process.stdout.write(`${await pack(arch)}\n`);
+  process.stdout.write(`${arch === undefined ? await packForNpm() : await pack(arch)}\n`);
 } catch (error) {
   process.stderr.write(`sluice: ${error instanceof Error ? error.message : error}\n`);
   process.exitCode = 1;
 }
 
+/** With the addon for every CPU that this machine can compile for. */
+async function packForNpm(): Promise<string> {
+  for (const arch of ARCHES) {
+    const reason = await ensureAddon(arch);
+    if (reason === null) continue;
+    rmSync(addonFile(arch), { force: true });
+    process.stderr.write(`sluice: this package has no DTLS on ${arch}: ${reason}\n`);
+  }
+  const [program, ...npm] = npmCommand();
+  const args = [...npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", join(ROOT, "build")];
+  const { status, stdout, error } = spawnSync(program, args, { cwd: ROOT, encoding: "utf8" });
+  if (status !== 0) throw new SetupError(`npm pack failed${error ? `: ${error.message}` : ""}`);
+  return join(ROOT, "build", stdout.trim().split("\n").at(-1) ?? "");
+}
+
 async function pack(arch: Arch): Promise<string> {
+  const reason = await ensureAddon(arch);
+  if (reason !== null) throw new SetupError(`no package without DTLS: ${reason}`);
   const { version, dependencies } = readJson(join(ROOT, "package.json"));
   const name = `sluice-${version}-linux-${arch}`;
   const staging = mkdtempSync(join(ROOT, "build/package-"));

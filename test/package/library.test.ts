@@ -3,15 +3,24 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, before, test } from "node:test";
-import { ensureBuilt } from "../../scripts/build.mjs";
 import { ROOT } from "../../scripts/root.mjs";
 import { eventually } from "../support/eventually.ts";
+import { requirePeer } from "../support/peers.ts";
 
 const work = mkdtempSync(join(tmpdir(), "sluice-library-"));
 const children: ChildProcess[] = [];
@@ -22,10 +31,11 @@ after(async () => {
 
 let tarball = "";
 before(async () => {
-  await ensureBuilt();
-  const args = ["pack", "--ignore-scripts", "--silent", "--pack-destination", work];
-  const [name = ""] = execFileSync("npm", args, { cwd: ROOT, encoding: "utf8" }).trim().split("\n").slice(-1);
-  tarball = join(work, name);
+  const args = [join(ROOT, "scripts/package.ts"), "--npm"];
+  const made = execFileSync(process.execPath, args, { encoding: "utf8" }).trim();
+  tarball = join(work, basename(made));
+  copyFileSync(made, tarball);
+  rmSync(made);
 });
 
 /** A program's folder with the package in it, and packages of ours linked beside it. */
@@ -152,4 +162,13 @@ test("the package holds what runs and what it says, and no source", () => {
     files.filter((file) => /(^|\/)(src|test|bench)(\/|$)|[^d]\.ts$|\.tmp$/.test(file) && !file.endsWith(".d.ts")),
     [],
   );
+});
+
+test("the package has the DTLS addon for both CPUs", {
+  skip: requirePeer("g++", "aarch64-linux-gnu-g++"),
+}, () => {
+  const home = join(install("addon", []), "node_modules/sluice/build");
+  for (const cpu of ["x64", "arm64"]) assert.ok(readdirSync(home).includes(`dtls-${cpu}.node`), cpu);
+  const load = `process.dlopen(module, ${JSON.stringify(join(home, `dtls-${process.arch}.node`))})`;
+  execFileSync(process.execPath, ["-e", load]);
 });

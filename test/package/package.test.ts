@@ -45,8 +45,40 @@ const SKIP: Readonly<Record<Arch, Skip>> = {
   arm64: emulated,
 };
 
+/** What compiles the DTLS addon. */
+const COMPILER: Readonly<Record<Arch, Skip>> = {
+  x64: requirePeer(process.arch === "x64" ? "g++" : "x86_64-linux-gnu-g++"),
+  arm64: requirePeer(process.arch === "arm64" ? "g++" : "aarch64-linux-gnu-g++"),
+};
+
+/** Both ends in one process: what is to be seen is that the addon and this node's OpenSSL fit. */
+const HANDSHAKE = `
+const module = { exports: {} };
+process.dlopen(module, process.argv[1]);
+const { DtlsContext, openssl } = module.exports;
+const psk = [{ identity: Buffer.from("device"), key: Buffer.from("key") }];
+const server = new DtlsContext({ role: "server", psk });
+const client = new DtlsContext({ role: "client", psk, cipherList: "PSK-AES128-CCM8" }).connect();
+let session = null;
+const toServer = (datagram) => {
+  if (session !== null) return session.receive(datagram);
+  const answer = server.hello(datagram, Buffer.from("peer"));
+  if (answer instanceof Uint8Array) client.receive(answer);
+  else session = answer;
+};
+for (let turn = 0; turn < 4; turn++) {
+  for (let datagram; (datagram = client.takeOutput()) !== null; ) toServer(datagram);
+  for (let datagram; (datagram = session?.takeOutput() ?? null) !== null; ) client.receive(datagram);
+}
+const content = Buffer.from("content");
+client.send(content, 0, content.length);
+session.receive(client.takeOutput());
+const into = Buffer.alloc(16384);
+console.log(process.arch, session.cipher, into.toString("latin1", 0, session.read(into)));
+`;
+
 for (const arch of ["x64", "arm64"] as const) {
-  test(`the ${arch} package`, async (t) => {
+  test(`the ${arch} package`, { skip: COMPILER[arch] }, async (t) => {
     const home = unpack(arch);
 
     await t.test(`${arch}: holds what runs and nothing else`, () => {
@@ -81,6 +113,12 @@ for (const arch of ["x64", "arm64"] as const) {
         env: { PATH: "" },
       });
       assert.equal(status, 0, stdout + stderr);
+    });
+
+    await t.test(`${arch}: its node shakes hands over DTLS`, { skip: SKIP[arch] }, () => {
+      const args = ["-e", HANDSHAKE, join(home, `lib/dtls-${arch}.node`)];
+      const { stdout, stderr } = spawnSync(join(home, "bin/node"), args, { encoding: "utf8", env: { PATH: "" } });
+      assert.equal(stdout, `${arch} PSK-AES128-CCM8 content\n`, stderr);
     });
 
     await t.test(`${arch}: starts and serves a publish`, { skip: SKIP[arch] }, async () => {
