@@ -289,7 +289,8 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     let bits = happened;
     if ((bits & OUTPUT) !== 0) this.#flush(session);
     if ((bits & ESTABLISHED) !== 0) this.#established(session);
-    if ((bits & DATA) !== 0 && !session.over) bits |= this.#read(session);
+    // Nobody is heard before the handshake is complete.
+    if ((bits & DATA) !== 0 && session.handshake === null && !session.over) bits |= this.#read(session);
     if (session.over) return;
     if ((bits & FAILED) !== 0) this.#onFailed(session);
     else if ((bits & CLOSED) !== 0) this.#onClosed(session);

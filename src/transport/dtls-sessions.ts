@@ -98,6 +98,11 @@ export class DtlsSessions {
     return null;
   }
 
+  /** Addresses with handshakes under way. */
+  get addressCount(): number {
+    return this.#byAddress.size;
+  }
+
   /** The open session not used for longest. */
   get longestIdle(): PeerSession | null {
     return this.#openList.oldest;

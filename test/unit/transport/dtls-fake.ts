@@ -61,6 +61,7 @@ export class FakeSession implements DtlsSession {
   }
 
   #establish(): number {
+    if (this.payloadMax > 0) return 0; // a copy
     this.payloadMax = PAYLOAD_MAX;
     this.timeout = -1;
     this.output.push("finished");

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { seededRandom } from "../../../src/base/random.ts";
 import type { DtlsServerConfig } from "../../../src/config/coap-listener.ts";
 import { type DtlsAddon, type DtlsOptions, loadDtls } from "../../../src/native/dtls/binding.ts";
 import { listenDtls } from "../../../src/transport/dtls.ts";
@@ -251,4 +252,36 @@ test("nobody there: the client says so at its deadline", { skip }, async (t) => 
   const { port } = made.port;
   await made.port.listener.close();
   await assert.rejects(connected(t, made, port, psk("meter", "s3cret"), { handshakeTimeoutMs: 300 }), /./);
+});
+
+test("datagrams of a handshake, changed, cut, repeated and in any order: nothing throws, nothing stays", {
+  skip,
+}, async (t) => {
+  const made = await opened(t, { ...pskFile(t, "meter:s3cret\n"), handshakeTimeoutMs: 1000, maxSessions: 32 });
+  using path = await LossyUdp.open(made.port.port);
+  const captured: Buffer[] = [];
+  path.fate = (datagram, way) => {
+    if (way === "up") captured.push(Buffer.from(datagram));
+    return null;
+  };
+  const before = live();
+  const real = await connected(t, made, path.port, psk("meter", "s3cret"));
+  await echo(real, "hello");
+  real.client.close();
+  await eventually("it is gone", () => made.counters.get("dtls.sessions") === 0);
+  const random = seededRandom(11);
+  const pick = (n: number): number => Math.floor(random() * n);
+  const { server } = made.port;
+  for (let i = 0; i < 30_000; i++) {
+    let datagram = Buffer.from(captured[pick(captured.length)] as Buffer);
+    for (let changes = pick(4); changes > 0; changes--) datagram[pick(datagram.length)] = pick(256);
+    if (random() < 0.2) datagram = datagram.subarray(0, pick(datagram.length + 1));
+    if (random() < 0.1) datagram = Buffer.concat([datagram, captured[pick(captured.length)] as Buffer]);
+    // From the address that the cookie was for, and from others.
+    server.onDatagram(datagram, "127.0.0.1", 40_000 + pick(4));
+  }
+  assert.ok(server.sessions.openCount === 0);
+  await eventually("handshakes are given up", () => made.counters.get("dtls.half_open") === 0);
+  assert.equal(live(), before);
+  await echo(await connected(t, made, made.port.port, psk("meter", "s3cret")), "still here");
 });

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { ManualClock } from "../../../src/base/clock.ts";
 import { Counters } from "../../../src/base/counters.ts";
 import { Log } from "../../../src/base/log.ts";
+import { seededRandom } from "../../../src/base/random.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
 import { FAILED } from "../../../src/native/dtls/binding.ts";
 import type { Cause } from "../../../src/transport/dtls-failure.ts";
@@ -33,10 +34,12 @@ class World {
   readonly sent: string[] = [];
   readonly events: string[] = [];
   readonly server: DtlsServer;
+  readonly maxSessions: number;
   tokens = Number.POSITIVE_INFINITY;
   refusal: Cause | null = null;
 
   constructor(limits: Partial<DtlsLimits> = {}) {
+    this.maxSessions = limits.maxSessions ?? LIMITS.maxSessions;
     const log = new Log({ level: "debug", format: "text", write: (line) => this.logged.push(line) });
     const admission = {
       mayHandshake: () => this.tokens > 0,
@@ -465,4 +468,50 @@ test("any bytes at all: nothing throws, nothing is kept", () => {
     world.take(datagram, 5000 + (i % 3));
   }
   assert.deepEqual([world.count("half_open"), world.count("sessions")], [0, 1]);
+});
+
+test("whatever happens in whatever order: within the limits, every session freed once, no timer left", () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const random = seededRandom(seed);
+    const pick = (n: number): number => Math.floor(random() * n);
+    const world = new World({ maxSessions: 1 + pick(20), idleTimeoutMs: 30_000 });
+    const { sessions } = world.server;
+    for (let step = 0; step < 400; step++) {
+      const port = 5000 + pick(30);
+      const address = `10.0.0.${pick(3)}`;
+      world.tokens = random() < 0.9 ? 10 : 0;
+      switch (pick(9)) {
+        case 0:
+        case 1:
+        case 2:
+          world.begin(port, `client${pick(3)}`, address);
+          break;
+        case 3:
+        case 4:
+          world.take(finished(), port, address);
+          break;
+        case 5:
+          world.take(data("x"), port, address);
+          break;
+        case 6:
+          world.take(random() < 0.5 ? goodbye() : record(22, 0, "fail=no"), port, address);
+          break;
+        case 7:
+          world.server.send(Buffer.from(random() < 0.2 ? "break" : "x"), 0, 1, address, port);
+          break;
+        default:
+          world.later(pick(8000));
+      }
+      const { openCount, begunCount } = sessions;
+      assert.ok(begunCount <= sessions.halfOpenMax, `seed ${seed}, step ${step}`);
+      assert.ok(openCount + begunCount <= world.maxSessions, `seed ${seed}, step ${step}`);
+      assert.equal(world.context.live, openCount + begunCount, `seed ${seed}, step ${step}`);
+      assert.deepEqual([world.count("sessions"), world.count("half_open")], [openCount, begunCount]);
+      assert.ok(world.wheel.armed <= begunCount + 1, `seed ${seed}, step ${step}`);
+      assert.equal([...sessions.all()].length, openCount + begunCount);
+    }
+    world.server.close();
+    assert.deepEqual([world.context.live, world.wheel.armed, sessions.addressCount], [0, 0, 0]);
+    assert.deepEqual([sessions.openCount, sessions.begunCount], [0, 0]);
+  }
 });
