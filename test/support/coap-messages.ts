@@ -36,6 +36,11 @@ export function responseOf(bytes: Buffer): Response {
   };
 }
 
+/** The payload of a message as it is. */
+export function bodyOf(message: Buffer): Buffer {
+  return parse(message).payload;
+}
+
 /** The value of an uint option: Observe, Max-Age, Size2, ... @returns undefined when the option is not there */
 export function uintOption({ options }: Response, name: string): number | undefined {
   return options.get(name)?.reduce((value, byte) => value * 256 + byte, 0);

@@ -1,10 +1,14 @@
 // A CoAP client by hand: any datagram, and requests with RFC 7252's message layer, whose timeouts the test chooses. It
-// repeats a CON, takes piggybacked and separate responses, acknowledges the server's CONs, and keeps all that came.
+// repeats a CON, takes piggybacked and separate responses, acknowledges the server's CONs, answers its pings, and keeps
+// all that came.
 import { randomBytes } from "node:crypto";
-import { createSocket, type Socket } from "node:dgram";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import type { Packet } from "coap-packet";
-import { type Response, requestOf, responseOf } from "./coap-messages.ts";
+import { SystemClock } from "../../src/base/clock.ts";
+import { TimerWheel } from "../../src/base/timer-wheel.ts";
+import type { DtlsClientOptions } from "../../src/transport/dtls-client.ts";
+import { blockBytes, bodyOf, type Response, requestOf, responseOf, uintBytes, uintOption } from "./coap-messages.ts";
 import { type Door, whereIs } from "./coap-peers.ts";
 import { eventually } from "./eventually.ts";
 
@@ -53,44 +57,73 @@ export class Observed {
   }
 }
 
+/** What carries the datagrams: a UDP socket, or a DTLS session. */
+interface Wire {
+  send(bytes: Buffer): void;
+  close(): void;
+}
+
 export class RawCoap {
-  readonly socket: Socket;
   /** Every datagram that came, as hex. */
   readonly received: string[] = [];
   /** Whether the server's CONs are acknowledged; "reset" rejects them. */
   acknowledge: boolean | "reset" = true;
-  readonly #host: string;
-  readonly #port: number;
+  #wire: Wire | null = null;
   readonly #options: Required<Omit<RawOptions, "from">>;
   readonly #waiting = new Map<string, Waiting>();
   readonly #observed = new Map<string, Observed>();
   #messageId: number;
 
-  private constructor(socket: Socket, door: Door, options: RawOptions) {
-    const { host, port } = whereIs(door);
-    this.socket = socket;
-    this.#host = host;
-    this.#port = port;
+  private constructor(options: RawOptions) {
     const { ackTimeoutMs = 300, maxRetransmit = 8, messageId = randomBytes(2).readUInt16BE() } = options;
     this.#options = { ackTimeoutMs, maxRetransmit, messageId };
     this.#messageId = messageId;
-    socket.on("message", (bytes) => this.#onMessage(bytes));
-    socket.on("error", () => {}); // the gateway may be killed
   }
 
   static async open(door: Door, options: RawOptions = {}): Promise<RawCoap> {
-    const { host } = whereIs(door);
+    const { host, port } = whereIs(door);
     const v6 = host.includes(":");
     const socket = createSocket({ type: v6 ? "udp6" : "udp4", recvBufferSize: 1 << 20 });
     socket.bind(0, options.from ?? (v6 ? "::1" : "127.0.0.1"));
     await once(socket, "listening");
-    return new RawCoap(socket, door, options);
+    const client = new RawCoap(options);
+    socket.on("message", (bytes) => client.#onMessage(bytes));
+    socket.on("error", () => {}); // the gateway may be killed
+    client.#wire = { send: (bytes) => socket.send(bytes, port, host, () => {}), close: () => socket.close() };
+    return client;
+  }
+
+  /** Over DTLS: rejects when the handshake fails. */
+  static async overDtls(
+    door: Door,
+    credentials: DtlsClientOptions["credentials"],
+    options: RawOptions & { readonly handshakeTimeoutMs?: number } = {},
+  ): Promise<RawCoap> {
+    const { connectDtls } = await import("../../src/transport/dtls-client.ts");
+    const wheel = new TimerWheel(new SystemClock(), 20);
+    const ticking = setInterval(() => wheel.tick(), 20);
+    const { handshakeTimeoutMs = 15_000 } = options;
+    const client = new RawCoap(options);
+    try {
+      const session = await connectDtls(
+        { ...whereIs(door), credentials, wheel, handshakeTimeoutMs },
+        { onData: (bytes) => client.#onMessage(Buffer.from(bytes)), onClose: () => {} },
+      );
+      const close = () => {
+        clearInterval(ticking);
+        session.close();
+      };
+      client.#wire = { send: (bytes) => session.send(bytes), close };
+      return client;
+    } catch (error) {
+      clearInterval(ticking);
+      throw error;
+    }
   }
 
   /** @param bytes hex may have spaces */
   send(bytes: Buffer | string): void {
-    const datagram = typeof bytes === "string" ? Buffer.from(bytes.replaceAll(" ", ""), "hex") : bytes;
-    this.socket.send(datagram, this.#port, this.#host, () => {});
+    this.#wire?.send(typeof bytes === "string" ? Buffer.from(bytes.replaceAll(" ", ""), "hex") : bytes);
   }
 
   nextMessageId(): number {
@@ -127,6 +160,43 @@ export class RawCoap {
     return this.request(path, { code: "PUT", payload: Buffer.from(payload), ...packet });
   }
 
+  /** Block by block (RFC 7959 section 2.5), each answered before the next. @returns the answer to the last one */
+  async upload(path: string, payload: Buffer, packet: Packet = {}, szx = 6): Promise<Answer> {
+    const blockSize = 16 << szx;
+    for (let num = 0; ; num++) {
+      const more = (num + 1) * blockSize < payload.length;
+      const block = payload.subarray(num * blockSize, (num + 1) * blockSize);
+      const options = [...(packet.options ?? []), { name: "Block1", value: blockBytes(num, more, szx) }];
+      if (num === 0) options.push({ name: "Size1", value: uintBytes(payload.length) });
+      const answer = await this.put(path, block, { ...packet, options });
+      if (!more || answer.code !== "2.31") return answer;
+    }
+  }
+
+  /** Block by block (section 2.4), of the size that the server chooses. Throws when the value changed meanwhile. */
+  async download(path: string, packet: Packet = {}, szx = 6): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    let [at, size, etag] = [0, szx, ""];
+    for (;;) {
+      const options = [
+        ...(packet.options ?? []),
+        { name: "Block2", value: blockBytes(at / (16 << size), false, size) },
+      ];
+      const answer = await this.request(path, { ...packet, options });
+      const { code, options: got } = answer;
+      if (code !== "2.05") throw new Error(`${code} at ${at} of ${path}: ${answer.payload}`);
+      const tag = got.get("ETag")?.toString("hex") ?? "";
+      if (at > 0 && tag !== etag) throw new Error(`${path} changed at ${at}`);
+      etag = tag;
+      const block = uintOption(answer, "Block2");
+      const body = bodyOf(answer.bytes);
+      parts.push(body);
+      at += body.length;
+      if (block === undefined || (block & 8) === 0) return Buffer.concat(parts);
+      size = block & 7;
+    }
+  }
+
   /** GET with Observe 0. The first notification is the answer; those that follow have its token. */
   async observe(path: string, packet: Packet = {}): Promise<{ answer: Answer; observed: Observed; token: Buffer }> {
     const { token = randomBytes(4) } = packet;
@@ -146,14 +216,15 @@ export class RawCoap {
 
   [Symbol.dispose](): void {
     for (const { timer } of this.#waiting.values()) clearTimeout(timer);
-    this.socket.close();
+    this.#wire?.close();
   }
 
   #onMessage(bytes: Buffer): void {
     this.received.push(bytes.toString("hex"));
     const response = responseOf(bytes);
     if (response.type === "CON" && this.acknowledge !== false) {
-      const answer = Buffer.from([this.acknowledge === "reset" ? 0x70 : 0x60, 0, 0, 0]);
+      const rejected = this.acknowledge === "reset" || response.code === "0.00"; // the latter is a ping
+      const answer = Buffer.from([rejected ? 0x70 : 0x60, 0, 0, 0]);
       answer.writeUInt16BE(response.messageId, 2);
       this.send(answer);
     }
