@@ -23,6 +23,8 @@ const SAMPLE_MS = 20;
 const IDLE_SAMPLES = 50;
 /** Ms of one sample that letting in may take. */
 const ENTER_MS_MAX = 10;
+/** A client repeats its ClientHello after a second, then after two. */
+const WANTED_MS = 2000;
 /** The burst of handshakes, as a share of a second's worth. */
 const BURST_SHARE = 0.25;
 
@@ -75,6 +77,10 @@ export class Admission {
   readonly #crowded: Counter;
   readonly #deferred: Counter;
   readonly #loginsDeferred: Counter;
+  /** The last token went to DTLS, so the next is for a socket that waits, if one does. */
+  #socketsTurn = false;
+  /** When a DTLS handshake was last told to come again; for a while after it sockets leave a token for it. */
+  #datagramsWantedMs = Number.NEGATIVE_INFINITY;
   #connections = 0;
   #full = false;
   #lagMs = 0;
@@ -136,7 +142,7 @@ export class Admission {
     this.#idleSamples = 0;
     if (this.#sampling === null) this.#sampleLater();
     const queue = gate.handshake ? this.#waitingForHandshake : this.#waiting;
-    if (queue.length === 0 && this.#lagMs <= LAG_MS_MAX && (!gate.handshake || this.#handshakes.take())) {
+    if (queue.length === 0 && this.#lagMs <= LAG_MS_MAX && (!gate.handshake || this.#takeForSocket())) {
       gate.enter(socket);
       return;
     }
@@ -151,12 +157,27 @@ export class Admission {
   mayHandshake(): boolean {
     this.#idleSamples = 0;
     if (this.#sampling === null) this.#sampleLater();
-    return this.#lagMs <= LAG_MS_MAX && this.#handshakes.waitMs() === 0;
+    const may =
+      this.#lagMs <= LAG_MS_MAX &&
+      !(this.#socketsTurn && this.#waitingForHandshake.length > 0) &&
+      this.#handshakes.waitMs() === 0;
+    if (!may) this.#datagramsWantedMs = this.#clock.nowMs();
+    return may;
+  }
+
+  /** A token for a socket. Where DTLS and TLS both wait they take turns, so that neither keeps the other out. */
+  #takeForSocket(): boolean {
+    const leaves = !this.#socketsTurn && this.#clock.nowMs() - this.#datagramsWantedMs < WANTED_MS;
+    if (this.#handshakes.waitMs(leaves ? 2 : 1) > 0) return false;
+    this.#handshakes.spend(1);
+    this.#socketsTurn = false;
+    return true;
   }
 
   /** A DTLS handshake has begun. */
   handshakeBegan(): void {
     this.#handshakes.spend(1);
+    this.#socketsTurn = true;
   }
 
   /** Whether a login may begin now; otherwise again after `loginWaitMs`. */
@@ -207,7 +228,7 @@ export class Admission {
   #letIn(startMs: number, max: number): void {
     for (let entered = 0; entered < max && this.#clock.nowMs() - startMs < ENTER_MS_MAX; entered++) {
       if (this.#waiting.length > 0) enter(this.#waiting);
-      else if (this.#waitingForHandshake.length > 0 && this.#handshakes.take()) enter(this.#waitingForHandshake);
+      else if (this.#waitingForHandshake.length > 0 && this.#takeForSocket()) enter(this.#waitingForHandshake);
       else return;
     }
   }

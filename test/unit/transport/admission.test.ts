@@ -196,10 +196,32 @@ test("DTLS handshakes take from the rate of TLS handshakes, and do not begin whi
   arrive(gate);
   assert.equal(gate.entered.length, 0, "and none is left for TLS");
   clock.advance(100);
+  assert.ok(!admission.mayHandshake(), "it is the socket's turn");
+  sample(0);
+  assert.equal(gate.entered.length, 1);
   assert.ok(admission.mayHandshake());
   assert.ok(admission.mayHandshake(), "asking takes nothing");
   sample(500);
   assert.ok(!admission.mayHandshake(), "lagging");
   sample(0);
   assert.ok(admission.mayHandshake());
+});
+
+test("DTLS and TLS take turns where both wait", (t) => {
+  const { admission, arrive, sample, clock } = manual(t, { handshakesPerSecond: 10 });
+  const gate = new FakeGate(true);
+  for (let i = 0; i < 20; i++) arrive(gate);
+  const before = gate.entered.length;
+  let dtls = 0;
+  for (let i = 0; i < 100; i++) {
+    // A ClientHello is there whenever a token is.
+    clock.advance(1);
+    if (admission.mayHandshake()) {
+      admission.handshakeBegan();
+      dtls++;
+    }
+    sample(0);
+  }
+  const tls = gate.entered.length - before;
+  assert.ok(Math.abs(tls - dtls) <= 1 && tls + dtls >= 20, `${tls} of TLS, ${dtls} of DTLS`);
 });
