@@ -9,6 +9,7 @@ import {
   BAD_OPTION,
   BAD_REQUEST,
   BLOCK1,
+  FETCH,
   GET,
   IF_MATCH,
   IF_NONE_MATCH,
@@ -127,6 +128,8 @@ export class CoapServer implements RequestHandler {
       else reply.refuse(NOT_FOUND, "no such resource");
     } else if ((resource.methods & (1 << view.code)) === 0) {
       reply.refuse(METHOD_NOT_ALLOWED, isPatch(view.code) ? NO_PATCH : "not a method of this resource");
+    } else if (view.block2Num > 0 && !isReading(view.code)) {
+      reply.refuse(BAD_REQUEST, "the response to it is one block"); // RFC 7959 section 2.1: processed, or rejected
     } else if (!resource.guarded) {
       resource.handle(view, reply, NOBODY);
     } else {
@@ -225,6 +228,11 @@ function refuseRequest(reply: Reply, code: number, option: number): void {
   else if (code === BAD_OPTION) reply.refuse(code, `option ${option} is critical and not supported, or not valid`);
   else if (code === PROXYING_NOT_SUPPORTED) reply.refuse(code, "no proxy");
   else reply.refuse(code, option === 0 ? "too many options" : `the value of option ${option} is not valid`);
+}
+
+/** Its response may have several blocks. */
+function isReading(code: number): boolean {
+  return code === GET || code === FETCH;
 }
 
 /** RFC 8132 sections 2 and 3. */

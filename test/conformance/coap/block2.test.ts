@@ -1,8 +1,20 @@
 // RFC 7959 sections 2.1 to 2.4 and 4: values that are read block by block.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { blockOf, blockValue, type Message, NON, Option, optionOf, optionsOf, uintOf } from "./bytes.ts";
-import { bodyOf, get, product, readBlocks, unique } from "./harness.ts";
+import {
+  blockOf,
+  blockValue,
+  DELETE,
+  type Message,
+  NON,
+  Option,
+  optionOf,
+  optionsOf,
+  POST,
+  PUT,
+  uintOf,
+} from "./bytes.ts";
+import { bodyOf, get, product, put, readBlocks, unique } from "./harness.ts";
 
 const gateway = product();
 
@@ -144,6 +156,28 @@ test("a block behind the end is an error in words, up to the largest number ther
     assert.match(answer.code, /^4\.0[02]$/);
     assert.ok(answer.payload.length > 0);
   }
+});
+
+test("[RFC7959-2.1-1] a block of what is not cut in blocks is an error, and nothing is done for it: /health, PUT, POST, DELETE", async (t) => {
+  const raw = await gateway.open(t);
+  const topic = unique("whole");
+  const subscriber = await gateway.subscriber(t, topic);
+  await gateway.retain(topic, "value");
+  await subscriber.take(1);
+  for (const [block, isThere] of [
+    [blockValue(1, false, 6), false],
+    [blockValue(1000, false, 0), false],
+    [blockValue(0, false, 6), true],
+  ] as const) {
+    const option = [Option.Block2, block] as const;
+    assert.match((await raw.ask(get("/health", option))).code, isThere ? /^2\.05$/ : /^4\.0[02]$/);
+    for (const code of [PUT, POST, DELETE]) {
+      const answer = await raw.ask({ ...put(`/ps/${topic}?retain=true`, "other", option), code });
+      assert.match(answer.code, isThere ? /^2\.0[124]$/ : /^4\.0[02]$/);
+    }
+    if (!isThere) assert.equal((await raw.ask(get(`/ps/${topic}`))).payload.toString(), "value");
+  }
+  assert.equal((await subscriber.take(3)).length, 3);
 });
 
 test("section 2.4, late negotiation: after a first answer without Block2 in the request, a client may go on in smaller blocks", async (t) => {

@@ -63,7 +63,7 @@ test("[RFC6690-3.1-1] [RFC6690-3.2-1] [RFC6690-3.3-1] no link has an rt, if, sz 
   }
 });
 
-test("RFC 7641 section 6: obs is a flag without a value", async (t) => {
+test("[RFC7641-6-1] [RFC7641-6-3] obs is a flag without a value, once in a link", async (t) => {
   const raw = await gateway.open(t);
   const links = parseLinks(await read(raw, CORE)).filter((link) => valuesIn(link, "obs").length > 0);
   assert.ok(links.length > 0);

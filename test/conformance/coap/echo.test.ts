@@ -75,9 +75,7 @@ test("[RFC7252-11.3-1] an address that is not proven gets at most three times th
     { options: [[Option.ProxyUri, "a"] as const] },
     put("/ps/a?qos=9", "x"),
     put("/ps/a", "x", [Option.Block1, blockValue(1, false, 0)]),
-    get("/ps/+/#", [Option.Observe, 0]),
-    { ...shortGet, options: [[Option.Observe, 0] as const, ...shortGet.options!] },
-    get(`/ps/${topic}`, [Option.Observe, 0]),
+    get("/ps/+/#"),
   ] satisfies Fields[]) {
     asked.push(fields);
   }
@@ -87,6 +85,19 @@ test("[RFC7252-11.3-1] an address that is not proven gets at most three times th
   // Those that wait for proof do so together.
   for (const { asked: bytes, got } of await Promise.all(answered.map((fields) => bytesBack(t, fields)))) {
     assert.ok(got <= 3 * bytes, `${got} bytes for ${bytes}`);
+  }
+});
+
+test("[RFC7252-11.3-1] an observer that is not proven gets no datagram of more than three times the bytes of its registration", async (t) => {
+  await retainShort();
+  const topic = unique("a-longer-topic-than-the-others/with/levels");
+  await gateway.retain(topic, "v".repeat(5000), "text/plain");
+  const register = [Option.Observe, 0] as const;
+  const asked = [`/ps/${SHORT}`, `/ps/${topic}`, "/ps/%2B/%23", "/ps/none"].flatMap((path) =>
+    [0, NON].map((type) => ({ ...get(path, register), type })),
+  );
+  for (const { asked: bytes, answers } of await Promise.all(asked.map((fields) => bytesBack(t, fields)))) {
+    for (const { bytes: got } of answers) assert.ok(got.length <= 3 * bytes, `${got.length} bytes for ${bytes}`);
   }
 });
 

@@ -40,6 +40,10 @@ export function complaintsAbout(read: Message): string[] {
   if (read.bytes.length > MESSAGE_BYTES_MAX) out.push(`${read.bytes.length} bytes in one datagram`);
   if (read.payload.length > PAYLOAD_BYTES_MAX) out.push(`${read.payload.length} bytes of payload`);
   for (const number of new Set(read.options.map(([one]) => one))) out.push(...complaintsAboutOption(read, number));
+  // In a notification it names the topic of a wildcard's value: an elective option that clients may pass over.
+  const isNotification = optionsOf(read, Option.Observe).length > 0;
+  const hasLocation = [Option.LocationPath, Option.LocationQuery].some((number) => optionsOf(read, number).length > 0);
+  if (hasLocation && read.code !== "2.01" && !isNotification) out.push(`a location in a ${read.code}`);
   const isError = /^[45]\./.test(read.code);
   const says = optionsOf(read, Option.ContentFormat).length > 0;
   if (isError && !says && !isUtf8(read.payload)) out.push("a diagnostic payload that is not UTF-8");

@@ -6,6 +6,7 @@ import { RFC7252_5_1, RFC7252_5_5, RFC7252_5_10 } from "./statements/rfc7252-5.t
 import { RFC7252_6 } from "./statements/rfc7252-6.ts";
 import { RFC7252_9 } from "./statements/rfc7252-9.ts";
 import { RFC7252_10 } from "./statements/rfc7252-10.ts";
+import { RFC7641 } from "./statements/rfc7641.ts";
 import { RFC7959 } from "./statements/rfc7959.ts";
 import { RFC7967, RFC8132 } from "./statements/rfc8132.ts";
 import { RFC9175_ECHO, RFC9175_TAG } from "./statements/rfc9175.ts";
@@ -19,6 +20,7 @@ export const TABLE: readonly Section[] = [
   { name: "RFC 7252: 6-8 URIs, discovery, multicast", statements: RFC7252_6 },
   { name: "RFC 7252: 9 DTLS", statements: RFC7252_9 },
   { name: "RFC 7252: 10-11 Proxying to HTTP, security", statements: RFC7252_10 },
+  { name: "RFC 7641: Observe", statements: RFC7641 },
   { name: "RFC 7959: Block-wise transfers", statements: RFC7959 },
   { name: "RFC 6690: Link format", statements: RFC6690 },
   { name: "RFC 7967: No-Response", statements: RFC7967 },
@@ -30,7 +32,8 @@ export const TABLE: readonly Section[] = [
 /** Rows of each document: none may get lost. */
 export const TOTALS: Readonly<Record<string, number>> = {
   RFC7252: 172,
-  RFC7959: 30,
+  RFC7641: 39,
+  RFC7959: 33,
   RFC6690: 9,
   RFC7967: 4,
   RFC8132: 4,

@@ -172,7 +172,7 @@ function nameTopic(options: CoapOption[], topic: string): boolean {
   options.push({ name: LOCATION_PATH, value: PATH });
   for (const level of topic.split("/")) {
     const value = Buffer.from(level);
-    if (value.length > SEGMENT_BYTES_MAX) return false;
+    if (value.length > SEGMENT_BYTES_MAX || level === "." || level === "..") return false;
     options.push({ name: LOCATION_PATH, value });
   }
   return true;

@@ -1,6 +1,7 @@
 /** `/health`: 2.05 while the gateway serves, 5.03 when it can store nothing any more. */
 import type { Principal, StoreHealth } from "../../../core/ports.ts";
 import {
+  BAD_REQUEST,
   CONTENT,
   CONTENT_FORMAT,
   GET,
@@ -32,6 +33,10 @@ export class HealthResource implements Resource {
   handle(request: RequestView, reply: Reply, _principal: Principal): void {
     if (request.accept !== NO_FORMAT && request.accept !== TEXT_PLAIN) {
       reply.refuse(NOT_ACCEPTABLE, "health is text");
+      return;
+    }
+    if (request.block2Num > 0) {
+      reply.refuse(BAD_REQUEST, "health is one block");
       return;
     }
     const health = this.#health();

@@ -24,6 +24,13 @@ export const RFC7959: readonly Statement[] = [
   { id: "RFC7959-2.4-8", words: "Blocks are put together only when their ETags are equal.", binds: "clients" },
   { id: "RFC7959-2.5-1", words: "A final block without all blocks before it is 4.08." },
   {
+    id: "RFC7959-2.6-1",
+    should: true,
+    words: "A block size asked for with an observation is the largest of its notifications.",
+  },
+  { id: "RFC7959-2.6-2", should: true, words: "Each notification and block has an ETag." },
+  { id: "RFC7959-2.6-3", words: "Blocks of a notification are put together by their ETags.", binds: "clients" },
+  {
     id: "RFC7959-2.7-1",
     words: "The blocks of a response to a Block1 request are fetched in order.",
     binds: "clients",

@@ -74,7 +74,7 @@ test("after five minutes without a sign of the client the next notification is a
   assert.equal(w.one().type, "CON");
 });
 
-test("RFC 7641 section 4.5: after 24 hours of silence the state is notified by a CON although it did not change", () => {
+test("[RFC7641-4.5-2] after 24 hours of silence the state is notified by a CON although it did not change", () => {
   const w = new World();
   w.publish("a", "still", { retain: true });
   w.proven("/ps/a");
@@ -88,7 +88,7 @@ test("RFC 7641 section 4.5: after 24 hours of silence the state is notified by a
   assert.deepEqual(w.take(), []);
 });
 
-test("RFC 7641 section 4.5.1: while no round trip is known, NONs to a client are 3 s apart, the newest state each", () => {
+test("[RFC7641-4.5.1-2] while no round trip is known, NONs to a client are 3 s apart, the newest state each", () => {
   const w = new World({ notify: "non" });
   w.proven("/ps/a");
   const at: [number, string][] = [];
