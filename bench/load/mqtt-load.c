@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "cpu.h"
 #include "crowd.h"
 #include "histogram.h"
 
@@ -161,22 +162,6 @@ static int publish(client *c, long window_now) {
   return sent;
 }
 
-// User and system time of the broker's process, all its threads, in clock ticks.
-static void broker_cpu(unsigned long *user, unsigned long *system) {
-  *user = *system = 0;
-  if (!broker_pid) return;
-  char path[64], text[1024];
-  snprintf(path, sizeof path, "/proc/%d/stat", broker_pid);
-  FILE *file = fopen(path, "r");
-  if (!file) fail("the broker's process %d is gone", broker_pid);
-  size_t length = fread(text, 1, sizeof text - 1, file);
-  fclose(file);
-  text[length] = 0;
-  char *after_name = strrchr(text, ')');
-  if (!after_name || sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", user, system) != 2)
-    fail("cannot read %s", path);
-}
-
 static void subscribe_all(client **all, int count) {
   for (int i = 0; i < count; i++) {
     if (wildcard) strcpy(all[i]->topic, "b/#");
@@ -256,7 +241,7 @@ int main(int count, char **arguments) {
       delivered_at_start = delivered;
       published_at_start = published;
       histogram_clear(&latency);
-      broker_cpu(&user_at_start, &system_at_start);
+      read_cpu(broker_pid, &user_at_start, &system_at_start);
     }
     if (delivered != delivered_last || outstanding == written_off) {
       delivered_last = delivered;
@@ -273,7 +258,7 @@ int main(int count, char **arguments) {
     }
     network_pump(&net, sent ? 0 : 1, on_packet);
   }
-  broker_cpu(&user, &system);
+  read_cpu(broker_pid, &user, &system);
   double measured = (now - start) / 1e9, ticks = sysconf(_SC_CLK_TCK);
   uint64_t deliveries = delivered - delivered_at_start, publishes = published - published_at_start;
   histogram result = latency;

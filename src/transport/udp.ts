@@ -5,6 +5,7 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { lookup } from "node:dns";
 import { isIP, isIPv6 } from "node:net";
+import { copyBytes } from "../base/copy-bytes.ts";
 import type { Counter } from "../base/counters.ts";
 import { type Listener, ListenerError, type ListenOptions, tcpName } from "./listener.ts";
 import { addressAndPort, plainAddress } from "./peer-address.ts";
@@ -25,6 +26,10 @@ export interface UdpOptions extends ListenOptions {
   /** Sockets for multicast groups will be bound to the same port (`udp-groups.ts`); default: false. */
   readonly groups?: boolean;
 }
+
+/** Datagrams up to this need no memory of their own. */
+const PLACE_BYTES = 1536;
+const NO_PLACE: Buffer = Buffer.alloc(0);
 
 /** @throws ListenerError */
 export async function listenUdp(options: UdpOptions): Promise<UdpPort> {
@@ -77,6 +82,10 @@ export class UdpPort {
   readonly #sent: Counter;
   readonly #dropped: Counter;
   readonly #onSent: (error: Error | null) => void;
+  /** Where a datagram is copied to: node mostly hands it to the kernel within the call, and then the next takes its place. */
+  #place: Buffer = NO_PLACE;
+  /** Something waited for the kernel after the last call. */
+  #queued = false;
   #closed = false;
 
   constructor(socket: Socket, dualStack: boolean, type: string, name: string, transport: Transport) {
@@ -103,15 +112,24 @@ export class UdpPort {
 
   /** Queues one datagram, copied. @returns false when it was dropped: too much waits for the kernel, or closed */
   send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean {
-    if (this.#closed || this.#socket.getSendQueueSize() > SEND_QUEUE_BYTES_MAX) {
+    if (this.#closed || (this.#queued && this.#socket.getSendQueueSize() > SEND_QUEUE_BYTES_MAX)) {
       this.#dropped.value++;
       return false;
     }
-    const datagram = Buffer.copyBytesFrom(bytes, from, end - from);
     const target = this.#dualStack && !address.includes(":") ? `::ffff:${address}` : address;
-    this.#socket.send(datagram, port, target, this.#onSent);
+    this.#socket.send(this.#copyOf(bytes, from, end), port, target, this.#onSent);
+    this.#queued = this.#socket.getSendQueueSize() > 0;
+    if (this.#queued) this.#place = NO_PLACE; // what waits is not written over
     this.#sent.value++;
     return true;
+  }
+
+  #copyOf(bytes: Buffer, from: number, end: number): Buffer {
+    const length = end - from;
+    if (length > PLACE_BYTES) return Buffer.copyBytesFrom(bytes, from, length);
+    if (this.#place.length === 0) this.#place = Buffer.allocUnsafeSlow(PLACE_BYTES);
+    copyBytes(bytes, from, length, this.#place, 0);
+    return this.#place.subarray(0, length);
   }
 
   /** Takes datagrams to a multicast group from nobody but `source`, which is nobody's address. May throw. */

@@ -44,6 +44,9 @@ export const BLOCKS_PER_REQUEST = 8;
 /** How long a request waits for the RST of a ping: long for a local network, and soon enough for an Empty acknowledgement. */
 export const PROOF_WAIT_MS = 400;
 
+/** Requests that wait so; a flood from forged addresses has no more of the replies. */
+export const HELD_MAX = 64;
+
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export class Responder implements ReplySender {
@@ -53,6 +56,7 @@ export class Responder implements ReplySender {
   readonly #transmitter: Transmitter;
   readonly #empty = Buffer.alloc(HEADER_BYTES);
   readonly #ignored: Counter;
+  readonly #echoAsked: Counter;
   #closed = false;
 
   constructor(port: DatagramPort, parts: MessageParts, tables: MessageTables, transmitter: Transmitter) {
@@ -61,6 +65,7 @@ export class Responder implements ReplySender {
     this.#tables = tables;
     this.#transmitter = transmitter;
     this.#ignored = parts.counters.counter("coap.ignored");
+    this.#echoAsked = parts.counters.counter("coap.echo_asked");
   }
 
   /** Stops the timers of its replies; nothing is sent any more. */
@@ -86,7 +91,7 @@ export class Responder implements ReplySender {
 
   /** Pings the peer and keeps the request until the RST has come. @returns false when there is no room for it */
   hold(reply: Reply, datagram: Buffer): boolean {
-    if (!this.#tables.replies.takeBytes(datagram.length)) return false;
+    if (this.#tables.held.size === HELD_MAX || !this.#tables.replies.takeBytes(datagram.length)) return false;
     reply.held = Buffer.from(datagram);
     reply.pinged = true;
     this.#tables.held.add(reply);
@@ -177,10 +182,11 @@ export class Responder implements ReplySender {
     const bytesMax = this.responseBytesMax(reply);
     if (response.length <= bytesMax) return response;
     if (code !== CONTENT && code !== VALID) {
-      const left = payload.subarray(0, Math.max(0, payload.length - (response.length - bytesMax)));
+      const left = beginningOf(payload, payload.length - (response.length - bytesMax));
       const shorter = encodeResponse(type, code, messageId, reply.token, options, left);
       return shorter.length <= bytesMax ? shorter : encodeResponse(type, code, messageId, reply.token, [], NO_BYTES);
     }
+    this.#echoAsked.value++;
     const echo = [{ name: ECHO, value: this.#tables.echo.valueFor(reply.peer) }];
     const challenge = encodeResponse(type, UNAUTHORIZED, messageId, reply.token, echo, NO_BYTES);
     if (challenge.length <= bytesMax) return challenge;
@@ -292,4 +298,11 @@ function isUnwanted(reply: Reply, code: number): boolean {
 function goesOn(options: readonly CoapOption[]): boolean {
   for (const { name, value } of options) if (name === BLOCK2) return ((value.at(-1) ?? 0) & 8) !== 0;
   return false;
+}
+
+/** The first bytes of a text in UTF-8, at most so many, in whole characters. */
+function beginningOf(text: Buffer, bytesMax: number): Buffer {
+  let end = Math.max(0, bytesMax);
+  while (end > 0 && (text[end]! & 0xc0) === 0x80) end--;
+  return text.subarray(0, end);
 }
