@@ -10,7 +10,16 @@ const BUILD = fileURLToPath(new URL("../../build/bench/", import.meta.url));
 /** Flags that the programs there were built with. */
 const FLAGS_FILE = `${BUILD}cc-flags`;
 /** Each has a `main`; the other sources belong to all of them. */
-const PROGRAMS = ["mqtt-load", "store-load", "stream-load", "subscribe-load", "hold", "storm", "sink", "coap-load"] as const;
+const PROGRAMS = [
+  "mqtt-load",
+  "store-load",
+  "stream-load",
+  "subscribe-load",
+  "hold",
+  "storm",
+  "sink",
+  "coap-load",
+] as const;
 
 /** Where `buildLoad` puts it. */
 export function programOf(name: (typeof PROGRAMS)[number]): string {

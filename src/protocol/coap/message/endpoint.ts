@@ -234,7 +234,6 @@ export class CoapEndpoint implements DatagramHandler {
   /** The conversation that `out` is for begins: `peer` is remembered until `end`. @param bytesMax  `Reply.responseBytesMax` of the request that began it */
   begin(out: OutgoingMessage, peer: Peer, bytesMax: number): void {
     this.#transmitter.begin(out, peer, bytesMax);
-    if (!this.tables.peers.isVerified(peer)) this.#transmitter.ping(peer);
   }
 
   /** The conversation is over; what is in flight is not sent again, and nobody is called. */

@@ -19,7 +19,7 @@ export const IN_FLIGHT = 2;
 export const SENT = 0;
 /** Another CON to this peer is in flight: `onFree` will be called. A NON to a proven address is never told so. */
 export const BUSY = 1;
-/** The peer's address is not proven and the datagram would be larger than `bytesMax`. */
+/** The peer's address is not proven and the datagram would be larger than `bytesMax`; it was pinged, to be proven by its RST. */
 export const TOO_LARGE = 2;
 /** The listener is closed, or the peer's DTLS session over. */
 export const CLOSED = 3;

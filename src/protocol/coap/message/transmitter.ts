@@ -216,7 +216,9 @@ export class Transmitter {
   }
 
   #isTooLarge(out: OutgoingMessage, peer: Peer, datagram: Buffer): boolean {
-    return datagram.length > out.bytesMax && !this.#tables.peers.isVerified(peer);
+    if (datagram.length <= out.bytesMax || this.#tables.peers.isVerified(peer)) return false;
+    if (peer.pingId === NO_PING) this.ping(peer); // once: who does not answer it is not to be filled with pings
+    return true;
   }
 
   /** Whether a CON may go; if not, `out` waits for its turn. */
