@@ -52,7 +52,7 @@ export class LibcoapObserver {
   readonly #child: ChildProcess;
 
   constructor(door: Door, path: string, how: LibcoapOptions = {}, ...args: string[]) {
-    const [program, ...words] = commandOf(how, door, path, ["-s", "60", "-B", "60", ...args]);
+    const [program, ...words] = commandOf(how, door, path, ["-w", "-s", "60", "-B", "60", ...args]);
     this.#child = spawn(program as string, words, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on("data", (bytes: Buffer) => {
