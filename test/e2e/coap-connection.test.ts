@@ -102,11 +102,15 @@ test("a second login of the client takes over; after a restart its token is wort
   await using gateway = await startGateway(folder.path);
   using first = await RawCoap.open(gateway);
   using second = await RawCoap.open(gateway);
-  const tokens: string[] = [];
-  for (const client of [first, second]) {
-    tokens.push((await client.request(`/mqtt/connection?${CREDENTIALS}`, { code: "POST" })).payload);
-  }
-  const [old, current] = tokens.map((token) => `/mqtt/connection?clientid=123&token=${token}`) as [string, string];
+  const connect = async (client: RawCoap): Promise<string> => {
+    const { payload } = await client.request(`/mqtt/connection?${CREDENTIALS}`, { code: "POST" });
+    return `/mqtt/connection?clientid=123&token=${payload}`;
+  };
+  const old = await connect(first);
+  const { answer, observed } = await first.observe(`/ps/valve/state${old.slice(old.indexOf("?"))}`);
+  assert.deepEqual([answer.code, answer.options.has("Observe")], ["2.05", true]);
+  const current = await connect(second);
+  await eventually("the observation ends", () => observed.notifications.at(-1)?.code === "4.01");
   assert.equal((await first.request(old, { code: "PUT" })).code, "4.01");
   assert.equal((await second.request(current, { code: "PUT" })).code, "2.04");
   assert.equal(await gateway.end(), 0);

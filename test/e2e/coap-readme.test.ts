@@ -89,5 +89,5 @@ test("README.md: each command of the section on CoAP does what stands there", {
     await shell.run({ ...step, command: step.command.replace("npm start --", "build/sluice run") });
     if (step.command.startsWith("npm start")) await shell.waitFor(/^ready /m);
   }
-  assert.ok(steps.length >= 13, "all of them were found");
+  assert.ok(steps.length >= 14, "all of them were found");
 });

@@ -1,9 +1,16 @@
 /** What all CoAP listeners of a gateway have in common; made with the first of them. */
 import type { Counter } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
+import type { Principal } from "../../core/ports.ts";
+import { UNAUTHORIZED } from "../../wire/coap/codes.ts";
 import { LargeValues, budget as largeValuesBudget } from "./blocks/large-values.ts";
 import { type UploadParts, Uploads, uploadLimits, budget as uploadsBudget } from "./blocks/uploads.ts";
-import { type ConnectionParts, ConnectionTable, budget as connectionsBudget } from "./connection/connection-table.ts";
+import {
+  type ConnectionFollower,
+  type ConnectionParts,
+  ConnectionTable,
+  budget as connectionsBudget,
+} from "./connection/connection-table.ts";
 import { type MessageParts, MessageTables, budget as messagesBudget } from "./message/message-tables.ts";
 import { budget as observersBudget } from "./observe/limits.ts";
 import { type ObserverParts, Observers } from "./observe/observers.ts";
@@ -18,7 +25,7 @@ export type SharedParts = ConnectionParts &
 /** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
 export const LOGIN_BYTES_MAX = 96 * 1024;
 
-export class CoapShared {
+export class CoapShared implements ConnectionFollower {
   readonly messages: MessageTables;
   readonly connections: ConnectionTable;
   readonly uploads: Uploads;
@@ -37,11 +44,17 @@ export class CoapShared {
     this.largeValues = new LargeValues(parts);
     this.lists = new TopicLists(parts);
     this.observers = new Observers({ ...parts, largeValues: this.largeValues });
+    this.connections.follower = this;
   }
 
   /** A number of its own for each listener, whose peers are peers of their own. */
   newListener(): number {
     return ++this.#listeners;
+  }
+
+  /** What a client observes ends with its connection: its token would be refused, as the client is told. */
+  onConnectionEnded(principal: Principal, saidGoodbye: boolean): void {
+    this.observers.endAll(principal, saidGoodbye ? 0 : UNAUTHORIZED);
   }
 
   stop(): void {

@@ -32,8 +32,8 @@ const SWEEP_MS_MIN = 50;
 
 /** Who has something that lasts as long as a connection. */
 export interface ConnectionFollower {
-  /** The connection of this client is no more: closed, silent for too long, or taken over. */
-  onConnectionEnded(principal: Principal): void;
+  /** The connection of this client is no more. @param saidGoodbye false = silent for too long, or taken over */
+  onConnectionEnded(principal: Principal, saidGoodbye: boolean): void;
 }
 
 export class Connection {
@@ -201,7 +201,7 @@ export class ConnectionTable implements Expirable {
     counter.value++;
     this.#connections.delete(connection.principal.clientId);
     this.#namesBytes -= namesBytes(connection.principal);
-    this.follower?.onConnectionEnded(connection.principal);
+    this.follower?.onConnectionEnded(connection.principal, counter === this.#closed);
   }
 }
 

@@ -200,6 +200,22 @@ export class Observers implements NotifierHost, Expirable {
     this.#notifier.onReady(observer.watcher);
   }
 
+  /**
+   * All observations of a client end.
+   * @param code what it is told; 0 = nothing, as it said so itself
+   */
+  endAll(principal: Principal, code: number): void {
+    for (const watcher of [...this.#watchers.values()]) {
+      for (let at = watcher.first; at !== null; ) {
+        const observer = at;
+        at = at.next;
+        if (!isSame(observer.principal, principal)) continue;
+        if (code === 0) this.remove(observer);
+        else this.end(observer, code);
+      }
+    }
+  }
+
   #take(observer: Observer): void {
     const { watcher, filter, principal } = observer;
     if (!watcher.delete(observer)) return;

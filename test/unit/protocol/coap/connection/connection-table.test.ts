@@ -26,7 +26,10 @@ class World {
   readonly ended: string[] = [];
 
   constructor() {
-    this.table.follower = { onConnectionEnded: ({ name, clientId }) => this.ended.push(`${clientId} of ${name}`) };
+    this.table.follower = {
+      onConnectionEnded: ({ name, clientId }, saidGoodbye) =>
+        this.ended.push(`${clientId} of ${name}${saidGoodbye ? " said goodbye" : ""}`),
+    };
   }
 
   open(clientId: string, name = "alice", heartbeatMs = HEARTBEAT_MS, identity: string | null = null): Connection {
@@ -195,6 +198,16 @@ test("3,000 random steps: a token holds exactly as long as it should, and each c
   }
   w.advance(60_000);
   assert.deepEqual([w.table.size, w.ended.length, w.wheel.armed], [0, opened, 0]);
+});
+
+test("whoever says goodbye ends its connection at once, and only its own", () => {
+  const w = new World();
+  w.open("c1");
+  w.open("c2");
+  w.table.close("c1");
+  w.table.close("c1");
+  w.table.close("c3");
+  assert.deepEqual([w.ended, w.table.size, w.count("closed")], [["c1 of alice said goodbye"], 1, 1]);
 });
 
 test("a stopped table holds nothing and tells nobody", () => {
