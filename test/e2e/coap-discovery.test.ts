@@ -56,6 +56,14 @@ class FarClient {
 const UNANSWERED = /^v:1 t:NON c:(GET|PUT)[^\n]*\n$/;
 const LAST = /<\/health>;rt="health";ct=0$/;
 
+async function listed(client: FarClient): Promise<void> {
+  try {
+    await eventually("the list of the resources", () => LAST.test(client.content));
+  } catch (error) {
+    throw new Error(`${(error as Error).message}; libcoap said:\n${await client.end()}`);
+  }
+}
+
 test("libcoap: /.well-known/core, filtered by rt, href and ct; a filter that nothing meets", {
   skip: requirePeer("coap-client"),
 }, async () => {
@@ -80,6 +88,7 @@ test("another machine finds the gateway by All-CoAP-Nodes, over IPv4 and IPv6, a
 }, async () => {
   using far = new Namespace("c");
   far.addIpv6();
+  await eventually("the cable is plugged in", () => far.isReady());
   using folder = temporaryFolder();
   await using gateway = new GatewayProcess(folder.path, {
     listeners: [
@@ -100,7 +109,7 @@ test("another machine finds the gateway by All-CoAP-Nodes, over IPv4 and IPv6, a
   await using put = new FarClient(far, `coap://224.0.1.187:${v4}/ps/a?retain=true`, "-m", "put", "-e", "x");
   await using other = new FarClient(far, `coap://224.0.1.187:${silent}/health`);
   for (const client of [byV4, bySite, byLink]) {
-    await eventually("the list of the resources", () => LAST.test(client.content));
+    await listed(client);
     assert.match(client.content, /^<\/ps>;rt="core\.ps"/);
   }
   await eventually("the list of what has rt=core.ps", () => filtered.content.includes("</ps>"));
@@ -115,6 +124,7 @@ test("a gateway at [::] and the default port is found by its own machine, and a 
 }, async () => {
   using far = new Namespace("d");
   far.addIpv6();
+  await eventually("the cable is plugged in", () => far.isReady());
   using folder = temporaryFolder();
   await using gateway = new GatewayProcess(
     folder.path,
@@ -126,7 +136,7 @@ test("a gateway at [::] and the default port is found by its own machine, and a 
   await using v4 = new FarClient(far, "coap://224.0.1.187/.well-known/core");
   await using v6 = new FarClient(far, "coap://[ff02::fd]/.well-known/core");
   await using put = new FarClient(far, "coap://224.0.1.187/ps/a?retain=true", "-m", "put", "-e", "x");
-  for (const client of [v4, v6]) await eventually("the list of the resources", () => LAST.test(client.content));
+  for (const client of [v4, v6]) await listed(client);
   assert.match(await put.end(), UNANSWERED);
   await using get = new FarClient(far, `coap://${far.address}/ps/a`);
   await eventually("an answer", () => get.text.includes("4.04"));

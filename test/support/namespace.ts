@@ -48,6 +48,14 @@ export class Namespace {
     run("-n", this.name, "route", "add", "224.0.0.0/4", "dev", this.#far);
   }
 
+  /** Whether IPv6 goes over the cable; the kernel takes its time to see that both ends are plugged in. */
+  isReady(): boolean {
+    const route = ["-n", this.name, "-6", "route", "get", "ff05::fd"];
+    const there = spawnSync(peerPath("ip"), route, { encoding: "utf8" }).stdout.includes(this.#far);
+    const here = spawnSync(peerPath("ip"), ["link", "show", this.interfaceName], { encoding: "utf8" }).stdout;
+    return there && here.includes("state UP");
+  }
+
   /** This machine's end gets its own again, which it loses when its link does. */
   addOwnIpv6(): void {
     run("address", "add", `${this.ownIpv6}/64`, "dev", this.interfaceName, "nodad");

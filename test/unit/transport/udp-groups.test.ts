@@ -127,6 +127,7 @@ test("an interface that comes is joined, one that goes is left, and one that com
   const before = groups.memberships;
   using far = new Namespace("u");
   far.addIpv6();
+  await eventually("the cable is plugged in", () => far.isReady());
   const send = (text: string): void => {
     const program = `const s = require("dgram").createSocket("udp4"); s.send("${text}", ${port.port}, "${GROUP}", () => s.close())`;
     const [command = "", ...words] = [...far.command, process.execPath, "-e", program];
