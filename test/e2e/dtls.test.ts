@@ -13,6 +13,7 @@ import { dtlsCount, dtlsHome, statusOf } from "../support/dtls-home.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, LAUNCHER, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { LossyUdp } from "../support/lossy-udp.ts";
+import { MqttCollector } from "../support/mqtt-collector.ts";
 import { Authority } from "../unit/transport/fixture.ts";
 
 const noDtls = requireDtls();
@@ -120,6 +121,30 @@ test("a restarted gateway, a client that lost its power, and a NAT that forgot: 
   assert.ok((await dtlsCount(gateway, "evicted")) >= 1, "what nobody uses any more gave way");
   await gateway.end();
   assert.equal(fifth.closed, null, "at the end of the gateway its clients hear goodbye");
+});
+
+test("an observation ends with its session: who comes next from the same port hears nothing of it", {
+  skip: noDtls,
+}, async (t) => {
+  const { gateway } = await dtlsHome(t, { psk_file: "psk.txt" }, {}, { "psk.txt": "a:1\nb:2\n" });
+  const port = gateway.port("coap");
+  await using mqtt = await MqttCollector.open(gateway.port(), "none");
+  const publish = (value: string) => mqtt.client.publishAsync("secret", value, { qos: 1, retain: true });
+  await publish("one");
+  const first = await CoapsPeer.open(port, psk("a", "1"));
+  const observe = { options: [{ name: "Observe" as const, value: Buffer.alloc(0) }] };
+  assert.equal((await first.ask("/ps/secret", observe)).payload, "one");
+  await publish("two");
+  await eventually("it is notified", () => first.received.some(({ payload }) => payload === "two"));
+  const { localPort } = first.client;
+  first.vanish();
+  using second = await CoapsPeer.open(port, psk("b", "2"), { localPort });
+  await publish("three");
+  assert.equal((await second.ask("/health")).code, "2.05");
+  assert.deepEqual(
+    second.received.map(({ payload }) => payload),
+    ["healthy"],
+  );
 });
 
 test("two listeners with keys of their own, IPv6, and data that outlives a session", { skip: noDtls }, async (t) => {
