@@ -1,4 +1,5 @@
 /** Keys and certificates of a DTLS listener: read from files, judged as a whole before anything uses them. */
+import { crypto } from "../base/crypto.ts";
 import type { DtlsServerConfig } from "../config/coap-listener.ts";
 import { type Complaint, complaintText } from "../config/complaint.ts";
 import { readSmallFile } from "../config/files.ts";
@@ -12,17 +13,22 @@ export interface KnownIdentity {
   readonly identity: string;
   /** The principal's name. */
   readonly name: string;
-  /** One character for each byte. */
-  readonly key: string;
+  /** Tells whether a reload has changed the key, which itself is not kept. */
+  readonly keyMark: number;
+}
+
+/** Who may come, as far as it is needed after handshakes: no keys. */
+export interface Known {
+  /** By `identityKey`. */
+  readonly identities: ReadonlyMap<string, KnownIdentity>;
+  /** Tells whether a reload has changed `client_ca`. */
+  readonly authoritiesMark: number;
 }
 
 export interface DtlsFiles {
   /** For the addon, which copies them. */
   readonly credentials: DtlsCredentials;
-  /** By `identityKey`. */
-  readonly identities: ReadonlyMap<string, KnownIdentity>;
-  /** Text of `client_ca`; "" without. */
-  readonly authorities: string;
+  readonly known: Known;
 }
 
 /**
@@ -41,14 +47,24 @@ export function readDtlsFiles(owner: string, files: DtlsServerConfig): DtlsFiles
       requireClientCert: clientCa !== null,
       psk,
     },
-    identities: new Map(
-      psk.map((entry) => {
-        const identity = identityKey(entry.identity);
-        return [identity, { identity, name: entry.name, key: identityKey(entry.key) }];
-      }),
-    ),
-    authorities,
+    known: { identities: identitiesOf(psk), authoritiesMark: markOf(Buffer.from(authorities)) },
   };
+}
+
+function identitiesOf(entries: readonly PskEntry[]): Map<string, KnownIdentity> {
+  const identities = new Map<string, KnownIdentity>();
+  for (const entry of entries) {
+    const identity = identityKey(entry.identity);
+    // One text where they are the same, as they mostly are.
+    const name = entry.name === identity ? identity : entry.name;
+    identities.set(identity, { identity, name, keyMark: markOf(entry.key) });
+  }
+  return identities;
+}
+
+/** 30 bits of its digest: a small integer, which takes no memory of its own. */
+function markOf(bytes: Buffer): number {
+  return crypto().createHash("sha256").update(bytes).digest().readUInt32BE() >>> 2;
 }
 
 function readKeys(owner: string, file: string): PskEntry[] {

@@ -8,7 +8,7 @@ import type { DtlsServerConfig } from "../config/coap-listener.ts";
 import { identityKey } from "../config/psk-file.ts";
 import type { DtlsAddon, DtlsContext } from "../native/dtls/binding.ts";
 import { dtlsAddon } from "./dtls-addon.ts";
-import { type DtlsFiles, readDtlsFiles } from "./dtls-credentials.ts";
+import { type DtlsFiles, type Known, readDtlsFiles } from "./dtls-credentials.ts";
 import type { Cause } from "./dtls-failure.ts";
 import { nameInCertificate } from "./dtls-identity.ts";
 import { DtlsServer, type DtlsServerHandler, type DtlsServerParts } from "./dtls-server.ts";
@@ -50,7 +50,7 @@ export async function listenDtls(options: DtlsListenOptions, addon?: DtlsAddon):
   const context = build(files);
   try {
     const udp = await listenUdp(options);
-    return new DtlsPort(udp, context, files, options, () => {
+    return new DtlsPort(udp, context, files.known, options, () => {
       const next = readDtlsFiles(owner, options.dtls);
       // One that is thrown away says whether OpenSSL takes them, while the one in use stays as it is.
       build(next).free();
@@ -73,13 +73,13 @@ export class DtlsPort implements DtlsServerHandler {
   readonly #udp: UdpPort;
   readonly #context: DtlsContext;
   readonly #transport: Transport;
-  #files: DtlsFiles;
+  #known: Known;
 
   /** @param readFiles reads them anew and judges them */
   constructor(
     udp: UdpPort,
     context: DtlsContext,
-    files: DtlsFiles,
+    known: Known,
     { transport, dtls, ...options }: DtlsListenOptions,
     readFiles: () => DtlsFiles,
   ) {
@@ -89,7 +89,7 @@ export class DtlsPort implements DtlsServerHandler {
     this.#udp = udp;
     this.#context = context;
     this.#transport = transport;
-    this.#files = files;
+    this.#known = known;
     const name = tcpName({ transport, ...options });
     this.server = new DtlsServer(name, udp, context, this, dtls, { ...partsOf(transport), random: Math.random });
     udp.handler = this.server;
@@ -119,7 +119,7 @@ export class DtlsPort implements DtlsServerHandler {
     const { identity, peerCertificate } = session.dtls;
     if (identity !== null) {
       // Asked now, as a reload may have taken it away since the handshake began.
-      const known = this.#files.identities.get(identityKey(identity));
+      const known = this.#known.identities.get(identityKey(identity));
       if (known === undefined) return "unknown-identity";
       session.identity = known.identity;
       session.name = known.name;
@@ -141,15 +141,15 @@ export class DtlsPort implements DtlsServerHandler {
   // ---- reload -------------------------------------------------------------------------------------------------
 
   /** Who is not what it was any more has to come again. */
-  #apply(next: DtlsFiles): void {
-    const before = this.#files;
-    this.#context.update(next.credentials);
-    this.#files = next;
+  #apply({ credentials, known: next }: DtlsFiles): void {
+    const before = this.#known;
+    this.#context.update(credentials);
+    this.#known = next;
     const closed = this.server.closeWhere(({ identity, name }) => {
-      if (identity === null) return name !== null && next.authorities !== before.authorities;
+      if (identity === null) return name !== null && next.authoritiesMark !== before.authoritiesMark;
       const was = before.identities.get(identity);
       const is = next.identities.get(identity);
-      return is === undefined || is.name !== was?.name || is.key !== was.key;
+      return is === undefined || is.name !== was?.name || is.keyMark !== was.keyMark;
     });
     if (closed > 0)
       this.#transport.log.info("dtls-sessions-closed", { listener: this.listener.name, sessions: closed });

@@ -10,7 +10,7 @@ import { memoryBill } from "../../../src/gateway/bill.ts";
 test("a gateway with every kind of listener, a serial line and an uplink fits in the default memory_limit", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "sluice-bill-"));
   t.after(() => rmSync(directory, { recursive: true }));
-  writeFileSync(join(directory, "psk.txt"), Array.from({ length: 8 }, (_, i) => `meter-${i}:key-${i}`).join("\n"));
+  writeFileSync(join(directory, "psk.txt"), Array.from({ length: 256 }, (_, i) => `meter-${i}:key-${i}`).join("\n"));
   const text = `
 listeners:
   - {type: mqtt, bind: "127.0.0.1:1883"}
