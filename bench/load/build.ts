@@ -19,6 +19,7 @@ const PROGRAMS = [
   "storm",
   "sink",
   "coap-load",
+  "dtls-load",
 ] as const;
 
 /** Where `buildLoad` puts it. */

@@ -4,7 +4,6 @@
     {
       "target_name": "dtls",
       "sources": [
-        "bytes.h",
         "context-object.cc",
         "context.cc",
         "cookie.cc",
@@ -14,6 +13,7 @@
         "module.cc",
         "psk.cc",
         "reason.cc",
+        "records.cc",
         "secrets.cc",
         "session-object.cc",
         "session.cc",

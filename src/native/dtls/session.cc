@@ -1,55 +1,15 @@
 #include "session.h"
 
 #include <openssl/err.h>
-#include <openssl/obj_mac.h>
 #include <openssl/x509_vfy.h>
 #include <sys/time.h>
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 #include "reason.h"
 
 namespace dtls {
-
-namespace {
-
-constexpr size_t kRecordHeaderBytes = 13;
-/** Of a record: version, epoch and length. */
-constexpr size_t kVersionAt = 1;
-constexpr size_t kEpochAt = 3;
-constexpr size_t kLengthAt = 11;
-
-/** An explicit nonce of 8 bytes, and a tag of 8 or 16. */
-constexpr size_t kCcm8OverheadBytes = 16;
-constexpr size_t kGcmOverheadBytes = 24;
-/** ChaCha20-Poly1305: a tag and no explicit nonce. */
-constexpr size_t kOtherOverheadBytes = 16;
-
-size_t overhead_of(const SSL_CIPHER* suite) {
-  switch (SSL_CIPHER_get_cipher_nid(suite)) {
-    case NID_aes_128_gcm:
-    case NID_aes_256_gcm:
-      return kGcmOverheadBytes;
-    case NID_aes_128_ccm:
-    case NID_aes_256_ccm:
-      return std::strstr(SSL_CIPHER_get_name(suite), "CCM8") != nullptr ? kCcm8OverheadBytes : kGcmOverheadBytes;
-    default:
-      return kOtherOverheadBytes;
-  }
-}
-
-/** The largest record of the peer, who may have asked for smaller ones (RFC 6066 section 4). */
-size_t content_max(SSL* ssl) {
-  const SSL_SESSION* session = SSL_get0_session(ssl);
-  const unsigned code = session == nullptr ? 0 : SSL_SESSION_get_max_fragment_length(session);
-  return kSealingBytesMax + (code == 0 || code > 4 ? kRecordBytesMax : size_t{256} << code);
-}
-
-unsigned number16(const uint8_t* at) { return static_cast<unsigned>(at[0]) << 8 | at[1]; }
-
-}  // namespace
 
 Session::Session(const Ref<Credentials>& credentials)
     : credentials_(credentials), datagrams_(credentials->settings().mtu) {}
@@ -131,47 +91,12 @@ std::string Session::connect(const char* server_name, Bytes resume) {
 
 int32_t Session::receive(Bytes datagram) {
   if (over_) return kNothing;
-  const size_t length = admit(datagram);
+  const size_t length = gate_.admit(datagram, ssl_);
   if (length == 0) return kNothing;
   datagrams_.offer(datagram.data, length);
   const int32_t bits = drive();
   datagrams_.withdraw();
   return bits;
-}
-
-/**
- * How much of a datagram OpenSSL may see: it ends before the first record that nobody honest sends, or that is one too
- * many of the next epoch. OpenSSL drops a record by its header alone and takes what follows, its content, for the next
- * header; so whatever it would drop that way must not reach it, or records could hide from us in the content of others.
- */
-size_t Session::admit(Bytes datagram) {
-  size_t at = 0;
-  while (at + kRecordHeaderBytes <= datagram.length) {
-    const uint8_t* record = datagram.data + at;
-    const unsigned version = number16(record + kVersionAt);
-    const size_t content = number16(record + kLengthAt);
-    const size_t end = at + kRecordHeaderBytes + content;
-    if (end > datagram.length || content > content_max_) return at;
-    if (version != DTLS1_2_VERSION && (established_ || version != DTLS1_VERSION)) return at;
-    if (number16(record + kEpochAt) != 0) {
-      if (content < sealed_bytes_min()) return at;
-      if (!established_ && ++early_records_ > kEarlyRecordsMax) return at;
-    }
-    at = end;
-  }
-  return at;
-}
-
-/**
- * What an encrypted record has at least: its nonce and its tag. OpenSSL ends the association over one that is shorter,
- * for an error of its own, and anybody who can forge a source address could send it; RFC 6347 section 4.1.2.7 wants it
- * dropped.
- */
-size_t Session::sealed_bytes_min() {
-  if (established_) return sealed_bytes_min_;
-  const SSL_CIPHER* suite = SSL_get_current_cipher(ssl_);
-  if (suite == nullptr) suite = SSL_get_pending_cipher(ssl_);
-  return suite == nullptr ? kGcmOverheadBytes : overhead_of(suite);
 }
 
 int32_t Session::drive() {
@@ -183,10 +108,9 @@ int32_t Session::drive() {
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return finish();
     return fail(kNothing);
   }
-  sealed_bytes_min_ = sealed_bytes_min();
-  content_max_ = content_max(ssl_);
+  gate_.settle(ssl_);
   established_ = true;
-  if (resumed()) identity_ = SSL_is_server(ssl_) ? ticket_identity_ : identity_;
+  if (resumed() && SSL_is_server(ssl_)) identity_ = ticket_identity_;
   offered_identity_.clear();
   offered_identity_.shrink_to_fit();
   ticket_identity_.clear();

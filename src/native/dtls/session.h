@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "credentials.h"
 #include "datagrams.h"
+#include "records.h"
 
 namespace dtls {
 
@@ -66,6 +67,9 @@ class Session {
   void accept_offered_identity() { identity_ = offered_identity_; }
   void on_ticket(Bytes identity) { ticket_identity_ = identity.copy(); }
 
+  /** What a ticket says: until the handshake is complete, the identity of a resumed session is still that of its ticket. */
+  const std::string& identity_to_seal() const { return resumed() ? ticket_identity_ : identity_; }
+
   /** "" = came without PSK, or has not said yet. */
   const std::string& identity() const { return identity_; }
   const std::string& error() const { return error_; }
@@ -83,8 +87,6 @@ class Session {
   int32_t drain();
   int32_t finish();
   int32_t fail(int32_t bits);
-  size_t admit(Bytes datagram);
-  size_t sealed_bytes_min();
   void rest();
 
   static void on_info(const SSL* ssl, int where, int value);
@@ -98,10 +100,7 @@ class Session {
   std::string ticket_identity_;
   std::string identity_;
   std::string error_;
-  uint32_t early_records_ = 0;
-  // What an encrypted record has at least, and any record at most.
-  size_t sealed_bytes_min_ = 0;
-  size_t content_max_ = kRecordBytesMax + kSealingBytesMax;
+  RecordGate gate_;
   unsigned timeout_us_ = 0;
   int alert_sent_ = -1;
   int alert_received_ = -1;

@@ -44,7 +44,7 @@ int ask_keys(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* c
 
 // OpenSSL keeps an identity as text up to its first NUL; the whole one goes into the ticket beside it.
 int sealing(SSL* ssl, void*) {
-  const std::string& identity = Session::of(ssl)->identity();
+  const std::string& identity = Session::of(ssl)->identity_to_seal();
   SSL_SESSION* session = SSL_get_session(ssl);
   if (session == nullptr) return 0;
   return SSL_SESSION_set1_ticket_appdata(session, identity.data(), identity.size());

@@ -83,6 +83,7 @@ test("a ticket of the keys before is exchanged for one of the keys in use", { sk
     context.rotate();
     const [again, next] = shake(context, { psk }, ticket ?? assert.fail());
     assert.equal(again.session?.resumed, true);
+    assert.equal(again.session?.identity?.toString(), "sensor-1");
     ticket = next;
   }
 });
