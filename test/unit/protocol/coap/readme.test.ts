@@ -8,6 +8,7 @@ import { CONNECTIONS_MAX, NAMES_BYTES_MAX } from "../../../../src/protocol/coap/
 import { EXCHANGE_LIMITS } from "../../../../src/protocol/coap/message/exchange-table.ts";
 import { PEER_LIMITS } from "../../../../src/protocol/coap/message/peer-table.ts";
 import { REPLY_LIMITS } from "../../../../src/protocol/coap/message/reply-pool.ts";
+import { WAITING_TOPICS_MAX } from "../../../../src/protocol/coap/observe/backlog.ts";
 import { OBSERVER_LIMITS } from "../../../../src/protocol/coap/observe/limits.ts";
 import { LOGIN_BYTES_MAX } from "../../../../src/protocol/coap/shared.ts";
 import { OPTIONS_MAX } from "../../../../src/wire/coap/request.ts";
@@ -32,6 +33,10 @@ for (const [limit, value] of [
   ],
   ["peers", `${PEER_LIMITS.peersMax}`],
   ["observers", `${observersMax}, of one client ${observersPerPeerMax}, ${kib(textBytesMax)} of filters and names`],
+  [
+    "messages that wait to be notified",
+    `${kib(OBSERVER_LIMITS.waitingBytesMax)}, and ${WAITING_TOPICS_MAX} topics of a wildcard`,
+  ],
   ["connections", `${CONNECTIONS_MAX}, and ${kib(NAMES_BYTES_MAX)} of names`],
   ["payloads that come in blocks", `${uploads.uploadsMax}, of one address ${uploads.perAddressMax}`],
   ["options of a request", `${OPTIONS_MAX}`],
