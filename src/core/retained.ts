@@ -20,6 +20,11 @@ export interface RetainedLimits {
   readonly retainedPayloadBytes: number;
 }
 
+/** Told of each topic whose value is another one now, or none. */
+export interface RetainedWatcher {
+  onRetainedChanged(topic: string): void;
+}
+
 /** Values that are not kept but computed when they are asked for: `$SYS`. */
 export interface ComputedValues {
   match(filter: string, walk?: WalkPlace): Generator<string | null>;
@@ -44,6 +49,8 @@ export class Retained {
   #nextSweepMs = 0;
   /** What is under `$SYS`, where nobody publishes; null = nothing is. */
   computed: ComputedValues | null = null;
+  /** null = nobody is to be told of changes. */
+  watcher: RetainedWatcher | null = null;
 
   constructor(store: Store, time: TimeSource, limits: RetainedLimits, counters: Counters) {
     this.#store = store;
@@ -124,13 +131,18 @@ export class Retained {
   /** The topic has the value again that it had before, or none. */
   #enterAgain(topic: string): void {
     const message = this.#store.getRetained(topic);
-    if (message === null) this.#index.delete(topic);
-    else this.#enter(message);
+    if (message !== null) {
+      this.#enter(message);
+      return;
+    }
+    this.#index.delete(topic);
+    this.watcher?.onRetainedChanged(topic);
   }
 
   #enter({ topic, bytes, propertiesEnd, acceptedMs, expiresMs }: Message): void {
     if (bytes.length === propertiesEnd) this.#index.delete(topic);
     else this.#index.set(topic, bytes.length, expiresMs === 0 ? null : { acceptedMs, expiresMs });
+    this.watcher?.onRetainedChanged(topic);
   }
 
   /** The value of `topic`; undefined when there is none, or it has expired. */

@@ -2,7 +2,10 @@
 import type { Counter } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
 import type { Principal } from "../../core/ports.ts";
+import type { RetainedWatcher } from "../../core/retained.ts";
 import { UNAUTHORIZED } from "../../wire/coap/codes.ts";
+import { BlockMemory } from "./blocks/block-memory.ts";
+import { LargeReads, budget as readsBudget } from "./blocks/large-reads.ts";
 import { LargeValues, budget as largeValuesBudget } from "./blocks/large-values.ts";
 import { type UploadParts, Uploads, uploadLimits, budget as uploadsBudget } from "./blocks/uploads.ts";
 import {
@@ -20,7 +23,10 @@ export type SharedParts = ConnectionParts &
   MessageParts &
   UploadParts &
   ListParts &
-  Omit<ObserverParts, "largeValues"> & { readonly limits: { readonly maxPacketBytes: number } };
+  Omit<ObserverParts, "largeValues"> & {
+    readonly limits: { readonly maxPacketBytes: number };
+    readonly retained: { watcher: RetainedWatcher | null };
+  };
 
 /** Bytes of requests kept while their logins are looked up; beyond it requests are refused with 5.03. */
 export const LOGIN_BYTES_MAX = 96 * 1024;
@@ -29,6 +35,7 @@ export class CoapShared implements ConnectionFollower {
   readonly messages: MessageTables;
   readonly connections: ConnectionTable;
   readonly uploads: Uploads;
+  readonly largeReads: LargeReads;
   readonly largeValues: LargeValues;
   readonly lists: TopicLists;
   readonly observers: Observers;
@@ -40,7 +47,11 @@ export class CoapShared implements ConnectionFollower {
     this.messages = new MessageTables(parts);
     this.connections = new ConnectionTable(parts);
     this.#loginsRefused = parts.counters.counter("coap.logins_refused");
-    this.uploads = new Uploads(parts, uploadLimits(parts.limits.maxPacketBytes));
+    const limits = uploadLimits(parts.limits.maxPacketBytes);
+    const memory = new BlockMemory(limits.memoryBytes);
+    this.uploads = new Uploads(parts, limits, memory);
+    this.largeReads = new LargeReads(memory);
+    parts.retained.watcher = this.largeReads;
     this.largeValues = new LargeValues(parts);
     this.lists = new TopicLists(parts);
     this.observers = new Observers({ ...parts, largeValues: this.largeValues });
@@ -84,6 +95,7 @@ export function budget(limits: { readonly maxPacketBytes: number }): Line[] {
     { owner: "coap logins", bytes: LOGIN_BYTES_MAX, how: `${LOGIN_BYTES_MAX} B of requests whose login is looked up` },
     connectionsBudget(),
     uploadsBudget(limits.maxPacketBytes),
+    readsBudget(),
     largeValuesBudget(),
     listsBudget(),
     observersBudget(),

@@ -23,6 +23,8 @@ export class BlockMemory {
   /** Pages from here on were never taken. */
   #untouched = 0;
   #used = 0;
+  /** Gives pages back that are held only while nobody wants them. @returns whether it gave any */
+  onWanted: () => boolean = () => false;
 
   /** @param bytes at least this many */
   constructor(bytes: number) {
@@ -36,6 +38,13 @@ export class BlockMemory {
 
   /** @returns a page that ends its chain, or NO_PAGE */
   take(): number {
+    for (;;) {
+      const page = this.#takeFree();
+      if (page !== NO_PAGE || !this.onWanted()) return page;
+    }
+  }
+
+  #takeFree(): number {
     let page = this.#free;
     if (page !== NO_PAGE) this.#free = this.#next[page]!;
     else if (this.#untouched < this.pages) page = this.#untouched++;
@@ -67,14 +76,18 @@ export class BlockMemory {
     copyBytes(from, at, end - at, this.#bytes, page * PAGE_BYTES + offset);
   }
 
-  /** Copies the first `length` bytes of a chain into `into` at `at`. */
-  read(first: number, length: number, into: Buffer, at: number): void {
+  /** Copies what a chain holds in [from..end) into `into` at `at`. */
+  read(first: number, from: number, end: number, into: Buffer, at: number): void {
     const bytes = this.#bytes;
     if (bytes === null) return;
     let page = first;
-    for (let done = 0; done < length; done += PAGE_BYTES) {
-      const part = Math.min(PAGE_BYTES, length - done);
-      copyBytes(bytes, page * PAGE_BYTES, part, into, at + done);
+    let skip = from;
+    for (; skip >= PAGE_BYTES; skip -= PAGE_BYTES) page = this.#next[page]!;
+    for (let done = 0; done < end - from; ) {
+      const part = Math.min(PAGE_BYTES - skip, end - from - done);
+      copyBytes(bytes, page * PAGE_BYTES + skip, part, into, at + done);
+      done += part;
+      skip = 0;
       page = this.#next[page]!;
     }
   }

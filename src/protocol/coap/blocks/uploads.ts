@@ -32,7 +32,7 @@ import { blockBytes, blockOption, uintOption } from "../../../wire/coap/options.
 import { NO_SIZE, type RequestView } from "../../../wire/coap/request.ts";
 import type { Reply } from "../message/reply.ts";
 import { refuseBusy } from "../resources/refusal.ts";
-import { BlockMemory, NO_PAGE, PAGE_BYTES } from "./block-memory.ts";
+import { type BlockMemory, NO_PAGE, PAGE_BYTES } from "./block-memory.ts";
 import { GONE, RECEIVING, SETTLED, SETTLING, Upload, type UploadKeeper } from "./upload.ts";
 
 export interface UploadParts {
@@ -92,11 +92,11 @@ export class Uploads implements Expirable, UploadKeeper {
   readonly #evicted: Counter;
   readonly #expired: Counter;
 
-  constructor(parts: UploadParts, limits: UploadLimits) {
+  constructor(parts: UploadParts, limits: UploadLimits, memory: BlockMemory) {
     const { counters } = parts;
     this.#parts = parts;
     this.#limits = limits;
-    this.#memory = new BlockMemory(limits.memoryBytes);
+    this.#memory = memory;
     this.#completed = counters.counter("coap.uploads");
     this.#repeated = counters.counter("coap.upload_blocks_repeated");
     this.#incomplete = counters.counter("coap.uploads_incomplete");
@@ -104,7 +104,7 @@ export class Uploads implements Expirable, UploadKeeper {
     this.#refused = counters.counter("coap.uploads_refused");
     this.#evicted = counters.counter("coap.uploads_evicted");
     this.#expired = counters.counter("coap.uploads_expired");
-    counters.gauge("coap.uploads_bytes", () => this.#memory.usedPages * PAGE_BYTES);
+    counters.gauge("coap.uploads_bytes", () => this.#pages() * PAGE_BYTES);
     counters.gauge("coap.uploads_known", () => this.#uploads.size);
   }
 
@@ -154,7 +154,7 @@ export class Uploads implements Expirable, UploadKeeper {
 
   /** Copies the payload of an upload that `take` returned into `into` at `at`, and gives its memory back. */
   read(upload: Upload, into: Buffer, at: number): void {
-    this.#memory.read(upload.firstPage, upload.length, into, at);
+    this.#memory.read(upload.firstPage, 0, upload.length, into, at);
     this.#giveBack(upload);
   }
 
@@ -240,6 +240,12 @@ export class Uploads implements Expirable, UploadKeeper {
   #refuseIncomplete(reply: Reply, diagnostic: string): void {
     this.#incomplete.value++;
     reply.refuse(REQUEST_ENTITY_INCOMPLETE, diagnostic);
+  }
+
+  #pages(): number {
+    let pages = 0;
+    for (const upload of this.#uploads.values()) pages += upload.pages;
+    return pages;
   }
 
   // ---- memory ------------------------------------------------------------------------------------------------

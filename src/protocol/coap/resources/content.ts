@@ -26,13 +26,19 @@ import type { Reply } from "../message/reply.ts";
 /** What a client may assume when Max-Age is absent (RFC 7252 section 5.10.5). */
 const DEFAULT_MAX_AGE_SECONDS = 60;
 
+/** A Buffer, or what gives parts of it as Buffers. */
+export interface Payload {
+  readonly length: number;
+  subarray(from: number, end: number): Buffer;
+}
+
 export interface Representation {
   /** NO_FORMAT when its publisher did not say. */
   readonly format: number;
   readonly entityTag: Buffer;
   /** Infinity when it does not run out. */
   readonly maxAgeSeconds: number;
-  readonly payload: Buffer;
+  readonly payload: Payload;
 }
 
 /**
@@ -65,10 +71,10 @@ function headOptions({ entityTag, maxAgeSeconds }: Representation): CoapOption[]
   return options;
 }
 
-function respondBlock(reply: Reply, request: RequestView, payload: Buffer, options: CoapOption[]): void {
+function respondBlock(reply: Reply, request: RequestView, payload: Payload, options: CoapOption[]): void {
   const whole = responseBytes(reply.token.length, options, payload.length);
   if (!request.hasBlock2 && payload.length <= blockBytes(BLOCK_SZX_MAX) && whole <= reply.responseBytesMax) {
-    reply.respond(CONTENT, options, payload);
+    reply.respond(CONTENT, options, payload.subarray(0, payload.length));
     return;
   }
   const from = request.block2Num * blockBytes(request.block2Szx);

@@ -1,5 +1,6 @@
 /** GET and FETCH of a topic: its retained value. */
 import type { Clock } from "../../../base/clock.ts";
+import { isOwnTopic } from "../../../config/topics.ts";
 import type { Message } from "../../../core/message.ts";
 import {
   entityTagOf,
@@ -10,7 +11,9 @@ import {
 import type { Authority, Principal } from "../../../core/ports.ts";
 import { FORBIDDEN, NOT_FOUND } from "../../../wire/coap/codes.ts";
 import { formatOf, NO_FORMAT } from "../../../wire/coap/content-format.ts";
+import { BLOCK_SZX_MAX, blockBytes } from "../../../wire/coap/options.ts";
 import type { RequestView } from "../../../wire/coap/request.ts";
+import type { LargeReads } from "../blocks/large-reads.ts";
 import type { Reply } from "../message/reply.ts";
 import { type Representation, respondContent } from "./content.ts";
 
@@ -22,9 +25,11 @@ export interface ReadParts {
 
 export class TopicReader {
   readonly #parts: ReadParts;
+  readonly #largeReads: LargeReads;
 
-  constructor(parts: ReadParts) {
+  constructor(parts: ReadParts, largeReads: LargeReads) {
     this.#parts = parts;
+    this.#largeReads = largeReads;
   }
 
   read(topic: string, request: RequestView, reply: Reply, principal: Principal): void {
@@ -33,9 +38,22 @@ export class TopicReader {
       reply.refuse(FORBIDDEN, "may not read this topic");
       return;
     }
+    const read = this.#largeReads.find(topic);
+    if (read !== null) {
+      respondContent(reply, request, read);
+      return;
+    }
     const message = retained.get(topic);
-    if (message === undefined) reply.refuse(NOT_FOUND, "no retained value");
-    else respondContent(reply, request, representationOf(message, clock));
+    if (message === undefined) {
+      reply.refuse(NOT_FOUND, "no retained value");
+      return;
+    }
+    const content = representationOf(message, clock);
+    const { payload } = message;
+    if (payload.length > blockBytes(BLOCK_SZX_MAX) && message.expiresMs === 0 && !isOwnTopic(topic)) {
+      this.#largeReads.keep(topic, content, payload);
+    }
+    respondContent(reply, request, content);
   }
 }
 

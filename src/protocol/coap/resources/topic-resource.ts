@@ -30,6 +30,7 @@ import {
 import { NO_FORMAT, TEXT_PLAIN } from "../../../wire/coap/content-format.ts";
 import { uintOption } from "../../../wire/coap/options.ts";
 import { NOT_OBSERVING, type RequestView } from "../../../wire/coap/request.ts";
+import type { LargeReads } from "../blocks/large-reads.ts";
 import type { LargeValues } from "../blocks/large-values.ts";
 import type { Uploads } from "../blocks/uploads.ts";
 import type { Reply } from "../message/reply.ts";
@@ -46,6 +47,7 @@ export interface TopicParts extends ReadParts, Omit<WriteParts, "uploads" | "obs
   readonly shared: {
     readonly uploads: Uploads;
     readonly lists: TopicLists;
+    readonly largeReads: LargeReads;
     readonly largeValues: LargeValues;
     readonly observers: WriteParts["observers"];
   };
@@ -74,10 +76,10 @@ export class TopicResource implements Resource {
     this.#prefixSegments = prefixSegments;
     this.#registrations = registrations;
     this.methods = registrations !== null ? methods(GET, POST, PUT, DELETE, FETCH) : methods(POST, PUT);
-    const { uploads, lists, largeValues, observers } = parts.shared;
+    const { uploads, lists, largeReads, largeValues, observers } = parts.shared;
     this.#listener = listener;
     this.#writer = new TopicWriter({ ...parts, uploads, observers }, listener);
-    this.#reader = new TopicReader(parts);
+    this.#reader = new TopicReader(parts, largeReads);
     this.#lists = lists;
     this.#largeValues = largeValues;
   }

@@ -66,6 +66,8 @@ export class Harness {
   readonly port = new FakePort();
   readonly published: Published[] = [];
   readonly waiters: StoreWaiter[] = [];
+  /** Of retained values. */
+  reads = 0;
   readonly retainedValues = new Map<string, Message>();
   readonly logins: LoginRequest[] = [];
   readonly loginWaiters: LoginWaiter[] = [];
@@ -129,7 +131,24 @@ export class Harness {
   }
 
   retained(): SharedParts["retained"] {
-    return { get: (topic) => this.retainedValues.get(topic), match: (filter, walk) => this.#match(filter, walk) };
+    const values = this.retainedValues;
+    const retained: SharedParts["retained"] = {
+      watcher: null,
+      get: (topic) => {
+        this.reads++;
+        return values.get(topic);
+      },
+      match: (filter, walk) => this.#match(filter, walk),
+    };
+    values.set = (topic, message) => {
+      retained.watcher?.onRetainedChanged(topic);
+      return Map.prototype.set.call(values, topic, message) as typeof values;
+    };
+    values.delete = (topic) => {
+      retained.watcher?.onRetainedChanged(topic);
+      return Map.prototype.delete.call(values, topic);
+    };
+    return retained;
   }
 
   /** As the index does: in order, behind the place. */

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Message } from "../../../../../src/core/message.ts";
+import { READS_MAX } from "../../../../../src/protocol/coap/blocks/large-reads.ts";
 import { LARGE_VALUES_BYTES_MAX, LargeValues } from "../../../../../src/protocol/coap/blocks/large-values.ts";
 import { blockOption } from "../../../../../src/wire/coap/options.ts";
 import type { Response } from "../../../../support/coap-messages.ts";
 import { hex } from "../../../wire/coap/vectors.ts";
-import { blockOf, readUint, textOf, uint } from "../blocks/uploading.ts";
+import { blockOf, readUint, sendBlock, textOf, uint, upload } from "../blocks/uploading.ts";
 import { Harness } from "../harness.ts";
 
 const block2 = (num: number, szx: number) => ({
@@ -118,6 +119,57 @@ test("the path of a DTLS session with small datagrams gets blocks that fit", () 
   assert.equal(value, textOf(1000).toString());
   assert.equal(blockOf(responses[0], "Block2"), "0/1/3");
   for (const sent of h.port.sent) assert.ok(sent.bytes.length <= 200);
+});
+
+// ---- copies of what is being read ------------------------------------------------------------------------------
+
+test("a large value is read once for all of its blocks and clients; one that changes is read anew", () => {
+  const h = new Harness();
+  h.retain("a", textOf(20_000, 1));
+  h.reads = 0;
+  for (const szx of [6, 4]) assert.equal(fetchAll(h, "/ps/a", szx).value, textOf(20_000, 1).toString());
+  assert.equal(h.reads, 1);
+  h.retain("a", textOf(20_000, 2));
+  assert.equal(fetchAll(h, "/ps/a").value, textOf(20_000, 2).toString());
+  h.retainedValues.delete("a");
+  assert.equal(h.ask({ options: [block2(1, 6)] }, "/ps/a").code, "4.04");
+  h.readable = false;
+  h.retain("b", textOf(2000));
+  assert.equal(h.ask({}, "/ps/b").code, "4.03");
+});
+
+test("a value that expires, and one that fits in a block, are read each time", () => {
+  const h = new Harness();
+  h.retain("a", textOf(2000), null, 30);
+  h.retain("b", textOf(1024));
+  h.reads = 0;
+  fetchAll(h, "/ps/a");
+  h.ask({}, "/ps/b");
+  h.ask({}, "/ps/b");
+  assert.equal(h.reads, 4);
+});
+
+test("copies lie in what uploads leave: they are few, give way to uploads and to each other, and are never half there", () => {
+  const h = new Harness({}, null, { maxPacketBytes: 256 * 1024 });
+  const reads = h.shared.largeReads;
+  for (let i = 0; i < 12; i++) {
+    h.retain(`t/${i}`, textOf(5000, i));
+    assert.equal(fetchAll(h, `/ps/t/${i}`).value, textOf(5000, i).toString());
+  }
+  assert.equal(reads.count, READS_MAX);
+  const big = textOf(250 * 1024);
+  h.retain("big", big);
+  assert.equal(fetchAll(h, "/ps/big").value, big.toString());
+  assert.ok(reads.count >= 1 && reads.count < READS_MAX);
+  const up = textOf(256 * 1024, 3);
+  assert.equal(upload(h, up, { szx: 6 })?.code, "2.04");
+  assert.equal(h.published[0]?.payload, up.toString());
+  assert.equal(reads.count, 0);
+  for (let num = 0; num < 200; num++) sendBlock(h, up, { num, more: true, szx: 6 });
+  assert.equal(fetchAll(h, "/ps/big").value, big.toString(), "without a copy, as there is no room for one");
+  assert.equal(reads.count, 0);
+  assert.equal(sendBlock(h, up, { num: 200, more: true, szx: 6 })[0]?.code, "2.31");
+  assert.equal(h.counters.get("coap.uploads_bytes"), 201 * 1024);
 });
 
 // ---- what was notified -----------------------------------------------------------------------------------------
