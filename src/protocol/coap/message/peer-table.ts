@@ -177,6 +177,7 @@ export class PeerTable {
   }
 
   verify(peer: Peer): void {
+    peer.silent = false;
     if (peer.verifiedUntil === Number.POSITIVE_INFINITY) return;
     peer.verifiedUntil = Math.ceil(this.#clock.nowMs() / 1000) + VERIFIED_SECONDS;
   }

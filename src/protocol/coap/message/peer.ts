@@ -30,6 +30,8 @@ export class Peer {
   nextMessageId = -1;
   /** Message ID of the last ping of ours; its RST proves the address. */
   pingId = NO_PING;
+  /** How many there have been. */
+  pings = 0;
   /** An ACK or RST of it named a message that we had not sent: it proves nothing any more but by Echo. */
   guessed = false;
   /** It has not answered a ping in time: nobody waits for its proof any more. */

@@ -107,8 +107,7 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   wantsProof = false;
   /** A copy of the request while it is held. */
   held: Buffer | null = null;
-  /** The peer was pinged for this request, which counts as an answer to it. */
-  pinged = false;
+  #pingsBefore = 0;
 
   /** A copy of the request while a login is looked up. */
   datagram: Buffer | null = null;
@@ -132,7 +131,7 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
     this.noResponse = 0;
     this.mayWait = false;
     this.wantsProof = false;
-    this.pinged = false;
+    this.#pingsBefore = peer.pings;
     this.settledCode = CHANGED;
     this.settledOptions = NO_OPTIONS;
   }
@@ -161,6 +160,11 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   /** DTLS identity, null on plain UDP. */
   get identity(): string | null {
     return this.peer.identity;
+  }
+
+  /** Pings of the peer since the request came, which count as answers to it. */
+  get pings(): number {
+    return this.peer.pings - this.#pingsBefore;
   }
 
   get answered(): boolean {

@@ -84,7 +84,7 @@ export class Responder implements ReplySender {
   responseBytesMax(reply: Reply): number {
     const most = Math.min(this.#port.maxPayload, MESSAGE_BYTES_MAX);
     if (this.#tables.peers.isVerified(reply.peer)) return most;
-    return Math.min(AMPLIFICATION_MAX * reply.requestBytes - (reply.pinged ? HEADER_BYTES : 0), most);
+    return Math.min(AMPLIFICATION_MAX * reply.requestBytes - reply.pings * HEADER_BYTES, most);
   }
 
   // ---- proof of an address before the answer -----------------------------------------------------------------
@@ -93,9 +93,8 @@ export class Responder implements ReplySender {
   hold(reply: Reply, datagram: Buffer): boolean {
     if (this.#tables.held.size === HELD_MAX || !this.#tables.replies.takeBytes(datagram.length)) return false;
     reply.held = Buffer.from(datagram);
-    reply.pinged = true;
     this.#tables.held.add(reply);
-    this.#transmitter.ping(reply.peer);
+    if (reply.pings === 0) this.#transmitter.ping(reply.peer);
     this.#parts.wheel.schedule(reply.timer, PROOF_WAIT_MS);
     return true;
   }
@@ -159,7 +158,7 @@ export class Responder implements ReplySender {
 
   #encode(reply: Reply, type: number, messageId: number, code: number, options: CoapOption[], payload: Buffer): Buffer {
     const response = encodeResponse(type, code, messageId, reply.token, options, payload);
-    if (response.length > AMPLIFICATION_MAX * reply.requestBytes - HEADER_BYTES && !reply.peer.verified) {
+    if (response.length > AMPLIFICATION_MAX * reply.requestBytes - reply.pings * HEADER_BYTES && !reply.peer.verified) {
       return this.#encodeSmall(reply, type, messageId, code, options, payload, response);
     }
     if (code === CONTENT && goesOn(options)) this.#askProof(reply, response.length);
@@ -180,7 +179,6 @@ export class Responder implements ReplySender {
     response: Buffer,
   ): Buffer {
     const bytesMax = this.responseBytesMax(reply);
-    if (response.length <= bytesMax) return response;
     if (code !== CONTENT && code !== VALID) {
       const left = beginningOf(payload, payload.length - (response.length - bytesMax));
       const shorter = encodeResponse(type, code, messageId, reply.token, options, left);
@@ -194,8 +192,8 @@ export class Responder implements ReplySender {
   }
 
   /** A ping beside the response, where both are no more than may go. */
-  #askProof({ peer, requestBytes, pinged }: Reply, bytes: number): void {
-    if (!pinged && !peer.verified && bytes + HEADER_BYTES <= AMPLIFICATION_MAX * requestBytes)
+  #askProof({ peer, requestBytes, pings }: Reply, bytes: number): void {
+    if (pings === 0 && !peer.verified && bytes + HEADER_BYTES <= AMPLIFICATION_MAX * requestBytes)
       this.#transmitter.ping(peer);
   }
 

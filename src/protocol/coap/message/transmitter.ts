@@ -152,6 +152,7 @@ export class Transmitter {
   ping(peer: Peer): void {
     if (this.#closed || peer.gone) return;
     peer.pingId = this.takeMessageId(peer);
+    peer.pings++;
     writeEmpty(this.#ping, CON, peer.pingId);
     this.#port.send(this.#ping, 0, HEADER_BYTES, peer.address, peer.port);
   }
