@@ -3,8 +3,8 @@
  * timers, and hands on what open sessions say. It opens no socket itself and knows nothing of what is spoken inside.
  *
  *      datagram                              where it goes
- *      ClientHello, another one than         context.hello: an answer without state until the cookie is proven; then
- *        that of the sessions here             admission and room decide, and a handshake begins
+ *      ClientHello, no copy of the one       context.hello: an answer without state until the cookie is proven; then
+ *        that a handshake began with           admission and room decide, and a handshake begins
  *      in the clear, or a handshake's        the handshake under way, else the open session (its last flight again)
  *      encrypted                             the open session, else the handshake under way
  *
@@ -69,6 +69,7 @@ export interface DtlsServerParts {
 
 /** Records of one datagram that are handed on; CoAP puts one message in each, and rarely two records in a datagram. */
 export const RECORDS_PER_DATAGRAM_MAX = 16;
+const RELAXED_SHARE = 0.9;
 /** Not used for so long, a session ends, newcomers or not. */
 const UNUSED_MS_MAX = 86_400_000;
 /** How often that is looked at. */
@@ -82,6 +83,8 @@ export class DtlsServer implements HandshakeOwner, Expirable {
   readonly #handler: DtlsServerHandler;
   readonly #parts: DtlsServerParts;
   readonly #handshakeTimeoutMs: number;
+  /** Sessions down to which a full house is one, for the log: in it one goes and one comes. */
+  readonly #relaxedCount: number;
   readonly #failures: FailureLog;
   readonly #sweep = new Timer(this, 0);
   readonly #record = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
@@ -105,6 +108,7 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     this.#handler = handler;
     this.#parts = parts;
     this.#handshakeTimeoutMs = limits.handshakeTimeoutMs;
+    this.#relaxedCount = Math.floor(limits.maxSessions * RELAXED_SHARE);
     this.sessions = new DtlsSessions(limits, counters, parts.random);
     this.#failures = new FailureLog(name, parts);
     this.#counts = new DtlsCounts(counters);
@@ -118,15 +122,15 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     }
     const { sessions } = this;
     const slot = sessions.slotOf(address, port);
-    const open = sessions.open(slot, address, port);
     const begun = sessions.begun(slot, address, port);
     if (isClientHello(datagram)) {
-      const mark = helloMark(datagram);
-      if (begun?.mark === mark) this.#receive(begun, datagram);
-      else if (open?.mark === mark) this.#receive(open, datagram);
-      else this.#onHello(datagram, slot, address, port, mark);
+      // A copy of the one that the handshake began with. One without a cookie is answered without state, whoever it is of.
+      const copy = begun?.handshake?.mark === helloMark(datagram) && hasCookie(datagram);
+      if (begun !== null && copy) this.#receive(begun, datagram);
+      else this.#onHello(datagram, slot, address, port);
       return;
     }
+    const open = sessions.open(slot, address, port);
     const forHandshake = recordEpoch(datagram) === 0 || recordType(datagram) === HANDSHAKE;
     const session = forHandshake ? (begun ?? open) : (open ?? begun);
     if (session === null) this.#counts.unknown.value++;
@@ -175,7 +179,7 @@ export class DtlsServer implements HandshakeOwner, Expirable {
 
   // ---- handshakes --------------------------------------------------------------------------------------------
 
-  #onHello(datagram: Buffer, slot: number, address: string, port: number, mark: number): void {
+  #onHello(datagram: Buffer, slot: number, address: string, port: number): void {
     const nowMs = this.#parts.clock.nowMs();
     let victim: PeerSession | null = null;
     if (hasCookie(datagram)) {
@@ -193,7 +197,7 @@ export class DtlsServer implements HandshakeOwner, Expirable {
       this.#send(answer, address, port);
     } else {
       if (victim !== null) this.#evict(victim);
-      this.#begin(new PeerSession(address, port, answer, mark), nowMs);
+      this.#begin(new PeerSession(address, port, answer), helloMark(datagram), nowMs);
     }
   }
 
@@ -213,9 +217,9 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     return false;
   }
 
-  #begin(session: PeerSession, nowMs: number): void {
+  #begin(session: PeerSession, mark: number, nowMs: number): void {
     this.#parts.admission.handshakeBegan();
-    session.handshake = new Handshake(session, this, nowMs);
+    session.handshake = new Handshake(session, this, mark, nowMs);
     this.sessions.begin(session);
     if (!this.#sweep.armed) this.#parts.wheel.schedule(this.#sweep, SWEEP_MS);
     this.#flush(session);
@@ -341,7 +345,7 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     this.sessions.remove(session);
     session.handshake = null;
     session.dtls.free();
-    if (this.#full && wasOpen) {
+    if (this.#full && this.sessions.openCount <= this.#relaxedCount) {
       this.#full = false;
       this.#parts.log.info("dtls-sessions-below-limit", { listener: this.#name, sessions: this.sessions.openCount });
     }

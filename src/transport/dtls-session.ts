@@ -14,12 +14,15 @@ export interface HandshakeOwner {
 export class Handshake implements Expirable {
   readonly timer = new Timer(this, 0);
   readonly beganMs: number;
+  /** Of its ClientHello (`helloMark`), to know a copy of it. */
+  readonly mark: number;
   readonly #session: PeerSession;
   readonly #owner: HandshakeOwner;
 
-  constructor(session: PeerSession, owner: HandshakeOwner, nowMs: number) {
+  constructor(session: PeerSession, owner: HandshakeOwner, mark: number, nowMs: number) {
     this.#session = session;
     this.#owner = owner;
+    this.mark = mark;
     this.beganMs = nowMs;
   }
 
@@ -32,8 +35,6 @@ export class PeerSession {
   readonly address: string;
   readonly port: number;
   readonly dtls: DtlsSession;
-  /** Of its ClientHello (`helloMark`), to know a copy of it. */
-  readonly mark: number;
   /** null = the session is open, or over. */
   handshake: Handshake | null = null;
   /** The principal's name; null = not known yet, or the peer has shown nothing that names it. */
@@ -48,11 +49,10 @@ export class PeerSession {
   newer: PeerSession | null = null;
   nextInSlot: PeerSession | null = null;
 
-  constructor(address: string, port: number, dtls: DtlsSession, mark: number) {
+  constructor(address: string, port: number, dtls: DtlsSession) {
     this.address = address;
     this.port = port;
     this.dtls = dtls;
-    this.mark = mark;
   }
 }
 

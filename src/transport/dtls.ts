@@ -124,7 +124,7 @@ export class DtlsPort implements DtlsServerHandler {
       session.identity = known.identity;
       session.name = known.name;
     } else if (peerCertificate !== null) {
-      session.name = nameInCertificate(peerCertificate);
+      session.name = nameOf(peerCertificate);
       if (session.name === null) return "certificate-without-name";
     }
     return null;
@@ -158,4 +158,13 @@ export class DtlsPort implements DtlsServerHandler {
 
 function partsOf({ clock, wheel, counters, log, admission }: Transport): Omit<DtlsServerParts, "random"> {
   return { clock, wheel, counters, log, admission };
+}
+
+/** A certificate that OpenSSL has verified, and node may still not read. */
+function nameOf(certificate: Uint8Array): string | null {
+  try {
+    return nameInCertificate(certificate);
+  } catch {
+    return null;
+  }
 }

@@ -278,15 +278,23 @@ test("the handler may refuse who has proven an identity", () => {
   assert.equal(world.count("handshakes"), 0);
 });
 
-test("a copy of a ClientHello belongs to its session, begun or open", () => {
+test("a copy of the ClientHello that a handshake began with belongs to it", () => {
   const world = new World();
   world.begin();
   world.begin();
   assert.equal(world.context.sessions.length, 1);
   assert.equal(world.context.session.received.length, 1);
+  world.take(clientHello("random", ""));
+  assert.match(world.takeSent().at(-1) ?? "", /cookie/, "the one before it is answered without state");
+  assert.equal(world.context.session.received.length, 1);
+});
+
+test("a client without chance, whose every handshake begins with the same random, comes again all the same", () => {
+  const world = new World();
+  const first = world.open();
+  assert.ok(world.begin());
   world.take(finished());
-  world.begin();
-  assert.deepEqual([world.context.sessions.length, world.count("sessions")], [1, 1]);
+  assert.deepEqual([first.freed, world.count("sessions"), world.count("replaced")], [true, 1, 1]);
 });
 
 test("RFC 6347 section 4.2.8: a client that begins anew keeps its old session until the new one is complete", () => {
