@@ -2,7 +2,7 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { isIPv6 } from "node:net";
-import { CON, type Fields, type Message, message, RST, readMessage } from "./bytes.ts";
+import { ACK, CON, type Fields, type Message, message, RST, readMessage } from "./bytes.ts";
 
 const WAIT_MS = 15_000;
 
@@ -70,12 +70,19 @@ export class HandEndpoint {
     return id;
   }
 
-  /** Sends a request; what comes next, which must be the first that came since. */
+  /** Sends a request; its response, which must be the next that comes. A separate one is acknowledged. */
   async ask(fields: Fields): Promise<Message> {
     const behind = this.messages.length;
-    this.request(fields);
-    await this.#until("an answer", () => this.messages.length > behind);
-    return this.messages.splice(behind, 1)[0]!;
+    const next = async (): Promise<Message> => {
+      await this.#until("an answer", () => this.messages.length > behind);
+      return this.messages.splice(behind, 1)[0]!;
+    };
+    const id = this.request(fields);
+    let answer = await next();
+    // On a machine that is very busy the gateway may have been slow.
+    while (answer.type === "ACK" && answer.code === "0.00" && answer.id === id) answer = await next();
+    if (answer.type === "CON") this.send(message({ type: ACK, code: 0, id: answer.id, token: "" }));
+    return answer;
   }
 
   /** The next messages. */

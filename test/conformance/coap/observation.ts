@@ -14,6 +14,7 @@ export class Observation {
   readonly token: Buffer;
   /** Of the registration: the first notification. */
   first: Message;
+  readonly #acknowledged = new Set<number>();
 
   private constructor(raw: HandEndpoint, path: string, token: Buffer, first: Message) {
     this.raw = raw;
@@ -51,9 +52,13 @@ export class Observation {
     return notification;
   }
 
-  /** The next notification, not acknowledged. */
+  /** The next notification, not acknowledged; one that was, and comes again, was on its way before. */
   async pending(): Promise<Message> {
-    const notification = await this.raw.next();
+    let notification = await this.raw.next();
+    while (this.#acknowledged.has(notification.id)) {
+      this.acknowledge(notification);
+      notification = await this.raw.next();
+    }
     assert.equal(notification.token, this.token.toString("hex"));
     assert.ok(["CON", "NON"].includes(notification.type), notification.type);
     return notification;
@@ -67,7 +72,9 @@ export class Observation {
   }
 
   acknowledge({ type, id }: Message): void {
-    if (type === "CON") this.raw.send(message({ type: ACK, code: 0, id, token: "" }));
+    if (type !== "CON") return;
+    this.#acknowledged.add(id);
+    this.raw.send(message({ type: ACK, code: 0, id, token: "" }));
   }
 
   reset({ id }: Message): void {

@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
 import { test } from "node:test";
-import { DELETE, type Fields, GET, Option, optionOf, POST, PUT, uintOf, uri } from "./bytes.ts";
-import { get, product, put, read, unique } from "./harness.ts";
+import { IMPLEMENTATION_SPECIFIC_ERROR, QUOTA_EXCEEDED } from "../../../src/wire/mqtt/codes.ts";
+import { Harness } from "../../unit/protocol/coap/harness.ts";
+import { DELETE, type Fields, GET, message, Option, optionOf, POST, PUT, readMessage, uintOf, uri } from "./bytes.ts";
+import { get, holdToRules, product, put, read, unique } from "./harness.ts";
 
 const PAYLOAD_MAX = 2048;
 const gateway = product({ limits: { max_packet_bytes: PAYLOAD_MAX } });
@@ -81,4 +83,21 @@ test("a value without a Content-Format is served without one, and Accept of byte
   const answer = await raw.ask(get(`/ps/${topic}`));
   assert.equal(optionOf(answer, Option.ContentFormat), undefined);
   assert.equal((await raw.ask(get(`/ps/${topic}`, [Option.Accept, 42]))).code, "2.05");
+});
+
+test("[RFC7252-5.9.3-1] a 5.03 comes with words, and says in Max-Age when to try again: a full receiver, a failed store", () => {
+  const h = new Harness();
+  const put = message({ code: PUT, id: 1, token: "t", options: uri("/ps/a"), payload: "x" });
+  const answers = [QUOTA_EXCEEDED, IMPLEMENTATION_SPECIFIC_ERROR].map((outcome, i) => {
+    h.outcome = outcome;
+    put.writeUInt16BE(i, 2);
+    h.receive(put);
+    return readMessage(h.port.sent.splice(0)[0]!.bytes);
+  });
+  for (const answer of answers) {
+    holdToRules(answer);
+    assert.equal(answer.code, "5.03");
+    assert.ok((uintOf(answer, Option.MaxAge) ?? 0) > 0);
+    assert.match(answer.payload.toString(), /^[ -~]+$/);
+  }
 });

@@ -7,8 +7,8 @@ import { type Product, product } from "./harness.ts";
 
 /** All clocks and timers of the product: 3 s of its time are 100 ms here. */
 export const SPEED = 30;
-/** What a sync of its disk takes here: 6 s of its time, while it acknowledges after one. */
-const SYNC_MS = 200;
+/** What a sync of its disk takes here: 9 s of its time, while it acknowledges after one. */
+const SYNC_MS = 300;
 
 export interface SlowProduct extends Product {
   /** From now on QoS 1 waits so long for the disk; 0 = not at all. */

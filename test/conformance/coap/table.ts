@@ -31,7 +31,7 @@ export const TABLE: readonly Section[] = [
 
 /** Rows of each document: none may get lost. */
 export const TOTALS: Readonly<Record<string, number>> = {
-  RFC7252: 172,
+  RFC7252: 173,
   RFC7641: 39,
   RFC7959: 33,
   RFC6690: 9,

@@ -89,6 +89,7 @@ export const RFC7252_5_5: readonly Statement[] = [
   { id: "RFC7252-5.9.1.4-1", words: "2.04 makes stored responses of what was changed not fresh.", binds: CACHES },
   { id: "RFC7252-5.9.2-1", should: true, words: "An error of the client's comes with a diagnostic payload." },
   { id: "RFC7252-5.9.2.9-1", should: true, words: "A 4.13 says in Size1 how much would be taken." },
+  { id: "RFC7252-5.9.3-1", should: true, words: "An error of the server's comes with a diagnostic payload." },
 ];
 
 /** RFC 7252 section 5.10: the options. */
