@@ -106,6 +106,7 @@ export function statusText(status: Status): string {
       `${status.sessions.connected} connected of ${status.sessions.count}, at most ${status.sessions.connectedMax}, ${status.subscriptions} subscriptions`,
     ],
     ["traffic", trafficText(status.counters)],
+    ...coapRow(status.counters),
     ...dtlsRow(status.counters),
     ["retained", `${status.retained.messages} messages, ${bytesText(status.retained.bytes)}`],
   ];
@@ -206,6 +207,14 @@ function trafficText(counters: Readonly<Record<string, number>>): string {
   const bytes = (name: string): string => bytesText(count(`transport.bytes_${name}`));
   const packets = `${count("mqtt.packets_received")} MQTT packets received, ${count("mqtt.packets_sent")} sent`;
   return `${bytes("received")} received, ${bytes("sent")} sent, ${packets}`;
+}
+
+/** Nothing until a CoAP listener has been opened. */
+function coapRow(counters: Readonly<Record<string, number>>): [string, string][] {
+  if (counters["coap.received"] === undefined) return [];
+  const count = (name: string): number => counters[`coap.${name}`] ?? 0;
+  const messages = `${count("received")} messages received, ${count("published")} published`;
+  return [["coap", `${messages}; ${count("observers")} observers, ${count("connections")} connections`]];
 }
 
 /** Nothing until a DTLS listener has been opened. */

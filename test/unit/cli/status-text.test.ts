@@ -173,3 +173,10 @@ test("a listener that was refused says why; DTLS has a line once there is a list
   assert.match(text, /^listener {2}coap 127\.0\.0\.1:5684 refused: the DTLS addon is not built\?$/m);
   assert.match(text, /^dtls {6}3 sessions, 1 in a handshake; 40 handshakes, 7 failed \(5 wrong-key, 2 silent\)$/m);
 });
+
+test("CoAP has a line once there is a listener of it", () => {
+  assert.doesNotMatch(statusText(STATUS), /^coap /m);
+  const counters = { "coap.received": 12, "coap.published": 7, "coap.observers": 3, "coap.connections": 2 };
+  const text = statusText({ ...STATUS, counters });
+  assert.match(text, /^coap {6}12 messages received, 7 published; 3 observers, 2 connections$/m);
+});
