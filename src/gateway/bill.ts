@@ -40,14 +40,14 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   ];
   const http = count("http");
   const coap = count("coap");
-  if (http > 0) lines.push(...(await import("../protocol/http/http-api.ts")).budget(limits, http));
-  if (coap > 0) lines.push(...(await import("../protocol/coap/shared.ts")).budget(limits));
+  if (http > 0) lines.push(...(await import("./http-listeners.ts")).httpBudget(limits, http));
+  if (coap > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
   const dtls = listeners.flatMap(({ coap }) => coap?.dtls ?? []);
   if (dtls.length > 0) lines.push(...(await import("../transport/dtls-budget.ts")).budget(dtls, identitiesOf(dtls)));
   if (serial.length > 0)
     lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, serial.length));
   if (uplinks.length > 0)
-    lines.push(...(await import("../uplink/budget.ts")).budget(limits, uplinks, memoryLimitBytes));
+    lines.push(...(await import("./uplink-rooms.ts")).uplinkBudget(limits, uplinks, memoryLimitBytes));
   return lines;
 }
 

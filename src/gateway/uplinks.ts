@@ -196,26 +196,20 @@ export class Uplinks {
   }
 
   async #load(next: readonly UplinkConfig[]): Promise<Make> {
-    const [{ Uplink }, { isMetered }, { createDial }, { systemNetwork: network }, rules, orders] = await Promise.all([
-      import("../uplink/uplink.ts"),
-      import("../uplink/link/uplink-connection.ts"),
-      import("../transport/dialer.ts"),
-      import("../transport/network.ts"),
-      import("../uplink/aggregate/rules.ts"),
-      import("../uplink/out/queue-order.ts"),
-    ]);
+    const rooms = await import("./uplink-rooms.ts");
+    const { Uplink, isMetered, createDial, network } = rooms;
     const { Metered } = next.some(isMetered) ? await import("../uplink/metering/metered.ts") : { Metered: null };
     const { wheel, queueHost, router, transport, store, registry } = this.#rooms;
     const host = { ...queueHost, ringMemory: registry.ringMemory };
     const { uses } = store;
     const { config, clock, counters, log } = this.#ground;
-    const gathers = next.some((uplink) => rules.hasAggregation(uplink, store));
+    const gathers = next.some((uplink) => rooms.hasAggregation(uplink, store));
     const { Aggregation } = gathers ? await import("../uplink/aggregate/aggregation.ts") : { Aggregation: null };
     // What runs may have something in flight by the time it is replaced.
     const running = this.#entries.map((entry) => entry.config);
-    const unordered = [...running, ...next].some((uplink) => orders.needsAnyOrder(uplink, store));
+    const unordered = [...running, ...next].some((uplink) => rooms.needsAnyOrder(uplink, store));
     const { AnyOrderQueue } = unordered ? await import("../core/any-order-queue.ts") : { AnyOrderQueue: null };
-    const cbor = next.some(rules.writesCbor) ? (await import("../wire/senml/cbor.ts")).encodeSenmlCbor : null;
+    const cbor = next.some(rooms.writesCbor) ? (await import("../wire/senml/cbor.ts")).encodeSenmlCbor : null;
     const { node, limits, memoryLimitBytes } = config;
     const isClockSet = (): boolean => clock.scale.state === "set";
     const dial = createDial(transport);
