@@ -1,6 +1,7 @@
 /** What all CoAP listeners of a gateway have in common; made with the first of them. */
 import type { Counter } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
+import type { Limits } from "../../config/limits.ts";
 import type { Principal } from "../../core/ports.ts";
 import type { RetainedWatcher } from "../../core/retained.ts";
 import { UNAUTHORIZED } from "../../wire/coap/codes.ts";
@@ -15,7 +16,7 @@ import {
   budget as connectionsBudget,
 } from "./connection/connection-table.ts";
 import { type MessageParts, MessageTables, budget as messagesBudget } from "./message/message-tables.ts";
-import { budget as observersBudget } from "./observe/limits.ts";
+import { observerLimits, budget as observersBudget } from "./observe/limits.ts";
 import { type ObserverParts, Observers } from "./observe/observers.ts";
 import { type ListParts, budget as listsBudget, TopicLists } from "./resources/topic-lists.ts";
 
@@ -24,7 +25,7 @@ export type SharedParts = ConnectionParts &
   UploadParts &
   ListParts &
   Omit<ObserverParts, "largeValues"> & {
-    readonly limits: { readonly maxPacketBytes: number };
+    readonly limits: Pick<Limits, "maxPacketBytes" | "coapObservers">;
     readonly retained: { watcher: RetainedWatcher | null };
   };
 
@@ -54,7 +55,8 @@ export class CoapShared implements ConnectionFollower {
     parts.retained.watcher = this.largeReads;
     this.largeValues = new LargeValues(parts);
     this.lists = new TopicLists(parts);
-    this.observers = new Observers({ ...parts, largeValues: this.largeValues });
+    const { coapObservers } = parts.limits;
+    this.observers = new Observers({ ...parts, largeValues: this.largeValues }, observerLimits(coapObservers));
     this.connections.follower = this;
   }
 
@@ -89,7 +91,7 @@ export class CoapShared implements ConnectionFollower {
 }
 
 /** Worst case of it, however many listeners there are. */
-export function budget(limits: { readonly maxPacketBytes: number }): Line[] {
+export function budget(limits: SharedParts["limits"]): Line[] {
   return [
     ...messagesBudget(),
     { owner: "coap logins", bytes: LOGIN_BYTES_MAX, how: `${LOGIN_BYTES_MAX} B of requests whose login is looked up` },
@@ -98,6 +100,6 @@ export function budget(limits: { readonly maxPacketBytes: number }): Line[] {
     readsBudget(),
     largeValuesBudget(),
     listsBudget(),
-    observersBudget(),
+    observersBudget(observerLimits(limits.coapObservers)),
   ];
 }

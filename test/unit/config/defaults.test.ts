@@ -70,6 +70,7 @@ test("every default is the one of the contract", () => {
       retainedBytes: 8 * MIB,
       retainedPayloadBytes: 256 * KIB,
       subscriptionsPerClient: 100,
+      coapObservers: 100,
       topicLevels: 200,
       topicBytes: 1024,
       stringBytes: 1024,

@@ -22,18 +22,24 @@ export const SMALL_BYTES = 112;
 /** and of those with 1,024, but for long names. */
 export const LARGE_BYTES = 1_100;
 
-const OBSERVERS_MAX = 100;
+/** Of the strings of one, on average, and of all beyond that. */
+const TEXT_BYTES = 100;
+const TEXT_BYTES_MORE = 2048;
+const KIB = 1024;
 
-export const OBSERVER_LIMITS: ObserverLimits = {
-  observersMax: OBSERVERS_MAX,
-  observersPerPeerMax: 32,
-  textBytesMax: 12 * 1024,
-  waitingBytesMax: 24 * 1024,
-  inFlightBytesMax: OBSERVERS_MAX * (CON_BYTES + SMALL_BYTES),
-};
+/** @param observersMax  `limits.coap_observers` */
+export function observerLimits(observersMax: number): ObserverLimits {
+  return {
+    observersMax,
+    observersPerPeerMax: 32,
+    textBytesMax: Math.ceil((observersMax * TEXT_BYTES + TEXT_BYTES_MORE) / KIB) * KIB,
+    waitingBytesMax: 24 * 1024,
+    inFlightBytesMax: observersMax * (CON_BYTES + SMALL_BYTES),
+  };
+}
 
 /** Worst case of all CoAP listeners together. */
-export function budget(limits: ObserverLimits = OBSERVER_LIMITS): Line {
+export function budget(limits: ObserverLimits): Line {
   const { observersMax, textBytesMax, waitingBytesMax, inFlightBytesMax } = limits;
   return {
     owner: "coap observers",

@@ -12,7 +12,7 @@ import type { Authority, Principal } from "../../../core/ports.ts";
 import type { Receiver } from "../../../core/receiver.ts";
 import { FORBIDDEN } from "../../../wire/coap/codes.ts";
 import type { Peer } from "../message/peer.ts";
-import { OBSERVER_LIMITS, type ObserverLimits } from "./limits.ts";
+import type { ObserverLimits } from "./limits.ts";
 import type { Notification } from "./notification.ts";
 import { Notifier, type NotifierHost, type NotifierParts, SILENCE_MS } from "./notifier.ts";
 import { Observer, type Wanted } from "./observer.ts";
@@ -70,7 +70,7 @@ export class Observers implements NotifierHost, Expirable {
   readonly #refused: Counter;
   readonly #evicted: Counter;
 
-  constructor(parts: ObserverParts, limits: ObserverLimits = OBSERVER_LIMITS) {
+  constructor(parts: ObserverParts, limits: ObserverLimits) {
     const { counters, authority, clock } = parts;
     this.#parts = parts;
     this.#limits = limits;

@@ -71,7 +71,13 @@ export class Harness {
   readonly retainedValues = new Map<string, Message>();
   readonly logins: LoginRequest[] = [];
   readonly loginWaiters: LoginWaiter[] = [];
-  readonly limits: { topicLevels: number; topicBytes: number; maxPacketBytes: number; stringBytes: number };
+  readonly limits: {
+    topicLevels: number;
+    topicBytes: number;
+    maxPacketBytes: number;
+    stringBytes: number;
+    coapObservers: number;
+  };
   health: StoreHealth = "ok";
   /** What `router.publish` answers. */
   outcome = ROUTED;
@@ -93,7 +99,14 @@ export class Harness {
     authority: Authority | null = null,
     limits: Partial<Harness["limits"]> = {},
   ) {
-    this.limits = { topicLevels: 8, topicBytes: 64, maxPacketBytes: 2048, stringBytes: 100, ...limits };
+    this.limits = {
+      topicLevels: 8,
+      topicBytes: 64,
+      maxPacketBytes: 2048,
+      stringBytes: 100,
+      coapObservers: 100,
+      ...limits,
+    };
     const { clock, wheel, counters } = this;
     const parts = {
       router: {

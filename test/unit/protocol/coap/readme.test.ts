@@ -3,20 +3,23 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { defaultConfig } from "../../../../src/config/config.ts";
 import { uploadLimits } from "../../../../src/protocol/coap/blocks/uploads.ts";
 import { CONNECTIONS_MAX, NAMES_BYTES_MAX } from "../../../../src/protocol/coap/connection/connection-table.ts";
 import { EXCHANGE_LIMITS } from "../../../../src/protocol/coap/message/exchange-table.ts";
 import { PEER_LIMITS } from "../../../../src/protocol/coap/message/peer-table.ts";
 import { REPLY_LIMITS } from "../../../../src/protocol/coap/message/reply-pool.ts";
 import { WAITING_TOPICS_MAX } from "../../../../src/protocol/coap/observe/backlog.ts";
-import { OBSERVER_LIMITS } from "../../../../src/protocol/coap/observe/limits.ts";
+import { observerLimits } from "../../../../src/protocol/coap/observe/limits.ts";
 import { LOGIN_BYTES_MAX } from "../../../../src/protocol/coap/shared.ts";
 import { OPTIONS_MAX } from "../../../../src/wire/coap/request.ts";
 import { Harness } from "./harness.ts";
 
 const README = readFileSync(join(import.meta.dirname, "../../../../README.md"), "utf8");
 const kib = (bytes: number): string => `${bytes / 1024} KiB`;
-const { observersMax, observersPerPeerMax, textBytesMax } = OBSERVER_LIMITS;
+const { observersMax, observersPerPeerMax, textBytesMax, waitingBytesMax } = observerLimits(
+  defaultConfig().limits.coapObservers,
+);
 const uploads = uploadLimits(256 * 1024);
 
 const rows = README.split(/^CoAP's own\. /m)[1]
@@ -32,11 +35,11 @@ for (const [limit, value] of [
     `${EXCHANGE_LIMITS.exchangesMax}, and ${kib(EXCHANGE_LIMITS.responseBytesMax)} of answers`,
   ],
   ["peers", `${PEER_LIMITS.peersMax}`],
-  ["observers", `${observersMax}, of one client ${observersPerPeerMax}, ${kib(textBytesMax)} of filters and names`],
   [
-    "messages that wait to be notified",
-    `${kib(OBSERVER_LIMITS.waitingBytesMax)}, and ${WAITING_TOPICS_MAX} topics of a wildcard`,
+    "`limits.coap_observers`",
+    `${observersMax}, of one client ${observersPerPeerMax}, ${kib(textBytesMax)} of filters and names`,
   ],
+  ["messages that wait to be notified", `${kib(waitingBytesMax)}, and ${WAITING_TOPICS_MAX} topics of a wildcard`],
   ["connections", `${CONNECTIONS_MAX}, and ${kib(NAMES_BYTES_MAX)} of names`],
   ["payloads that come in blocks", `${uploads.uploadsMax}, of one address ${uploads.perAddressMax}`],
   ["options of a request", `${OPTIONS_MAX}`],

@@ -1,10 +1,10 @@
 /** Observers are bounded: in number, per client, in bytes; and so is what a turn does for them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OBSERVER_LIMITS } from "../../../../../src/protocol/coap/observe/limits.ts";
+import { observerLimits } from "../../../../../src/protocol/coap/observe/limits.ts";
 import { CLIENT, World } from "./world.ts";
 
-const { observersMax, observersPerPeerMax, textBytesMax, waitingBytesMax, inFlightBytesMax } = OBSERVER_LIMITS;
+const { observersMax, observersPerPeerMax, textBytesMax, waitingBytesMax, inFlightBytesMax } = observerLimits(100);
 const client = (i: number) => ({ address: `198.51.100.${i % 250}`, port: 1024 + i });
 
 test("RFC 7641 section 4.1: beyond the limit a GET with Observe is answered as one without, and counted", () => {
@@ -160,4 +160,25 @@ test("observations come and go without leaving anything behind", () => {
   w.observe("/ps/a", "01", CLIENT);
   assert.equal(w.count("coap.observers_refused"), 0);
   assert.equal(w.server.endpoint.tables.peers.held, 1);
+});
+
+for (const coapObservers of [1, 2, 512]) {
+  test(`limits.coap_observers: ${coapObservers} of as many clients, each is notified, and no more are entered`, () => {
+    const w = new World({ coapObservers, notify: "con" });
+    for (let i = 0; i < coapObservers; i++) assert.notEqual(w.proven("/ps/a", "01", client(i)).observe, undefined);
+    assert.equal(w.observe("/ps/a", "01", client(coapObservers)).observe, undefined);
+    w.publish("a", Buffer.alloc(1000, "x"));
+    assert.equal(w.take().length, coapObservers);
+  });
+}
+
+test("a listener's largest datagram bounds notifications and answers: over DTLS with a small MTU values go in small blocks", () => {
+  const w = new World({ secure: true, bytesMax: 200 });
+  w.publish("a", Buffer.alloc(500, "x"), { retain: true });
+  const answer = w.observe("/ps/a");
+  assert.deepEqual([answer.block2?.bytes, answer.size2], [128, 500]);
+  w.publish("a", Buffer.alloc(500, "y"), { retain: true });
+  const notification = w.one();
+  assert.deepEqual([notification.block2?.bytes, notification.size2], [128, 500]);
+  assert.ok(answer.length <= 200 && notification.length <= 200);
 });

@@ -61,6 +61,9 @@ export interface WorldOptions extends Partial<CoapListenerOptions> {
   /** Topics that nobody may read. */
   forbidden?: readonly string[];
   listenerPort?: number;
+  coapObservers?: number;
+  /** Largest datagram of the listener. */
+  bytesMax?: number;
 }
 
 export class World {
@@ -87,6 +90,8 @@ export class World {
     secure = false,
     forbidden = [],
     listenerPort = 5683,
+    coapObservers = 100,
+    bytesMax = 65_507,
     ...options
   }: WorldOptions = {}) {
     for (const topic of forbidden) this.forbidden.add(topic);
@@ -128,12 +133,13 @@ export class World {
       wheel,
       random: seededRandom(1),
       counters,
-      limits: { topicLevels: 8, topicBytes: 200, maxPacketBytes: 100_000, stringBytes: 100 },
+      limits: { topicLevels: 8, topicBytes: 200, maxPacketBytes: 100_000, stringBytes: 100, coapObservers },
       admitLogin: () => true,
       schedule: (sliced: Sliced) => void this.slices.push(sliced),
     };
     this.port.peersVerified = secure;
     this.port.port = listenerPort;
+    this.port.maxPayload = bytesMax;
     this.shared = new CoapShared(parts);
     this.server = new CoapServer(
       this.port,
