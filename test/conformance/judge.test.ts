@@ -1,7 +1,7 @@
 // The judge of the tables does not let anything through.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { judge } from "./judge.ts";
+import { complaintsAboutCases, judge } from "./judge.ts";
 import type { Statement } from "./statement.ts";
 
 const A: Statement = { id: "MQTT5-1.5.4-1", words: "a" };
@@ -65,4 +65,12 @@ test("a statement that was lost from the table is a complaint", () => {
   assert.deepEqual(judge("MQTT", table, titles, { MQTT5: 1, MQTT311: 1 }).complaints, []);
   const lost = judge("MQTT", table, titles, { MQTT5: 2, MQTT311: 1 }).complaints;
   assert.match(lost.join(), /MQTT5 has 2 statements, the table 1/);
+});
+
+test("a case of a suite without a test, and one in a title that the suite does not have, are complaints", () => {
+  const titles = new Map([["x.test.ts", ["TD_A_01 TD_A_02 both", "TD_A_04 this"]]]);
+  assert.deepEqual(complaintsAboutCases(["TD_A_01", "TD_A_02", "TD_A_03"], titles, /TD_A_\d\d/g), [
+    "TD_A_03 has no test",
+    "TD_A_04 is not a case",
+  ]);
 });

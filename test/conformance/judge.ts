@@ -83,3 +83,16 @@ function complaintsAbout(
   if (reasons.some((reason) => reason.trim() === "")) complaints.push(`${id} has an empty reason`);
   return complaints;
 }
+
+/** Cases of others' test suites, by their ids: each is shown when a title names it, and none is named that there is not. */
+export function complaintsAboutCases(
+  cases: readonly string[],
+  titles: ReadonlyMap<string, readonly string[]>,
+  pattern: RegExp,
+): string[] {
+  const named = new Set([...titles.values()].flat().flatMap((title) => title.match(pattern) ?? []));
+  return [
+    ...cases.filter((id) => !named.has(id)).map((id) => `${id} has no test`),
+    ...[...named].filter((id) => !cases.includes(id)).map((id) => `${id} is not a case`),
+  ];
+}

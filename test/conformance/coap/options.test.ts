@@ -127,7 +127,15 @@ test("[RFC7252-5.4-2] options that are not defined for a method are like unknown
     [Option.MaxAge, 1],
     [Option.Size2, 1],
   ];
-  assert.equal((await raw.ask(put(`/ps/${topic}?retain=true`, "x", ...misplaced))).code.slice(0, 2), "2.");
+  for (const fields of [
+    put(`/ps/${topic}?retain=true`, "x", ...misplaced, [Option.Observe, 0]),
+    { ...put(`/ps/${topic}?retain=true`, "y", ...misplaced, [Option.Observe, 0]), code: POST },
+  ]) {
+    const answer = await raw.ask(fields);
+    assert.match(answer.code, /^2\.0[14]$/);
+    assert.equal(optionOf(answer, Option.Observe), undefined);
+  }
+  assert.deepEqual(await raw.untilNow(), [], "no notification of the second");
   assert.equal((await raw.ask(get(`/ps/${topic}`, ...misplaced, [Option.ContentFormat, 50]))).code, "2.05");
   assert.equal((await raw.ask({ code: DELETE, options: [...uri(`/ps/${topic}`), ...misplaced] })).code, "2.02");
 });
