@@ -160,6 +160,23 @@ test("[RFC7641-4.2-7] [RFC7641-4.2-8] [RFC7641-4.2-9] a value in another format 
   assert.deepEqual(await raw.untilNow(), []);
 });
 
+test("a publisher that names no format does not end an observation: its value is notified without Content-Format", async (t) => {
+  const raw = await gateway.open(t);
+  const publish = await publisher(t);
+  const topic = unique("formatless");
+  await publish(topic, "named", 1, "text/plain");
+  const observation = await Observation.begin(raw, `/ps/${topic}`);
+  await publish(topic, "unnamed");
+  const unnamed = await observation.next();
+  assert.deepEqual(
+    [unnamed.code, text(unnamed), uintOf(unnamed, Option.ContentFormat)],
+    ["2.05", "unnamed", undefined],
+  );
+  await publish(topic, "again", 1, "text/plain");
+  const again = await observation.next();
+  assert.deepEqual([text(again), uintOf(again, Option.ContentFormat)], ["again", 0]);
+});
+
 test("[RFC7641-4.2-5] [RFC7641-4.2-9] a client that may no longer read is notified so, without Observe, and removed", async (t) => {
   const raw = await gateway.open(t);
   const publish = await publisher(t);
