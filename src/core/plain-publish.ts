@@ -19,6 +19,8 @@ export interface Publisher {
 
 export interface RetainedValues {
   get(topic: string): Message | undefined;
+  /** Whether there is one; a store that has failed may not be able to give it. */
+  has(topic: string): boolean;
 }
 
 export interface PlainLimits {

@@ -128,14 +128,14 @@ export class Retained {
     if (this.#store.putRetained(message)) this.#enter(message);
   }
 
-  /** The topic has the value again that it had before, or none. */
+  /** The topic has the value again that it had before, or none; which of them, a store that has failed does not say. */
   #enterAgain(topic: string): void {
     const message = this.#store.getRetained(topic);
     if (message !== null) {
       this.#enter(message);
       return;
     }
-    this.#index.delete(topic);
+    if (this.#store.health !== "failed") this.#index.delete(topic);
     this.watcher?.onRetainedChanged(topic);
   }
 
@@ -151,6 +151,13 @@ export class Retained {
     const node = this.#index.find(topic);
     if (node === null || !this.#index.hasValue(node)) return undefined;
     return this.#store.getRetained(topic) ?? undefined;
+  }
+
+  /** Whether `topic` has a value: true of one that the store cannot give, because it has failed. */
+  has(topic: string): boolean {
+    if (isOwnTopic(topic)) return this.computed?.get(topic) !== undefined;
+    const node = this.#index.find(topic);
+    return node !== null && this.#index.hasValue(node);
   }
 
   /**

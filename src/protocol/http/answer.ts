@@ -66,6 +66,11 @@ export function refuseStored(response: ServerResponse, reason: number): void {
   }
 }
 
+/** A value that is there, in a store that has failed. */
+export function refuseUnreadable(response: ServerResponse): void {
+  refuse(response, 503, "store-failed", "the store cannot be read", { "retry-after": RETRY_AFTER_SECONDS });
+}
+
 /** @param reason from `onLogin` */
 export function refuseLogin(response: ServerResponse, reason: number): void {
   if (reason === BAD_USER_NAME_OR_PASSWORD || reason === NOT_AUTHORIZED) {

@@ -1,7 +1,7 @@
 /** `/topics/{topic}`: PUT and POST publish the body, GET gives the retained value. */
 import { entityTagOf, mediaTypeOf } from "../../core/plain-publish.ts";
 import type { Principal } from "../../core/ports.ts";
-import { answerNothing, refuse } from "./answer.ts";
+import { answerNothing, refuse, refuseUnreadable } from "./answer.ts";
 import type { Action, HttpExchange } from "./exchange.ts";
 import type { HttpParts } from "./parts.ts";
 import type { Publishing } from "./publishing.ts";
@@ -63,6 +63,10 @@ export class ReadTopic implements Action {
       return;
     }
     const message = this.#parts.retained.get(topic);
+    if (message === undefined && this.#parts.retained.has(topic)) {
+      refuseUnreadable(response);
+      return;
+    }
     if (message === undefined) {
       refuse(response, 404, "no-retained-value", "nothing is retained for this topic");
       return;

@@ -14,6 +14,9 @@ const SPOOL = "unit/uplink/out/spool.test.ts";
 const RECEIVE = "unit/uplink/in/receive.test.ts";
 const FULL_DISK = "e2e/store-full.test.ts";
 const KILL = "e2e/kill-mixed.test.ts";
+const COAP_STORAGE = "e2e/coap-storage.test.ts";
+const COAP_FULL = [COAP_STORAGE, "a disk that is full: 5.03 with Max-Age, the same to who repeats"] as const;
+const COAP_FAILS = [COAP_STORAGE, "a disk that fails: 5.03 with Max-Age to all that it would keep or knows"] as const;
 
 const AFTER_SYNC = [HERE, "with a durable receiver each protocol's acknowledgement comes after the sync"] as const;
 const IN_ORDER = [
@@ -38,6 +41,11 @@ export const CONTRACT: readonly Promise[] = [
     tests: [
       AFTER_SYNC,
       ["e2e/coap.test.ts", "what a CON was answered 2.04 for waits in an offline session, through kill -9"],
+      [COAP_STORAGE, "kill -9 in the middle of PUTs, uploads and DELETEs"],
+      [
+        "e2e/coap-blocks.test.ts",
+        "a disk that takes 1.5 s for a sync: Empty ACK, the response as a CON, and one message",
+      ],
       ["e2e/http.test.ts", "what was answered 204 waits in an offline session and as retained value, through kill -9"],
     ],
   },
@@ -118,6 +126,8 @@ export const CONTRACT: readonly Promise[] = [
     tests: [
       DISK_FULL,
       DISK_FAILS,
+      COAP_FULL,
+      COAP_FAILS,
       ["e2e/coap.test.ts", "a full queue that must not lose anything: 5.03 with Max-Age"],
       ["e2e/http.test.ts", "a full queue that must not lose anything: 507 with Retry-After"],
     ],

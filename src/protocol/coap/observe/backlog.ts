@@ -19,6 +19,7 @@ const WALK_STEPS = 64;
 
 export interface ObservedValues {
   get(topic: string): Message | undefined;
+  has(topic: string): boolean;
   match(filter: string, walk?: WalkPlace): Generator<string | null>;
 }
 

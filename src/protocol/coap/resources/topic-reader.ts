@@ -16,6 +16,7 @@ import type { RequestView } from "../../../wire/coap/request.ts";
 import type { LargeReads } from "../blocks/large-reads.ts";
 import type { Reply } from "../message/reply.ts";
 import { type Representation, respondContent } from "./content.ts";
+import { refuseBusy } from "./refusal.ts";
 
 export interface ReadParts {
   readonly retained: RetainedValues;
@@ -45,7 +46,8 @@ export class TopicReader {
     }
     const message = retained.get(topic);
     if (message === undefined) {
-      reply.refuse(NOT_FOUND, "no retained value");
+      if (retained.has(topic)) refuseBusy(reply, "the store cannot be read");
+      else reply.refuse(NOT_FOUND, "no retained value");
       return;
     }
     const content = representationOf(message, clock);

@@ -131,7 +131,7 @@ export class TopicWriter {
   #clear(topic: string, request: RequestView, reply: Reply): void {
     if (request.hasBlock1) {
       reply.refuse(BAD_OPTION, "no Block1 in a DELETE");
-    } else if (this.#parts.retained.get(topic) === undefined) {
+    } else if (!this.#parts.retained.has(topic)) {
       reply.respond(DELETED); // RFC 7252 section 5.8.4: also when there was nothing
     } else {
       this.#options.retain = true;

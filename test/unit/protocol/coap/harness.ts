@@ -149,8 +149,9 @@ export class Harness {
       watcher: null,
       get: (topic) => {
         this.reads++;
-        return values.get(topic);
+        return this.health === "failed" ? undefined : values.get(topic);
       },
+      has: (topic) => values.has(topic),
       match: (filter, walk) => this.#match(filter, walk),
     };
     values.set = (topic, message) => {

@@ -49,7 +49,10 @@ export class Harness {
     const api = new HttpApi(
       {
         router: { publish: (publication, waiter) => this.#publish(publication, waiter) },
-        retained: this.retainedValues,
+        retained: {
+          get: (topic) => (this.health === "failed" ? undefined : this.retainedValues.get(topic)),
+          has: (topic) => this.retainedValues.has(topic),
+        },
         authority: {
           authenticate: (login, waiter) => this.#authenticate(login, waiter),
           mayPublish: () => this.writable,

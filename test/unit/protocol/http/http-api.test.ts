@@ -295,6 +295,15 @@ test("a page of another site may not publish or read; one of the gateway's own m
   assert.equal((await h.ask("POST", "/publish", json({ topic: "a" }), own)).status, 200);
 });
 
+test("a value that is there is 503 while the store that has it has failed", async (t) => {
+  const h = await open(t);
+  h.retain("a", "value");
+  h.health = "failed";
+  const hidden = await h.ask("GET", "/topics/a");
+  assert.deepEqual([hidden.status, hidden.json()["error"]], [503, "store-failed"]);
+  assert.equal((await h.ask("GET", "/topics/b")).status, 404);
+});
+
 test("unknown paths are 404, unknown methods 405 with Allow", async (t) => {
   const h = await open(t);
   for (const path of ["/", "/topics", "/publish/", "/health/x", "/nothing"]) {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { mediaTypeOf } from "../../../../../src/core/plain-publish.ts";
 import { NO_SUBSCRIBERS, STORED_LATER } from "../../../../../src/core/router.ts";
 import { LOGIN_BYTES_MAX } from "../../../../../src/protocol/coap/shared.ts";
+import { IMPLEMENTATION_SPECIFIC_ERROR } from "../../../../../src/wire/mqtt/codes.ts";
 import { responseOf } from "../../../../support/coap-messages.ts";
 import { hex } from "../../../wire/coap/vectors.ts";
 import { Harness, principalOf } from "../harness.ts";
@@ -12,6 +13,19 @@ const number = (value: Buffer | undefined): number =>
   value === undefined ? -1 : value.readUIntBE(0, value.length || 1);
 const optionUint = (value: Buffer | undefined): number =>
   value === undefined ? -1 : value.length === 0 ? 0 : number(value);
+
+test("a value that is there is 5.03 with Max-Age while the store that has it has failed, and DELETE does not say that it is gone", () => {
+  const h = new Harness();
+  h.retain("a", "value");
+  h.health = "failed";
+  h.outcome = IMPLEMENTATION_SPECIFIC_ERROR;
+  for (const code of ["GET", "DELETE"] as const) {
+    const refused = h.ask({ code }, "/ps/a");
+    assert.deepEqual([refused.code, refused.options.get("Max-Age")?.toString("hex")], ["5.03", "0a"]);
+  }
+  assert.equal(h.ask({}, "/ps/b").code, "4.04");
+  assert.equal(h.ask({ code: "DELETE" }, "/ps/b").code, "2.02");
+});
 
 test("PUT and POST /ps/{topic} and /mqtt/publish/{topic} publish; a CON at QoS 1, a NON at QoS 0", () => {
   const h = new Harness();
