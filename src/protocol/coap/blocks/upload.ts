@@ -10,8 +10,8 @@
  * answers, or by a new one, which is answered from here; the payload is published once.
  */
 import { SETTLED as STORED, type StoreWaiter } from "../../../core/ports.ts";
-import { CHANGED } from "../../../wire/coap/codes.ts";
-import type { CoapOption } from "../../../wire/coap/options.ts";
+import { BLOCK1, CHANGED } from "../../../wire/coap/codes.ts";
+import { blockOption } from "../../../wire/coap/options.ts";
 import type { Reply } from "../message/reply.ts";
 import { NO_PAGE } from "./block-memory.ts";
 
@@ -52,11 +52,10 @@ export class Upload implements StoreWaiter {
   lastNum = 0;
   lastSzx = 0;
   lastDigest = "";
-  /** The response when it is stored. */
+  /** The response code when it is stored. */
   settledCode = CHANGED;
-  settledOptions: CoapOption[] = NO_OPTIONS;
   /** Requests with the last block that wait for the store. */
-  readonly #replies: Reply[] = [];
+  #replies: Reply[] = NO_REPLIES;
 
   constructor(keeper: UploadKeeper, key: string, address: string, format: number) {
     this.#keeper = keeper;
@@ -72,9 +71,7 @@ export class Upload implements StoreWaiter {
   /** `reply` is answered when the store has spoken. */
   await(reply: Reply): void {
     reply.awaited++;
-    reply.settledCode = this.settledCode;
-    reply.settledOptions = this.settledOptions;
-    this.#replies.push(reply);
+    this.#replies = [...this.#replies, reply];
   }
 
   /** All durable receivers have it. */
@@ -87,16 +84,19 @@ export class Upload implements StoreWaiter {
     this.#keeper.onUploadRefused(this);
   }
 
-  /** What the first request with the last block got. */
-  answer(reply: Reply): void {
-    reply.respond(this.settledCode, this.settledOptions);
+  /** Prepares what the first request with the last block got, or is to get. */
+  prepare(reply: Reply): void {
+    reply.settledCode = this.settledCode;
+    reply.settledOptions = [blockOption(BLOCK1, this.lastNum, false, this.lastSzx)];
   }
 
   onStored(_token: number, reason: number): void {
     if (reason === STORED) this.settle();
     else this.refuse();
-    for (const reply of this.#replies.splice(0)) reply.onStored(0, reason);
+    const replies = this.#replies;
+    this.#replies = NO_REPLIES;
+    for (const reply of replies) reply.onStored(0, reason);
   }
 }
 
-const NO_OPTIONS: CoapOption[] = [];
+const NO_REPLIES: Reply[] = [];

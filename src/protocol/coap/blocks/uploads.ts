@@ -58,7 +58,7 @@ const MEMORY_BYTES_MIN = 256 * 1024;
 const UPLOADS_MAX = 96;
 const PER_ADDRESS_MAX = 24;
 /** Measured bytes of an upload: record, key, digest, place in the map. */
-const UPLOAD_BYTES = 416;
+const UPLOAD_BYTES = 448;
 
 /** How long one is remembered after its last block: as long as that may be repeated. */
 export const UPLOAD_LIFETIME_MS = EXCHANGE_LIFETIME_MS;
@@ -226,15 +226,16 @@ export class Uploads implements Expirable, UploadKeeper {
     const same = block1Num === upload.lastNum && block1Szx === upload.lastSzx && !block1More;
     if (!same || digestOf(payload) !== upload.lastDigest) {
       this.#refuseIncomplete(reply, "this upload is complete: begin another one with block 0");
-    } else if (upload.state === SETTLED) {
-      this.#repeated.value++;
-      upload.answer(reply);
-    } else if (upload.waiting < WAITING_MAX) {
-      this.#repeated.value++;
-      upload.await(reply);
-    } else {
-      refuseBusy(reply, "asked too often");
+      return;
     }
+    if (upload.state !== SETTLED && upload.waiting === WAITING_MAX) {
+      refuseBusy(reply, "asked too often");
+      return;
+    }
+    this.#repeated.value++;
+    upload.prepare(reply);
+    if (upload.state === SETTLED) reply.respond(reply.settledCode, reply.settledOptions);
+    else upload.await(reply);
   }
 
   #refuseIncomplete(reply: Reply, diagnostic: string): void {

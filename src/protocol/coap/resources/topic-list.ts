@@ -76,8 +76,8 @@ export class TopicList implements Sliced, WalkPlace {
 
   /** Takes the next block off the tail. @returns whether more follow */
   cut(size: number): boolean {
-    this.last = Buffer.from(this.tail.subarray(0, size));
-    this.tail = Buffer.from(this.tail.subarray(size));
+    this.last = Buffer.copyBytesFrom(this.tail, 0, Math.min(size, this.tail.length));
+    this.tail = Buffer.copyBytesFrom(this.tail, this.last.length); // of its own: a part keeps all of what it is cut from
     this.lastFrom = this.from;
     this.from += this.last.length;
     return this.tail.length > 0 || !this.ended;

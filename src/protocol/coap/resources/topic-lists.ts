@@ -80,7 +80,7 @@ export class TopicLists {
   }
 
   #begin(key: string, filter: string, principal: Principal): TopicList {
-    const entityTag = Buffer.allocUnsafe(4);
+    const entityTag = Buffer.allocUnsafeSlow(4);
     entityTag.writeUInt32BE(this.#nextTag);
     this.#nextTag = (this.#nextTag + 1) >>> 0;
     return new TopicList(key, filter, entityTag, principal, this.#go);

@@ -187,13 +187,12 @@ export class TopicWriter {
     this.#published.value++;
     this.#publication.publisher = this.#parts.observers.slotOf(reply.peer);
     upload.settledCode = reply.settledCode;
-    upload.settledOptions = reply.settledOptions;
     const outcome = this.#parts.router.publish(this.#publication, upload, 0);
     if (outcome === STORED_LATER) {
       upload.await(reply);
     } else if (outcome < 0x80) {
       upload.settle();
-      upload.answer(reply);
+      reply.respond(reply.settledCode, reply.settledOptions);
     } else {
       upload.refuse();
       refuseStored(reply, outcome);

@@ -91,6 +91,7 @@ export class Harness {
   identity: string | null = null;
   readonly server: CoapServer;
   readonly shared: CoapShared;
+  readonly #serve: (port: FakePort) => CoapServer;
   #messageId = 0;
 
   /** @param authority null = who gives a password gives "secret" */
@@ -136,11 +137,21 @@ export class Harness {
       schedule: (sliced: Sliced) => void this.slices.push(sliced),
     } satisfies Omit<CoapParts, "shared"> & SharedParts;
     this.shared = new CoapShared(parts);
-    this.server = new CoapServer(
-      this.port,
-      { ...parts, shared: this.shared },
-      { anonymous: null, heartbeatMs: 30_000, rate: 1_000_000, notify: "qos", ...options },
-    );
+    const serve = (port: FakePort): CoapServer =>
+      new CoapServer(
+        port,
+        { ...parts, shared: this.shared },
+        { anonymous: null, heartbeatMs: 30_000, rate: 1_000_000, notify: "qos", ...options },
+      );
+    this.server = serve(this.port);
+    this.#serve = serve;
+  }
+
+  /** Another listener of the same gateway. */
+  another(): FakePort {
+    const port = new FakePort();
+    this.#serve(port);
+    return port;
   }
 
   retained(): SharedParts["retained"] {
