@@ -47,6 +47,9 @@ export const PROOF_WAIT_MS = 400;
 /** Requests that wait so; a flood from forged addresses has no more of the replies. */
 export const HELD_MAX = 64;
 
+/** Answers to multicasts that wait for their time; of a flood of multicasts the rest is not answered. */
+export const LEISURE_MAX = 64;
+
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export class Responder implements ReplySender {
@@ -57,6 +60,8 @@ export class Responder implements ReplySender {
   readonly #empty = Buffer.alloc(HEADER_BYTES);
   readonly #ignored: Counter;
   readonly #echoAsked: Counter;
+  readonly #multicastsDropped: Counter;
+  #atLeisure = 0;
   #closed = false;
 
   constructor(port: DatagramPort, parts: MessageParts, tables: MessageTables, transmitter: Transmitter) {
@@ -66,6 +71,7 @@ export class Responder implements ReplySender {
     this.#transmitter = transmitter;
     this.#ignored = parts.counters.counter("coap.ignored");
     this.#echoAsked = parts.counters.counter("coap.echo_asked");
+    this.#multicastsDropped = parts.counters.counter("coap.multicasts_dropped");
   }
 
   /** Stops the timers of its replies; nothing is sent any more. */
@@ -266,10 +272,13 @@ export class Responder implements ReplySender {
   #sendAtLeisure(reply: Reply, code: number, options: CoapOption[], payload: Buffer): void {
     const messageId = this.#transmitter.takeMessageId(reply.peer);
     const response = encodeResponse(NON, code, messageId, reply.token, options, payload);
-    if (response.length > this.responseBytesMax(reply) || !this.#tables.replies.takeBytes(response.length)) {
+    const isSmall = response.length <= this.responseBytesMax(reply);
+    if (!isSmall || this.#atLeisure >= LEISURE_MAX || !this.#tables.replies.takeBytes(response.length)) {
+      this.#multicastsDropped.value++;
       reply.state = DONE;
       return;
     }
+    this.#atLeisure++;
     reply.response = response;
     reply.counted = true;
     reply.state = LEISURE;
@@ -279,6 +288,7 @@ export class Responder implements ReplySender {
   /** The response that waited is no longer needed. */
   #sent(reply: Reply): void {
     this.#transmitter.end(reply.outgoing);
+    if (reply.state === LEISURE) this.#atLeisure--;
     if (reply.counted) this.#tables.replies.giveBytes(reply.response.length);
     reply.response = NO_BYTES;
     reply.state = DONE;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Packet } from "coap-packet";
+import { LEISURE_MAX } from "../../../../src/protocol/coap/message/responder.ts";
 import { type Response, requestOf, responseOf } from "../../../support/coap-messages.ts";
 import { Harness } from "./harness.ts";
 
@@ -66,4 +67,18 @@ test("RFC 7252 section 8.1: a CON to a group is not even reset, nor are an Empty
   }
   h.advance(5_050);
   assert.equal(h.port.sent.length, 0);
+});
+
+test("so many answers wait for their time; a flood of requests to the group leaves unicast requests alone", () => {
+  const h = new Harness();
+  for (let i = 0; i < 1_000; i++) {
+    const request = requestOf({ messageId: i, confirmable: false }, "/health");
+    h.server.endpoint.multicast.onDatagram(request, `192.0.2.${i % 250}`, 1_000 + i, null);
+  }
+  assert.equal(h.ask({ code: "PUT" }, "/ps/a").code, "2.04");
+  h.port.sent.length = 0;
+  h.advance(5_050);
+  assert.equal(h.port.sent.length, LEISURE_MAX);
+  assert.equal(h.counters.counter("coap.multicasts_dropped").value, 1_000 - LEISURE_MAX);
+  assert.equal(ask(h, {}, "/health").length, 1, "there is room again");
 });

@@ -9,6 +9,7 @@ import { CONNECTIONS_MAX, NAMES_BYTES_MAX } from "../../../../src/protocol/coap/
 import { EXCHANGE_LIMITS } from "../../../../src/protocol/coap/message/exchange-table.ts";
 import { PEER_LIMITS } from "../../../../src/protocol/coap/message/peer-table.ts";
 import { REPLY_LIMITS } from "../../../../src/protocol/coap/message/reply-pool.ts";
+import { LEISURE_MAX } from "../../../../src/protocol/coap/message/responder.ts";
 import { WAITING_TOPICS_MAX } from "../../../../src/protocol/coap/observe/backlog.ts";
 import { observerLimits } from "../../../../src/protocol/coap/observe/limits.ts";
 import { LOGIN_BYTES_MAX } from "../../../../src/protocol/coap/shared.ts";
@@ -34,6 +35,7 @@ for (const [limit, value] of [
     "requests remembered for repetition",
     `${EXCHANGE_LIMITS.exchangesMax}, and ${kib(EXCHANGE_LIMITS.responseBytesMax)} of answers`,
   ],
+  ["answers to multicasts that wait for their time", `${LEISURE_MAX} of a listener`],
   ["peers", `${PEER_LIMITS.peersMax}`],
   [
     "`limits.coap_observers`",
