@@ -71,7 +71,7 @@ function parseLine(line: string): PskEntry | string {
   if (key === null) return "has a key with hex: before what is no hexadecimal";
   if (key.bytes.length === 0) return "has an empty key";
   if (key.bytes.length > PSK_KEY_BYTES_MAX) return `has a key of more than ${PSK_KEY_BYTES_MAX} bytes`;
-  const name = key.end === rest.length ? nameOf(identity.bytes) : rest.slice(key.end + 1);
+  const name = key.end === rest.length ? pskName(identity.bytes) : rest.slice(key.end + 1);
   const problem = nameProblem(name);
   return problem ?? { identity: identity.bytes, key: key.bytes, name };
 }
@@ -87,8 +87,9 @@ function takeField(text: string): { bytes: Buffer; end: number } | null {
   return /^([0-9a-fA-F]{2})*$/.test(field) ? { bytes: Buffer.from(field, "hex"), end } : null;
 }
 
-/** The identity, where it is text; else its bytes in hexadecimal, as they are written in the file. */
-function nameOf(identity: Buffer): string {
+/** Who a client is whose line has no name: the identity, where it is text; else its bytes in hexadecimal, as the file has them. */
+export function pskName(bytes: Uint8Array): string {
+  const identity = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const text = identity.toString("utf8");
   return Buffer.from(text).equals(identity) && nameProblem(text) === null ? text : HEX + identity.toString("hex");
 }

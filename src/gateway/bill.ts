@@ -3,7 +3,7 @@ import type { Line } from "../config/budget.ts";
 import type { DtlsServerConfig } from "../config/coap-listener.ts";
 import type { Config } from "../config/config.ts";
 import { readSmallFile } from "../config/files.ts";
-import { parsePskFile } from "../config/psk-file.ts";
+import { type PskEntry, parsePskFile, pskName } from "../config/psk-file.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import { parseAclFile } from "../core/acl-file.ts";
 import * as authority from "../core/authority.ts";
@@ -43,7 +43,11 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   if (http > 0) lines.push(...(await import("./http-listeners.ts")).httpBudget(limits, http));
   if (coap > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
   const dtls = listeners.flatMap(({ coap }) => coap?.dtls ?? []);
-  if (dtls.length > 0) lines.push(...(await import("../transport/dtls-budget.ts")).budget(dtls, identitiesOf(dtls)));
+  if (dtls.length > 0) {
+    const identities = identitiesOf(dtls);
+    const named = identities.filter(({ identity, name }) => name !== pskName(identity)).length;
+    lines.push(...(await import("../transport/dtls-budget.ts")).budget(dtls, identities.length, named));
+  }
   if (serial.length > 0)
     lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, serial.length));
   if (uplinks.length > 0)
@@ -63,9 +67,9 @@ function usersOf({ auth: { passwordFile } }: Config): number | null {
   return records;
 }
 
-function identitiesOf(listeners: readonly DtlsServerConfig[]): number {
+function identitiesOf(listeners: readonly DtlsServerConfig[]): PskEntry[] {
   const files = listeners.flatMap(({ pskFile }) => pskFile ?? []);
-  return files.reduce((sum, file) => sum + parsePskFile(readSmallFile(file), file, []).size, 0);
+  return files.flatMap((file) => [...parsePskFile(readSmallFile(file), file, []).values()]);
 }
 
 function rulesOf({ auth: { aclFile } }: Config): number | null {

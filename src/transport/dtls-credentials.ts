@@ -3,26 +3,16 @@ import { crypto } from "../base/crypto.ts";
 import type { DtlsServerConfig } from "../config/coap-listener.ts";
 import { type Complaint, complaintText } from "../config/complaint.ts";
 import { readSmallFile } from "../config/files.ts";
-import { identityKey, type PskEntry, parsePskFile } from "../config/psk-file.ts";
+import { type PskEntry, parsePskFile } from "../config/psk-file.ts";
 import type { DtlsCredentials } from "../native/dtls/binding.ts";
+import { DtlsIdentities } from "./dtls-identities.ts";
 import { ListenerError } from "./listener.ts";
 
-/** A client that shares a key with us, as far as it is needed after the handshake. */
-export interface KnownIdentity {
-  /** `identityKey` of it. */
-  readonly identity: string;
-  /** The principal's name. */
-  readonly name: string;
-  /** Tells whether a reload has changed the key, which itself is not kept. */
-  readonly keyMark: number;
-}
-
-/** Who may come, as far as it is needed after handshakes: no keys. */
+/** Who may come, as far as it is needed after handshakes. */
 export interface Known {
-  /** By `identityKey`. */
-  readonly identities: ReadonlyMap<string, KnownIdentity>;
+  readonly identities: DtlsIdentities;
   /** Tells whether a reload has changed `client_ca`. */
-  readonly authoritiesMark: number;
+  readonly authorities: string;
 }
 
 export interface DtlsFiles {
@@ -47,24 +37,12 @@ export function readDtlsFiles(owner: string, files: DtlsServerConfig): DtlsFiles
       requireClientCert: clientCa !== null,
       psk,
     },
-    known: { identities: identitiesOf(psk), authoritiesMark: markOf(Buffer.from(authorities)) },
+    known: { identities: new DtlsIdentities(psk), authorities: digestOf(authorities) },
   };
 }
 
-function identitiesOf(entries: readonly PskEntry[]): Map<string, KnownIdentity> {
-  const identities = new Map<string, KnownIdentity>();
-  for (const entry of entries) {
-    const identity = identityKey(entry.identity);
-    // One text where they are the same, as they mostly are.
-    const name = entry.name === identity ? identity : entry.name;
-    identities.set(identity, { identity, name, keyMark: markOf(entry.key) });
-  }
-  return identities;
-}
-
-/** 30 bits of its digest: a small integer, which takes no memory of its own. */
-function markOf(bytes: Buffer): number {
-  return crypto().createHash("sha256").update(bytes).digest().readUInt32BE() >>> 2;
+function digestOf(text: string): string {
+  return crypto().createHash("sha256").update(text).digest("base64");
 }
 
 function readKeys(owner: string, file: string): PskEntry[] {

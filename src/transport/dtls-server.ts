@@ -69,6 +69,9 @@ export interface DtlsServerParts {
 
 /** Records of one datagram that are handed on; CoAP puts one message in each, and rarely two records in a datagram. */
 export const RECORDS_PER_DATAGRAM_MAX = 16;
+/** What a session says, one record at a time, for all listeners. */
+const RECORD: Buffer = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
+/** Of max_sessions: with so many or fewer a full house is none any more. */
 const RELAXED_SHARE = 0.9;
 /** Not used for so long, a session ends, newcomers or not. */
 const UNUSED_MS_MAX = 86_400_000;
@@ -87,7 +90,6 @@ export class DtlsServer implements HandshakeOwner, Expirable {
   readonly #relaxedCount: number;
   readonly #failures: FailureLog;
   readonly #sweep = new Timer(this, 0);
-  readonly #record = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
   readonly #counts: DtlsCounts;
   #full = false;
   #closed = false;
@@ -303,13 +305,12 @@ export class DtlsServer implements HandshakeOwner, Expirable {
 
   /** @returns what came behind the records in their datagram */
   #read(session: PeerSession): number {
-    const record = this.#record;
     this.sessions.use(session, this.#parts.clock.nowMs());
     let records = 0;
-    let length = session.dtls.read(record);
-    for (; length > 0; length = session.dtls.read(record)) {
+    let length = session.dtls.read(RECORD);
+    for (; length > 0; length = session.dtls.read(RECORD)) {
       if (++records > RECORDS_PER_DATAGRAM_MAX) this.#counts.records.value++;
-      else this.#handler.onData(session, record.subarray(0, length));
+      else this.#handler.onData(session, RECORD.subarray(0, length));
       if (session.over) return 0; // what it said made somebody end it
     }
     if ((-length & OUTPUT) !== 0) this.#flush(session);

@@ -4,6 +4,7 @@
  */
 import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import type { DtlsSession } from "../native/dtls/binding.ts";
+import { NO_ENTRY } from "./dtls-identities.ts";
 
 /** Whoever is told when a handshake has to go on without a datagram. */
 export interface HandshakeOwner {
@@ -39,8 +40,8 @@ export class PeerSession {
   handshake: Handshake | null = null;
   /** The principal's name; null = not known yet, or the peer has shown nothing that names it. */
   name: string | null = null;
-  /** `identityKey` of the PSK identity it came by; null = it came by certificate, or by none. */
-  identity: string | null = null;
+  /** The line of psk_file that it came by (dtls-identities.ts); NO_ENTRY = it came by certificate, or by none. */
+  entry = NO_ENTRY;
   /** Seconds on the clock when it was last used. */
   usedAt = 0;
   over = false;

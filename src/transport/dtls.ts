@@ -5,11 +5,11 @@
  *     UdpPort --datagrams--> DtlsServer --records--> DtlsPort --messages, with the peer's name--> handler
  */
 import type { DtlsServerConfig } from "../config/coap-listener.ts";
-import { identityKey } from "../config/psk-file.ts";
 import type { DtlsAddon, DtlsContext } from "../native/dtls/binding.ts";
 import { dtlsAddon } from "./dtls-addon.ts";
 import { type DtlsFiles, type Known, readDtlsFiles } from "./dtls-credentials.ts";
 import type { Cause } from "./dtls-failure.ts";
+import { NO_ENTRY } from "./dtls-identities.ts";
 import { nameInCertificate } from "./dtls-identity.ts";
 import { DtlsServer, type DtlsServerHandler, type DtlsServerParts } from "./dtls-server.ts";
 import type { PeerSession } from "./dtls-session.ts";
@@ -117,12 +117,11 @@ export class DtlsPort implements DtlsServerHandler {
 
   onSecure(session: PeerSession): Cause | null {
     const { identity, peerCertificate } = session.dtls;
+    const { identities } = this.#known;
     if (identity !== null) {
-      // Asked now, as a reload may have taken it away since the handshake began.
-      const known = this.#known.identities.get(identityKey(identity));
-      if (known === undefined) return "unknown-identity";
-      session.identity = known.identity;
-      session.name = known.name;
+      session.entry = identities.entryOf(identity);
+      if (session.entry === NO_ENTRY) return "unknown-identity";
+      session.name = identities.nameOf(identity);
     } else if (peerCertificate !== null) {
       session.name = nameOf(peerCertificate);
       if (session.name === null) return "certificate-without-name";
@@ -140,16 +139,20 @@ export class DtlsPort implements DtlsServerHandler {
 
   // ---- reload -------------------------------------------------------------------------------------------------
 
-  /** Who is not what it was any more has to come again. */
+  /**
+   * Who is not what it was any more has to come again. A handshake under way goes on with what was; where somebody is no
+   * longer that, it is over.
+   */
   #apply({ credentials, known: next }: DtlsFiles): void {
     const before = this.#known;
+    const entries = next.identities.entries();
+    const sameAuthorities = next.authorities === before.authorities;
+    const nobodyGone = sameAuthorities && [...before.identities.entries()].every((entry) => entries.has(entry));
     this.#context.update(credentials);
     this.#known = next;
-    const closed = this.server.closeWhere(({ identity, name }) => {
-      if (identity === null) return name !== null && next.authoritiesMark !== before.authoritiesMark;
-      const was = before.identities.get(identity);
-      const is = next.identities.get(identity);
-      return is === undefined || is.name !== was?.name || is.keyMark !== was.keyMark;
+    const closed = this.server.closeWhere(({ handshake, entry, name }) => {
+      if (handshake !== null) return !nobodyGone;
+      return entry === NO_ENTRY ? name !== null && !sameAuthorities : !entries.has(entry);
     });
     if (closed > 0)
       this.#transport.log.info("dtls-sessions-closed", { listener: this.listener.name, sessions: closed });

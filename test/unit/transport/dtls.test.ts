@@ -183,15 +183,26 @@ test("a reload takes over all files or none, and ends the sessions of who is not
 
 test("an identity taken away while its handshake was under way does not get in", async (t) => {
   const keys = pskFile(t, "stays:k\ngoes:k\n");
-  const { secure, port, counters } = await opened(t, keys);
+  const { secure, port, counters, context } = await opened(t, keys);
   const socket = await device(t);
   const from = `127.0.0.1 ${socket.address().port}`;
   socket.send(clientHello("random", cookieOf(from)), port.port, "127.0.0.1");
   socket.send(keyExchange("goes"), port.port, "127.0.0.1");
-  await eventually("it is under way", () => counters.get("dtls.half_open") === 1);
-  writeFileSync(keys.pskFile, "stays:k\n");
+  await eventually("it is under way", () => context.sessions[0]?.identity !== null && context.live === 1);
+  writeFileSync(keys.pskFile, "stays:k\ngoes:k\nadded:k\n");
   secure.listener.reread!().apply();
+  assert.equal(counters.get("dtls.half_open"), 1, "nobody is gone, so all go on");
+  writeFileSync(keys.pskFile, "stays:k\nadded:k\n");
+  secure.listener.reread!().apply();
+  assert.equal(counters.get("dtls.half_open"), 0);
   socket.send(finished(), port.port, "127.0.0.1");
+  await eventually("it is for nobody", () => counters.get("dtls.dropped.unknown") === 1);
+  assert.deepEqual([counters.get("dtls.sessions"), context.live], [0, 0]);
+});
+
+test("an identity that the addon knows and the file does not is refused", async (t) => {
+  const { port, counters } = await opened(t, pskFile(t, "a:k\n"));
+  handshake(port, await device(t), keyExchange("b"));
   await eventually("it is refused", () => counters.get("dtls.failed.unknown-identity") === 1);
   assert.equal(counters.get("dtls.sessions"), 0);
 });
