@@ -8,6 +8,9 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const LAUNCHER = `${ROOT}build/sluice`;
 const BUNDLE = `${ROOT}build/sluice.mjs`;
 
+/** All load comes from one address. */
+const ONE_SOURCE = ", rate: 1000000";
+
 interface Ready {
   readonly event: string;
   readonly listeners: readonly { readonly type: string; readonly name: string; readonly address: string }[];
@@ -41,7 +44,7 @@ export async function startSluice(directory: string, options: SluiceOptions = {}
     `data_dir: ${directory}/data`,
     "listeners:",
     ...listeners.map(
-      (type) => `  - {type: ${type}, bind: "127.0.0.1:0"${type === "coap" ? "" : tlsOf(options.certificate)}}`,
+      (type) => `  - {type: ${type}, bind: "127.0.0.1:0"${type === "coap" ? ONE_SOURCE : tlsOf(options.certificate)}}`,
     ),
     ...(options.config ?? []),
     "log: {level: warn}",
