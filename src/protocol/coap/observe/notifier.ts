@@ -329,6 +329,20 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
     this.#pump(watcher);
   }
 
+  /**
+   * The client has registered again: what is in flight is older than its answer, so the client would pass over it. It is
+   * told anew.
+   */
+  renew(observer: Observer): void {
+    const { watcher, inFlight } = observer;
+    if (watcher.current !== observer || observer.isEnding) return;
+    watcher.cancel(observer);
+    observer.inFlight = null;
+    if (inFlight !== null) this.#backlog.takeBack(observer, inFlight);
+    else if (observer.walk !== null) observer.walk = { place: "" };
+    this.#landed(observer);
+  }
+
   /** Nothing of its topics is told to it any more. */
   clear(observer: Observer): void {
     this.#backlog.clear(observer);

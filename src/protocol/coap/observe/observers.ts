@@ -142,6 +142,7 @@ export class Observers implements NotifierHost, Expirable {
     observer.wanted = wanted;
     observer.interestMs = this.#parts.clock.nowMs();
     if (isOther) this.#subscribe(observer);
+    this.#notifier.renew(observer);
     if (keeps && !observer.kept) this.#records.keep(observer);
   }
 

@@ -150,6 +150,11 @@ export class Watcher {
     return this.listener.endpoint.send(observer.out, confirmable, code, bytesOf(observer.token), options, payload);
   }
 
+  /** What is in flight to `observer` is not sent again. */
+  cancel(observer: Observer): void {
+    this.listener.endpoint.cancel(observer.out);
+  }
+
   /** @returns as `CoapEndpoint.replace` */
   replace(observer: Observer, code: number, options: CoapOption[], payload: Buffer): number {
     return this.listener.endpoint.replace(observer.out, code, bytesOf(observer.token), options, payload);

@@ -215,3 +215,32 @@ test("a client that answers no ping gets a block of it, and is registered all th
   assert.notEqual(answer.observe, undefined);
   assert.ok(answer.length <= 3 * 11, String(answer.length));
 });
+
+test("what is in flight when a client registers again is told anew, later in order than the answer", () => {
+  const w = new World({ notify: "con" });
+  w.proven("/ps/s/%2B", "01");
+  w.publish("s/1", "x");
+  const first = w.one();
+  const answer = w.observe("/ps/s/%2B", "01");
+  const again = w.one();
+  assert.deepEqual([again.type, again.payload, again.location.at(-1)], ["CON", "x", "1"]);
+  assert.ok((again.observe as number) > (answer.observe as number));
+  assert.notEqual(again.messageId, first.messageId);
+  w.acknowledge(first); // too late to mean anything
+  w.acknowledge(again);
+  w.advance(60_000);
+  assert.deepEqual(w.take(), []);
+});
+
+test("retained values that were being told when a client registers again with rh=1 are told from the beginning", () => {
+  const w = new World({ notify: "con" });
+  for (const topic of ["s/1", "s/2"]) w.publish(topic, topic, { retain: true });
+  w.proven("/ps/s/%2B", "01");
+  assert.equal(w.one().payload, "s/1");
+  w.observe("/ps/s/%2B?rh=1", "01");
+  for (const payload of ["s/1", "s/2"]) {
+    const message = w.one();
+    assert.equal(message.payload, payload);
+    w.acknowledge(message);
+  }
+});
