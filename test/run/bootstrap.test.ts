@@ -148,3 +148,28 @@ test("installed is what the lock file says, but for optional packages of another
   assert.equal(present({}), false);
   assert.equal(present(undefined), false);
 });
+
+test("the DTLS addon: one line says why it cannot be built, and the rest goes on", async () => {
+  const small = new Tree(MAIN);
+  try {
+    small.write("src/seed.ts", "export const SEED: number = 1;\n");
+    small.write("src/lazy.ts", 'export const WORD: string = "";\n');
+    small.write("src/native/dtls/binding.gyp", "no gyp");
+    const tools = join(small.root, "tools");
+    mkdirSync(tools);
+    const path = process.env["PATH"] ?? "";
+    small.env["PATH"] = tools;
+    const without = await small.bootstrap("start", "--version");
+    assert.equal(without.code, 0);
+    assert.equal(
+      without.stderr,
+      "sluice: no DTLS, its addon is not built: it needs python3 and make and g++ (Debian: apt-get install python3 make g++)\n",
+    );
+    small.env["PATH"] = path;
+    const failing = await small.bootstrap("start", "--version");
+    assert.equal(failing.code, 0);
+    assert.match(failing.stderr, /^sluice: no DTLS, its addon is not built: its build failed, see .*build.log$/m);
+  } finally {
+    small.close();
+  }
+});
