@@ -15,6 +15,8 @@ import { requireThat, type Skip } from "./peers.ts";
 
 /** SLUICE_DTLS_ADDON: a folder with another build of the addon, as the checked one. */
 const folder = process.env["SLUICE_DTLS_ADDON"];
+// AddressSanitizer looks at this process, not at the programs that it starts.
+if (folder !== undefined) delete process.env["LD_PRELOAD"];
 const loaded = folder === undefined ? loadDtls() : loadDtlsFrom([folder], process.arch);
 
 /** For a test's `skip`. */

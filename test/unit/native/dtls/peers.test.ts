@@ -38,9 +38,7 @@ class Program {
   said = "";
 
   constructor(program: string, args: readonly string[]) {
-    // Under AddressSanitizer that is for us alone.
-    const { LD_PRELOAD: _, ...env } = process.env;
-    this.child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env });
+    this.child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     children.push(this.child);
     for (const stream of [this.child.stdout, this.child.stderr])
       stream?.setEncoding("utf8").on("data", (text: string) => (this.said += text));
