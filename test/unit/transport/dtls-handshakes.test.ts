@@ -285,3 +285,35 @@ test("datagrams of a handshake, changed, cut, repeated and in any order: nothing
   assert.equal(live(), before);
   await echo(await connected(t, made, made.port.port, psk("meter", "s3cret")), "still here");
 });
+
+test("an open session survives whatever comes from its address: replays, forgeries, ClientHellos of others", {
+  skip,
+}, async (t) => {
+  const made = await opened(t, { ...pskFile(t, "meter:s3cret\n"), handshakeTimeoutMs: 1000, maxSessions: 8 });
+  using path = await LossyUdp.open(made.port.port);
+  const captured: Buffer[] = [];
+  path.fate = (datagram, way) => {
+    if (way === "up") captured.push(Buffer.from(datagram));
+    return null;
+  };
+  const real = await connected(t, made, path.port, psk("meter", "s3cret"));
+  const words = Array.from({ length: 5 }, (_, i) => `word ${i}`);
+  for (const word of words) await echo(real, word);
+  const session = [...made.port.server.sessions.all()][0];
+  assert.ok(session !== undefined);
+  const random = seededRandom(12);
+  const pick = (n: number): number => Math.floor(random() * n);
+  for (let i = 0; i < 20_000; i++) {
+    const datagram = Buffer.from(captured[pick(captured.length)] as Buffer);
+    for (let changes = pick(4); changes > 0; changes--) datagram[pick(datagram.length)] = pick(256);
+    made.port.server.onDatagram(datagram, session.address, session.port);
+  }
+  assert.deepEqual(
+    made.said.map(({ text }) => text),
+    words,
+  );
+  await echo(real, "still here");
+  assert.equal(session.over, false);
+  await eventually("handshakes are given up", () => made.counters.get("dtls.half_open") === 0);
+  await echo(real, "and later");
+});
