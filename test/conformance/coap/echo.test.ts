@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { GatewayProcess, temporaryFolder } from "../../support/gateway-process.ts";
+import { Harness } from "../../unit/protocol/coap/harness.ts";
 import {
   blockValue,
   type Fields,
@@ -12,6 +13,7 @@ import {
   type OptionField,
   optionOf,
   POST,
+  readMessage,
   uri,
 } from "./bytes.ts";
 import { HandEndpoint } from "./hand-endpoint.ts";
@@ -131,6 +133,25 @@ for (const [name, type] of [
     assert.ok(answers.length === 1, "one message, and no other later");
   });
 }
+
+test("[RFC9175-2.4-3] where an Empty ACK went before, because a login took its time, the 4.01 with Echo is one NON, and is not repeated", () => {
+  const h = new Harness();
+  Object.assign(h.port, { peersVerified: false });
+  h.loginsWait = true;
+  h.retain(SHORT, "v".repeat(1000), "application/json");
+  const sent = () => h.port.sent.splice(0).map(({ bytes }) => readMessage(bytes));
+  h.receive(message({ ...shortGet, id: 1 }));
+  h.advance(1_100);
+  assert.deepEqual(
+    sent().map(({ type, code }) => `${type} ${code}`),
+    ["ACK 0.00"],
+  );
+  h.loginWaiters[0]!.onLogin({ name: "", clientId: "a" }, 0);
+  h.advance(100_000);
+  const [challenge, ...more] = sent().filter(({ code }) => code !== "0.00");
+  assert.deepEqual([challenge?.type, challenge?.code, more.length], ["NON", "4.01", 0]);
+  assert.ok(optionOf(challenge!, Option.Echo) !== undefined && challenge!.id !== 1);
+});
 
 /** Asks without proof, and gives the Echo value. */
 async function challenged(raw: HandEndpoint): Promise<Buffer> {

@@ -50,6 +50,11 @@ export const HELD_MAX = 64;
 /** Answers to multicasts that wait for their time; of a flood of multicasts the rest is not answered. */
 export const LEISURE_MAX = 64;
 
+/** Of the first byte of a message. */
+const TYPE_SHIFT = 4;
+const TYPE_BITS = 0b11 << TYPE_SHIFT;
+const MESSAGE_ID_AT = 2;
+
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export class Responder implements ReplySender {
@@ -150,7 +155,9 @@ export class Responder implements ReplySender {
       if (confirmable && reply.state === WORKING) this.#acknowledge(reply, exchange);
       reply.state = DONE;
     } else if (reply.state === ACKNOWLEDGED) {
-      this.#sendSeparate(reply, this.#encode(reply, CON, 0, code, options, payload));
+      const response = this.#encode(reply, CON, 0, code, options, payload);
+      if (code !== UNAUTHORIZED && response[1] === UNAUTHORIZED) this.#sendOnce(reply, response);
+      else this.#sendSeparate(reply, response);
     } else if (reply.multicast) {
       this.#sendAtLeisure(reply, code, options, payload);
     } else {
@@ -195,6 +202,15 @@ export class Responder implements ReplySender {
     const challenge = encodeResponse(type, UNAUTHORIZED, messageId, reply.token, echo, NO_BYTES);
     if (challenge.length <= bytesMax) return challenge;
     return encodeResponse(type, UNAUTHORIZED, messageId, reply.token, [], NO_BYTES);
+  }
+
+  /** Instead of a CON, which would be repeated to an address that is not proven (RFC 9175 section 2.4). */
+  #sendOnce(reply: Reply, challenge: Buffer): void {
+    const { peer } = reply;
+    challenge[0] = (challenge[0]! & ~TYPE_BITS) | (NON << TYPE_SHIFT);
+    challenge.writeUInt16BE(this.#transmitter.takeMessageId(peer), MESSAGE_ID_AT);
+    this.#port.send(challenge, 0, challenge.length, peer.address, peer.port);
+    reply.state = DONE;
   }
 
   /** A ping beside the response, where both are no more than may go. */
