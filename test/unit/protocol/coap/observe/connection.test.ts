@@ -83,6 +83,21 @@ test("who does not answer any more is forgotten with all it observed, and the st
   assert.deepEqual(receiver === null ? [] : w.store.loadSubscriptions(receiver.id), []);
 });
 
+test("a client whose NAT gave it another port observes again, and takes its observation along", () => {
+  const w = new World();
+  const who = connect(w);
+  w.proven(`/ps/a?${who}`, "01");
+  assert.equal(w.ask({ code: "PUT" }, `/mqtt/connection?${who}`, OTHER).code, "2.04");
+  w.proven(`/ps/a?${who}`, "01", OTHER);
+  w.publish("a", "x");
+  const notifications = w.take();
+  assert.deepEqual(
+    notifications.map(({ address, port, payload }) => [address, port, payload]),
+    [[OTHER.address, OTHER.port, "x"]],
+  );
+  assert.equal(w.shared.observers.count, 1);
+});
+
 test("after a restart a connection is gone, what it observed goes on until its client says otherwise", () => {
   const w = new World();
   const who = connect(w);
