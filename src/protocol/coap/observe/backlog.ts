@@ -106,9 +106,10 @@ export class Backlog {
     if (this.#walkedFrom !== null) observer.walk = { place: this.#walkedFrom };
   }
 
-  /** The newest message of the topic of `message`; null = there is none newer. */
-  newerThan(observer: Observer, message: Message): Message | null {
-    return observer.waiting[indexOf(observer.waiting, message)] ?? null;
+  /** The newest message of the topic of `message`, or of the observer's only one; null = there is none newer. */
+  newerThan({ waiting, isWildcard }: Observer, message: Message | null): Message | null {
+    if (!isWildcard) return waiting[0] ?? null;
+    return message === null ? null : (waiting[indexOf(waiting, message)] ?? null);
   }
 
   /** What `newerThan` gave goes on its way in the place of an older one. */

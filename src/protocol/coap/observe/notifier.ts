@@ -7,30 +7,27 @@
  *                                           ├── round trip or 3 s over <──────┼────────────────┘
  *                                           x── reset, given up: removed <────┘
  *
- * A fan-out marks observers and no more; a slice sends SLICE_NOTIFICATIONS, so that a topic with hundreds of observers
- * does not hold up a turn. A client that does not answer holds up itself alone.
+ * A fan-out marks observers and no more; a slice sends a few (ready.ts), so that a topic with hundreds of observers does
+ * not hold up a turn. A client that does not answer holds up itself alone.
  *
  * @see RFC 7641 sections 4.2, 4.5
  */
-import type { Clock } from "../../../base/clock.ts";
 import type { Counter } from "../../../base/counters.ts";
-import { type Expirable, Timer, type TimerWheel } from "../../../base/timer-wheel.ts";
 import type { Message } from "../../../core/message.ts";
 import type { Publication } from "../../../core/publication.ts";
-import type { Sliced } from "../../../core/turns.ts";
 import { NOT_ACCEPTABLE } from "../../../wire/coap/codes.ts";
 import { NO_FORMAT, OCTET_STREAM } from "../../../wire/coap/content-format.ts";
 import { responseBytes } from "../../../wire/coap/response.ts";
 import { BUSY, CLOSED, SENT } from "../message/outgoing.ts";
 import { Backlog, type BacklogParts } from "./backlog.ts";
-import { CON_BYTES, LARGE_BYTES, type ObserverLimits, SMALL_BYTES } from "./limits.ts";
+import { InFlight } from "./in-flight.ts";
+import { CON_BYTES, type ObserverLimits } from "./limits.ts";
 import { Notification } from "./notification.ts";
 import type { Observer, ObserverHost } from "./observer.ts";
+import { type ReadyHost, type ReadyParts, ReadyWatchers } from "./ready.ts";
 import { nextPlace } from "./sequence.ts";
 import type { Watcher } from "./watcher.ts";
 
-/** Notifications of a slice: about 0.3 ms. */
-const SLICE_NOTIFICATIONS = 16;
 /** One notification in so many asks whether the client is there, */
 export const CON_EVERY = 16;
 /** and the first one after so long without a sign of it; */
@@ -40,12 +37,7 @@ export const SILENCE_MS = 24 * 3_600_000;
 /** Blocks of 64 bytes. */
 const SMALL_SZX = 2;
 
-export interface NotifierParts extends BacklogParts {
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
-  /** Gives a slice of a turn. */
-  readonly schedule: (sliced: Sliced) => void;
-}
+export type NotifierParts = BacklogParts & ReadyParts;
 
 /** What the list of observers does for it. */
 export interface NotifierHost {
@@ -58,21 +50,13 @@ export interface NotifierHost {
   onPart(observer: Observer, message: Message): void;
 }
 
-export class Notifier implements ObserverHost, Sliced, Expirable {
+export class Notifier implements ObserverHost, ReadyHost {
   readonly #parts: NotifierParts;
   readonly #host: NotifierHost;
   readonly #backlog: Backlog;
   readonly #notification = new Notification();
-  #ready: Watcher[] = [];
-  #scheduled = false;
-  /** Those whose last NON counts as outstanding, and who have more. */
-  #quiet: Watcher[] = [];
-  readonly #quietTimer = new Timer(this, 0);
-  #inFlight = 0;
-  #inFlightBytes = 0;
-  readonly #inFlightBytesMax: number;
-  /** Those for whose CON there was no room. */
-  #starved: Watcher[] = [];
+  readonly #ready: ReadyWatchers;
+  readonly #inFlight: InFlight;
   readonly #sent: Counter;
   readonly #reset: Counter;
   readonly #timedOut: Counter;
@@ -80,7 +64,8 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
   constructor(parts: NotifierParts, host: NotifierHost, limits: ObserverLimits) {
     this.#parts = parts;
     this.#host = host;
-    this.#inFlightBytesMax = limits.inFlightBytesMax;
+    this.#ready = new ReadyWatchers(parts, this);
+    this.#inFlight = new InFlight(limits.inFlightBytesMax);
     this.#backlog = new Backlog(parts, limits.waitingBytesMax);
     this.#sent = parts.counters.counter("coap.notifications");
     this.#reset = parts.counters.counter("coap.observers_reset");
@@ -89,67 +74,32 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
 
   onPublication(observer: Observer, publication: Publication): void {
     this.#backlog.add(observer, publication);
-    this.onReady(observer.watcher);
+    this.#ready.add(observer.watcher);
   }
 
   /** There may be something to notify. */
   onReady(watcher: Watcher): void {
-    if (watcher.queued) return;
-    watcher.queued = true;
-    this.#ready.push(watcher);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#parts.schedule(this);
+    this.#ready.add(watcher);
   }
 
-  runScheduled(): void {
-    const slice = this.#ready.splice(0, SLICE_NOTIFICATIONS);
-    for (const watcher of slice) {
-      watcher.queued = false;
-      this.#pump(watcher);
-    }
-    this.#scheduled = this.#ready.length > 0;
-    if (this.#scheduled) this.#parts.schedule(this);
-    else this.#notification.forget();
+  onIdle(): void {
+    this.#notification.forget();
   }
 
   // ---- one client --------------------------------------------------------------------------------------------
 
-  #pump(watcher: Watcher): void {
+  pump(watcher: Watcher): void {
     if (watcher.current !== null) {
       this.#supersede(watcher.current);
       return;
     }
     if (watcher.quietUntilMs > this.#parts.clock.nowMs()) {
-      this.#waitFor(watcher);
+      this.#ready.addLater(watcher);
       return;
     }
     for (let observer = watcher.next(); observer !== null; observer = watcher.next()) {
       if (this.#notify(observer)) return;
     }
-  }
-
-  #waitFor(watcher: Watcher): void {
-    if (watcher.quiet || !watcher.hasMore) return;
-    watcher.quiet = true;
-    this.#quiet.push(watcher);
-    if (!this.#quietTimer.armed) this.#parts.wheel.schedule(this.#quietTimer, 0);
-  }
-
-  /** A tick of the wheel while anybody waits. */
-  onTimer(): void {
-    const nowMs = this.#parts.clock.nowMs();
-    let stay = 0;
-    for (const watcher of this.#quiet) {
-      if (watcher.quietUntilMs > nowMs && watcher.count > 0) {
-        this.#quiet[stay++] = watcher;
-        continue;
-      }
-      watcher.quiet = false;
-      this.onReady(watcher);
-    }
-    this.#quiet.length = stay;
-    if (stay > 0) this.#parts.wheel.schedule(this.#quietTimer, 0);
   }
 
   /** @returns whether it is enough for now: one notification is outstanding, or has to wait */
@@ -159,7 +109,7 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
     const message = backlog.next(observer);
     if (message === undefined) {
       if (observer.walk === null) return false;
-      this.onReady(watcher); // the walk goes on in another slice
+      this.#ready.add(watcher); // the walk goes on in another slice
       return true;
     }
     if (message !== null && !this.#suits(observer, message)) {
@@ -177,9 +127,9 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
     if (!isTold) this.#notification.empty(observer.place);
     const { code, options, payload } = this.#notification;
     const bytes = confirmable ? CON_BYTES + responseBytes(observer.token.length, options, payload.length) : 0;
-    if (this.#inFlightBytes + bytes > this.#inFlightBytesMax) {
+    if (!this.#inFlight.fits(bytes)) {
       backlog.putBack(observer);
-      this.#starved.push(watcher);
+      this.#inFlight.starve(watcher);
       return true;
     }
     const outcome = watcher.send(observer, confirmable, code, options, payload);
@@ -232,20 +182,11 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
       return true;
     }
     const { watcher, wanted, token, isWildcard: namesTopic, place } = observer;
-    const szx = confirmable && !this.#hasRoom() ? Math.min(wanted.szx, SMALL_SZX) : wanted.szx;
+    const szx =
+      confirmable && !this.#inFlight.fitsLarge(this.#host.clients) ? Math.min(wanted.szx, SMALL_SZX) : wanted.szx;
     const bytesMax = watcher.bytesMaxOf(observer);
     const frame = { place, namesTopic, szx, tokenBytes: token.length, bytesMax };
     return notification.tell(message, frame, this.#parts.clock);
-  }
-
-  /**
-   * Whether there is room for a large CON, and for a small one to each of the other clients: those that are gone hold
-   * theirs for 93 s, and nobody else is to wait for that.
-   */
-  #hasRoom(): boolean {
-    const others = Math.max(0, this.#host.clients - this.#inFlight - 1);
-    const bytes = CON_BYTES + LARGE_BYTES + others * (CON_BYTES + SMALL_BYTES);
-    return this.#inFlightBytes + bytes <= this.#inFlightBytesMax;
   }
 
   /** @param owned the message, when it is to be given back to the backlog at the end */
@@ -260,15 +201,14 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
       observer.inFlight = owned;
       observer.inFlightBytes = bytes;
       observer.replacedId = -1;
-      this.#inFlight++;
-      this.#inFlightBytes += bytes;
+      this.#inFlight.add(bytes);
       watcher.current = observer;
       return;
     }
     if (owned !== null) this.#backlog.done(owned);
     observer.nons++;
     watcher.quietUntilMs = nowMs + watcher.nonWaitMs;
-    this.#waitFor(watcher);
+    this.#ready.addLater(watcher);
   }
 
   /** It was told of `message`, or that there is none, by `notification`. */
@@ -284,15 +224,15 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
 
   /** RFC 7641 section 4.5.2: what is retransmitted next is the state as it is by now. */
   #supersede(observer: Observer): void {
+    if (observer.final !== 0) return;
     const before = observer.inFlight;
-    if (before === null || observer.final !== 0) return;
     const newer = this.#backlog.newerThan(observer, before);
     if (newer === null || !this.#suits(observer, newer) || !this.#write(observer, newer, true)) return;
     const { code, options, payload } = this.#notification;
     if (observer.watcher.replace(observer, code, options, payload) !== SENT) return;
     this.told(observer, newer, this.#notification);
     this.#backlog.takeNewer(observer, newer);
-    this.#backlog.done(before);
+    if (before !== null) this.#backlog.done(before);
     observer.inFlight = newer;
     observer.replacedId = observer.out.messageId;
   }
@@ -326,7 +266,7 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
   }
 
   onFree({ watcher }: Observer): void {
-    this.#pump(watcher);
+    this.pump(watcher);
   }
 
   /**
@@ -360,11 +300,9 @@ export class Notifier implements ObserverHost, Sliced, Expirable {
     watcher.current = null;
     if (inFlight !== null) this.#backlog.done(inFlight);
     observer.inFlight = null;
-    this.#inFlight--;
-    this.#inFlightBytes -= observer.inFlightBytes;
+    this.#inFlight.remove(observer.inFlightBytes);
     observer.inFlightBytes = 0;
-    if (watcher.hasMore) this.onReady(watcher);
-    if (this.#starved.length === 0) return;
-    for (const starved of this.#starved.splice(0)) this.onReady(starved);
+    if (watcher.hasMore) this.#ready.add(watcher);
+    for (const starved of this.#inFlight.takeStarved()) this.#ready.add(starved);
   }
 }

@@ -158,3 +158,20 @@ test("records of listeners that are no longer there are deleted after a minute; 
   next.advance(62_000);
   assert.deepEqual(records(next), []);
 });
+
+test("while the re-announcement is retransmitted, a newer value takes its place", () => {
+  const w = new World();
+  w.publish("a", "1", { retain: true });
+  w.proven("/ps/a?clientid=x", "01");
+  const next = w.restarted();
+  const announced = next.one();
+  assert.equal(announced.payload, "1");
+  next.publish("a", "2", { retain: true });
+  next.advance(3_100);
+  const again = next.one();
+  assert.equal(again.payload, "2");
+  assert.notEqual(again.messageId, announced.messageId);
+  next.acknowledge(again);
+  next.advance(10_000);
+  assert.deepEqual(next.take(), []);
+});
