@@ -12,11 +12,19 @@ const SEED = LONG === undefined ? 1 : Number(LONG);
 const SECONDS = LONG === undefined ? 4 : 600;
 /** Requests of these are remembered for minutes: after so many the clock goes on, and what was remembered is forgotten. */
 const FORGET_AFTER = 3000;
+/** An address that is not proven gets no more than so many times what came from there (RFC 9175 section 2.4). */
+const AMPLIFICATION_MAX = 3;
 
 /** Gives each datagram a source of its own, so that none is a repetition, and judges what comes back. */
 class Court {
   readonly harness = new Harness();
   #count = 0;
+
+  constructor() {
+    this.harness.port.peersVerified = false;
+    // A GET of it waits until the address is proven, or comes in small blocks.
+    this.harness.retain("a", Buffer.alloc(3000, "v"));
+  }
 
   judge(name: string, datagram: Buffer): void {
     const { harness } = this;
@@ -25,8 +33,13 @@ class Court {
     const port = 1024 + (n % 60_000);
     const copy = Buffer.from(datagram);
     harness.receive(datagram, address, port);
+    if (verdictOn(copy).answer === "acknowledgement" && harness.port.sent.every(isPing)) harness.advance(500);
     const sent = harness.port.sent.splice(0);
-    const answers = sent.filter((each) => each.address === address && each.port === port).map(({ bytes }) => bytes);
+    const toIt = sent.filter((each) => each.address === address && each.port === port);
+    const bytes = toIt.reduce((sum, each) => sum + each.bytes.length, 0);
+    assert.ok(bytes <= AMPLIFICATION_MAX * copy.length, `${name}: ${bytes} bytes for ${copy.length}\n${hex(copy)}`);
+    const answers = toIt.filter((each) => !isPing(each)).map((each) => each.bytes);
+    assert.ok(toIt.length - answers.length <= 1, `${name}: more than one ping`);
     const complaint = complaintAbout(copy, answers);
     const message = () => `${name}: ${complaint}\n${hex(copy)}\n${answers.map(hex).join("\n")}`;
     assert.equal(complaint, null, message());
@@ -42,6 +55,11 @@ class Court {
       harness.port.sent.length = 0;
     }
   }
+}
+
+/** Of ours: whether somebody is there. */
+function isPing({ bytes }: { bytes: Buffer }): boolean {
+  return bytes.length === 4 && bytes[0] === 0x40 && bytes[1] === 0;
 }
 
 function hex(bytes: Buffer): string {
