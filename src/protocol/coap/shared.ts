@@ -8,7 +8,8 @@ import { UNAUTHORIZED } from "../../wire/coap/codes.ts";
 import { BlockMemory } from "./blocks/block-memory.ts";
 import { LargeReads, budget as readsBudget } from "./blocks/large-reads.ts";
 import { LargeValues, budget as largeValuesBudget } from "./blocks/large-values.ts";
-import { type UploadParts, Uploads, uploadLimits, budget as uploadsBudget } from "./blocks/uploads.ts";
+import { type UploadParts, uploadLimits, budget as uploadsBudget } from "./blocks/upload-table.ts";
+import { Uploads } from "./blocks/uploads.ts";
 import {
   type ConnectionFollower,
   type ConnectionParts,

@@ -34,6 +34,8 @@ export class Upload implements StoreWaiter {
   readonly address: string;
   /** Content-Format of all of its blocks. */
   readonly format: number;
+  /** Its peer's address was proven when it began: it does not give way to one whose was not. */
+  readonly proven: boolean;
   state = RECEIVING;
 
   /** Bytes received, without a gap. */
@@ -57,11 +59,12 @@ export class Upload implements StoreWaiter {
   /** Requests with the last block that wait for the store. */
   #replies: Reply[] = NO_REPLIES;
 
-  constructor(keeper: UploadKeeper, key: string, address: string, format: number) {
+  constructor(keeper: UploadKeeper, key: string, address: string, format: number, proven: boolean) {
     this.#keeper = keeper;
     this.key = key;
     this.address = address;
     this.format = format;
+    this.proven = proven;
   }
 
   get waiting(): number {

@@ -119,6 +119,7 @@ export class TopicWriter {
       this.#writeWhole(topic, request, reply);
       return;
     }
+    if (request.block1Num === 0 && reply.askProof()) return;
     const upload = uploads.take(key, request, reply, szxFor(request, reply));
     if (upload === null) return;
     this.#settleAs(topic, request, reply, upload.length);

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { defaultConfig } from "../../../../src/config/config.ts";
-import { uploadLimits } from "../../../../src/protocol/coap/blocks/uploads.ts";
+import { uploadLimits } from "../../../../src/protocol/coap/blocks/upload-table.ts";
 import { CONNECTIONS_MAX, NAMES_BYTES_MAX } from "../../../../src/protocol/coap/connection/connection-table.ts";
 import { EXCHANGE_LIMITS } from "../../../../src/protocol/coap/message/exchange-table.ts";
 import { PEER_LIMITS } from "../../../../src/protocol/coap/message/peer-table.ts";

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Random, seededRandom } from "../../../../../src/base/random.ts";
 import { STORED_LATER } from "../../../../../src/core/router.ts";
-import { UPLOAD_LIFETIME_MS } from "../../../../../src/protocol/coap/blocks/uploads.ts";
+import { UPLOAD_LIFETIME_MS } from "../../../../../src/protocol/coap/blocks/upload-table.ts";
 import { blockOption } from "../../../../../src/wire/coap/options.ts";
 import { requestOf, responseOf } from "../../../../support/coap-messages.ts";
 import { Harness } from "../harness.ts";

@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STORED_LATER } from "../../../../../src/core/router.ts";
-import { budget, IDLE_MS, UPLOAD_LIFETIME_MS, uploadLimits } from "../../../../../src/protocol/coap/blocks/uploads.ts";
+import {
+  budget,
+  IDLE_MS,
+  UPLOAD_LIFETIME_MS,
+  uploadLimits,
+} from "../../../../../src/protocol/coap/blocks/upload-table.ts";
 import { requestOf, responseOf } from "../../../../support/coap-messages.ts";
 import { Harness, principalOf } from "../harness.ts";
 import { block1Of, readUint, sendBlock, textOf, uint, upload } from "./uploading.ts";
@@ -474,6 +479,54 @@ test("uploads are bounded in number: done ones are forgotten first, idle ones gi
   h.advance(IDLE_MS);
   assert.equal(begin(uploadsMax), "2.31");
   assert.equal(h.counters.get("coap.uploads_known"), uploadsMax);
+});
+
+test("addresses that are not proven may be forged: their uploads never hold up those of one that is", () => {
+  const h = new Harness({}, null, { maxPacketBytes: 8192 });
+  h.port.peersVerified = false;
+  const payload = textOf(8192);
+  const forge = (i: number) => {
+    sendBlock(h, payload, { num: 0, more: true, szx: 6, address: `192.0.2.${i}` });
+    h.advance(50);
+    for (const num of [1, 2]) {
+      if (i >= 10) sendBlock(h, payload, { num, more: true, szx: 6, address: `192.0.2.${i - 10}` });
+    }
+  };
+  for (let i = 0; i < 150; i++) forge(i);
+  assert.equal(h.counters.get("coap.uploads_known"), 92, "as many as three pages each allow");
+  sendBlock(h, payload, { num: 0, more: true, szx: 6, address: "203.0.113.1" });
+  h.advance(450);
+  const answers = h.port.sent
+    .filter(({ address }) => address === "203.0.113.1")
+    .map(({ bytes }) => responseOf(bytes).code);
+  assert.deepEqual(answers, ["0.00", "5.03"], "one more that is not proven");
+  for (let num = 0; num < 8; num++) {
+    const [first] = sendBlock(h, payload, { num, more: num < 7, szx: 6, address: "198.51.100.1" });
+    if (num === 0) h.acknowledge(first, "RST", "198.51.100.1");
+    forge(150 + num);
+  }
+  assert.deepEqual(payloads(h), [payload.toString()]);
+});
+
+test("an upload of a proven address does not give way to others that are not, however idle", () => {
+  const h = new Harness();
+  const payload = textOf(40);
+  sendBlock(h, payload, { num: 0, more: true, address: "198.51.100.1" });
+  h.port.peersVerified = false;
+  h.advance(2 * IDLE_MS);
+  for (let i = 0; i < 2 * uploadsMax; i++) {
+    sendBlock(h, payload, { num: 0, more: true, address: `192.0.2.${i}` });
+    h.advance(450);
+  }
+  assert.equal(sendBlock(h, payload, { num: 1, more: true, address: "198.51.100.1" })[0]?.code, "2.31");
+});
+
+test("NON: a gap, and a block that is wrong, are answered by NONs", () => {
+  const h = new Harness();
+  const [gap] = sendBlock(h, textOf(64), { num: 2, more: true, confirmable: false });
+  assert.deepEqual([gap?.type, gap?.code], ["NON", "4.08"]);
+  const [wrong] = sendBlock(h, textOf(20), { num: 0, more: true, szx: 1, confirmable: false });
+  assert.deepEqual([wrong?.type, wrong?.code], ["NON", "4.00"]);
 });
 
 test("an address begins a quarter of them", () => {
