@@ -164,3 +164,16 @@ test("a value that is deleted is told under its name", () => {
     [["", "ps/s/1"]],
   );
 });
+
+test("FETCH names the filter in its payload, and /ps alone is #", () => {
+  const w = new World();
+  const fetched = w.observe("/ps/s", "01", undefined, 0, { code: "FETCH", payload: Buffer.from("+") });
+  assert.deepEqual([fetched.code, fetched.observe !== undefined], ["2.05", true]);
+  assert.notEqual(w.observe("/ps", "02").observe, undefined);
+  w.publish("s/1", "one");
+  w.publish("other", "two");
+  const seen = drain(w).map(({ token, payload }) => `${token} ${payload}`);
+  assert.deepEqual(seen.sort(), ["01 one", "02 one", "02 two"]);
+  assert.equal(w.observe("/ps/s", "01", undefined, 1, { code: "FETCH", payload: Buffer.from("+") }).observe, undefined);
+  assert.equal(w.count("coap.observers"), 1);
+});
