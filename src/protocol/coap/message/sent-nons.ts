@@ -33,6 +33,15 @@ export class SentNons {
     this.#at = (this.#at + 1) % this.#messageIds.length;
   }
 
+  /** Its conversation is over: nothing here keeps it, and what it belongs to, in memory. */
+  forget(out: OutgoingMessage): void {
+    for (let i = 0; i < this.#outgoing.length; i++) {
+      if (this.#outgoing[i] !== out) continue;
+      this.#outgoing[i] = null;
+      this.#serials[i] = 0;
+    }
+  }
+
   /** Takes out whose message to `peer` that was; null when it is forgotten, or its conversation is over. */
   take(peer: Peer, messageId: number): OutgoingMessage | null {
     for (let i = 0; i < this.#messageIds.length; i++) {

@@ -223,6 +223,7 @@ export class Observers implements NotifierHost, Expirable {
     this.#leave(observer);
     this.#notifier.forget(observer);
     watcher.listener.endpoint.end(observer.out);
+    watcher.listener.endpoint.tables.sentNons.forget(observer.out);
     this.#count--;
     this.#textBytes -= textBytesOf(filter, principal);
     if (watcher.count > 0) return;

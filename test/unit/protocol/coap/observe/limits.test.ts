@@ -182,3 +182,19 @@ test("a listener's largest datagram bounds notifications and answers: over DTLS 
   assert.deepEqual([notification.block2?.bytes, notification.size2], [128, 500]);
   assert.ok(answer.length <= 200 && notification.length <= 200);
 });
+
+test("an observer that is gone is not kept by the Message IDs of its NONs, and an RST to one of them finds nobody", () => {
+  const w = new World({ notify: "non" });
+  w.proven("/ps/a", "01");
+  w.publish("a", "x");
+  const non = w.one();
+  assert.equal(non.type, "NON");
+  const { peers, sentNons } = w.server.endpoint.tables;
+  const peer = peers.find(w.server.endpoint, peers.hashOf(CLIENT.address), CLIENT.address, CLIENT.port, null);
+  w.observe("/ps/a", "01", CLIENT, 1);
+  w.observe("/ps/a", "01");
+  assert.ok(peer !== null);
+  assert.equal(sentNons.take(peer, non.messageId), null);
+  w.reset(non);
+  assert.equal(w.count("coap.observers"), 1);
+});
