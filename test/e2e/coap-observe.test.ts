@@ -184,6 +184,27 @@ for (const [how, signal] of [
   });
 }
 
+test("libcoap observes with a clientid: its observation goes on after kill -9 without a word of its own", {
+  skip: requirePeer("coap-client"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using gateway = await startGateway(folder.path);
+  await publish(gateway, "set/point", "1", true);
+  await using observer = new LibcoapObserver(gateway, "/ps/set/point?clientid=panel-1");
+  await observer.sees("1");
+  await publish(gateway, "set/point", "2", true);
+  await observer.sees("2");
+  const port = gateway.port("coap");
+  await gateway.end("SIGKILL");
+  gateway.configure({ listeners: [LISTENERS[0], LISTENERS[1], { type: "coap", bind: `127.0.0.1:${port}` }] });
+  const seen = observer.values.length;
+  await gateway.start();
+  await eventually("it is told anew", () => observer.values.length > seen);
+  await publish(gateway, "set/point", "3", true);
+  await observer.sees("3");
+  assert.equal(observer.text.match(/c:GET/g)?.length, 1);
+});
+
 test("a reload takes the right to read away: 4.03 ends the observation", async () => {
   using folder = temporaryFolder();
   const acl = `${folder.path}/acl`;
