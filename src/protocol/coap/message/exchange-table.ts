@@ -1,6 +1,6 @@
 /**
  * The requests of the last minutes by peer and Message ID, so that a repeated one is answered from here and its handler
- * runs once (RFC 7252 section 4.5). One table for all listeners of a gateway, in typed arrays: an entry is 29 bytes.
+ * runs once (RFC 7252 section 4.5). One table for all listeners of a gateway, in typed arrays: an entry is 32 bytes.
  *
  * Bounded twice: entries, of which the oldest gives way, and the bytes of the responses kept for repetition, which
  * lie in one ring; a response that the ring has written over takes its entry along. A request still being worked on
@@ -21,10 +21,12 @@ export interface ExchangeLimits {
 }
 
 /** 16 requests a second for the whole EXCHANGE_LIFETIME, 400 for the time a client repeats quickly. */
-export const EXCHANGE_LIMITS: ExchangeLimits = { exchangesMax: 4096, responseBytesMax: 256 * 1024 };
-/** Bytes of an entry in all arrays: times, serial, Message ID, length, mark, links and bucket. */
-export const EXCHANGE_BYTES = 8 + 8 + 4 + 2 + 2 + 1 + 2 * 4;
+export const EXCHANGE_LIMITS: ExchangeLimits = { exchangesMax: 4096, responseBytesMax: 224 * 1024 };
+/** Bytes of an entry in all arrays: times, serial, Message ID, response, links and bucket. */
+export const EXCHANGE_BYTES = 8 + 8 + 4 + 2 + 2 + 2 * 4;
 
+/** In the number of a response: the handler is done with the request. */
+const ANSWERED = 0x8000;
 const NONE = -1;
 /** No exchange: an answer of `find`, and where nothing is to be remembered. */
 export const NO_EXCHANGE = -1;
@@ -37,10 +39,8 @@ export class ExchangeTable {
   readonly #responseAt: Float64Array;
   readonly #serials: Uint32Array;
   readonly #messageIds: Uint16Array;
-  /** 0 = nothing is repeated. */
-  readonly #responseLengths: Uint16Array;
-  /** 1 = the handler is done with it. */
-  readonly #answered: Uint8Array;
+  /** Bytes of the response, 0 = nothing is repeated; and ANSWERED. */
+  readonly #responses: Uint16Array;
   readonly #next: Int16Array;
   readonly #older: Int16Array;
   readonly #newer: Int16Array;
@@ -63,8 +63,7 @@ export class ExchangeTable {
     this.#responseAt = new Float64Array(exchangesMax);
     this.#serials = new Uint32Array(exchangesMax);
     this.#messageIds = new Uint16Array(exchangesMax);
-    this.#responseLengths = new Uint16Array(exchangesMax);
-    this.#answered = new Uint8Array(exchangesMax);
+    this.#responses = new Uint16Array(exchangesMax);
     this.#next = new Int16Array(exchangesMax);
     this.#older = new Int16Array(exchangesMax);
     this.#newer = new Int16Array(exchangesMax);
@@ -97,8 +96,7 @@ export class ExchangeTable {
     this.#expiresMs[entry] = expiresMs;
     this.#serials[entry] = serial;
     this.#messageIds[entry] = messageId;
-    this.#responseLengths[entry] = 0;
-    this.#answered[entry] = 0;
+    this.#responses[entry] = 0;
     // In front of an entry of the same name that has expired.
     const bucket = hashOf(serial, messageId) & this.#mask;
     this.#next[entry] = this.#buckets[bucket]!;
@@ -109,24 +107,24 @@ export class ExchangeTable {
 
   /** The handler is done with it: it may give way. */
   answer(entry: number): void {
-    this.#answered[entry] = 1;
+    this.#responses[entry]! |= ANSWERED;
   }
 
   /** Keeps a copy of the message that a repeated request gets; the Empty acknowledgement first, where there is one. */
   keep(entry: number, response: Buffer, length: number): void {
-    this.#responseLengths[entry] = 0;
+    this.#responses[entry]! &= ANSWERED;
     const size = this.ring.length;
-    if (length > size || length > 0xffff) return;
+    if (length > size || length >= ANSWERED) return;
     const rest = size - (this.#written % size);
     if (length > rest) this.#written += rest; // an answer lies unbroken
     this.#responseAt[entry] = this.#written;
-    this.#responseLengths[entry] = length;
+    this.#responses[entry]! |= length;
     copyBytes(response, 0, length, this.ring, this.#written % size);
     this.#written += length;
   }
 
   responseLength(entry: number): number {
-    return this.#responseLengths[entry]!;
+    return this.#responses[entry]! & ~ANSWERED;
   }
 
   placeOf(entry: number): number {
@@ -134,14 +132,14 @@ export class ExchangeTable {
   }
 
   #isIntact(entry: number): boolean {
-    return this.#responseLengths[entry] === 0 || this.#responseAt[entry]! >= this.#written - this.ring.length;
+    return this.responseLength(entry) === 0 || this.#responseAt[entry]! >= this.#written - this.ring.length;
   }
 
   /** A place, if need be that of the oldest which nobody works on. */
   #place(nowMs: number): number {
     if (this.#made < this.#limits.exchangesMax) return this.#made++;
     let entry = this.#oldest;
-    while (this.#answered[entry] === 0) {
+    while ((this.#responses[entry]! & ANSWERED) === 0) {
       this.#unlink(entry);
       this.#link(entry);
       entry = this.#oldest;

@@ -4,6 +4,7 @@
  * `responseBytesMax`.
  */
 import type { Counters } from "../../../base/counters.ts";
+import { TOKEN_BYTES_MAX } from "../../../wire/coap/header.ts";
 import { Reply } from "./reply.ts";
 
 export interface ReplyLimits {
@@ -13,19 +14,22 @@ export interface ReplyLimits {
   readonly responseBytesMax: number;
 }
 
-export const REPLY_LIMITS: ReplyLimits = { repliesMax: 256, responseBytesMax: 128 * 1024 };
-/** Estimated bytes of a reply: record, timers, message of its own, and a refusal in the place of a response too many. */
-export const REPLY_BYTES = 576;
+export const REPLY_LIMITS: ReplyLimits = { repliesMax: 256, responseBytesMax: 80 * 1024 };
+/** Bytes of a reply: 680 measured for record, timers and message of its own, and 150 for what holds a response that waits. */
+export const REPLY_BYTES = 830;
 
 export class ReplyPool {
   readonly limits: ReplyLimits;
-  readonly refusal = new Reply();
+  readonly refusal: Reply;
+  readonly #tokens: Buffer;
   readonly #all: Reply[] = [];
   readonly #free: Reply[] = [];
   #responseBytes = 0;
 
   constructor(counters: Counters, limits: ReplyLimits = REPLY_LIMITS) {
     this.limits = limits;
+    this.#tokens = Buffer.allocUnsafeSlow((limits.repliesMax + 1) * TOKEN_BYTES_MAX);
+    this.refusal = new Reply(this.#tokens, limits.repliesMax * TOKEN_BYTES_MAX);
     counters.gauge("coap.requests_under_way", () => this.inUse);
   }
 
@@ -37,7 +41,7 @@ export class ReplyPool {
     const free = this.#free.pop();
     if (free !== undefined) return free;
     if (this.#all.length === this.limits.repliesMax) return this.refusal;
-    const made = new Reply();
+    const made = new Reply(this.#tokens, this.#all.length * TOKEN_BYTES_MAX);
     this.#all.push(made);
     return made;
   }

@@ -15,7 +15,6 @@
 import { type Expirable, Timer } from "../../../base/timer-wheel.ts";
 import { type LoginWaiter, type Principal, SETTLED, type StoreWaiter } from "../../../core/ports.ts";
 import { CHANGED } from "../../../wire/coap/codes.ts";
-import { TOKEN_BYTES_MAX } from "../../../wire/coap/header.ts";
 import type { CoapOption } from "../../../wire/coap/options.ts";
 import { NO_EXCHANGE } from "./exchange-table.ts";
 import { OutgoingMessage, type OutgoingOwner } from "./outgoing.ts";
@@ -92,7 +91,9 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   requestBytes = 0;
   /** What the request was counted for against the rate of its source. */
   costMs = 0;
-  readonly #token = Buffer.alloc(TOKEN_BYTES_MAX);
+  /** Where its token is kept, in a place that all replies share. */
+  readonly #tokens: Buffer;
+  readonly #tokenAt: number;
   token: Buffer = NO_BYTES;
   exchange = NO_EXCHANGE;
   /** Response classes that are not wanted, as `RequestView.noResponse`; the request layer's to set. */
@@ -119,6 +120,12 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   /** Calls of `onLogin` and `onStored` still to come. */
   awaited = 0;
 
+  /** @param tokens  room for TOKEN_BYTES_MAX from `tokenAt` */
+  constructor(tokens: Buffer, tokenAt: number) {
+    this.#tokens = tokens;
+    this.#tokenAt = tokenAt;
+  }
+
   /** Takes what the request says of itself; the token is copied. */
   begin(sender: ReplySender, handler: RequestHandler, peer: Peer, confirmable: boolean, messageId: number): void {
     this.#sender = sender;
@@ -141,8 +148,8 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
       this.token = NO_BYTES;
       return;
     }
-    for (let i = 0; i < length; i++) this.#token[i] = datagram[from + i]!;
-    if (this.token.length !== length) this.token = this.#token.subarray(0, length);
+    for (let i = 0; i < length; i++) this.#tokens[this.#tokenAt + i] = datagram[from + i]!;
+    if (this.token.length !== length) this.token = this.#tokens.subarray(this.#tokenAt, this.#tokenAt + length);
   }
 
   get sender(): ReplySender {

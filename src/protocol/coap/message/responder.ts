@@ -64,6 +64,7 @@ export class Responder implements ReplySender {
   readonly #transmitter: Transmitter;
   readonly #empty = Buffer.alloc(HEADER_BYTES);
   readonly #ignored: Counter;
+  readonly #unacknowledged: Counter;
   readonly #echoAsked: Counter;
   readonly #multicastsDropped: Counter;
   #atLeisure = 0;
@@ -75,6 +76,7 @@ export class Responder implements ReplySender {
     this.#tables = tables;
     this.#transmitter = transmitter;
     this.#ignored = parts.counters.counter("coap.ignored");
+    this.#unacknowledged = parts.counters.counter("coap.unacknowledged");
     this.#echoAsked = parts.counters.counter("coap.echo_asked");
     this.#multicastsDropped = parts.counters.counter("coap.multicasts_dropped");
   }
@@ -237,7 +239,7 @@ export class Responder implements ReplySender {
       this.#port.send(reply.response, 0, reply.response.length, reply.peer.address, reply.peer.port);
       this.#sent(reply);
     } else if (reply.held !== null) {
-      reply.peer.silent = true;
+      reply.peer.setSilent(true);
       this.goOn(reply);
     } else if (!reply.answered) {
       reply.state = ACKNOWLEDGED;
@@ -277,6 +279,12 @@ export class Responder implements ReplySender {
   }
 
   onReplyFree(reply: Reply): void {
+    // It was given up before this one's turn: were each tried for itself, who left would hold his replies for hours.
+    if (reply.peer.lost) {
+      this.#unacknowledged.value++;
+      this.#sent(reply);
+      return;
+    }
     this.#transmitter.sendEncoded(reply.outgoing, reply.response);
   }
 

@@ -6,7 +6,7 @@ import { assert } from "../../../base/assert.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
 import type { Peer } from "./peer.ts";
 
-export const SENT_NONS_MAX = 512;
+export const SENT_NONS_MAX = 256;
 /** Bytes of one: reference and numbers. */
 export const SENT_NON_BYTES = 8 + 4 + 4 + 2;
 

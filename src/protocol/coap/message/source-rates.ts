@@ -15,7 +15,7 @@ import { assert } from "../../../base/assert.ts";
 
 /** A source that was quiet may send so much of its rate at once. */
 export const BURST_MS = 1_000;
-export const RATE_BUCKETS = 1024;
+export const RATE_BUCKETS = 512;
 
 export class SourceRates {
   readonly #mask: number;

@@ -163,6 +163,7 @@ export class Transmitter {
     if (type === RST ? code !== EMPTY : code !== EMPTY && !isResponse(code)) return false;
     const out = peer.outstanding;
     if (out !== null && out.messageId === messageId) {
+      if (peer.lost) peer.setLost(false);
       if (!peer.guessed) this.#tables.peers.verify(peer);
       this.#over(out);
       if (type === RST) out.owner.onReset(out);
@@ -185,7 +186,7 @@ export class Transmitter {
     }
     // Late repetitions name a message of lately; who names another one while we wait for an answer guesses.
     const waits = out !== null || peer.pingId !== NO_PING;
-    if (waits && ((peer.nextMessageId - messageId) & 0xffff) >= LATELY) peer.guessed = true;
+    if (waits && ((peer.nextMessageId - messageId) & 0xffff) >= LATELY) peer.setGuessed();
     return false;
   }
 
@@ -193,6 +194,7 @@ export class Transmitter {
     const peer = out.peer as Peer;
     if (out.retransmissions === MAX_RETRANSMIT) {
       this.#unacknowledged.value++;
+      peer.setLost(true);
       this.#over(out);
       out.owner.onGivenUp(out);
       this.#free(peer);
@@ -231,9 +233,10 @@ export class Transmitter {
     }
     if (out.state === IDLE) {
       out.state = WAITING;
-      if (peer.firstWaiting === null) peer.firstWaiting = out;
-      else (peer.lastWaiting as OutgoingMessage).nextWaiting = out;
-      peer.lastWaiting = out;
+      let last = peer.firstWaiting;
+      while (last !== null && last.nextWaiting !== null) last = last.nextWaiting;
+      if (last === null) peer.firstWaiting = out;
+      else last.nextWaiting = out;
     }
     return false;
   }
@@ -263,7 +266,6 @@ export class Transmitter {
     for (let at = peer.firstWaiting; at !== out && at !== null; at = at.nextWaiting) before = at;
     if (before === null) peer.firstWaiting = out.nextWaiting;
     else before.nextWaiting = out.nextWaiting;
-    if (peer.lastWaiting === out) peer.lastWaiting = before;
     out.nextWaiting = null;
     out.state = IDLE;
   }
