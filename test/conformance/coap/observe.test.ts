@@ -4,11 +4,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { statusOf } from "../../support/dtls-home.ts";
-import { requirePeer } from "../../support/peers.ts";
 import { blockOf, blockValue, DELETE, type Message, NON, Option, optionOf, optionsOf, uintOf, uri } from "./bytes.ts";
 import { get, product, readBlocks, unique } from "./harness.ts";
 import { isNewer, Observation } from "./observation.ts";
-import { slowProduct } from "./slow-product.ts";
+import { noSlowProduct, slowProduct } from "./slow-product.ts";
 
 const gateway = product((folder) => {
   writeFileSync(join(folder, "acl"), "topic readwrite #\n");
@@ -319,7 +318,7 @@ test("[RFC7641-4.5.1-1] while a CON is not acknowledged nothing else comes, for 
 });
 
 test("[RFC7641-4.4-4] what is transmitted again is the state by then, under a number greater than the first had", {
-  skip: requirePeer("cc"),
+  skip: noSlowProduct,
 }, async (t) => {
   const raw = await slow.open(t);
   const publish = await publisher(t, slow);
@@ -336,7 +335,7 @@ test("[RFC7641-4.4-4] what is transmitted again is the state by then, under a nu
 });
 
 test("[RFC7641-4.5-1] a client that does not acknowledge any of five transmissions is removed", {
-  skip: requirePeer("cc"),
+  skip: noSlowProduct,
 }, async (t) => {
   const raw = await slow.open(t);
   const publish = await publisher(t, slow);

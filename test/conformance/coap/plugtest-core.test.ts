@@ -1,7 +1,6 @@
 // The CoAP plugtests' cases CORE 01 to 23 and 31. What /test, /validate and the like are here: see README.md.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { requirePeer } from "../../support/peers.ts";
 import {
   ACK,
   DELETE,
@@ -19,7 +18,7 @@ import {
 } from "./bytes.ts";
 import type { HandEndpoint } from "./hand-endpoint.ts";
 import { get, product, put, read, unique } from "./harness.ts";
-import { slowProduct } from "./slow-product.ts";
+import { noSlowProduct, slowProduct } from "./slow-product.ts";
 
 const gateway = product();
 const slow = slowProduct();
@@ -93,7 +92,7 @@ async function slowPut(raw: HandEndpoint, fields: Fields): Promise<{ id: number;
   return { id: request.id, topic };
 }
 
-test("TD_COAP_CORE_09 a separate response (CON)", { skip: requirePeer("cc") }, async (t) => {
+test("TD_COAP_CORE_09 a separate response (CON)", { skip: noSlowProduct }, async (t) => {
   const raw = await slow.open(t);
   const { id } = await slowPut(raw, { token: TOKEN });
   const empty = await raw.next();
@@ -120,7 +119,7 @@ for (const [id, token] of [
   });
 }
 
-test("TD_COAP_CORE_11 a separate response to a request with a token (CON)", { skip: requirePeer("cc") }, async (t) => {
+test("TD_COAP_CORE_11 a separate response to a request with a token (CON)", { skip: noSlowProduct }, async (t) => {
   const raw = await slow.open(t);
   for (const token of ["a", "12345678"]) {
     const { id } = await slowPut(raw, { token });
@@ -171,7 +170,7 @@ test("TD_COAP_CORE_15 a piggybacked response in a lossy context: the request tha
 });
 
 test("TD_COAP_CORE_16 a separate response in a lossy context: its ACK, itself and its own ACK are lost", {
-  skip: requirePeer("cc"),
+  skip: noSlowProduct,
 }, async (t) => {
   const raw = await slow.open(t);
   const subscriber = await slow.subscriber(t, "separate-16");
@@ -196,7 +195,7 @@ test("TD_COAP_CORE_16 a separate response in a lossy context: its ACK, itself an
   );
 });
 
-test("TD_COAP_CORE_17 a separate response (NON)", { skip: requirePeer("cc") }, async (t) => {
+test("TD_COAP_CORE_17 a separate response (NON)", { skip: noSlowProduct }, async (t) => {
   const raw = await slow.open(t);
   await slowPut(raw, { type: NON, token: TOKEN });
   assert.deepEqual(await raw.untilNow(), [], "no ACK");

@@ -4,12 +4,11 @@ import { type TestContext, test } from "node:test";
 import { statusOf } from "../../support/dtls-home.ts";
 import { GatewayProcess, temporaryFolder } from "../../support/gateway-process.ts";
 import { MqttCollector } from "../../support/mqtt-collector.ts";
-import { requirePeer } from "../../support/peers.ts";
 import { blockOf, DELETE, type Message, NON, Option, uintOf, uri } from "./bytes.ts";
 import { HandEndpoint } from "./hand-endpoint.ts";
 import { get, LISTENERS, product, put, readBlocks, unique } from "./harness.ts";
 import { isNewer, Observation } from "./observation.ts";
-import { slowProduct } from "./slow-product.ts";
+import { noSlowProduct, slowProduct } from "./slow-product.ts";
 
 const gateway = product();
 const slow = slowProduct();
@@ -123,7 +122,7 @@ test("TD_COAP_OBS_04 the server loses its observers: the client registers again 
 });
 
 test("TD_COAP_OBS_05 the client is switched off: transmissions end, and no notifications follow", {
-  skip: requirePeer("cc"),
+  skip: noSlowProduct,
 }, async (t) => {
   const { topic, change, raw, observation } = await observed(t, slow);
   await change("off");
@@ -193,7 +192,7 @@ test("TD_COAP_OBS_10 a plain GET does not cancel", async (t) => {
 });
 
 test("TD_COAP_OBS_11 in a lossy context: never two notifications at a time, and the last state arrives", {
-  skip: requirePeer("cc"),
+  skip: noSlowProduct,
 }, async (t) => {
   const { change, raw, observation } = await observed(t, slow);
   for (let i = 0; i < 4; i++) {

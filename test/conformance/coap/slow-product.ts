@@ -2,6 +2,7 @@
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MovedClock } from "../../support/moved-clock.ts";
+import { requirePeer } from "../../support/peers.ts";
 import { preloadable } from "../../support/store-process.ts";
 import { type Product, product } from "./harness.ts";
 
@@ -15,6 +16,9 @@ export interface SlowProduct extends Product {
   disk(syncMs?: number): void;
 }
 
+/** For the `skip` of tests with a slow product: its disk and its clocks are compiled. */
+export const noSlowProduct = requirePeer("cc");
+
 export function slowProduct(): SlowProduct {
   let folder = "";
   const control = () => join(folder, "shim-control");
@@ -23,6 +27,7 @@ export function slowProduct(): SlowProduct {
     renameSync(`${control()}-new`, control());
   };
   const shared = product({}, (path: string) => {
+    if (noSlowProduct !== false) return {};
     folder = path;
     disk(0);
     const clock = new MovedClock(path);
