@@ -87,9 +87,10 @@ export class TopicLists {
   }
 
   #make(list: TopicList, request: RequestView, reply: Reply): void {
+    list.szx = fittingSzx(reply, request.block2Szx, optionsOf(list));
+    if (list.szx < request.block2Szx && reply.askProof()) return;
     list.reply = reply;
     list.asked = request.hasBlock2;
-    list.szx = fittingSzx(reply, request.block2Szx, optionsOf(list));
     this.#enter(list);
     if (this.#fill(list, STEPS_PER_TURN)) {
       this.#respond(list, reply);

@@ -166,6 +166,19 @@ test("lists under way are bounded: the one not asked for longest gives way; thos
   assert.equal(make(LISTS_MAX), undefined);
 });
 
+test("a list to an address that is not proven waits for the answer to a ping, or goes in small blocks", () => {
+  const h = filled(100);
+  h.port.peersVerified = false;
+  const token = hex("0102030405060708");
+  const [ping] = h.request({ token }, "/ps");
+  h.take();
+  h.acknowledge(ping, "RST");
+  assert.equal(blockOf(h.take()[0], "Block2"), "0/1/6");
+  h.request({ token }, "/ps", "192.0.2.8");
+  h.advance(500);
+  assert.equal(blockOf(h.take()[1], "Block2"), "0/1/0");
+});
+
 // ---- FETCH -----------------------------------------------------------------------------------------------------
 
 test("RFC 8132 section 2: FETCH /ps with a topic is its value, with a filter the list, below a path what both name", () => {
