@@ -60,6 +60,7 @@ export class Notification {
   #message: Message | null = null;
   #format = NO_FORMAT;
   #entityTag: Buffer = NO_BYTES;
+  #whole: Buffer = NO_BYTES;
 
   /** Content-Format of `message`. */
   formatOf(message: Message): number {
@@ -75,6 +76,7 @@ export class Notification {
   /** Lets go of the last message. */
   forget(): void {
     this.#message = null;
+    this.#whole = NO_BYTES;
     this.payload = NO_BYTES;
     this.options = [];
   }
@@ -103,7 +105,7 @@ export class Notification {
   tell(message: Message, frame: NotificationFrame, time: TimeSource): boolean {
     this.#look(message);
     this.#begin(CONTENT);
-    const { payload } = message;
+    const payload = this.#whole;
     this.#observe(frame.place);
     if (frame.namesTopic && !nameTopic(this.options, message.topic)) return false;
     if (payload.length > 0 && this.#format !== NO_FORMAT) {
@@ -132,6 +134,7 @@ export class Notification {
   #look(message: Message): void {
     if (this.#message === message) return;
     this.#message = message;
+    this.#whole = message.payload;
     const mediaType = mediaTypeOf(message);
     this.#format = mediaType === null ? NO_FORMAT : formatOf(mediaType);
     this.#entityTag = entityTagOf(message);
