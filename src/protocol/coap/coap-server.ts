@@ -125,7 +125,7 @@ export class CoapServer implements RequestHandler {
       refuseRequest(reply, BAD_OPTION, unmet);
     } else if (resource === null) {
       if (view.path[0] === "mqtt") reply.refuse(BAD_REQUEST, "no such path under /mqtt");
-      else reply.refuse(NOT_FOUND, "no such resource");
+      else reply.refuse(NOT_FOUND, "no such resource; topics are below /ps/");
     } else if ((resource.methods & (1 << view.code)) === 0) {
       reply.refuse(METHOD_NOT_ALLOWED, isPatch(view.code) ? NO_PATCH : "not a method of this resource");
     } else if (view.block2Num > 0 && !isReading(view.code)) {
