@@ -13,7 +13,9 @@ struct Bytes {
   const uint8_t* data = nullptr;
   size_t length = 0;
   bool empty() const { return length == 0; }
-  std::string copy() const { return empty() ? std::string() : std::string(reinterpret_cast<const char*>(data), length); }
+  std::string copy() const {
+    return empty() ? std::string() : std::string(reinterpret_cast<const char*>(data), length);
+  }
 };
 
 /** Counted by hand: JavaScript's garbage collector and OpenSSL's own counts end things in any order. */

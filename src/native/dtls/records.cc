@@ -51,8 +51,8 @@ unsigned number16(const uint8_t* at) { return static_cast<unsigned>(at[0]) << 8 
 
 }  // namespace
 
-// OpenSSL drops a record by its header alone and takes what follows, its content, for the next header. So nothing that it
-// would drop that way may reach it, or records could hide from us in the content of others.
+// OpenSSL drops a record by its header alone and takes what follows, its content, for the next header. So nothing that
+// it would drop that way may reach it, or records could hide from us in the content of others.
 size_t RecordGate::admit(Bytes datagram, SSL* ssl) {
   size_t at = 0;
   while (at + kHeaderBytes <= datagram.length) {

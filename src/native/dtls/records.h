@@ -1,4 +1,5 @@
-// What of a datagram OpenSSL may see: whole records of a form that honest peers send, and not too many before their keys.
+// What of a datagram OpenSSL may see: whole records of a form that honest peers send, and not too many before their
+// keys.
 #ifndef SLUICE_DTLS_RECORDS_H_
 #define SLUICE_DTLS_RECORDS_H_
 

@@ -151,7 +151,11 @@ int32_t Session::fail(int32_t bits) {
   return bits | finish() | kFailed;
 }
 
-/** Between uses the buffers of the record layer, 17 KB to read alone, are not needed; refused while a record is half read. */
+/** OpenSSL 3.0 writes into the buffers that it gave back; 3.5 makes new ones by itself. */
+void Session::wake() { SSL_alloc_buffers(ssl_); }
+
+// Between uses the buffers of the record layer, 17 KB to read alone, are not needed. OpenSSL refuses while a record is
+// half read.
 void Session::rest() { SSL_free_buffers(ssl_); }
 
 int32_t Session::read(uint8_t* into, size_t room) {
@@ -176,6 +180,7 @@ int32_t Session::send(Bytes content) {
   if (!established_ || shut_ || content.empty()) return kNothing;
   if (content.length > payload_max()) return kTooLarge;
   ERR_clear_error();
+  wake();
   const int result = SSL_write(ssl_, content.data, static_cast<int>(content.length));
   if (result <= 0) return fail(kNothing);
   rest();
@@ -193,8 +198,10 @@ int32_t Session::close() {
   if (!established_ || shut_) return finish();
   ERR_clear_error();
   shut_ = true;
+  wake();
   SSL_shutdown(ssl_);
   ERR_clear_error();
+  rest();
   return finish();
 }
 

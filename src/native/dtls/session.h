@@ -67,7 +67,7 @@ class Session {
   void accept_offered_identity() { identity_ = offered_identity_; }
   void on_ticket(Bytes identity) { ticket_identity_ = identity.copy(); }
 
-  /** What a ticket says: until the handshake is complete, the identity of a resumed session is still that of its ticket. */
+  /** For a new ticket: until the handshake is complete, a resumed session's identity is that of its old ticket. */
   const std::string& identity_to_seal() const { return resumed() ? ticket_identity_ : identity_; }
 
   /** "" = came without PSK, or has not said yet. */
@@ -87,6 +87,7 @@ class Session {
   int32_t drain();
   int32_t finish();
   int32_t fail(int32_t bits);
+  void wake();
   void rest();
 
   static void on_info(const SSL* ssl, int where, int value);

@@ -18,7 +18,7 @@ class Tickets {
   /** Lets OpenSSL seal and open the tickets of `ctx` with the keys of its Credentials. */
   static bool install(SSL_CTX* ctx);
 
-  /** OpenSSL's question for keys: 1 = here they are, 2 = the same, and give the client a new ticket, 0 = not ours, -1. */
+  /** OpenSSL's question for keys: 1 = here they are, 2 = the same, and a new ticket is due, 0 = not ours, -1. */
   int keys(uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, bool seal);
 
  private:
