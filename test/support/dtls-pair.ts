@@ -19,6 +19,9 @@ const folder = process.env["SLUICE_DTLS_ADDON"];
 if (folder !== undefined) delete process.env["LD_PRELOAD"];
 const loaded = folder === undefined ? loadDtls() : loadDtlsFrom([folder], process.arch);
 
+/** For a test that weighs memory: AddressSanitizer keeps what was freed. */
+export const weighs: Skip = folder !== undefined && "AddressSanitizer keeps what was freed";
+
 /** For a test's `skip`. */
 export function requireAddon(): Skip {
   return requireThat(typeof loaded !== "string", typeof loaded === "string" ? loaded : "");
