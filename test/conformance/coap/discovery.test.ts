@@ -16,8 +16,8 @@ test("[RFC7252-7.1-1] [RFC6690-4-1] a CoAP listener without a bind is on port 56
   const { config } = load("listeners: [{type: coap}]", { directory: "/", checkFiles: false });
   assert.equal(config?.listeners[0]?.port, 5683);
   using folder = temporaryFolder();
-  // An address of loopback's that nobody else is on.
-  const host = `127.72.52.${1 + Math.floor(Math.random() * 250)}`;
+  // An address of loopback's that no other process of this test is on.
+  const host = `127.72.${(process.pid >> 8) & 0xff}.${process.pid & 0xff}`;
   await using other = new GatewayProcess(folder.path, { listeners: [{ type: "coap", bind: `${host}:5683` }] });
   await other.start();
   using raw = await HandEndpoint.open(5683, host);
