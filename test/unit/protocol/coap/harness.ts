@@ -149,9 +149,13 @@ export class Harness {
 
   /** Another listener of the same gateway. */
   another(): FakePort {
+    return this.listen().port;
+  }
+
+  /** The same, with its server. */
+  listen(): { port: FakePort; server: CoapServer } {
     const port = new FakePort();
-    this.#serve(port);
-    return port;
+    return { port, server: this.#serve(port) };
   }
 
   retained(): SharedParts["retained"] {
