@@ -18,6 +18,10 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { connectAsync } from "mqtt";
 import { ROOT } from "../../scripts/root.mjs";
+import { ESTABLISHED } from "../../src/native/dtls/binding.ts";
+import { client } from "../support/dtls-pair.ts";
+import { DtlsUdpClient } from "../support/dtls-udp.ts";
+import { eventually } from "../support/eventually.ts";
 import { peerPath, requirePeer, requireThat, type Skip } from "../support/peers.ts";
 
 /** e_machine in the ELF header. */
@@ -50,32 +54,6 @@ const COMPILER: Readonly<Record<Arch, Skip>> = {
   x64: requirePeer(process.arch === "x64" ? "g++" : "x86_64-linux-gnu-g++"),
   arm64: requirePeer(process.arch === "arm64" ? "g++" : "aarch64-linux-gnu-g++"),
 };
-
-/** Both ends in one process: what is to be seen is that the addon and this node's OpenSSL fit. */
-const HANDSHAKE = `
-const module = { exports: {} };
-process.dlopen(module, process.argv[1]);
-const { DtlsContext, openssl } = module.exports;
-const psk = [{ identity: Buffer.from("device"), key: Buffer.from("key") }];
-const server = new DtlsContext({ role: "server", psk });
-const client = new DtlsContext({ role: "client", psk, cipherList: "PSK-AES128-CCM8" }).connect();
-let session = null;
-const toServer = (datagram) => {
-  if (session !== null) return session.receive(datagram);
-  const answer = server.hello(datagram, Buffer.from("peer"));
-  if (answer instanceof Uint8Array) client.receive(answer);
-  else session = answer;
-};
-for (let turn = 0; turn < 4; turn++) {
-  for (let datagram; (datagram = client.takeOutput()) !== null; ) toServer(datagram);
-  for (let datagram; (datagram = session?.takeOutput() ?? null) !== null; ) client.receive(datagram);
-}
-const content = Buffer.from("content");
-client.send(content, 0, content.length);
-session.receive(client.takeOutput());
-const into = Buffer.alloc(16384);
-console.log(process.arch, session.cipher, into.toString("latin1", 0, session.read(into)));
-`;
 
 for (const arch of ["x64", "arm64"] as const) {
   test(`the ${arch} package`, { skip: COMPILER[arch] }, async (t) => {
@@ -115,18 +93,15 @@ for (const arch of ["x64", "arm64"] as const) {
       assert.equal(status, 0, stdout + stderr);
     });
 
-    await t.test(`${arch}: its node shakes hands over DTLS`, { skip: SKIP[arch] }, () => {
-      const args = ["-e", HANDSHAKE, join(home, `lib/dtls-${arch}.node`)];
-      const { stdout, stderr } = spawnSync(join(home, "bin/node"), args, { encoding: "utf8", env: { PATH: "" } });
-      assert.equal(stdout, `${arch} PSK-AES128-CCM8 content\n`, stderr);
-    });
-
-    await t.test(`${arch}: starts and serves a publish`, { skip: SKIP[arch] }, async () => {
+    await t.test(`${arch}: starts, serves a publish, shakes hands over DTLS`, { skip: SKIP[arch] }, async () => {
       const config = join(work, `${arch}.yaml`);
-      writeFileSync(
-        config,
-        `data_dir: ${join(work, `data-${arch}`)}\nlisteners:\n  - {type: mqtt, bind: "127.0.0.1:0"}\n`,
-      );
+      const keys = join(work, `${arch}.psk`);
+      writeFileSync(keys, "device:a key of the device\n", { mode: 0o600 });
+      const listeners = [
+        `{type: mqtt, bind: "127.0.0.1:0"}`,
+        `{type: coap, bind: "127.0.0.1:0", dtls: {psk_file: ${keys}}}`,
+      ];
+      writeFileSync(config, `data_dir: ${join(work, `data-${arch}`)}\nlisteners: [${listeners.join(", ")}]\n`);
       // Nothing from this machine: no PATH, no variables.
       const gateway = spawn(join(home, "bin/sluice"), ["run", "--config", config], {
         cwd: work,
@@ -135,7 +110,9 @@ for (const arch of ["x64", "arm64"] as const) {
       });
       const ended = new Promise<number | null>((resolve) => gateway.once("exit", resolve));
       try {
-        await publishAndReceive(await portOf(gateway));
+        const ports = await portsOf(gateway);
+        await publishAndReceive(ports.mqtt);
+        await shakeHands(ports.coap);
       } finally {
         gateway.kill("SIGTERM");
       }
@@ -178,20 +155,28 @@ function machineOf(file: string): number {
   return header.readUInt16LE(18);
 }
 
-/** The port in the `ready` line. */
-async function portOf(gateway: ChildProcess): Promise<number> {
+/** The ports in the `ready` line. */
+async function portsOf(gateway: ChildProcess): Promise<{ mqtt: number; coap: number }> {
   return await new Promise((resolve, reject) => {
     let said = "";
     const listen = (text: string) => {
       said += text;
-      const port = said.match(/^.*\bready\b.*127\.0\.0\.1:(\d+).*\n/m)?.[1];
-      if (port !== undefined) resolve(Number(port));
+      const [line = ""] = said.match(/^.*\bready\b.*\n/m) ?? [];
+      const [mqtt = 0, coap = 0] = [...line.matchAll(/127\.0\.0\.1:(\d+)/g)].map(([, port]) => Number(port));
+      if (line !== "") resolve({ mqtt, coap });
     };
     gateway.stdout?.setEncoding("utf8").on("data", listen);
     gateway.stderr?.setEncoding("utf8").on("data", listen);
     gateway.once("error", reject);
     gateway.once("exit", (code) => reject(new Error(`it ended with ${code} before it was ready:\n${said}`)));
   });
+}
+
+async function shakeHands(port: number): Promise<void> {
+  const psk = [{ identity: Buffer.from("device"), key: Buffer.from("a key of the device") }];
+  const device = new DtlsUdpClient(client({ psk }), port);
+  await eventually("the handshake is complete", () => (device.association.bits & ESTABLISHED) !== 0);
+  device.close();
 }
 
 /** QoS 1 to a persistent session: the store, and with it the native part, takes part. */
