@@ -4,9 +4,10 @@ import type { DtlsServerConfig } from "../config/coap-listener.ts";
 import { RECORD_BYTES_MAX } from "../native/dtls/binding.ts";
 import { REMEMBERED_MAX } from "./dtls-failure.ts";
 import { halfOpenMaxOf } from "./dtls-sessions.ts";
+import { WAITING_BYTES } from "./dtls-waiting.ts";
 
 /** Of an open session with its place in the table, its address and name, and the addon's object: 333 measured. */
-const RECORD_BYTES = 344;
+const RECORD_BYTES = 336;
 /** What a handshake has besides, with the count of its address: 194 measured. */
 const HANDSHAKE_BYTES = 208;
 /** Of an identity, and of a name of its own, 130 measured. */
@@ -34,8 +35,13 @@ export function budget(listeners: readonly DtlsServerConfig[], identities: numbe
     },
     {
       owner: "dtls: listeners",
-      bytes: RECORD_BYTES_MAX + failures * FAILURE_BYTES + identities * IDENTITY_BYTES + named * NAME_BYTES,
-      how: `${RECORD_BYTES_MAX} B to read into + ${failures} failures x ${FAILURE_BYTES} B + ${identities} identities x ${IDENTITY_BYTES} B + ${named} names x ${NAME_BYTES} B`,
+      bytes:
+        RECORD_BYTES_MAX +
+        listeners.length * WAITING_BYTES +
+        failures * FAILURE_BYTES +
+        identities * IDENTITY_BYTES +
+        named * NAME_BYTES,
+      how: `${RECORD_BYTES_MAX} B to read into + ${listeners.length} x ${WAITING_BYTES} B of ClientHellos that wait + ${failures} failures x ${FAILURE_BYTES} B + ${identities} identities x ${IDENTITY_BYTES} B + ${named} names x ${NAME_BYTES} B`,
     },
     {
       owner: "dtls: sessions in OpenSSL",

@@ -7,8 +7,10 @@ export class DtlsCounts {
   readonly resumed: Counter;
   /** HelloVerifyRequests sent. */
   readonly cookies: Counter;
-  /** ClientHellos beyond `limits.handshakes_per_second`, or while the event loop lags. */
+  /** ClientHellos that waited for `limits.handshakes_per_second`, or for the event loop. */
   readonly deferred: Counter;
+  /** Those that found no place to wait, or waited too long. */
+  readonly noTurn: Counter;
   /** ClientHellos for which there was no room, and nobody gave way. */
   readonly noRoom: Counter;
   readonly noRoomForAddress: Counter;
@@ -33,6 +35,7 @@ export class DtlsCounts {
     this.handshakes = counters.counter("dtls.handshakes");
     this.resumed = counters.counter("dtls.resumed");
     this.cookies = counters.counter("dtls.cookies_sent");
+    this.noTurn = counters.counter("dtls.refused.rate");
     this.deferred = counters.counter("dtls.deferred");
     this.noRoom = counters.counter("dtls.refused.full");
     this.noRoomForAddress = counters.counter("dtls.refused.per_address");

@@ -45,7 +45,7 @@ export function causeOf(error: string): Cause {
 }
 
 /** Causes and addresses that are remembered so as not to be logged again at once. */
-export const REMEMBERED_MAX = 32;
+export const REMEMBERED_MAX = 16;
 const QUIET_MS = 600_000;
 /** Lines a second, and at once, for whatever cause and address. */
 const LINES_PER_SECOND = 1;

@@ -37,10 +37,11 @@ export function isClientHello(datagram: Uint8Array): boolean {
   );
 }
 
-/** Whether a ClientHello brings a cookie, right or not. */
-export function hasCookie(hello: Uint8Array): boolean {
+/** The cookie that a ClientHello brings, right or not; null = none. */
+export function cookieIn(hello: Uint8Array): Uint8Array | null {
   const at = SESSION_ID_LENGTH_AT + 1 + (hello[SESSION_ID_LENGTH_AT] as number);
-  return at < hello.length && (hello[at] as number) > 0;
+  const length = hello[at] ?? 0;
+  return length === 0 || at + 1 + length > hello.length ? null : hello.subarray(at + 1, at + 1 + length);
 }
 
 /** Bits of a ClientHello's random, from behind those that may be a time: two hellos of one handshake have the same. */

@@ -3,22 +3,21 @@
  * timers, and hands on what open sessions say. It opens no socket itself and knows nothing of what is spoken inside.
  *
  *      datagram                              where it goes
- *      ClientHello, no copy of the one       context.hello: an answer without state until the cookie is proven; then
- *        that a handshake began with           admission and room decide, and a handshake begins
+ *      ClientHello, no copy of the one       the door (dtls-door.ts)
+ *        that a handshake began with
  *      in the clear, or a handshake's        the handshake under way, else the open session (its last flight again)
  *      encrypted                             the open session, else the handshake under way
  *
  * A peer that handshakes anew has its old session until the new handshake is complete (RFC 6347 section 4.2.8).
  */
-import type { Clock } from "../base/clock.ts";
 import type { Counters } from "../base/counters.ts";
-import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
-import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
+import { type Expirable, Timer } from "../base/timer-wheel.ts";
 import {
   CLOSED,
   DATA,
   type DtlsContext,
+  type DtlsSession,
   ESTABLISHED,
   FAILED,
   OUTPUT,
@@ -26,11 +25,11 @@ import {
   TOO_LARGE,
 } from "../native/dtls/binding.ts";
 import { DtlsCounts } from "./dtls-counts.ts";
+import { type DoorParts, DtlsDoor, type House } from "./dtls-door.ts";
 import { type Cause, causeOf, FailureLog } from "./dtls-failure.ts";
 import {
-  ALERT,
+  cookieIn,
   HANDSHAKE,
-  hasCookie,
   helloMark,
   isClientHello,
   RECORD_BYTES_MIN,
@@ -38,7 +37,7 @@ import {
   recordType,
 } from "./dtls-record.ts";
 import { Handshake, type HandshakeOwner, PeerSession } from "./dtls-session.ts";
-import { ADDRESS_FULL, type DtlsLimits, DtlsSessions, ROOM, SESSIONS_FULL } from "./dtls-sessions.ts";
+import { type DtlsLimits, DtlsSessions } from "./dtls-sessions.ts";
 
 /** What a server needs of a socket. */
 export interface DatagramSender {
@@ -58,40 +57,30 @@ export interface DtlsServerHandler {
   onClose(session: PeerSession): void;
 }
 
-export interface DtlsServerParts {
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
+export interface DtlsServerParts extends DoorParts {
   readonly counters: Counters;
-  readonly log: Log;
   readonly random: Random;
-  readonly admission: { mayHandshake(): boolean; handshakeBegan(): void };
 }
 
 /** Records of one datagram that are handed on; CoAP puts one message in each, and rarely two records in a datagram. */
 export const RECORDS_PER_DATAGRAM_MAX = 16;
 /** What a session says, one record at a time, for all listeners. */
 const RECORD: Buffer = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
-/** Of max_sessions: with so many or fewer a full house is none any more. */
-const RELAXED_SHARE = 0.9;
 /** Not used for so long, a session ends, newcomers or not. */
 const UNUSED_MS_MAX = 86_400_000;
 /** How often that is looked at. */
 const SWEEP_MS = 600_000;
 
-export class DtlsServer implements HandshakeOwner, Expirable {
+export class DtlsServer implements HandshakeOwner, House, Expirable {
   readonly sessions: DtlsSessions;
-  readonly #name: string;
   readonly #sender: DatagramSender;
-  readonly #context: DtlsContext;
   readonly #handler: DtlsServerHandler;
   readonly #parts: DtlsServerParts;
   readonly #handshakeTimeoutMs: number;
-  /** Sessions down to which a full house is one, for the log: in it one goes and one comes. */
-  readonly #relaxedCount: number;
   readonly #failures: FailureLog;
   readonly #sweep = new Timer(this, 0);
   readonly #counts: DtlsCounts;
-  #full = false;
+  readonly #door: DtlsDoor;
   #closed = false;
 
   /** @param name of the listener, for the log */
@@ -104,16 +93,14 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     parts: DtlsServerParts,
   ) {
     const { counters } = parts;
-    this.#name = name;
     this.#sender = sender;
-    this.#context = context;
     this.#handler = handler;
     this.#parts = parts;
     this.#handshakeTimeoutMs = limits.handshakeTimeoutMs;
-    this.#relaxedCount = Math.floor(limits.maxSessions * RELAXED_SHARE);
     this.sessions = new DtlsSessions(limits, counters, parts.random);
     this.#failures = new FailureLog(name, parts);
     this.#counts = new DtlsCounts(counters);
+    this.#door = new DtlsDoor(name, this, context, limits.maxSessions, this.#counts, this.#failures, parts);
   }
 
   onDatagram(datagram: Buffer, address: string, port: number): void {
@@ -127,9 +114,9 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     const begun = sessions.begun(slot, address, port);
     if (isClientHello(datagram)) {
       // A copy of the one that the handshake began with. One without a cookie is answered without state, whoever it is of.
-      const copy = begun?.handshake?.mark === helloMark(datagram) && hasCookie(datagram);
+      const copy = begun?.handshake?.mark === helloMark(datagram) && cookieIn(datagram) !== null;
       if (begun !== null && copy) this.#receive(begun, datagram);
-      else this.#onHello(datagram, slot, address, port);
+      else this.#door.onHello(datagram, slot, address, port);
       return;
     }
     const open = sessions.open(slot, address, port);
@@ -177,58 +164,21 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     this.closeWhere(() => true);
     this.#closed = true;
     this.#parts.wheel.cancel(this.#sweep);
+    this.#door.close();
   }
 
   // ---- handshakes --------------------------------------------------------------------------------------------
 
-  #onHello(datagram: Buffer, slot: number, address: string, port: number): void {
-    const nowMs = this.#parts.clock.nowMs();
-    let victim: PeerSession | null = null;
-    if (hasCookie(datagram)) {
-      // Whether it is the right one is not known yet; what is refused here has cost nothing.
-      if (!this.#mayBegin(slot, address, port, nowMs)) return;
-      victim = this.sessions.victim;
-    }
-    const answer = this.#context.hello(datagram, Buffer.from(`${address} ${port}`, "latin1"));
-    if (answer === null) {
-      this.#counts.unknown.value++;
-    } else if (answer instanceof Uint8Array) {
-      if (recordType(answer) === ALERT)
-        this.#failures.failed(causeOf(this.#context.refusal), address, null, this.#context.refusal);
-      else this.#counts.cookies.value++;
-      this.#send(answer, address, port);
-    } else {
-      if (victim !== null) this.#evict(victim);
-      this.#begin(new PeerSession(address, port, answer), helloMark(datagram), nowMs);
-    }
-  }
-
-  #mayBegin(slot: number, address: string, port: number, nowMs: number): boolean {
-    const room = this.sessions.room(slot, address, port, nowMs);
-    if (room === ROOM) {
-      if (this.#parts.admission.mayHandshake()) return true;
-      this.#counts.deferred.value++;
-      return false;
-    }
-    if (room === ADDRESS_FULL) this.#counts.noRoomForAddress.value++;
-    else this.#counts.noRoom.value++;
-    if (room === SESSIONS_FULL && !this.#full) {
-      this.#full = true;
-      this.#parts.log.warn("dtls-sessions-full", { listener: this.#name, sessions: this.sessions.openCount });
-    }
-    return false;
-  }
-
-  #begin(session: PeerSession, mark: number, nowMs: number): void {
-    this.#parts.admission.handshakeBegan();
-    session.handshake = new Handshake(session, this, mark, nowMs);
+  begin(dtls: DtlsSession, hello: Uint8Array, address: string, port: number): void {
+    const session = new PeerSession(address, port, dtls);
+    session.handshake = new Handshake(session, this, helloMark(hello), this.#parts.clock.nowMs());
     this.sessions.begin(session);
     if (!this.#sweep.armed) this.#parts.wheel.schedule(this.#sweep, SWEEP_MS);
     this.#flush(session);
     this.#plan(session);
   }
 
-  #evict(victim: PeerSession): void {
+  evict(victim: PeerSession): void {
     if (victim.handshake === null) this.#counts.evicted.value++;
     else this.#counts.evictedHalfOpen.value++;
     this.#sayGoodbye(victim);
@@ -346,20 +296,17 @@ export class DtlsServer implements HandshakeOwner, Expirable {
     this.sessions.remove(session);
     session.handshake = null;
     session.dtls.free();
-    if (this.#full && this.sessions.openCount <= this.#relaxedCount) {
-      this.#full = false;
-      this.#parts.log.info("dtls-sessions-below-limit", { listener: this.#name, sessions: this.sessions.openCount });
-    }
+    this.#door.onLeft();
     if (wasOpen) this.#handler.onClose(session);
   }
 
   #flush(session: PeerSession): void {
     const { dtls } = session;
     for (let output = dtls.takeOutput(); output !== null; output = dtls.takeOutput())
-      this.#send(output, session.address, session.port);
+      this.sendTo(output, session.address, session.port);
   }
 
-  #send(bytes: Uint8Array, address: string, port: number): void {
+  sendTo(bytes: Uint8Array, address: string, port: number): void {
     this.#sender.send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, address, port);
   }
 
@@ -367,7 +314,7 @@ export class DtlsServer implements HandshakeOwner, Expirable {
   onTimer(): void {
     const second = (this.#parts.clock.nowMs() - UNUSED_MS_MAX) / 1000;
     for (let idle = this.sessions.longestIdle; idle !== null && idle.usedAt < second; idle = this.sessions.longestIdle)
-      this.#evict(idle);
+      this.evict(idle);
     if (this.sessions.openCount + this.sessions.begunCount > 0) this.#parts.wheel.schedule(this.#sweep, SWEEP_MS);
   }
 }

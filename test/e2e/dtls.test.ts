@@ -147,6 +147,20 @@ test("an observation ends with its session: who comes next from the same port he
   );
 });
 
+test("a hundred clients at once, as after a power cut: all get in, at the rate of handshakes", {
+  skip: noDtls,
+}, async (t) => {
+  const { gateway } = await dtlsHome(t, { psk_file: "psk.txt" }, {}, { "psk.txt": "a:1\n" });
+  const port = gateway.port("coap");
+  const all = await Promise.all(
+    Array.from({ length: 100 }, () => CoapsPeer.open(port, psk("a", "1"), { handshakeTimeoutMs: 60_000 })),
+  );
+  assert.equal(await dtlsCount(gateway, "sessions"), 100);
+  assert.ok((await dtlsCount(gateway, "deferred")) > 0, "some waited their turn");
+  assert.equal(await dtlsCount(gateway, "failed"), 0);
+  for (const peer of all) peer[Symbol.dispose]();
+});
+
 test("two listeners with keys of their own, IPv6, and data that outlives a session", { skip: noDtls }, async (t) => {
   const { gateway } = await dtlsHome(
     t,

@@ -101,6 +101,11 @@ export interface DtlsContext {
    *          has begun (begin with takeOutput()), or null: not a ClientHello, answer nothing
    */
   hello(datagram: Uint8Array, peer: Uint8Array): DtlsSession | Uint8Array | null;
+  /**
+   * Server: whether `cookie`, of a ClientHello, is one that `peer` was sent lately; costs a hash. So whoever has to wait
+   * before it may say hello can be told from who forges addresses.
+   */
+  isCookieOf(peer: Uint8Array, cookie: Uint8Array): boolean;
   /** Why the last hello that brought a cookie was refused, for a log; "" = none was. */
   readonly refusal: string;
   /** Client: a session that has begun; begin with takeOutput(). Throws if there is nothing that it could offer. */
@@ -163,7 +168,7 @@ export interface DtlsAddon {
 }
 
 /** Changes whenever the addon's API does: a leftover of an older build is refused. */
-const REVISION = 1;
+const REVISION = 2;
 const CPUS = ["x64", "arm64"];
 
 let loaded: DtlsAddon | string | undefined;

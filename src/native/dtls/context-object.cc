@@ -240,6 +240,19 @@ napi_value connect(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value is_cookie_of(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  Bytes peer;
+  Bytes cookie;
+  Owner* owner = open(env, info, arguments, "server");
+  if (owner == nullptr || !read_bytes(env, arguments[0], "peer", &peer) ||
+      !read_bytes(env, arguments[1], "cookie", &cookie))
+    return nullptr;
+  napi_value answer;
+  napi_get_boolean(env, is_within(peer, kPeerBytesMax) && owner->context->is_cookie_of(peer, cookie), &answer);
+  return answer;
+}
+
 napi_value rotate(napi_env env, napi_callback_info info) {
   napi_value arguments[1];
   Owner* owner = open(env, info, arguments, "server");
@@ -274,7 +287,7 @@ napi_property_descriptor method(const char* name, napi_callback call) {
 bool define_context(napi_env env, Addon* addon, napi_value exports) {
   const napi_property_descriptor properties[] = {
       method("update", update), method("hello", hello),  method("connect", connect),
-      method("rotate", rotate), method("free", release),
+      method("isCookieOf", is_cookie_of), method("rotate", rotate), method("free", release),
       {"refusal", nullptr, nullptr, get_refusal, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_value made = nullptr;

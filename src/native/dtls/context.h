@@ -30,6 +30,8 @@ class Context {
   const std::string& refusal() const { return refusal_; }
   Session* make_session() { return Session::make(credentials_); }
   void rotate();
+  /** Whether a cookie is one that this peer was sent lately. */
+  bool is_cookie_of(Bytes peer, Bytes cookie) { return cookies_.check(peer, cookie.data, cookie.length); }
 
   const Settings& settings() const { return settings_; }
 

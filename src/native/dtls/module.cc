@@ -9,7 +9,7 @@
 namespace {
 
 /** As in binding.ts. */
-constexpr int kRevision = 1;
+constexpr int kRevision = 2;
 
 napi_value live(napi_env env, napi_callback_info) {
   napi_value object = nullptr;

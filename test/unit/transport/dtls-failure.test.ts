@@ -68,5 +68,5 @@ test("a storm of addresses gets 20 lines at once and one a second; what is remem
   failures.failed("silent", "10.2.0.199", null, "");
   clock.advance(1000);
   failures.failed("silent", "10.1.0.0", null, "");
-  assert.equal(lines.length, 221, "the first are forgotten, the last 32 are not");
+  assert.equal(lines.length, 221, "the first are forgotten, the last are not");
 });

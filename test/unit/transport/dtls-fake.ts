@@ -173,6 +173,11 @@ export class FakeContext implements DtlsContext {
     return session;
   }
 
+  isCookieOf(peer: Uint8Array, cookie: Uint8Array): boolean {
+    const text = Buffer.from(cookie).toString();
+    return text === cookieOf(peer) || text === "suites";
+  }
+
   connect(_options?: ConnectOptions): DtlsSession {
     throw new Error("not here");
   }
