@@ -317,3 +317,24 @@ test("an open session survives whatever comes from its address: replays, forgeri
   await eventually("handshakes are given up", () => made.counters.get("dtls.half_open") === 0);
   await echo(real, "and later");
 });
+
+test("a cookie is its peer's alone, until the secrets have changed twice", { skip }, () => {
+  const { DtlsContext } = addon as DtlsAddon;
+  const server = new DtlsContext({ role: "server", ...psk("meter", "s3cret") });
+  const client = new DtlsContext({ role: "client", ...psk("meter", "s3cret") });
+  const session = client.connect();
+  const [here, there] = [Buffer.from("10.0.0.1 5000"), Buffer.from("10.0.0.1 5001")];
+  const answer = server.hello(session.takeOutput() as Uint8Array, here) as Uint8Array;
+  const cookie = answer.subarray(28, 28 + (answer[27] as number));
+  assert.equal(cookie.length, 32);
+  assert.deepEqual([server.isCookieOf(here, cookie), server.isCookieOf(there, cookie)], [true, false]);
+  assert.equal(server.isCookieOf(here, cookie.subarray(1)), false);
+  assert.equal(server.isCookieOf(here, Buffer.alloc(0)), false);
+  server.rotate();
+  assert.equal(server.isCookieOf(here, cookie), true);
+  server.rotate();
+  assert.equal(server.isCookieOf(here, cookie), false);
+  session.free();
+  client.free();
+  server.free();
+});
