@@ -145,6 +145,26 @@ test("libcoap over DTLS: uploads and fetches by a shared key, in datagrams of an
   await upAndDown(gateway, folder, 1025, 64, how, ...key);
 });
 
+test("libcoap lists topics by GET and FETCH, block by block: what an MQTT subscriber sees, and no more", {
+  skip: requirePeer("coap-client"),
+}, async (t) => {
+  const { gateway, folder } = await startGateway(t);
+  await using publisher = await MqttCollector.open(gateway.port(), "none");
+  const topics = Array.from({ length: 300 }, (_, i) => `hall ${i % 3}/é/${String(i).padStart(3, "0")}`);
+  await Promise.all(topics.map((topic) => publisher.client.publishAsync(topic, "21.5", { qos: 1, retain: true })));
+  const output = join(folder, "list");
+  const listed = async (path: string, ...words: string[]): Promise<string[]> => {
+    writeFileSync(output, "");
+    await libcoap(gateway, path, ...words, "-o", output);
+    const links = readFileSync(output, "utf8").split(",");
+    return links.map((link) => decodeURIComponent(link.replace(/^<\/ps\/(.*)>;sz=4$/, "$1"))).sort();
+  };
+  const inHall = topics.filter((topic) => topic.startsWith("hall 1/")).sort();
+  assert.deepEqual(await listed("/ps"), [...topics].sort());
+  assert.deepEqual(await listed("/ps/hall%201/%23", "-b", "64"), inHall);
+  assert.deepEqual(await listed("/ps", "-m", "fetch", "-t", "0", "-e", "hall 1/+/+"), inHall);
+});
+
 test("npm coap fetches a value in blocks, from an address that was never heard of", async (t) => {
   const { gateway } = await startGateway(t);
   await using publisher = await MqttCollector.open(gateway.port(), "none");

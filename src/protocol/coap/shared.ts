@@ -19,6 +19,7 @@ import {
 import { type MessageParts, MessageTables, budget as messagesBudget } from "./message/message-tables.ts";
 import { observerLimits, budget as observersBudget } from "./observe/limits.ts";
 import { type ObserverParts, Observers } from "./observe/observers.ts";
+import { FetchedFilters, budget as fetchedBudget } from "./resources/fetched-filters.ts";
 import { type ListParts, budget as listsBudget, TopicLists } from "./resources/topic-lists.ts";
 
 export type SharedParts = ConnectionParts &
@@ -40,6 +41,7 @@ export class CoapShared implements ConnectionFollower {
   readonly largeReads: LargeReads;
   readonly largeValues: LargeValues;
   readonly lists: TopicLists;
+  readonly fetched = new FetchedFilters();
   readonly observers: Observers;
   #listeners = 0;
   #loginBytes = 0;
@@ -101,6 +103,7 @@ export function budget(limits: SharedParts["limits"]): Line[] {
     readsBudget(),
     largeValuesBudget(),
     listsBudget(),
+    fetchedBudget(),
     observersBudget(observerLimits(limits.coapObservers)),
   ];
 }

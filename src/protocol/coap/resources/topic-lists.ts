@@ -34,7 +34,7 @@ export interface ListParts {
 /** Lists under way, of all listeners. */
 export const LISTS_MAX = 8;
 /** Of memory, all together: a list of short topics takes 2 KiB, one of the longest 8. */
-export const LISTS_BYTES_MAX = 24 * 1024;
+export const LISTS_BYTES_MAX = 16 * 1024;
 
 /** Levels looked at in a turn; a value that is looked up, for its format and size, is as much work as 32. About 0.5 ms. */
 const STEPS_PER_TURN = 2048;

@@ -32,10 +32,12 @@ import { uintOption } from "../../../wire/coap/options.ts";
 import { NOT_OBSERVING, type RequestView } from "../../../wire/coap/request.ts";
 import type { LargeReads } from "../blocks/large-reads.ts";
 import type { LargeValues } from "../blocks/large-values.ts";
+import { operationKey } from "../blocks/operation-key.ts";
 import type { Uploads } from "../blocks/uploads.ts";
 import type { Reply } from "../message/reply.ts";
 import type { Registrations } from "../observe/registration.ts";
 import { respondContent } from "./content.ts";
+import type { FetchedFilters } from "./fetched-filters.ts";
 import { isPreconditionMet } from "./precondition.ts";
 import { methods, type Resource } from "./resource.ts";
 import type { TopicLists } from "./topic-lists.ts";
@@ -47,6 +49,7 @@ export interface TopicParts extends ReadParts, Omit<WriteParts, "uploads" | "obs
   readonly shared: {
     readonly uploads: Uploads;
     readonly lists: TopicLists;
+    readonly fetched: FetchedFilters;
     readonly largeReads: LargeReads;
     readonly largeValues: LargeValues;
     readonly observers: WriteParts["observers"];
@@ -63,6 +66,7 @@ export class TopicResource implements Resource {
   readonly #writer: TopicWriter;
   readonly #reader: TopicReader;
   readonly #lists: TopicLists;
+  readonly #fetched: FetchedFilters;
   readonly #largeValues: LargeValues;
   readonly #listener: number;
 
@@ -76,11 +80,12 @@ export class TopicResource implements Resource {
     this.#prefixSegments = prefixSegments;
     this.#registrations = registrations;
     this.methods = registrations !== null ? methods(GET, POST, PUT, DELETE, FETCH) : methods(POST, PUT);
-    const { uploads, lists, largeReads, largeValues, observers } = parts.shared;
+    const { uploads, lists, fetched, largeReads, largeValues, observers } = parts.shared;
     this.#listener = listener;
     this.#writer = new TopicWriter({ ...parts, uploads, observers }, listener);
     this.#reader = new TopicReader(parts, largeReads);
     this.#lists = lists;
+    this.#fetched = fetched;
     this.#largeValues = largeValues;
   }
 
@@ -90,8 +95,7 @@ export class TopicResource implements Resource {
     if (request.code === GET) {
       this.#read(topic, request, reply, principal);
     } else if (request.code === FETCH) {
-      const filter = filterOfFetch(topic, request, reply, this.#parts.limits.topicBytes);
-      if (filter !== null) this.#read(filter, request, reply, principal);
+      this.#fetch(topic, request, reply, principal);
     } else if (request.path.length === this.#prefixSegments) {
       reply.refuse(METHOD_NOT_ALLOWED, "no topic: publish to a path below this one");
     } else if (this.#isConditionMet(topic, request, reply, principal)) {
@@ -99,10 +103,19 @@ export class TopicResource implements Resource {
     }
   }
 
+  #fetch(topic: string, request: RequestView, reply: Reply, principal: Principal): void {
+    if (!isFilterReadable(request, reply, this.#parts.limits.topicBytes)) return;
+    const key = operationKey(request, reply, principal, this.#listener);
+    let filter = request.payload.toString();
+    if (filter === "" && request.block2Num > 0) filter = this.#fetched.find(key);
+    else this.#fetched.remember(key, filter);
+    this.#read(topic === "" || filter === "" ? topic + filter : `${topic}/${filter}`, request, reply, principal);
+  }
+
   /** @param filter  a topic, a filter, or "" for all */
   #read(filter: string, request: RequestView, reply: Reply, principal: Principal): void {
-    if (request.hasBlock1) {
-      reply.refuse(BAD_OPTION, "no Block1 in a request that reads");
+    if (request.hasBlock1 && request.code === GET) {
+      reply.refuse(BAD_OPTION, "no Block1 in a GET");
     } else if (request.block2Num > 0 && this.#readNotified(filter, request, reply, principal)) {
       return;
     } else if (request.observe !== NOT_OBSERVING && this.#isObserved(filter, request, reply, principal)) {
@@ -150,8 +163,8 @@ export function topicOf(request: RequestView, prefixSegments: number): string {
   return request.path.slice(prefixSegments).join("/");
 }
 
-/** The filter that path and payload name together. @returns null when the request has been refused */
-export function filterOfFetch(topic: string, request: RequestView, reply: Reply, bytesMax: number): string | null {
+/** @returns false when the request has been refused: its payload is no filter */
+function isFilterReadable(request: RequestView, reply: Reply, bytesMax: number): boolean {
   const { payload, contentFormat } = request;
   if (request.hasBlock1 && (request.block1More || request.block1Num > 0)) {
     reply.refuse(REQUEST_ENTITY_TOO_LARGE, "a filter fits in one message", [uintOption(SIZE1, bytesMax)]);
@@ -162,8 +175,7 @@ export function filterOfFetch(topic: string, request: RequestView, reply: Reply,
   } else if (!isUtf8(payload)) {
     reply.refuse(BAD_REQUEST, "the filter is not UTF-8");
   } else {
-    const filter = payload.toString();
-    return topic === "" || filter === "" ? topic + filter : `${topic}/${filter}`;
+    return true;
   }
-  return null;
+  return false;
 }

@@ -1,6 +1,11 @@
 /** FETCH, and lists of the topics that hold values. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import {
+  FETCHES_BYTES_MAX,
+  FETCHES_MAX,
+  FetchedFilters,
+} from "../../../../../src/protocol/coap/resources/fetched-filters.ts";
 import { LISTS_BYTES_MAX, LISTS_MAX } from "../../../../../src/protocol/coap/resources/topic-lists.ts";
 import { blockOption } from "../../../../../src/wire/coap/options.ts";
 import { hex } from "../../../wire/coap/vectors.ts";
@@ -204,6 +209,30 @@ test("a FETCH of a large value goes by Block2, with the payload in each request"
   h.retain("a", textOf(1500));
   const second = h.ask({ code: "FETCH", options: [block2(1, 6)], payload: Buffer.from("a") }, "/ps");
   assert.deepEqual([second.payload, blockOf(second, "Block2")], [textOf(1500).toString().slice(1024), "1/0/6"]);
+});
+
+test("a FETCH of the next block without the payload, as libcoap asks for it, goes on with that of the first", () => {
+  const h = filled(300);
+  const first = h.ask({ code: "FETCH", options: [textPlain], payload: Buffer.from("t/+") }, "/ps");
+  const next = { code: "FETCH", options: [textPlain, block2(1, 6)] };
+  const second = h.ask(next, "/ps");
+  assert.deepEqual([blockOf(second, "Block2"), second.options.get("ETag")], ["1/1/6", first.options.get("ETag")]);
+  h.retain("big", textOf(1500));
+  h.ask({ code: "FETCH", options: [textPlain], payload: Buffer.from("big") }, "/ps");
+  assert.equal(h.ask(next, "/ps").payload, textOf(1500).toString().slice(1024));
+  assert.equal(h.request(next, "/ps", "192.0.2.99")[0]?.code, "4.00", "another client's");
+  h.ask({ code: "FETCH" }, "/ps");
+  assert.match(h.ask({ code: "FETCH", options: [block2(1, 6)] }, "/ps").payload, /^.*<\/ps\/t\//, "the list of all");
+});
+
+test("filters of FETCH are bounded in number and bytes, the oldest is forgotten", () => {
+  const filters = new FetchedFilters();
+  for (let i = 0; i <= FETCHES_MAX; i++) filters.remember(`${i}`, "a");
+  assert.deepEqual([filters.count, filters.find("0"), filters.find("1")], [FETCHES_MAX, "", "a"]);
+  for (let i = 0; i < 10; i++) filters.remember(`long ${i}`, "x".repeat(1024));
+  assert.equal(filters.count, FETCHES_BYTES_MAX / 2048);
+  filters.remember("long 9", "");
+  assert.equal(filters.count, FETCHES_BYTES_MAX / 2048 - 1);
 });
 
 test("a filter that is not text/plain is 4.15, not UTF-8 4.00, too long or in several blocks 4.13 with Size1", () => {
