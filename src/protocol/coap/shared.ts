@@ -54,7 +54,7 @@ export class CoapShared implements ConnectionFollower {
     const limits = uploadLimits(parts.limits.maxPacketBytes);
     const memory = new BlockMemory(limits.memoryBytes);
     this.uploads = new Uploads(parts, limits, memory);
-    this.largeReads = new LargeReads(memory);
+    this.largeReads = new LargeReads(memory, parts.clock);
     parts.retained.watcher = this.largeReads;
     this.largeValues = new LargeValues(parts);
     this.lists = new TopicLists(parts);

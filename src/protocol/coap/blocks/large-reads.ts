@@ -4,6 +4,8 @@
  * takes its copy along.
  */
 import type { Line } from "../../../config/budget.ts";
+import type { Message } from "../../../core/message.ts";
+import type { TimeSource } from "../../../core/ports.ts";
 import type { RetainedWatcher } from "../../../core/retained.ts";
 import type { Payload, Representation } from "../resources/content.ts";
 import { type BlockMemory, NO_PAGE, PAGE_BYTES } from "./block-memory.ts";
@@ -31,17 +33,40 @@ class Copy implements Payload {
   }
 }
 
-interface Read extends Representation {
+/** A copy of a message's value, without the message. */
+class Read implements Representation {
+  readonly format: number;
+  readonly entityTag: Buffer;
   readonly payload: Copy;
+  readonly #time: TimeSource;
+  readonly #acceptedMs: number;
+  readonly #expiresMs: number;
+
+  constructor({ format, entityTag }: Representation, payload: Copy, message: Message, time: TimeSource) {
+    this.format = format;
+    this.entityTag = entityTag;
+    this.payload = payload;
+    this.#time = time;
+    this.#acceptedMs = message.acceptedMs;
+    this.#expiresMs = message.expiresMs;
+  }
+
+  get maxAgeSeconds(): number {
+    if (this.#expiresMs === 0) return Number.POSITIVE_INFINITY;
+    const leftMs = this.#expiresMs - this.#acceptedMs - this.#time.elapsedMs(this.#acceptedMs);
+    return Math.max(0, Math.ceil(leftMs / 1000));
+  }
 }
 
 export class LargeReads implements RetainedWatcher {
   readonly #memory: BlockMemory;
+  readonly #time: TimeSource;
   /** By topic, the one not read for longest first. */
   readonly #reads = new Map<string, Read>();
 
-  constructor(memory: BlockMemory) {
+  constructor(memory: BlockMemory, time: TimeSource) {
     this.#memory = memory;
+    this.#time = time;
     memory.onWanted = () => this.#giveUpOldest();
   }
 
@@ -52,13 +77,18 @@ export class LargeReads implements RetainedWatcher {
   find(topic: string): Representation | null {
     const read = this.#reads.get(topic);
     if (read === undefined) return null;
+    if (read.maxAgeSeconds === 0) {
+      this.onRetainedChanged(topic); // it has expired
+      return null;
+    }
     this.#reads.delete(topic);
     this.#reads.set(topic, read);
     return read;
   }
 
-  /** Copies the value if there is room. It does not expire. */
-  keep(topic: string, content: Representation, payload: Buffer): void {
+  /** Copies the value of `message` if there is room. @param content  what it is shown as */
+  keep(topic: string, content: Representation, message: Message): void {
+    const { payload } = message;
     this.onRetainedChanged(topic);
     if (this.#reads.size === READS_MAX) this.#giveUpOldest();
     let first = NO_PAGE;
@@ -74,7 +104,7 @@ export class LargeReads implements RetainedWatcher {
       last = page;
       this.#memory.write(page, 0, payload, at, Math.min(at + PAGE_BYTES, payload.length));
     }
-    this.#reads.set(topic, { ...content, payload: new Copy(this.#memory, first, payload.length) });
+    this.#reads.set(topic, new Read(content, new Copy(this.#memory, first, payload.length), message, this.#time));
   }
 
   onRetainedChanged(topic: string): void {

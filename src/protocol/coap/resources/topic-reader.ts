@@ -51,9 +51,8 @@ export class TopicReader {
       return;
     }
     const content = representationOf(message, clock);
-    const { payload } = message;
-    if (payload.length > blockBytes(BLOCK_SZX_MAX) && message.expiresMs === 0 && !isOwnTopic(topic)) {
-      this.#largeReads.keep(topic, content, payload);
+    if (content.payload.length > blockBytes(BLOCK_SZX_MAX) && !isOwnTopic(topic)) {
+      this.#largeReads.keep(topic, content, message);
     }
     respondContent(reply, request, content);
   }

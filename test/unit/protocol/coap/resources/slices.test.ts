@@ -138,15 +138,27 @@ test("a large value is read once for all of its blocks and clients; one that cha
   assert.equal(h.ask({}, "/ps/b").code, "4.03");
 });
 
-test("a value that expires, and one that fits in a block, are read each time", () => {
+test("a value that expires is read once, too, its Max-Age runs down, and then it is not there", () => {
   const h = new Harness();
   h.retain("a", textOf(2000), null, 30);
-  h.retain("b", textOf(1024));
   h.reads = 0;
   fetchAll(h, "/ps/a");
+  h.clock.advance(10_500);
+  assert.equal(readUint(h.ask({ options: [block2(1, 6)] }, "/ps/a").options.get("Max-Age")), 20);
+  assert.equal(h.reads, 1);
+  h.clock.advance(19_500);
+  h.retainedValues.clear();
+  assert.equal(h.ask({ options: [block2(1, 6)] }, "/ps/a").code, "4.04");
+  assert.equal(h.shared.largeReads.count, 0);
+});
+
+test("a value that fits in a block is read each time", () => {
+  const h = new Harness();
+  h.retain("b", textOf(1024));
+  h.reads = 0;
   h.ask({}, "/ps/b");
   h.ask({}, "/ps/b");
-  assert.equal(h.reads, 4);
+  assert.equal(h.reads, 2);
 });
 
 test("copies lie in what uploads leave: they are few, give way to uploads and to each other, and are never half there", () => {
