@@ -6,6 +6,8 @@ import { test } from "node:test";
 import { Agent, type ObserveReadStream, request } from "coap";
 import mqtt from "mqtt";
 import { LibcoapObserver } from "../support/coap-peers.ts";
+import { requireDtls } from "../support/coaps-peer.ts";
+import { dtlsHome } from "../support/dtls-home.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
@@ -95,6 +97,37 @@ test("libcoap observes a value of 5,000 bytes: each notification's rest is fetch
   await publish(gateway, "big", value("c"));
   await eventually("one that is not retained", () => observer.text.includes("c0999"));
 });
+
+for (const program of ["coap-client-openssl", "coap-client-gnutls"] as const) {
+  test(`${program} observes over DTLS, values in blocks, too; its observation ends with its session`, {
+    skip: requirePeer(program) || requireDtls(),
+  }, async (t) => {
+    const { gateway } = await dtlsHome(t, { psk_file: "psk.txt" }, {}, { "psk.txt": "panel:k3y\n" });
+    await publish(gateway, "hall/temperature", "21.0", true);
+    const how = { program, scheme: "coaps" } as const;
+    await using observer = new LibcoapObserver(gateway, "/ps/hall/temperature", how, "-u", "panel", "-k", "k3y");
+    await observer.sees("21.0");
+    for (const value of ["21.5", "22.0"]) {
+      await publish(gateway, "hall/temperature", value);
+      await observer.sees(value);
+    }
+    const large = Array.from({ length: 1000 }, (_, i) => `d${String(i).padStart(4, "0")}`).join("");
+    await publish(gateway, "hall/temperature", large);
+    await eventually("all of a large one", () => observer.text.includes("d0999"));
+    await observers(gateway, 1);
+    await observer.end("SIGKILL");
+    await publish(gateway, "hall/temperature", "23.0");
+    await using again = new LibcoapObserver(gateway, "/ps/hall/%2B", how, "-u", "panel", "-k", "k3y");
+    await again.sees("21.0"); // what is retained
+    await publish(gateway, "hall/humidity", "40");
+    await again.sees("40");
+    await again.end("SIGINT");
+    await eventually("its session is over", async () => {
+      const { "coap.observers": count = 0 } = await counters(gateway);
+      return count <= 1; // of the one that was killed nobody knows yet
+    });
+  });
+}
 
 test("npm coap observes, and deregisters when its stream is closed", async () => {
   using folder = temporaryFolder();
