@@ -36,8 +36,8 @@ interface Case {
 
 const SOURCES = 8;
 const WINDOW = 32;
-/** What is stored waits for its group, so more have to be under way. */
-const STORED_WINDOW = 192;
+/** What is stored waits for its group, so more have to be under way; one address may have 128. */
+const STORED_WINDOW = 96;
 const GET = { method: "get", payload: 0, window: WINDOW, share: 1 } as const;
 const PUT = { method: "put", payload: 50, window: WINDOW, share: 1 } as const;
 const CASES: readonly Case[] = [

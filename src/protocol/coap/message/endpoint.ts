@@ -203,7 +203,7 @@ export class CoapEndpoint implements DatagramHandler {
       return;
     }
     const confirmable = type === CON;
-    const reply = replies.take();
+    const reply = replies.take(addressHash);
     peers.begin(peer);
     reply.begin(this.#responder, this.#handler, peer, confirmable, messageId);
     reply.multicast = multicast;

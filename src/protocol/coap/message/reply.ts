@@ -87,6 +87,8 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   multicast = false;
   /** The request's. */
   messageId = 0;
+  /** The pool's: of who asks. */
+  sourceHash = 0;
   /** Bytes of the request's datagram. */
   requestBytes = 0;
   /** What the request was counted for against the rate of its source. */

@@ -29,7 +29,7 @@ const rows = README.split(/^CoAP's own\. /m)[1]
   .map((line) => line.split("|").map((cell) => cell.trim()));
 
 for (const [limit, value] of [
-  ["requests under way", `${REPLY_LIMITS.repliesMax}`],
+  ["requests under way", `${REPLY_LIMITS.repliesMax}, of one address ${REPLY_LIMITS.perSourceMax}`],
   ["requests that wait for a login", kib(LOGIN_BYTES_MAX)],
   [
     "requests remembered for repetition",

@@ -30,7 +30,7 @@ test("an exchange takes what it is billed for, in arrays of fixed length", () =>
 
 test("a peer and a reply take no more than they are billed for", () => {
   const peers = new PeerTable(new ManualClock(), () => 0.5, new Counters(), { peersMax: 32_000, heldMax: 1 });
-  const replies = new ReplyPool(new Counters(), { repliesMax: 32_000, responseBytesMax: 1 });
+  const replies = new ReplyPool(new Counters(), { repliesMax: 32_000, perSourceMax: 32_000, responseBytesMax: 1 });
   const endpoint = {} as Parameters<PeerTable["take"]>[0];
   const token = Buffer.from("12345678");
   const fill = (from: number, end: number): void => {
@@ -40,7 +40,7 @@ test("a peer and a reply take no more than they are billed for", () => {
     }
   };
   const take = (count: number): void => {
-    for (let i = 0; i < count; i++) replies.take().setToken(token, 0, 8);
+    for (let i = 0; i < count; i++) replies.take(i).setToken(token, 0, 8);
   };
   const weigh = (act: () => void): number => {
     collect();

@@ -276,7 +276,9 @@ test("a NON waits for the store without an Empty ACK and is answered once", () =
 test("requests under way are bounded: beyond the limit 5.03 with Max-Age, counted, and room again when one is done", () => {
   const h = new Harness();
   h.outcome = STORED_LATER;
-  for (let i = 0; i < REPLY_LIMITS.repliesMax; i++) assert.equal(h.request({ code: "PUT" }, "/ps/a").length, 0);
+  for (let i = 0; i < REPLY_LIMITS.repliesMax; i++) {
+    assert.equal(h.request({ code: "PUT" }, "/ps/a", `192.0.2.${i % 2}`).length, 0);
+  }
   const refused = h.ask({ code: "PUT", token: TOKEN }, "/ps/a");
   assert.deepEqual([refused.code, refused.token], ["5.03", "c0ffee"]);
   assert.equal(refused.options.get("Max-Age")?.readUInt8(), 10);
@@ -285,6 +287,19 @@ test("requests under way are bounded: beyond the limit 5.03 with Max-Age, counte
   h.waiters[0]?.onStored(0, 0);
   assert.equal(h.request({ code: "PUT" }, "/ps/a").length, 0);
   assert.equal(h.published.length, REPLY_LIMITS.repliesMax + 1);
+});
+
+test("one source address has half of the requests under way, whatever its ports; the others are for others", () => {
+  const h = new Harness();
+  h.outcome = STORED_LATER;
+  const { perSourceMax } = REPLY_LIMITS;
+  for (let i = 0; i < perSourceMax; i++) {
+    assert.equal(h.request({ code: "PUT" }, "/ps/a", "192.0.2.7", 1000 + i).length, 0);
+  }
+  assert.equal(h.request({ code: "PUT" }, "/ps/a", "192.0.2.7", 1)[0]?.code, "5.03");
+  assert.equal(h.request({ code: "PUT" }, "/ps/a", "192.0.2.8").length, 0);
+  h.waiters[0]?.onStored(0, 0);
+  assert.equal(h.request({ code: "PUT" }, "/ps/a", "192.0.2.7", 2).length, 0);
 });
 
 test("a closed endpoint sends nothing and leaves no timer", () => {

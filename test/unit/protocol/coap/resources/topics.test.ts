@@ -311,7 +311,9 @@ test("requests kept for logins are bounded in bytes: beyond it 5.03, and the lat
   h.loginsWait = true;
   const payload = Buffer.alloc(2000, 1);
   let refusals = 0;
-  for (let i = 0; i < 200; i++) refusals += h.request({ code: "PUT", payload }, "/ps/a?u=x&p=secret").length;
+  for (let i = 0; i < 200; i++) {
+    refusals += h.request({ code: "PUT", payload }, "/ps/a?u=x&p=secret", `192.0.2.${i % 2}`).length;
+  }
   const kept = 200 - refusals;
   assert.ok(kept * payload.length <= LOGIN_BYTES_MAX && kept * payload.length > LOGIN_BYTES_MAX / 2, `${kept}`);
   assert.equal(responseOf(h.port.sent[0]!.bytes).code, "5.03");
