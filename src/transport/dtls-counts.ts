@@ -7,7 +7,7 @@ export class DtlsCounts {
   readonly resumed: Counter;
   /** HelloVerifyRequests sent. */
   readonly cookies: Counter;
-  /** ClientHellos that waited for `limits.handshakes_per_second`, or for the event loop. */
+  /** ClientHellos that waited: for `limits.handshakes_per_second`, the event loop, or handshakes under way. */
   readonly deferred: Counter;
   /** Those that found no place to wait, or waited too long. */
   readonly noTurn: Counter;

@@ -3,7 +3,8 @@
  *
  *      no cookie, or a wrong one ------> an answer without state (context.hello)
  *      the right one, no room ---------> nothing; the client comes again after 1, 3, 7 s
- *      no token, or others wait -------> waits its turn (dtls-waiting.ts)
+ *      no token, too many handshakes
+ *        under way, or others wait ----> waits its turn (dtls-waiting.ts)
  *      else ---------------------------> a handshake begins, in the place of who has to go for it
  *
  * Until the cookie is proven nothing is kept or spent but the answer to it.
@@ -16,7 +17,7 @@ import type { DtlsCounts } from "./dtls-counts.ts";
 import { causeOf, type FailureLog } from "./dtls-failure.ts";
 import { ALERT, cookieIn, recordType } from "./dtls-record.ts";
 import type { PeerSession } from "./dtls-session.ts";
-import { ADDRESS_FULL, type DtlsSessions, ROOM, SESSIONS_FULL } from "./dtls-sessions.ts";
+import { ADDRESS_FULL, type DtlsSessions, HANDSHAKES_FULL, ROOM, type Room, SESSIONS_FULL } from "./dtls-sessions.ts";
 import { WaitingHellos } from "./dtls-waiting.ts";
 
 /** The server, as the door sees it. */
@@ -76,9 +77,15 @@ export class DtlsDoor implements Expirable {
     const cookie = cookieIn(datagram);
     const peer = peerBytes(address, port);
     if (cookie === null || !this.#context.isCookieOf(peer, cookie)) this.#hello(datagram, address, port, peer);
-    else if (!this.#hasRoom(slot, address, port)) return;
-    else if (this.#waiting.count > 0 || !this.#parts.admission.mayHandshake()) this.#wait(datagram, address, port);
-    else this.#letIn(datagram, address, port, peer);
+    else this.#onProven(datagram, slot, address, port, peer);
+  }
+
+  #onProven(datagram: Buffer, slot: number, address: string, port: number, peer: Buffer): void {
+    const room = this.#roomFor(slot, address, port);
+    if (room !== ROOM && room !== HANDSHAKES_FULL) return;
+    if (room === ROOM && this.#waiting.count === 0 && this.#parts.admission.mayHandshake())
+      this.#letIn(datagram, address, port, peer);
+    else this.#wait(datagram, address, port);
   }
 
   /** A session is over. */
@@ -93,7 +100,7 @@ export class DtlsDoor implements Expirable {
     this.#parts.wheel.cancel(this.#turn);
   }
 
-  /** After `#hasRoom`. */
+  /** After `#roomFor`. */
   #letIn(datagram: Buffer, address: string, port: number, peer: Buffer): void {
     const { victim } = this.#house.sessions;
     if (victim !== null) this.#house.evict(victim);
@@ -114,17 +121,18 @@ export class DtlsDoor implements Expirable {
     }
   }
 
-  #hasRoom(slot: number, address: string, port: number): boolean {
+  /** Counts and tells what does not pass by itself within a moment. */
+  #roomFor(slot: number, address: string, port: number): Room {
     const { sessions } = this.#house;
     const room = sessions.room(slot, address, port, this.#parts.clock.nowMs());
-    if (room === ROOM) return true;
     if (room === ADDRESS_FULL) this.#counts.noRoomForAddress.value++;
-    else this.#counts.noRoom.value++;
-    if (room === SESSIONS_FULL && !this.#full) {
+    if (room !== SESSIONS_FULL) return room;
+    this.#counts.noRoom.value++;
+    if (!this.#full) {
       this.#full = true;
       this.#parts.log.warn("dtls-sessions-full", { listener: this.#name, sessions: sessions.openCount });
     }
-    return false;
+    return room;
   }
 
   #wait(datagram: Buffer, address: string, port: number): void {
@@ -136,16 +144,22 @@ export class DtlsDoor implements Expirable {
     if (!this.#turn.armed) this.#parts.wheel.schedule(this.#turn, TURN_MS);
   }
 
-  /** Lets in who waits, as far as the rate of handshakes goes. */
+  /** Lets in who waits, as far as the rate of handshakes and the room for them go. */
   onTimer(): void {
     const waiting = this.#waiting;
     const oldest = this.#parts.clock.nowMs() / 1000 - WAIT_SECONDS_MAX;
     while (waiting.count > 0 && this.#parts.admission.mayHandshake()) {
-      waiting.shift();
+      waiting.peek();
       const { address, port, datagram } = waiting;
-      if (waiting.second < oldest) this.#counts.noTurn.value++;
-      else if (this.#hasRoom(this.#house.sessions.slotOf(address, port), address, port))
-        this.#letIn(datagram, address, port, peerBytes(address, port));
+      if (waiting.second < oldest) {
+        waiting.shift();
+        this.#counts.noTurn.value++;
+        continue;
+      }
+      const room = this.#roomFor(this.#house.sessions.slotOf(address, port), address, port);
+      if (room === HANDSHAKES_FULL) break;
+      waiting.shift();
+      if (room === ROOM) this.#letIn(datagram, address, port, peerBytes(address, port));
     }
     if (waiting.count > 0) this.#parts.wheel.schedule(this.#turn, TURN_MS);
   }

@@ -20,7 +20,7 @@ const ADDRESS_AT = 8;
 
 export class WaitingHellos {
   count = 0;
-  // The hello that `shift` took out; the datagram is valid until the next `push`.
+  // The oldest, after `peek`; the datagram is valid until the next `push`.
   address = "";
   port = 0;
   /** When it came, on the clock of `push`. */
@@ -50,8 +50,8 @@ export class WaitingHellos {
     return true;
   }
 
-  /** Takes the oldest out, into the fields. There must be one. */
-  shift(): void {
+  /** Puts the oldest into the fields. There must be one. */
+  peek(): void {
     assert(this.count > 0, "somebody waits");
     const at = this.#skip(this.#head);
     const length = this.#ring.readUInt16BE(at);
@@ -60,7 +60,13 @@ export class WaitingHellos {
     this.port = this.#ring.readUInt16BE(at + PORT_AT);
     this.second = this.#ring.readUInt32BE(at + SECOND_AT);
     this.datagram = this.#ring.subarray(datagramAt, at + length);
-    this.#head = at + length;
+  }
+
+  /** The oldest waits no more; the fields stay. There must be one. */
+  shift(): void {
+    assert(this.count > 0, "somebody waits");
+    const at = this.#skip(this.#head);
+    this.#head = at + this.#ring.readUInt16BE(at);
     this.count--;
     if (this.count > 0) return;
     this.#head = 0;

@@ -393,14 +393,23 @@ test("one address has no more handshakes under way than its share; one that take
   assert.equal(world.count("half_open"), perAddressMax + 1);
 });
 
-test("all handshakes under way are limited, and a storm does not throw out those that have just begun", () => {
+test("all handshakes under way are limited, and a storm waits instead of throwing out who has just begun", () => {
   const world = new World();
   const { halfOpenMax } = world.server.sessions;
   assert.equal(halfOpenMax, 64);
   for (let i = 0; i < halfOpenMax + 10; i++) world.begin(5000, "random", `10.0.1.${i}`);
-  assert.deepEqual([world.count("half_open"), world.count("refused.full")], [halfOpenMax, 10]);
+  assert.deepEqual(
+    [world.count("half_open"), world.count("deferred"), world.count("refused.full")],
+    [halfOpenMax, 10, 0],
+  );
+  world.later(30);
+  assert.equal(world.count("half_open"), halfOpenMax);
   world.take(finished(), 5000, "10.0.1.0");
-  assert.ok(world.begin(5000, "random", "10.0.1.99"));
+  world.take(finished(), 5000, "10.0.1.1");
+  world.later(30);
+  assert.deepEqual([world.count("half_open"), world.count("sessions")], [halfOpenMax, 2]);
+  assert.equal(world.context.sessions.length, halfOpenMax + 2, "the two that came first");
+  assert.match(world.takeSent().at(-1) ?? "", new RegExp(`^10\\.0\\.1\\.${halfOpenMax + 1}:`));
 });
 
 test("with max_sessions reached the longest idle gives way after idle_timeout, and before that the newcomer waits", () => {

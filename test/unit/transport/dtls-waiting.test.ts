@@ -11,6 +11,7 @@ interface Hello {
 }
 
 function taken(waiting: WaitingHellos): Hello {
+  waiting.peek();
   waiting.shift();
   const { address, port, second, datagram } = waiting;
   return { address, port, second, datagram: datagram.toString("latin1") };
