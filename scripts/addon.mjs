@@ -25,7 +25,8 @@ const SOURCES = join(ROOT, "src/native/dtls");
 const INPUTS = ["scripts/addon.mjs", "node_modules/node-gyp/package.json"];
 /** What compiles for another CPU, as Debian calls it. */
 const CROSS = { arm64: "aarch64-linux-gnu", x64: "x86_64-linux-gnu" };
-const CHECKED = "-fsanitize=address -fno-omit-frame-pointer -g -O1 -DSLUICE_CHECKED";
+const CHECKED =
+  "-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1 -DSLUICE_CHECKED";
 
 /**
  * Builds the addon if it is missing or older than its sources.
@@ -105,7 +106,7 @@ function build(arch, checked) {
   const args = ["rebuild", "-C", work, `--nodedir=${headers}`, `--arch=${arch}`, "--jobs=max", "--loglevel=error"];
   const env = { ...process.env };
   if (cross) Object.assign(env, { CC: `${CROSS[arch]}-gcc`, CXX: compiler });
-  if (checked) Object.assign(env, { CXXFLAGS: CHECKED, LDFLAGS: "-fsanitize=address" });
+  if (checked) Object.assign(env, { CXXFLAGS: CHECKED, LDFLAGS: "-fsanitize=address,undefined" });
   const { status, stdout, stderr } = spawnSync(findNode(), [gyp, ...args], { cwd: work, env, encoding: "utf8" });
   const log = join(work, "build.log");
   writeFileSync(log, `${stdout}${stderr}`);

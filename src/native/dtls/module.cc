@@ -22,9 +22,8 @@ napi_value live(napi_env env, napi_callback_info) {
 #ifdef SLUICE_CHECKED
 /** In the checked build alone: reads a byte behind a block, so that a test can tell whether anybody looks. */
 napi_value plant(napi_env env, napi_callback_info) {
-  auto* block = new volatile uint8_t[16]();
-  size_t behind = 16;
-  const uint8_t read = block[behind];
+  uint8_t* volatile block = new uint8_t[16]();
+  const uint8_t read = block[16];
   delete[] block;
   return dtls::make_number(env, read);
 }

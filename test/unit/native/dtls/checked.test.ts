@@ -1,5 +1,5 @@
-// Test whether the addon's own tests, fuzzing included, touch memory that is not theirs or leave some behind: all of
-// them once more, with a build of the addon under AddressSanitizer and its leak detector.
+// Test whether the addon's own tests, fuzzing included, touch memory that is not theirs, leave some behind, or do what
+// C++ does not define: all of them once more, with a build of the addon under GCC's sanitizers and the leak detector.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -52,7 +52,9 @@ async function run(args: readonly string[]): Promise<Outcome> {
   return { code, output, findings: findings.join("\n") };
 }
 
-test("under AddressSanitizer all tests of the addon pass, and it finds nothing", { skip }, async () => {
+test("under AddressSanitizer and UndefinedBehaviorSanitizer all tests of the addon pass, and they find nothing", {
+  skip,
+}, async () => {
   assert.equal(await ensureAddon(process.arch, { checked: true }), null);
   const us = basename(import.meta.filename);
   const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith(".test.ts") && name !== us);
