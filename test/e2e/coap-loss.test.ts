@@ -1,13 +1,13 @@
 // Test whether clients behind a path that loses a fifth of the datagrams each way, and repeats, delays and reorders
 // others, get everything done: what was acknowledged reached its subscribers once, and values arrive whole and newest.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { seededRandom } from "../../src/base/random.ts";
 import { loadDtls } from "../../src/native/dtls/binding.ts";
 import { blockBytes, uintOption } from "../support/coap-messages.ts";
-import type { Door } from "../support/coap-peers.ts";
+import { type Door, libcoap, libcoapBy } from "../support/coap-peers.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { LossyUdp, type Weather } from "../support/lossy-udp.ts";
@@ -25,15 +25,21 @@ const PUTS = 20 * TIMES;
 const OBSERVERS = 8;
 const VALUES = 30 * TIMES;
 const VALUE_BYTES = 20 * 1024;
-const SESSIONS = 6 * TIMES;
+const SESSIONS_AT_ONCE = 6;
+const SESSIONS = SESSIONS_AT_ONCE * TIMES;
 /** A fifth each way: of four exchanges, more than one needs another try. */
 const STORM: Weather = { lose: 0.2, duplicate: 0.1, delay: 0.2, delayMs: 25, overtake: 0.1 };
 /** A client's first timeout is 60 ms in place of 2 s, the gateway's clock runs so many times as fast: minutes become seconds. */
 const SPEED = 10;
 const CLIENT = { ackTimeoutMs: 60, maxRetransmit: 14 } as const;
 
+const LIBCOAP = ["coap-client-notls", "coap-client-openssl", "coap-client-gnutls"] as const;
+const SECURE = ["coap-client-openssl", "coap-client-gnutls"] as const;
 const addon = loadDtls();
 const PSK = { identity: Buffer.from("meter"), key: Buffer.from("0123456789abcdef") };
+
+/** Of libcoap's programs. */
+const KEY = ["-u", `${PSK.identity}`, "-k", `${PSK.key}`];
 
 class Stormy extends DisposableStack implements AsyncDisposable {
   readonly gateway: GatewayProcess;
@@ -168,7 +174,7 @@ test(`${VALUE_BYTES} bytes go up and down block by block, whole`, { skip }, asyn
   await using stormy = await Stormy.start();
   await using subscriber = await MqttCollector.open(stormy.gateway.port(), "big/#");
   const random = seededRandom(SEED);
-  const uploads = Array.from({ length: 2 * TIMES }, async (_, n) => {
+  const upload = async (n: number): Promise<Buffer> => {
     const value = Buffer.from(Array.from({ length: VALUE_BYTES }, () => Math.floor(random() * 256)));
     const client = await stormy.client();
     const options = [{ name: "292", value: Buffer.of(n) }];
@@ -177,8 +183,9 @@ test(`${VALUE_BYTES} bytes go up and down block by block, whole`, { skip }, asyn
     await proven(client, path);
     assert.deepEqual(await client.download(path), value);
     return value;
-  });
-  const values = await Promise.all(uploads);
+  };
+  const values: Buffer[] = [];
+  for (let n = 0; n < 2 * TIMES; n += 2) values.push(...(await Promise.all([upload(n), upload(n + 1)])));
   await eventually("all were published", () => subscriber.messages.length >= values.length);
   const got = subscriber.messages.map(({ packet }) => packet.payload as Buffer);
   assert.equal(got.length, values.length, "once each");
@@ -190,11 +197,13 @@ test(`${SESSIONS} DTLS handshakes, and PUTs in their sessions`, {
 }, async () => {
   await using stormy = await Stormy.start(1);
   await using subscriber = await MqttCollector.open(stormy.gateway.port(), "secure/#");
-  const devices = Array.from({ length: SESSIONS }, async (_, device) => {
+  const puts = async (device: number): Promise<void> => {
     const client = stormy.use(await handshake(stormy.secure));
     for (let n = 0; n < 10; n++) assert.equal((await client.put(`/ps/secure/${device}`, `${n}`)).code, "2.04");
-  });
-  await Promise.all(devices);
+  };
+  for (let device = 0; device < SESSIONS; device += SESSIONS_AT_ONCE) {
+    await Promise.all(Array.from({ length: SESSIONS_AT_ONCE }, (_, n) => puts(device + n)));
+  }
   const { messages } = subscriber;
   await eventually("all are there", () => messages.length >= 10 * SESSIONS);
   for (let device = 0; device < SESSIONS; device++) {
@@ -205,6 +214,38 @@ test(`${SESSIONS} DTLS handshakes, and PUTs in their sessions`, {
       `device ${device}`,
     );
   }
+});
+
+test("libcoap's clients with their own timeouts: a PUT over each, and a value of blocks up and down", {
+  skip: LONG === undefined ? "with --long" : requirePeer(...LIBCOAP),
+  timeout: 600_000,
+}, async () => {
+  await using stormy = await Stormy.start(1);
+  await using subscriber = await MqttCollector.open(stormy.gateway.port(), "lib/#");
+  const patient = ["-B", "240", "-m", "put", "-e"];
+  for (const program of LIBCOAP) {
+    const said = await libcoapBy({ program }, stormy.plain, `/ps/lib/${program}`, ...patient, program);
+    assert.match(said, /t:ACK c:2\.04/, said);
+  }
+  for (const program of typeof addon === "string" ? [] : SECURE) {
+    const how = { program, scheme: "coaps" } as const;
+    const said = await libcoapBy(how, stormy.secure, `/ps/lib/${program}-secure`, ...KEY, ...patient, "secure");
+    assert.match(said, /t:ACK c:2\.04/, said);
+  }
+  const [file, copy] = [join(stormy.folder, "file"), join(stormy.folder, "copy")];
+  writeFileSync(file, Buffer.alloc(VALUE_BYTES, "0123456789"));
+  const up = await libcoap(stormy.plain, "/ps/lib/file?retain=true", "-B", "240", "-m", "put", "-f", file);
+  assert.match(up, /c:2\.01/, up);
+  // From an address that is not proven, a ping that was lost makes blocks of 32 bytes: those take a quarter of an hour.
+  if (typeof addon !== "string") {
+    const how = { program: "coap-client-openssl", scheme: "coaps" } as const;
+    const down = await libcoapBy(how, stormy.secure, "/ps/lib/file", ...KEY, "-B", "240", "-o", copy);
+    assert.match(down, /c:2\.05/, down);
+    assert.deepEqual(readFileSync(copy), readFileSync(file));
+  }
+  const count = LIBCOAP.length + 1 + (typeof addon === "string" ? 0 : SECURE.length);
+  await eventually("all were published, once", () => subscriber.messages.length >= count);
+  assert.equal(subscriber.messages.length, count);
 });
 
 /** Blocks are small until the gateway's ping has been answered: whoever lost it, asks again. */

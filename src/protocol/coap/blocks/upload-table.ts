@@ -95,16 +95,14 @@ export class UploadTable implements Expirable, UploadKeeper {
 
   /** Adds a block. @returns false when there is no memory for it: then the upload is not whole any more */
   append(upload: Upload, payload: Buffer): boolean {
-    const from = upload.length;
     if (!this.#copy(upload, payload)) return false;
-    upload.lastFrom = from;
     this.touch(upload);
     return true;
   }
 
-  /** Whether `payload` is the last block received. */
-  isLast(upload: Upload, payload: Buffer): boolean {
-    return this.#memory.equals(upload.firstPage, upload.lastFrom, payload);
+  /** Whether `payload` is what was received from byte `from` on; its end is not behind what was received. */
+  holds(upload: Upload, from: number, payload: Buffer): boolean {
+    return this.#memory.equals(upload.firstPage, from, payload);
   }
 
   /** Copies all of it into `into` at `at`, and gives its memory back. */

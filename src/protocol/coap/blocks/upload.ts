@@ -40,8 +40,6 @@ export class Upload implements StoreWaiter {
 
   /** Bytes received, without a gap. */
   length = 0;
-  /** Where the last block began. */
-  lastFrom = 0;
   firstPage = NO_PAGE;
   lastPage = NO_PAGE;
   pages = 0;

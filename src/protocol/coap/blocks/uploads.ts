@@ -6,7 +6,8 @@
  *      block                                         answer
  *      NUM 0, more follow                            2.31; what was begun under the same key is forgotten
  *      the next one, more follow                     2.31
- *      the last one received, again                  2.31, without effect
+ *      one received before, again                    2.31, without effect: libcoap sends the next block once more for
+ *                                                    each copy of a 2.31 that the network makes
  *      the next one, the last                        handed over whole; final response with Block1
  *      the last one, again                           the final response again
  *      any other, or with another Content-Format     4.08
@@ -89,8 +90,8 @@ export class Uploads {
     } else if (upload.state !== RECEIVING) {
       this.#answerAgain(upload, request, reply);
       return null;
-    } else if (from === upload.lastFrom && from + length === upload.length && request.block1More) {
-      this.#repeat(upload, request, reply, szxMax);
+    } else if (from < upload.length && from + length <= upload.length && request.block1More) {
+      this.#repeat(upload, from, request, reply, szxMax);
       return null;
     } else if (from !== upload.length) {
       this.#refuseIncomplete(reply, `${upload.length} bytes received, and this block begins at ${from}`);
@@ -143,9 +144,9 @@ export class Uploads {
     reply.respond(CONTINUE, [blockOption(BLOCK1, request.block1Num, true, Math.min(request.block1Szx, szxMax))]);
   }
 
-  /** The block before, by a new message: its client has not got the answer. */
-  #repeat(upload: Upload, request: RequestView, reply: Reply, szxMax: number): void {
-    if (!this.#table.isLast(upload, request.payload)) {
+  /** A block from before, by a new message: its client has not got the answer, or has got one more often than once. */
+  #repeat(upload: Upload, from: number, request: RequestView, reply: Reply, szxMax: number): void {
+    if (!this.#table.holds(upload, from, request.payload)) {
       this.#refuseIncomplete(reply, "another block than the one received for this number");
       return;
     }

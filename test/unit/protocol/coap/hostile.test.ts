@@ -88,6 +88,29 @@ test("every truncation of every message, and every byte of it as each other byte
   }
 });
 
+test("to All-CoAP-Nodes they have no effect, and get neither ACK nor RST nor error, and no more than three times their bytes", () => {
+  const { harness } = new Court();
+  const mutations = new Mutations(SEED);
+  const datagrams = [...validMessages().values(), ...wrongMessages().values()];
+  // What is sent to a group is a NON (RFC 7252 section 8.1).
+  for (const bytes of validMessages().values())
+    datagrams.push(Buffer.from(bytes).fill((bytes[0] as number) | 0x10, 0, 1));
+  while (datagrams.length < 12_000) datagrams.push(mutations.next());
+  let answered = 0;
+  for (const [n, datagram] of datagrams.entries()) {
+    harness.server.endpoint.multicast.onDatagram(datagram, `192.0.${(n >> 8) & 255}.${n & 255}`, 1024 + n, null);
+    harness.advance(5_050);
+    for (const { bytes } of harness.port.sent.splice(0)) {
+      const [first = 0, code = 0] = bytes;
+      assert.ok(((first >> 4) & 3) === 1 && code >> 5 === 2, `${hex(datagram)} got ${hex(bytes)}`);
+      assert.ok(bytes.length <= AMPLIFICATION_MAX * datagram.length, hex(datagram));
+      answered++;
+    }
+    assert.deepEqual(harness.published, [], hex(datagram));
+  }
+  assert.ok(answered >= 2, `${answered} answers: discovery and health`);
+});
+
 test(`${SECONDS} s of datagrams grown from the tables by changes, seed ${SEED}`, (context) => {
   const court = new Court();
   const mutations = new Mutations(SEED);
