@@ -143,7 +143,7 @@ int32_t Session::fail(int32_t bits) {
   shut_ = true;
   error_ = take_reason();
   const long verified = SSL_get_verify_result(ssl_);
-  if (verified != X509_V_OK && alert_sent_ >= 0)
+  if (verified != X509_V_OK && alert_sent_ >= 0 && SSL_get_verify_mode(ssl_) != SSL_VERIFY_NONE)
     error_ = std::string("certificate: ") + X509_verify_cert_error_string(verified);
   if (alert_received_ >= 0) error_ += (error_.empty() ? "" : "; ") + ("received " + alert_text(alert_received_));
   if (alert_sent_ >= 0) error_ += (error_.empty() ? "" : "; ") + ("sent " + alert_text(alert_sent_));
