@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import type { DatagramPort } from "../../../src/core/ports.ts";
-import { listenUdp } from "../../../src/transport/udp.ts";
+import { listenUdp, UdpPort } from "../../../src/transport/udp.ts";
 import { bench } from "./fixture.ts";
 
 async function opened(t: TestContext, host = "127.0.0.1", port = 0) {
@@ -69,4 +69,34 @@ test("a port in use names the listener; a closed port sends nothing", async (t) 
   udp.close();
   assert.equal(udp.send(Buffer.from("x"), 0, 1, "127.0.0.1", 5683), false);
   assert.equal(counters.get("transport.datagrams_dropped"), 1);
+});
+
+test("what waits for the kernel is not written over by what is sent after it", (t) => {
+  const { transport } = bench(t);
+  const sent: Buffer[] = [];
+  let queued = 0;
+  // As node does when the kernel takes no more: the bytes that were given are sent later.
+  const socket = {
+    address: () => ({ address: "127.0.0.1", port: 5683, family: "IPv4" }),
+    on() {},
+    getSendQueueSize: () => queued,
+    send: (bytes: Buffer) => void sent.push(bytes),
+    close() {},
+  } as unknown as Socket;
+  const port = new UdpPort(socket, false, "coap", "a listener", transport);
+  const send = (text: string) => port.send(Buffer.from(text), 0, text.length, "127.0.0.1", 1);
+  send("first");
+  assert.deepEqual(sent.map(String), ["first"]);
+  queued = 5;
+  send("second");
+  send("third");
+  queued = 0;
+  send("fourth");
+  send("fifth");
+  const [, second, third] = sent;
+  assert.deepEqual([second, third].map(String), ["second", "third"]);
+  queued = 300 * 1024;
+  send("sixth");
+  assert.equal(send("seventh"), false);
+  assert.deepEqual(String(sent.at(-1)), "sixth");
 });

@@ -1,9 +1,10 @@
 /**
  * Who has been talking to the gateway's CoAP listeners, by listener, address, port and DTLS identity. Bounded: the one
- * not heard of for longest gives way, but for those that are held.
+ * not heard of for longest gives way, but for those that are held; who is proven to be there comes after who is not.
  *
  *     buckets  hash -> slot -> slot -> -1        by `next`
- *     idle     oldest <-> . . <-> newest         by `older` and `newer`; who is held or busy is not in it
+ *     idle     oldest <-> . . <-> newest         by `older` and `newer`, a list for those who are proven to be there and
+ *                                                one for the others; who is held or busy is in neither
  *
  * So whoever gives way is found at once, however many are held. `heldMax` of the places may be held for long; the rest
  * is more than requests can be under way, so there is always one that can give way.
@@ -31,6 +32,9 @@ export const PEER_BYTES = 208;
 /** How long a proof of address holds. */
 export const VERIFIED_SECONDS = 300;
 
+/** The lists of idle peers. */
+const UNPROVEN = 0;
+const PROVEN = 1;
 const NONE = -1;
 
 export class PeerTable {
@@ -47,8 +51,11 @@ export class PeerTable {
   readonly #next: Int16Array;
   readonly #older: Int16Array;
   readonly #newer: Int16Array;
-  #oldest = NONE;
-  #newest = NONE;
+  /** Which of the two a slot is in, when it is idle; and their ends and lengths. */
+  readonly #lists: Uint8Array;
+  readonly #oldest = Int16Array.of(NONE, NONE);
+  readonly #newest = Int16Array.of(NONE, NONE);
+  readonly #idle = Uint16Array.of(0, 0);
   /** Slots of peers that were forgotten. */
   readonly #places: number[] = [];
   #held = 0;
@@ -68,6 +75,7 @@ export class PeerTable {
     this.#next = new Int16Array(peersMax);
     this.#older = new Int16Array(peersMax);
     this.#newer = new Int16Array(peersMax);
+    this.#lists = new Uint8Array(peersMax);
     this.#evicted = counters.counter("coap.peers_evicted");
     counters.gauge("coap.peers", () => this.size);
   }
@@ -120,7 +128,7 @@ export class PeerTable {
     const known = this.find(endpoint, addressHash, address, port, identity);
     if (known !== null) {
       if (known.lost) known.setLost(false);
-      if (known.slot !== this.#newest && known.holds + known.busy === 0) {
+      if (known.slot !== this.#newest[this.#lists[known.slot]!] && known.holds + known.busy === 0) {
         this.#unlink(known.slot);
         this.#link(known.slot);
       }
@@ -181,7 +189,10 @@ export class PeerTable {
   verify(peer: Peer): void {
     peer.setSilent(false);
     if (peer.verifiedUntil === FOREVER) return;
+    const idle = peer.holds + peer.busy === 0;
+    if (idle) this.#unlink(peer.slot);
     peer.verifiedUntil = Math.ceil(this.#clock.nowMs() / 1000) + VERIFIED_SECONDS;
+    if (idle) this.#link(peer.slot);
   }
 
   /** All of a listener that closes. */
@@ -198,8 +209,7 @@ export class PeerTable {
       this.#peers.push(peer);
       return peer;
     }
-    assert(this.#oldest !== NONE, "held and busy peers are fewer than places");
-    const peer = this.#peers[this.#oldest] as Peer;
+    const peer = this.#peers[this.#victim()] as Peer;
     this.#evicted.value++;
     this.#remove(peer);
     return peer;
@@ -246,21 +256,40 @@ export class PeerTable {
     this.#next[slot] = this.#next[peer.slot]!;
   }
 
+  /**
+   * Who gives way: the oldest of those whose addresses are not proven, as forged ones are to drive each other out; unless
+   * they have less than a quarter of the places.
+   */
+  #victim(): number {
+    const proven = this.#oldest[PROVEN]!;
+    const unproven = this.#oldest[UNPROVEN]!;
+    assert(proven !== NONE || unproven !== NONE, "held and busy peers are fewer than places");
+    if (unproven === NONE) return proven;
+    if (proven === NONE || this.#idle[UNPROVEN]! >= this.limits.peersMax / 4) return unproven;
+    return proven;
+  }
+
   #link(slot: number): void {
-    this.#older[slot] = this.#newest;
+    const list = this.isVerified(this.#peers[slot] as Peer) ? PROVEN : UNPROVEN;
+    const newest = this.#newest[list]!;
+    this.#lists[slot] = list;
+    this.#idle[list]!++;
+    this.#older[slot] = newest;
     this.#newer[slot] = NONE;
-    if (this.#newest !== NONE) this.#newer[this.#newest] = slot;
-    else this.#oldest = slot;
-    this.#newest = slot;
+    if (newest !== NONE) this.#newer[newest] = slot;
+    else this.#oldest[list] = slot;
+    this.#newest[list] = slot;
   }
 
   #unlink(slot: number): void {
+    const list = this.#lists[slot]!;
     const older = this.#older[slot]!;
     const newer = this.#newer[slot]!;
+    this.#idle[list]!--;
     if (older !== NONE) this.#newer[older] = newer;
-    else this.#oldest = newer;
+    else this.#oldest[list] = newer;
     if (newer !== NONE) this.#older[newer] = older;
-    else this.#newest = older;
+    else this.#newest[list] = older;
   }
 }
 

@@ -30,6 +30,31 @@ test("who was heard of again is newer than who was not", () => {
   assert.throws(() => h.peer(addressOf(1)));
 });
 
+test("who is proven to be there outlasts 10,000 sources that are not; those who are not have a quarter of the places all the same", () => {
+  const h = new Harness();
+  h.port.peersVerified = false;
+  const { peers } = h.shared.messages;
+  const ask = (i: number) => h.request({ code: "PUT" }, "/ps/a", addressOf(i));
+  for (let i = 0; i < 100; i++) {
+    ask(i);
+    peers.verify(h.peer(addressOf(i)));
+  }
+  const proven = h.peer(addressOf(99));
+  for (let i = 1000; i < 11_000; i++) ask(i);
+  assert.equal(h.peer(addressOf(99)), proven);
+  assert.throws(() => h.peer(addressOf(1000)));
+  assert.equal(peers.size, peersMax);
+  for (let i = 20_000; i < 20_000 + 2 * peersMax; i++) {
+    ask(i);
+    peers.verify(h.peer(addressOf(i)));
+  }
+  assert.equal(peers.size, peersMax);
+  assert.throws(() => h.peer(addressOf(99)));
+  for (let i = 30_000; i < 30_000 + peersMax / 4; i++) ask(i);
+  for (let i = 30_000; i < 30_000 + peersMax / 4; i++)
+    assert.doesNotThrow(() => h.peer(addressOf(i)), "a quarter is theirs");
+});
+
 test("held peers stay, more than heldMax are refused, and with all of them held and all replies taken newcomers are still answered", () => {
   const h = new Harness();
   for (let i = 0; i < heldMax; i++) {
