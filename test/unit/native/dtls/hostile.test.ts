@@ -113,6 +113,24 @@ test("records before their keys: 16 are kept at most, so that a stranger takes n
   for (const pair of pairs) pair.free();
 });
 
+test("a session that is held takes less than 100 kB", { skip: skip || weighs }, () => {
+  const context = server({ psk });
+  const from = client({ psk });
+  const hold = () => {
+    const pair = new DtlsPair(context, from).settle();
+    pair.send("client", "up");
+    pair.send("server", "down");
+    pair.client.free();
+    return pair;
+  };
+  for (let i = 0; i < 50; i++) hold().free();
+  const before = process.memoryUsage.rss();
+  const held = Array.from({ length: 300 }, hold);
+  const each = (process.memoryUsage.rss() - before) / held.length;
+  assert.ok(each < 100_000, `${each} bytes each`);
+  for (const pair of held) pair.free();
+});
+
 test("a client that never takes output is no leak: 64 datagrams wait at most", { skip }, () => {
   const pair = new DtlsPair(server({ psk }), client({ psk })).settle();
   const bytes = Buffer.from("x");
