@@ -45,6 +45,26 @@ test("the cookie is good for its address and port alone", { skip }, () => {
   assert.equal(isSession(context.hello(second, PEER)), true);
 });
 
+test("whether a cookie holds can be asked without a handshake", { skip }, () => {
+  const context = server({ psk });
+  const [, , answer] = hellos(context, PEER);
+  const cookie = answer.subarray(answer.length - COOKIE_BYTES);
+  assert.equal(context.isCookieOf(PEER, cookie), true);
+  assert.equal(context.isCookieOf(Buffer.from("192.0.2.1:40001"), cookie), false);
+  assert.equal(context.isCookieOf(PEER, randomBytes(COOKIE_BYTES)), false);
+  for (const length of [0, 1, COOKIE_BYTES - 1])
+    assert.equal(context.isCookieOf(PEER, cookie.subarray(0, length)), false);
+  context.rotate();
+  assert.equal(context.isCookieOf(PEER, cookie), true);
+  context.rotate();
+  assert.equal(context.isCookieOf(PEER, cookie), false);
+  assert.throws(() => context.isCookieOf("text" as never, cookie), /TypeError: peer/);
+  assert.throws(() => context.isCookieOf(PEER, null as never), /TypeError: cookie/);
+  assert.throws(() => client({ psk }).isCookieOf(PEER, cookie), /this is for a server's context/);
+  context.free();
+  assert.throws(() => context.isCookieOf(PEER, cookie), /the context is freed/);
+});
+
 test("a cookie is accepted for one more period, and not for two", { skip }, () => {
   const context = server({ psk });
   const [, second] = hellos(context, PEER);
