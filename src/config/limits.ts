@@ -33,6 +33,8 @@ export interface Limits {
   readonly subscriptionsPerClient: number;
   /** Of all CoAP clients: topics and filters that they observe. */
   readonly coapObservers: number;
+  /** CoAP requests remembered, so that one that comes again is not done again. */
+  readonly coapExchanges: number;
   readonly topicLevels: number;
   readonly topicBytes: number;
   /** Client id, user name, and each string among the properties of CONNECT and PUBLISH. */
@@ -55,6 +57,10 @@ const CONNECTIONS_MAX = 100_000;
 const DAY_MS = 86_400_000;
 /** Fewer than the CoAP clients that are remembered, of which each holds one (protocol/coap/message/peer-table.ts). */
 const COAP_OBSERVERS_MAX = 512;
+/** More than there may be requests under way (protocol/coap/message/reply-pool.ts). */
+const COAP_EXCHANGES_MIN = 512;
+/** Places in the table are 16 bits. */
+const COAP_EXCHANGES_MAX = 0x7fff;
 /** Largest Remaining Length of an MQTT packet. */
 const PACKET_BYTES_MAX = 268_435_455;
 /** A Session Expiry Interval is 32 bits of seconds. */
@@ -95,7 +101,8 @@ export function readLimits(root: Section): Limits {
     retainedBytes: section.bytes("retained_bytes", 8 * MIB, 4 * KIB, 2 ** 40),
     retainedPayloadBytes: section.bytes("retained_payload_bytes", 256 * KIB, 1, PACKET_BYTES_MAX),
     subscriptionsPerClient: section.count("subscriptions_per_client", 100, 1, 100_000),
-    coapObservers: section.count("coap_observers", 100, 1, COAP_OBSERVERS_MAX),
+    coapObservers: section.count("coap_observers", 160, 1, COAP_OBSERVERS_MAX),
+    coapExchanges: section.count("coap_exchanges", 4096, COAP_EXCHANGES_MIN, COAP_EXCHANGES_MAX),
     topicLevels: section.count("topic_levels", 200, 1, 32_768),
     topicBytes: section.bytes("topic_bytes", 1024, 16, 65_535),
     stringBytes: section.bytes("string_bytes", 1024, 64, 65_535),

@@ -16,7 +16,7 @@ import {
   ConnectionTable,
   budget as connectionsBudget,
 } from "./connection/connection-table.ts";
-import { type MessageParts, MessageTables, budget as messagesBudget } from "./message/message-tables.ts";
+import { type MessageParts, MessageTables, messageLimits, budget as messagesBudget } from "./message/message-tables.ts";
 import { observerLimits, budget as observersBudget } from "./observe/limits.ts";
 import { type ObserverParts, Observers } from "./observe/observers.ts";
 import { FetchedFilters, budget as fetchedBudget } from "./resources/fetched-filters.ts";
@@ -27,7 +27,7 @@ export type SharedParts = ConnectionParts &
   UploadParts &
   ListParts &
   Omit<ObserverParts, "largeValues"> & {
-    readonly limits: Pick<Limits, "maxPacketBytes" | "coapObservers">;
+    readonly limits: Pick<Limits, "maxPacketBytes" | "coapObservers" | "coapExchanges">;
     readonly retained: { watcher: RetainedWatcher | null };
   };
 
@@ -48,7 +48,7 @@ export class CoapShared implements ConnectionFollower {
   readonly #loginsRefused: Counter;
 
   constructor(parts: SharedParts) {
-    this.messages = new MessageTables(parts);
+    this.messages = new MessageTables(parts, messageLimits(parts.limits.coapExchanges));
     this.connections = new ConnectionTable(parts);
     this.#loginsRefused = parts.counters.counter("coap.logins_refused");
     const limits = uploadLimits(parts.limits.maxPacketBytes);
@@ -96,7 +96,7 @@ export class CoapShared implements ConnectionFollower {
 /** Worst case of it, however many listeners there are. */
 export function budget(limits: SharedParts["limits"]): Line[] {
   return [
-    ...messagesBudget(),
+    ...messagesBudget(messageLimits(limits.coapExchanges)),
     { owner: "coap logins", bytes: LOGIN_BYTES_MAX, how: `${LOGIN_BYTES_MAX} B of requests whose login is looked up` },
     connectionsBudget(),
     uploadsBudget(limits.maxPacketBytes),

@@ -20,8 +20,14 @@ export interface ExchangeLimits {
   readonly responseBytesMax: number;
 }
 
-/** 16 requests a second for the whole EXCHANGE_LIFETIME, 400 for the time a client repeats quickly. */
-export const EXCHANGE_LIMITS: ExchangeLimits = { exchangesMax: 4096, responseBytesMax: 224 * 1024 };
+/** Of answers for each exchange: most have a code and a token; one with a value has the room of others. */
+const RESPONSE_BYTES = 32;
+
+/** @param exchangesMax  `limits.coap_exchanges`: 4,096 are 16 requests a second for the whole EXCHANGE_LIFETIME */
+export function exchangeLimits(exchangesMax: number): ExchangeLimits {
+  return { exchangesMax, responseBytesMax: exchangesMax * RESPONSE_BYTES };
+}
+
 /** Bytes of an entry in all arrays: times, serial, Message ID, response, links and bucket. */
 export const EXCHANGE_BYTES = 8 + 8 + 4 + 2 + 2 + 2 * 4;
 
@@ -54,7 +60,7 @@ export class ExchangeTable {
   readonly ring: Buffer;
   #written = 0;
 
-  constructor(counters: Counters, limits: ExchangeLimits = EXCHANGE_LIMITS) {
+  constructor(counters: Counters, limits: ExchangeLimits) {
     const { exchangesMax, responseBytesMax } = limits;
     assert(exchangesMax <= 0x7fff, "places are 16 bits");
     this.#limits = limits;

@@ -6,7 +6,7 @@ import type { Random } from "../../../base/random.ts";
 import type { TimerWheel } from "../../../base/timer-wheel.ts";
 import type { Line } from "../../../config/budget.ts";
 import { Echo } from "./echo.ts";
-import { EXCHANGE_BYTES, EXCHANGE_LIMITS, type ExchangeLimits, ExchangeTable } from "./exchange-table.ts";
+import { EXCHANGE_BYTES, type ExchangeLimits, ExchangeTable, exchangeLimits } from "./exchange-table.ts";
 import { PEER_BYTES, PEER_LIMITS, type PeerLimits, PeerTable } from "./peer-table.ts";
 import type { Reply } from "./reply.ts";
 import { REPLY_BYTES, REPLY_LIMITS, type ReplyLimits, ReplyPool } from "./reply-pool.ts";
@@ -26,11 +26,10 @@ export interface MessageLimits {
   readonly replies: ReplyLimits;
 }
 
-export const MESSAGE_LIMITS: MessageLimits = {
-  peers: PEER_LIMITS,
-  exchanges: EXCHANGE_LIMITS,
-  replies: REPLY_LIMITS,
-};
+/** @param exchangesMax  `limits.coap_exchanges` */
+export function messageLimits(exchangesMax: number): MessageLimits {
+  return { peers: PEER_LIMITS, exchanges: exchangeLimits(exchangesMax), replies: REPLY_LIMITS };
+}
 
 const TOLD_BUCKETS = 256;
 
@@ -48,7 +47,7 @@ export class MessageTables {
   /** Endpoints there have been. */
   endpoints = 0;
 
-  constructor({ clock, random, counters }: MessageParts, limits: MessageLimits = MESSAGE_LIMITS) {
+  constructor({ clock, random, counters }: MessageParts, limits: MessageLimits) {
     const { repliesMax } = limits.replies;
     assert(repliesMax < limits.exchanges.exchangesMax, "an exchange that is not under way can always give way");
     assert(repliesMax + limits.peers.heldMax < limits.peers.peersMax, "a peer that is not held can always give way");
@@ -60,10 +59,10 @@ export class MessageTables {
 }
 
 /** Worst case, however many listeners there are. */
-export function budget(): Line[] {
-  const { exchangesMax, responseBytesMax } = EXCHANGE_LIMITS;
-  const { peersMax } = PEER_LIMITS;
-  const { repliesMax } = REPLY_LIMITS;
+export function budget({ exchanges, peers, replies }: MessageLimits): Line[] {
+  const { exchangesMax, responseBytesMax } = exchanges;
+  const { peersMax } = peers;
+  const { repliesMax } = replies;
   const rateBuckets = 2 * (RATE_BUCKETS + TOLD_BUCKETS);
   return [
     {
@@ -78,8 +77,8 @@ export function budget(): Line[] {
     },
     {
       owner: "coap replies",
-      bytes: repliesMax * REPLY_BYTES + REPLY_LIMITS.responseBytesMax,
-      how: `${repliesMax} x ${REPLY_BYTES} B + ${REPLY_LIMITS.responseBytesMax} B of responses that wait`,
+      bytes: repliesMax * REPLY_BYTES + replies.responseBytesMax,
+      how: `${repliesMax} x ${REPLY_BYTES} B + ${replies.responseBytesMax} B of responses that wait`,
     },
   ];
 }

@@ -77,6 +77,7 @@ export class Harness {
     maxPacketBytes: number;
     stringBytes: number;
     coapObservers: number;
+    coapExchanges: number;
   };
   health: StoreHealth = "ok";
   /** What `router.publish` answers. */
@@ -105,7 +106,8 @@ export class Harness {
       topicBytes: 64,
       maxPacketBytes: 2048,
       stringBytes: 100,
-      coapObservers: 100,
+      coapObservers: 160,
+      coapExchanges: 4096,
       ...limits,
     };
     const { clock, wheel, counters } = this;

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { defaultConfig } from "../../../../src/config/config.ts";
 import { uploadLimits } from "../../../../src/protocol/coap/blocks/upload-table.ts";
 import { CONNECTIONS_MAX, NAMES_BYTES_MAX } from "../../../../src/protocol/coap/connection/connection-table.ts";
-import { EXCHANGE_LIMITS } from "../../../../src/protocol/coap/message/exchange-table.ts";
+import { exchangeLimits } from "../../../../src/protocol/coap/message/exchange-table.ts";
 import { PEER_LIMITS } from "../../../../src/protocol/coap/message/peer-table.ts";
 import { REPLY_LIMITS } from "../../../../src/protocol/coap/message/reply-pool.ts";
 import { LEISURE_MAX } from "../../../../src/protocol/coap/message/responder.ts";
@@ -22,6 +22,7 @@ const { observersMax, observersPerPeerMax, textBytesMax, waitingBytesMax } = obs
   defaultConfig().limits.coapObservers,
 );
 const uploads = uploadLimits(256 * 1024);
+const exchanges = exchangeLimits(defaultConfig().limits.coapExchanges);
 
 const rows = README.split(/^CoAP's own\. /m)[1]
   ?.split("\n")
@@ -31,10 +32,7 @@ const rows = README.split(/^CoAP's own\. /m)[1]
 for (const [limit, value] of [
   ["requests under way", `${REPLY_LIMITS.repliesMax}, of one address ${REPLY_LIMITS.perSourceMax}`],
   ["requests that wait for a login", kib(LOGIN_BYTES_MAX)],
-  [
-    "requests remembered for repetition",
-    `${EXCHANGE_LIMITS.exchangesMax}, and ${kib(EXCHANGE_LIMITS.responseBytesMax)} of answers`,
-  ],
+  ["`limits.coap_exchanges`", `${exchanges.exchangesMax}, and ${kib(exchanges.responseBytesMax)} of answers`],
   ["answers to multicasts that wait for their time", `${LEISURE_MAX} of a listener`],
   ["peers", `${PEER_LIMITS.peersMax}`],
   [

@@ -4,11 +4,13 @@ import { test } from "node:test";
 import { generate } from "coap-packet";
 import { seededRandom } from "../../../../../src/base/random.ts";
 import { STORED_LATER } from "../../../../../src/core/router.ts";
-import { EXCHANGE_LIMITS } from "../../../../../src/protocol/coap/message/exchange-table.ts";
+import { exchangeLimits } from "../../../../../src/protocol/coap/message/exchange-table.ts";
 import { REPLY_LIMITS } from "../../../../../src/protocol/coap/message/reply-pool.ts";
 import { requestOf } from "../../../../support/coap-messages.ts";
 import { FORMAT_ERRORS, hex, NOT_COAP_DATAGRAMS, REQUESTS } from "../../../wire/coap/vectors.ts";
 import { Harness } from "../harness.ts";
+
+const EXCHANGE_LIMITS = exchangeLimits(4096);
 
 const TOKEN = hex("c0ffee");
 
@@ -119,21 +121,21 @@ test("RFC 7252 section 4.8.2: a Message ID is free again after EXCHANGE_LIFETIME
   }
 });
 
-test("the table of exchanges is bounded: the oldest gives way and is counted", () => {
-  const h = new Harness();
-  const { exchangesMax } = EXCHANGE_LIMITS;
-  const send = (i: number) =>
-    h.receive(requestOf({ code: "PUT", messageId: i & 0xffff, confirmable: true }, "/ps/a"), "192.0.2.7", 1);
-  for (let i = 0; i < exchangesMax; i++) send(i);
-  assert.equal(h.counters.get("coap.exchanges_evicted"), 0);
-  send(exchangesMax);
-  assert.equal(h.shared.messages.exchanges.size, exchangesMax);
-  assert.equal(h.counters.get("coap.exchanges_evicted"), 1);
-  send(1);
-  assert.equal(h.published.length, exchangesMax + 1, "the second oldest is still known");
-  send(0);
-  assert.equal(h.published.length, exchangesMax + 2, "the oldest is forgotten");
-});
+for (const exchangesMax of [512, 4096, 0x7fff])
+  test(`limits.coap_exchanges: ${exchangesMax}: beyond it the oldest gives way and is counted`, () => {
+    const h = new Harness({}, null, { coapExchanges: exchangesMax });
+    const send = (i: number) =>
+      h.receive(requestOf({ code: "PUT", messageId: i & 0xffff, confirmable: true }, "/ps/a"), "192.0.2.7", 1);
+    for (let i = 0; i < exchangesMax; i++) send(i);
+    assert.equal(h.counters.get("coap.exchanges_evicted"), 0);
+    send(exchangesMax);
+    assert.equal(h.shared.messages.exchanges.size, exchangesMax);
+    assert.equal(h.counters.get("coap.exchanges_evicted"), 1);
+    send(1);
+    assert.equal(h.published.length, exchangesMax + 1, "the second oldest is still known");
+    send(0);
+    assert.equal(h.published.length, exchangesMax + 2, "the oldest is forgotten");
+  });
 
 test("a request under way never gives way to newer ones", () => {
   const h = new Harness();

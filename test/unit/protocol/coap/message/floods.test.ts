@@ -4,10 +4,12 @@ import { test } from "node:test";
 import { generate } from "coap-packet";
 import { seededRandom } from "../../../../../src/base/random.ts";
 import { STORED_LATER } from "../../../../../src/core/router.ts";
-import { EXCHANGE_LIMITS } from "../../../../../src/protocol/coap/message/exchange-table.ts";
+import { exchangeLimits } from "../../../../../src/protocol/coap/message/exchange-table.ts";
 import { REPLY_LIMITS } from "../../../../../src/protocol/coap/message/reply-pool.ts";
 import { requestOf } from "../../../../support/coap-messages.ts";
 import { Harness } from "../harness.ts";
+
+const EXCHANGE_LIMITS = exchangeLimits(4096);
 
 const addressOf = (i: number): string => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`;
 

@@ -133,7 +133,14 @@ export class World {
       wheel,
       random: seededRandom(1),
       counters,
-      limits: { topicLevels: 8, topicBytes: 200, maxPacketBytes: 100_000, stringBytes: 100, coapObservers },
+      limits: {
+        topicLevels: 8,
+        topicBytes: 200,
+        maxPacketBytes: 100_000,
+        stringBytes: 100,
+        coapObservers,
+        coapExchanges: 4096,
+      },
       admitLogin: () => true,
       schedule: (sliced: Sliced) => void this.slices.push(sliced),
     };
