@@ -10,6 +10,7 @@
  * slots, of which the newest decision takes the first and the oldest leaves the last.
  */
 
+import type { KeyObject } from "node:crypto";
 import type { Counter, Counters } from "../base/counters.ts";
 import { crypto } from "../base/crypto.ts";
 import { Semaphore, SemaphoreFull } from "../base/semaphore.ts";
@@ -66,7 +67,7 @@ export class FileAuthority implements Authority {
   readonly #hashing = new Semaphore(1, WAITING_MAX);
   /** User name to keyed hash of the password that was right. */
   readonly #verified = new Map<string, Buffer>();
-  #verifiedKey: Buffer | null = null;
+  #verifiedKey: KeyObject | null = null;
   readonly #decisions: (Decision | null)[] = new Array<Decision | null>(DECISIONS).fill(null);
   readonly #granted: Counter;
   readonly #refused: Counter;
@@ -196,7 +197,8 @@ export class FileAuthority implements Authority {
   }
 
   #keyedHash(password: Buffer): Buffer {
-    this.#verifiedKey ??= crypto().randomBytes(32);
+    // As an object: node makes one of a Buffer with each HMAC, which takes four times as long as the HMAC.
+    this.#verifiedKey ??= crypto().createSecretKey(crypto().randomBytes(32));
     return crypto().createHmac("sha256", this.#verifiedKey).update(password).digest();
   }
 

@@ -110,6 +110,8 @@ export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner
   wantsProof = false;
   /** A copy of the request while it is held. */
   held: Buffer | null = null;
+  /** The first part of its wait for proof is over. */
+  waited = false;
   #pingsBefore = 0;
 
   /** A copy of the request while a login is looked up. */

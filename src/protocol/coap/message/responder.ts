@@ -41,8 +41,11 @@ export const AMPLIFICATION_MAX = 3;
 export const MESSAGE_BYTES_MAX = 1_152;
 /** Blocks that count as one request: a client sends them one after the other, each when the one before is answered. */
 export const BLOCKS_PER_REQUEST = 8;
-/** How long a request waits for the RST of a ping: long for a local network, and soon enough for an Empty acknowledgement. */
-export const PROOF_WAIT_MS = 400;
+/** How long a request waits for the RST of a ping: long for a mobile network, and soon enough for an Empty acknowledgement. */
+export const PROOF_WAIT_MS = 800;
+/** After so long the ping is sent once more, where so many bytes may go that a block still has room beside it. */
+export const PING_AGAIN_MS = 300;
+const PING_AGAIN_BYTES_MIN = 64;
 
 /** Requests that wait so; a flood from forged addresses has no more of the replies. */
 export const HELD_MAX = 64;
@@ -106,9 +109,10 @@ export class Responder implements ReplySender {
   hold(reply: Reply, datagram: Buffer): boolean {
     if (this.#tables.held.size === HELD_MAX || !this.#tables.replies.takeBytes(datagram.length)) return false;
     reply.held = Buffer.from(datagram);
+    reply.waited = false;
     this.#tables.held.add(reply);
     if (reply.pings === 0) this.#transmitter.ping(reply.peer);
-    this.#parts.wheel.schedule(reply.timer, PROOF_WAIT_MS);
+    this.#parts.wheel.schedule(reply.timer, PING_AGAIN_MS);
     return true;
   }
 
@@ -119,6 +123,19 @@ export class Responder implements ReplySender {
     if (!reply.answered && reply.confirmable)
       this.#parts.wheel.schedule(reply.timer, EMPTY_ACK_AFTER_MS - PROOF_WAIT_MS);
     reply.releaseIfDone();
+  }
+
+  /** Once more with a second ping, where there is room for it. */
+  #waitOn(reply: Reply): void {
+    const { peer } = reply;
+    if (reply.waited) {
+      peer.setSilent(true);
+      this.goOn(reply);
+      return;
+    }
+    reply.waited = true;
+    if (this.responseBytesMax(reply) >= PING_AGAIN_BYTES_MIN) this.#transmitter.pingAgain(peer);
+    this.#parts.wheel.schedule(reply.timer, PROOF_WAIT_MS - PING_AGAIN_MS);
   }
 
   onProven(peer: Peer): void {
@@ -239,8 +256,7 @@ export class Responder implements ReplySender {
       this.#port.send(reply.response, 0, reply.response.length, reply.peer.address, reply.peer.port);
       this.#sent(reply);
     } else if (reply.held !== null) {
-      reply.peer.setSilent(true);
-      this.goOn(reply);
+      this.#waitOn(reply);
     } else if (!reply.answered) {
       reply.state = ACKNOWLEDGED;
       if (!reply.peer.gone) this.#acknowledge(reply, reply.exchange);

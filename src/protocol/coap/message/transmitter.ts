@@ -157,6 +157,14 @@ export class Transmitter {
     this.#port.send(this.#ping, 0, HEADER_BYTES, peer.address, peer.port);
   }
 
+  /** The ping that has no answer yet, once more: it or its RST may have been lost. */
+  pingAgain(peer: Peer): void {
+    if (this.#closed || peer.gone || peer.pingId === NO_PING) return;
+    peer.pings++;
+    writeEmpty(this.#ping, CON, peer.pingId);
+    this.#port.send(this.#ping, 0, HEADER_BYTES, peer.address, peer.port);
+  }
+
   /** An ACK or RST has come, well-formed. @returns whether it answers a message of ours */
   onAnswer(peer: Peer, header: CoapHeader): boolean {
     const { type, code, messageId } = header;

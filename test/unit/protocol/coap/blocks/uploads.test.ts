@@ -491,17 +491,17 @@ test("addresses that are not proven may be forged: their uploads never hold up t
     sendBlock(h, payload, { num: 0, more: true, szx: 6, address: `192.0.2.${i}` });
     h.advance(50);
     for (const num of [1, 2]) {
-      if (i >= 10) sendBlock(h, payload, { num, more: true, szx: 6, address: `192.0.2.${i - 10}` });
+      if (i >= 18) sendBlock(h, payload, { num, more: true, szx: 6, address: `192.0.2.${i - 18}` });
     }
   };
   for (let i = 0; i < 150; i++) forge(i);
   assert.equal(h.counters.get("coap.uploads_known"), 92, "as many as three pages each allow");
   sendBlock(h, payload, { num: 0, more: true, szx: 6, address: "203.0.113.1" });
-  h.advance(450);
+  h.advance(900);
   const answers = h.port.sent
     .filter(({ address }) => address === "203.0.113.1")
     .map(({ bytes }) => responseOf(bytes).code);
-  assert.deepEqual(answers, ["0.00", "5.03"], "one more that is not proven");
+  assert.deepEqual(answers, ["0.00", "0.00", "5.03"], "one more that is not proven");
   for (let num = 0; num < 8; num++) {
     const [first] = sendBlock(h, payload, { num, more: num < 7, szx: 6, address: "198.51.100.1" });
     if (num === 0) h.acknowledge(first, "RST", "198.51.100.1");
@@ -518,7 +518,7 @@ test("an upload of a proven address does not give way to others that are not, ho
   h.advance(2 * IDLE_MS);
   for (let i = 0; i < 2 * uploadsMax; i++) {
     sendBlock(h, payload, { num: 0, more: true, address: `192.0.2.${i}` });
-    h.advance(450);
+    h.advance(900);
   }
   assert.equal(sendBlock(h, payload, { num: 1, more: true, address: "198.51.100.1" })[0]?.code, "2.31");
 });

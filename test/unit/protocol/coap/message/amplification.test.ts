@@ -23,7 +23,7 @@ function open(): Harness {
 function ask(h: Harness, packet: Packet, path: string, address?: string, port?: number): Response {
   h.take();
   h.request(packet, path, address, port);
-  h.advance(PROOF_WAIT_MS + 50);
+  h.advance(PROOF_WAIT_MS + 150);
   const [answer, ...others] = h.take().filter((sent) => sent.type !== "CON");
   assert.ok(answer !== undefined && others.length === 0, `${others.length}`);
   return answer;
@@ -67,7 +67,7 @@ test("no datagram to an address that is not proven is more than 3 times what it 
           );
           const from = h.port.sent.length;
           h.receive(request, "192.0.2.7", 1000 + from);
-          h.advance(PROOF_WAIT_MS + 50);
+          h.advance(PROOF_WAIT_MS + 150);
           for (const { bytes } of h.port.sent.slice(from)) {
             assert.ok(bytes.length <= 3 * request.length, `${code} ${path}: ${bytes.length} for ${request.length}`);
           }
@@ -135,7 +135,7 @@ test("requests that wait for proof are bounded: beyond HELD_MAX they are answere
   assert.ok(h.take().every(({ code }) => code === "0.00"));
   assert.equal(h.request({}, "/ps/a", "10.0.1.1")[0]?.code, "4.01");
   h.take();
-  h.advance(PROOF_WAIT_MS + 50);
+  h.advance(PROOF_WAIT_MS + 150);
   assert.equal(h.take().length, HELD_MAX);
   assert.equal(h.shared.messages.replies.inUse, 0);
 });

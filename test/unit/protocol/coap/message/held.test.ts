@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { OptionName } from "coap-packet";
-import { HELD_MAX, PROOF_WAIT_MS } from "../../../../../src/protocol/coap/message/responder.ts";
+import { HELD_MAX, PING_AGAIN_MS, PROOF_WAIT_MS } from "../../../../../src/protocol/coap/message/responder.ts";
 import { hex } from "../../../wire/coap/vectors.ts";
 import { blockOf, textOf } from "../blocks/uploading.ts";
 import { Harness } from "../harness.ts";
@@ -38,7 +38,7 @@ test("a client that does not answer it gets small blocks, is not waited for agai
   const token = hex("0102030405060708");
   const request = 4 + 8 + 3 + 2;
   h.request({ token }, "/ps/a");
-  h.advance(PROOF_WAIT_MS);
+  h.advance(PROOF_WAIT_MS + 150);
   const [, first] = h.take();
   assert.equal(blockOf(first, "Block2"), "0/1/0");
   h.request({ token }, "/ps/a");
@@ -48,12 +48,31 @@ test("a client that does not answer it gets small blocks, is not waited for agai
   assert.equal(h.wheel.armed, 0);
 });
 
+test("a ping that has no answer is sent once more under its Message ID, where a block has room beside it; a late RST proves as well", () => {
+  const h = unproven();
+  const path = `/ps/a?clientid=${"x".repeat(20)}`;
+  const [ping] = h.request({}, path);
+  h.take();
+  h.advance(PING_AGAIN_MS + 50);
+  const again = h.take();
+  assert.deepEqual(
+    again.map(({ type, code, messageId }) => [type, code, messageId]),
+    [["CON", "0.00", ping?.messageId]],
+  );
+  h.advance(PROOF_WAIT_MS - PING_AGAIN_MS - 100);
+  h.acknowledge(ping);
+  const [answer] = h.take();
+  assert.deepEqual([answer?.code, blockOf(answer, "Block2")], ["2.05", "0/1/6"]);
+  h.advance(10_000);
+  assert.deepEqual([h.take().length, h.wheel.armed], [0, 0]);
+});
+
 test("ping and answer to one request are together no more than three times its bytes", () => {
   for (let length = 1; length <= 12; length++) {
     const h = unproven();
     h.retain("a".repeat(length), textOf(2000));
     h.request({}, `/ps/${"a".repeat(length)}`);
-    h.advance(PROOF_WAIT_MS);
+    h.advance(PROOF_WAIT_MS + 150);
     const bytes = h.port.sent.reduce((sum, sent) => sum + sent.bytes.length, 0);
     assert.ok(bytes <= 3 * (4 + 3 + 1 + length), `${bytes} bytes for a topic of ${length}`);
     const [, answer] = h.take();
@@ -64,7 +83,7 @@ test("ping and answer to one request are together no more than three times its b
 test("RFC 9175 section 2.4: where not even the smallest block may go it is 4.01 with Echo, which proves the address", () => {
   const h = unproven();
   h.request({}, "/ps/a");
-  h.advance(PROOF_WAIT_MS);
+  h.advance(PROOF_WAIT_MS + 150);
   const [, challenge] = h.take();
   assert.deepEqual([challenge?.code, challenge?.payload], ["4.01", ""]);
   const value = challenge?.options.get("252") as Buffer;
@@ -96,7 +115,7 @@ test("a value that fits is answered at once, and so is who has guessed a Message
   h.request({ token: hex("0102030405060708") }, "/ps/a");
   h.take();
   h.receive(Buffer.from("70001234", "hex"));
-  h.advance(PROOF_WAIT_MS);
+  h.advance(PROOF_WAIT_MS + 150);
   h.take();
   assert.equal(h.request({ token: hex("0102030405060708") }, "/ps/a").filter(({ code }) => code === "2.05").length, 1);
 });

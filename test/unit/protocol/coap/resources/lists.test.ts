@@ -180,7 +180,7 @@ test("a list to an address that is not proven waits for the answer to a ping, or
   h.acknowledge(ping, "RST");
   assert.equal(blockOf(h.take()[0], "Block2"), "0/1/6");
   h.request({ token }, "/ps", "192.0.2.8");
-  h.advance(500);
+  h.advance(900);
   assert.equal(blockOf(h.take()[1], "Block2"), "0/1/0");
 });
 

@@ -102,7 +102,7 @@ test("an address that does not answer pings gets all of it, in the smallest bloc
   let value = "";
   for (let num = 0; ; num++) {
     h.request({ token, options: num === 0 ? [] : [block2(num, 0)] }, "/ps/a");
-    h.advance(500);
+    h.advance(900);
     const answer = h.take().find(({ code }) => code !== "0.00");
     value += answer?.payload;
     assert.equal(answer?.code, "2.05");
