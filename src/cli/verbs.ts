@@ -29,7 +29,7 @@ export async function runVerb(verb: string | undefined, args: string[]): Promise
     case "backup":
       return (await import("./backup.ts")).backup(args);
     case "serial":
-      throw new UsageError(`${verb} is not built yet`);
+      return (await import("./serial.ts")).serial(args);
     default:
       throw new UsageError(verb === undefined ? "which verb?" : `there is no verb ${JSON.stringify(verb)}`);
   }

@@ -1,0 +1,13 @@
+/** `sluice serial ...`: picks what is asked of serial ports, and loads it. */
+import { UsageError } from "./arguments.ts";
+
+/** @returns the exit code  @throws UsageError */
+export async function serial([verb, ..._args]: string[]): Promise<number> {
+  switch (verb) {
+    case "list":
+    case "sniff":
+      throw new UsageError(`serial ${verb} is not built yet`);
+    default:
+      throw new UsageError(verb === undefined ? "serial needs list or sniff" : `there is no serial ${verb}`);
+  }
+}
