@@ -7,6 +7,7 @@ import type { Ledger } from "../../core/ledger.ts";
 import type { Publisher } from "../../core/plain-publish.ts";
 import type { Authority, Principal } from "../../core/ports.ts";
 import type { Receiver } from "../../core/receiver.ts";
+import type { BadFrame } from "../../wire/serial/framing.ts";
 
 export interface SerialTopic {
   readonly topic: string;
@@ -42,8 +43,8 @@ export interface SerialDeviceHandler {
 /** Counters that all lines of the process share. */
 export class SerialCounters {
   readonly linesReceived: Counter;
-  readonly linesTooLong: Counter;
-  readonly linesCut: Counter;
+  /** Frames that were thrown away, by cause. */
+  readonly badFrames: Readonly<Record<BadFrame, Counter>>;
   readonly linesRefused: Counter;
   readonly linesDenied: Counter;
   readonly linesWritten: Counter;
@@ -52,8 +53,13 @@ export class SerialCounters {
 
   constructor(counters: Counters) {
     this.linesReceived = counters.counter("serial.lines_received");
-    this.linesTooLong = counters.counter("serial.lines_too_long");
-    this.linesCut = counters.counter("serial.lines_cut");
+    this.badFrames = {
+      "too-long": counters.counter("serial.lines_too_long"),
+      check: counters.counter("serial.lines_bad_check"),
+      escape: counters.counter("serial.lines_bad_escape"),
+      cut: counters.counter("serial.lines_cut"),
+      noise: counters.counter("serial.lines_noise"),
+    };
     this.linesRefused = counters.counter("serial.lines_refused");
     this.linesDenied = counters.counter("serial.lines_denied");
     this.linesWritten = counters.counter("serial.lines_written");

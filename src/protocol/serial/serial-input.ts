@@ -17,13 +17,14 @@ import { SETTLED, type StoreWaiter } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
 import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
 import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
-import { LineDecoder, type LineSink } from "../../wire/serial/line.ts";
+import type { BadFrame, FrameDecoder, FrameSink } from "../../wire/serial/framing.ts";
 import type { SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
 
 /** Lines whose publication is not settled; the port is paused while they are as many, or as many bytes. */
 export const PENDING_LINES_MAX = 64;
 export const PENDING_BYTES_MAX = 64 * 1024;
 const RETRY_MS = 500;
+const NOTHING = Buffer.alloc(0);
 
 const WAITING = 0;
 const TAKEN = 1;
@@ -34,11 +35,11 @@ interface PendingLine {
   state: number;
 }
 
-export class SerialInput implements LineSink, StoreWaiter, Expirable {
+export class SerialInput implements FrameSink, StoreWaiter, Expirable {
   readonly #parts: SerialParts;
   readonly #topic: SerialTopic;
   readonly #device: SerialDevice;
-  readonly #decoder: LineDecoder;
+  readonly #decoder: FrameDecoder;
   readonly #publication = new Publication();
   readonly #pending = new RingBuffer<PendingLine>(PENDING_LINES_MAX);
   #pendingBytes = 0;
@@ -57,24 +58,22 @@ export class SerialInput implements LineSink, StoreWaiter, Expirable {
   /** Slot of the write side, whose own subscription must not bring these lines back to the device. */
   publisherSlot = -1;
 
-  constructor(parts: SerialParts, topic: SerialTopic, device: SerialDevice, lineBytesMax: number) {
+  constructor(parts: SerialParts, topic: SerialTopic, device: SerialDevice, decoder: FrameDecoder) {
     this.#parts = parts;
     this.#topic = topic;
     this.#device = device;
-    this.#decoder = new LineDecoder(lineBytesMax);
+    this.#decoder = decoder;
   }
 
   onData(chunk: Buffer): void {
-    const tooLong = this.#decoder.tooLong;
     const at = this.#decoder.feed(chunk, 0, this);
-    this.#parts.counters.linesTooLong.value += this.#decoder.tooLong - tooLong;
     if (at < chunk.length) this.#rest = Buffer.from(chunk.subarray(at));
     if (!this.#open) this.#pause();
   }
 
   /** The line that was under way will not be finished. */
   onAway(): void {
-    if (this.#decoder.pendingBytes > 0) this.#parts.counters.linesCut.value++;
+    if (this.#decoder.pendingBytes > 0) this.#parts.counters.badFrames.cut.value++;
     this.#decoder.reset();
   }
 
@@ -87,7 +86,11 @@ export class SerialInput implements LineSink, StoreWaiter, Expirable {
     this.#parts.wheel.cancel(this.#retry);
   }
 
-  onLine(bytes: Buffer, from: number, end: number): boolean {
+  onBadFrame(cause: BadFrame, _bytes: Buffer, _from: number, _end: number): void {
+    this.#parts.counters.badFrames[cause].value++;
+  }
+
+  onFrame(bytes: Buffer, from: number, end: number): boolean {
     if (from === end) return true;
     const { authority, principal, counters } = this.#parts;
     counters.linesReceived.value++;
@@ -216,12 +219,11 @@ export class SerialInput implements LineSink, StoreWaiter, Expirable {
   // ---- after a pause -----------------------------------------------------------------------------------------
 
   #goOn(): void {
-    while (this.#open && this.#rest !== null) {
-      const rest = this.#rest;
+    // Whole frames may also wait inside of the decoder.
+    for (let more = this.#paused; more && this.#open; more = this.#rest !== null) {
+      const rest = this.#rest ?? NOTHING;
       this.#rest = null;
-      const tooLong = this.#decoder.tooLong;
       const at = this.#decoder.feed(rest, 0, this);
-      this.#parts.counters.linesTooLong.value += this.#decoder.tooLong - tooLong;
       if (at < rest.length) this.#rest = rest.subarray(at);
     }
     if (!this.#open || !this.#paused) return;

@@ -3,6 +3,7 @@
 import type { Counters } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
+import { LineDecoder, LineEncoder } from "../../wire/serial/line.ts";
 import {
   SerialCounters,
   type SerialDevice,
@@ -34,6 +35,7 @@ export interface SerialDoor extends SerialDevice {
 
 /** Longest line, either way. */
 export const LINE_BYTES_MAX = 8192;
+const LF = Buffer.from("\n");
 
 export class SerialLine implements SerialDeviceHandler {
   readonly name: string;
@@ -46,11 +48,11 @@ export class SerialLine implements SerialDeviceHandler {
     const { name, publish, write } = options;
     const principal = { name: `serial:${name}`, clientId: `serial:${name}` };
     const shared: SerialParts = { ...parts, principal, counters: new SerialCounters(parts.counters) };
-    const lineBytesMax = Math.min(LINE_BYTES_MAX, parts.limits.maxPacketBytes);
+    const framing = { delimiter: LF, frameBytesMax: Math.min(LINE_BYTES_MAX, parts.limits.maxPacketBytes) };
     this.name = name;
     this.#device = device;
-    this.#input = publish === null ? null : new SerialInput(shared, publish, device, lineBytesMax);
-    this.#output = write === null ? null : new SerialOutput(shared, write, device, queue, lineBytesMax);
+    this.#input = publish === null ? null : new SerialInput(shared, publish, device, new LineDecoder(framing, null));
+    this.#output = write === null ? null : new SerialOutput(shared, write, device, queue, new LineEncoder(framing));
   }
 
   /** Subscribes, and opens the port for ever. */

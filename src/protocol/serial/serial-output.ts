@@ -11,7 +11,7 @@ import type { Outlet } from "../../core/outlet.ts";
 import type { Principal } from "../../core/ports.ts";
 import type { Publication } from "../../core/publication.ts";
 import type { Receiver } from "../../core/receiver.ts";
-import { encodeLine, isLine } from "../../wire/serial/line.ts";
+import type { FrameEncoder } from "../../wire/serial/framing.ts";
 import type { SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
 
 /** Lines that wait for the write under way; the next one goes when they are fewer bytes. */
@@ -28,7 +28,7 @@ export class SerialOutput implements Receiver, Outlet {
   readonly #parts: SerialParts;
   readonly #topic: SerialTopic;
   readonly #device: SerialDevice;
-  readonly #lineBytesMax: number;
+  readonly #encoder: FrameEncoder;
   /** Lines to go, and the packet ids of those among them that are acknowledged; then those of the write under way. */
   #batch: Buffer[] = [];
   #batchBytes = 0;
@@ -41,14 +41,14 @@ export class SerialOutput implements Receiver, Outlet {
     topic: SerialTopic,
     device: SerialDevice,
     queue: DeliveryQueue | null,
-    lineBytesMax: number,
+    encoder: FrameEncoder,
   ) {
     this.#parts = parts;
     this.principal = parts.principal;
     this.#topic = topic;
     this.#device = device;
     this.queue = queue;
-    this.#lineBytesMax = lineBytesMax;
+    this.#encoder = encoder;
   }
 
   get durable(): boolean {
@@ -141,16 +141,16 @@ export class SerialOutput implements Receiver, Outlet {
 
   /** A line has to stay a line: one with a line end inside would reach the device as two. Refused ones are counted. */
   #fits(payload: Buffer, topic: () => string): boolean {
-    const tooLarge = payload.length > this.#lineBytesMax;
-    if (!tooLarge && isLine(payload)) return true;
+    const problem = this.#encoder.problem(payload);
+    if (problem === null) return true;
     const { ledger, counters, clock, principal } = this.#parts;
     counters.writesInvalid.value++;
-    ledger.record(principal.name, topic, tooLarge ? "too-large" : "invalid", clock.wallMs());
+    ledger.record(principal.name, topic, problem, clock.wallMs());
     return false;
   }
 
   #send(payload: Buffer, packetId: number): void {
-    const line = encodeLine(payload);
+    const line = this.#encoder.encode(payload);
     this.#batch.push(line);
     this.#batchBytes += line.length;
     if (packetId !== 0) this.#batchIds.push(packetId);

@@ -1,42 +1,61 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../../../src/base/random.ts";
-import { encodeLine, isLine, LineDecoder } from "../../../../src/wire/serial/line.ts";
+import type { BadFrame } from "../../../../src/wire/serial/framing.ts";
+import { LineDecoder, LineEncoder } from "../../../../src/wire/serial/line.ts";
 
-function decode(decoder: LineDecoder, ...chunks: (string | Buffer)[]): string[] {
-  const lines: string[] = [];
-  const sink = {
-    onLine(bytes: Buffer, from: number, end: number): boolean {
-      lines.push(bytes.toString("latin1", from, end));
-      return true;
-    },
-  };
+const line = (delimiter = "\n", frameBytesMax = 8) => ({ delimiter: Buffer.from(delimiter), frameBytesMax });
+const decoderOf = (delimiter?: string, frameBytesMax?: number) => new LineDecoder(line(delimiter, frameBytesMax), null);
+
+class Frames {
+  readonly frames: string[] = [];
+  readonly bad: BadFrame[] = [];
+  more = true;
+
+  onFrame(bytes: Buffer, from: number, end: number): boolean {
+    this.frames.push(bytes.toString("latin1", from, end));
+    return this.more;
+  }
+
+  onBadFrame(cause: BadFrame): void {
+    this.bad.push(cause);
+  }
+}
+
+function decode(decoder: LineDecoder, ...chunks: (string | Buffer)[]): Frames {
+  const sink = new Frames();
   for (const chunk of chunks) {
     const bytes = Buffer.from(chunk as string, "latin1");
     assert.equal(decoder.feed(bytes, 0, sink), bytes.length);
   }
-  return lines;
+  return sink;
 }
 
-const VECTORS: [title: string, bytes: string, lines: string[]][] = [
-  ["one line", "abc\n", ["abc"]],
-  ["several lines", "a\nbc\n\nd\n", ["a", "bc", "", "d"]],
-  ["\\r\\n", "a\r\nb\r\n", ["a", "b"]],
-  ["a \\r inside and a second one before the end stay", "a\rb\nc\r\r\n", ["a\rb", "c\r"]],
-  ["a line without end gives nothing", "abc", []],
-  ["bytes that are no text", "\x00\xff\x80\n", ["\x00\xff\x80"]],
-  ["exactly the limit, with \\n and with \\r\\n", "12345678\n12345678\r\n", ["12345678", "12345678"]],
-  ["a byte too long, then a good one", "123456789\nok\n", ["ok"]],
-  ["much too long, then a good one", `${"x".repeat(100)}\nok\n`, ["ok"]],
+const VECTORS: [title: string, delimiter: string, bytes: string, lines: string[]][] = [
+  ["one line", "\n", "abc\n", ["abc"]],
+  ["several lines", "\n", "a\nbc\n\nd\n", ["a", "bc", "", "d"]],
+  ["\\r\\n", "\n", "a\r\nb\r\n", ["a", "b"]],
+  ["a \\r inside and a second one before the end stay", "\n", "a\rb\nc\r\r\n", ["a\rb", "c\r"]],
+  ["a line without end gives nothing", "\n", "abc", []],
+  ["bytes that are no text", "\n", "\x00\xff\x80\n", ["\x00\xff\x80"]],
+  ["exactly the limit, with \\n and with \\r\\n", "\n", "12345678\n12345678\r\n", ["12345678", "12345678"]],
+  ["a byte too long, then a good one", "\n", "123456789\nok\n", ["ok"]],
+  ["much too long, then a good one", "\n", `${"x".repeat(100)}\nok\n`, ["ok"]],
+  ["\\r alone as delimiter", "\r", "a\rb\n\r", ["a", "b\n"]],
+  ["a delimiter of two bytes", "\r\n", "a\r\nb\r\r\nc\nd\r\n", ["a", "b\r", "c\nd"]],
+  ["a delimiter that overlaps itself", "aab", "xaaaab12aab", ["xaa", "12"]],
+  ["a delimiter of eight bytes", "--end--\n", "a--end--\n--end--\n", ["a", ""]],
+  ["exactly the limit, and a byte more, with two bytes", "\r\n", "12345678\r\n123456789\r\nok\r\n", ["12345678", "ok"]],
 ];
 
-for (const [title, bytes, lines] of VECTORS) {
+for (const [title, delimiter, bytes, lines] of VECTORS) {
   test(`${title}: whole, split at each byte, byte by byte`, () => {
-    assert.deepEqual(decode(new LineDecoder(8), bytes), lines);
+    assert.deepEqual(decode(decoderOf(delimiter), bytes).frames, lines);
     for (let at = 1; at < bytes.length; at++) {
-      assert.deepEqual(decode(new LineDecoder(8), bytes.slice(0, at), bytes.slice(at)), lines, `split at ${at}`);
+      const { frames } = decode(decoderOf(delimiter), bytes.slice(0, at), bytes.slice(at));
+      assert.deepEqual(frames, lines, `split at ${at}`);
     }
-    assert.deepEqual(decode(new LineDecoder(8), ...bytes), lines);
+    assert.deepEqual(decode(decoderOf(delimiter), ...bytes).frames, lines);
   });
 }
 
@@ -46,52 +65,56 @@ test("lines that are too long are counted once each, however they come", () => {
     [`${"x".repeat(30)}\n${"y".repeat(9)}\r\n`],
     ["123456789\r", "\n"],
   ]) {
-    const decoder = new LineDecoder(8);
-    decode(decoder, ...chunks);
-    assert.equal(decoder.tooLong, chunks.length === 1 ? 2 : 1);
+    const { bad } = decode(decoderOf(), ...chunks);
+    assert.deepEqual(bad, chunks.length === 1 ? ["too-long", "too-long"] : ["too-long"]);
   }
 });
 
 test("a sink that says false is given no more until it is fed again from there", () => {
-  const decoder = new LineDecoder(8);
-  const lines: string[] = [];
-  const sink = {
-    onLine(bytes: Buffer, from: number, end: number): boolean {
-      lines.push(bytes.toString("latin1", from, end));
-      return false;
-    },
-  };
+  const decoder = decoderOf();
+  const sink = new Frames();
+  sink.more = false;
   const bytes = Buffer.from("a\nb\r\nc");
   let at = decoder.feed(bytes, 0, sink);
-  assert.deepEqual([lines, at], [["a"], 2]);
+  assert.deepEqual([sink.frames, at], [["a"], 2]);
   at = decoder.feed(bytes, at, sink);
-  assert.deepEqual([lines, at], [["a", "b"], 5]);
+  assert.deepEqual([sink.frames, at], [["a", "b"], 5]);
   assert.equal(decoder.feed(bytes, at, sink), 6);
   assert.equal(decoder.pendingBytes, 1);
 });
 
 test("reset forgets the line under way, also one being thrown away", () => {
-  const decoder = new LineDecoder(8);
+  const decoder = decoderOf();
   decode(decoder, "abc");
   decoder.reset();
-  assert.deepEqual(decode(decoder, "d\n"), ["d"]);
+  assert.deepEqual(decode(decoder, "d\n").frames, ["d"]);
   decode(decoder, "x".repeat(20));
   decoder.reset();
-  assert.deepEqual(decode(decoder, "e\n"), ["e"]);
+  assert.deepEqual(decode(decoder, "e\n").frames, ["e"]);
 });
 
 test("what is encoded is decoded, at any split; what could not be a line is told apart", () => {
   const random = seededRandom(9600);
-  const decoder = new LineDecoder(64);
-  for (let i = 0; i < 2000; i++) {
-    const payload = Buffer.from(Array.from({ length: Math.floor(random() * 65) }, () => Math.floor(random() * 256)));
-    if (!isLine(payload)) {
-      assert.ok(payload.includes(10) || payload.includes(13));
-      continue;
+  for (const delimiter of ["\n", "\r\n", "aab", "aa"]) {
+    const decoder = decoderOf(delimiter, 64);
+    const encoder = new LineEncoder(line(delimiter, 64));
+    let refused = 0;
+    for (let i = 0; i < 2000; i++) {
+      const letter = () => (i % 2 === 0 ? Math.floor(random() * 256) : 97 + Math.floor(random() * 2));
+      const payload = Buffer.from(Array.from({ length: Math.floor(random() * 65) }, letter));
+      const honest = decode(decoderOf(delimiter, 64), Buffer.concat([payload, Buffer.from(delimiter)])).frames;
+      const whole = honest.length === 1 && honest[0] === payload.toString("latin1");
+      if (encoder.problem(payload) !== null) {
+        refused++;
+        assert.ok(!whole || payload.includes(13));
+        continue;
+      }
+      const bytes = encoder.encode(payload);
+      const at = Math.floor(random() * bytes.length);
+      const { frames, bad } = decode(decoder, bytes.subarray(0, at), bytes.subarray(at));
+      assert.deepEqual([frames, bad], [[payload.toString("latin1")], []]);
     }
-    const line = encodeLine(payload);
-    const at = Math.floor(random() * line.length);
-    assert.deepEqual(decode(decoder, line.subarray(0, at), line.subarray(at)), [payload.toString("latin1")]);
+    assert.ok(refused > 0 && refused < 2000, `${delimiter}: ${refused} refused`);
+    assert.equal(encoder.problem(Buffer.alloc(65)), "too-large");
   }
-  assert.equal(decoder.tooLong, 0);
 });
