@@ -34,7 +34,7 @@ export interface DtlsServerConfig {
   readonly mtu: number;
 }
 
-const NOTIFY_TYPES = ["qos", "con", "non"] as const;
+export const NOTIFY_TYPES = ["qos", "con", "non"] as const;
 const DAY_MS = 86_400_000;
 /** A CoAP message of a block of 64 bytes and its options, in a record. */
 const MTU_MIN = 256;

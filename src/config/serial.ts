@@ -1,6 +1,7 @@
 /** `serial`: lines in, lines out. */
 import { basename } from "node:path";
 import type { Section } from "./section.ts";
+import { readSerialCoap, type SerialCoapConfig } from "./serial-coap.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
 
 export interface SerialConfig {
@@ -8,12 +9,18 @@ export interface SerialConfig {
   /** Path of the device. */
   readonly port: string;
   readonly baud: number;
+  /** What is spoken on the line: frames that are messages by themselves, or a protocol with a conversation. */
+  readonly protocol: SerialProtocol;
   readonly framing: "line";
   /** Where what the device says goes; null = nowhere. */
   readonly publish: SerialTopic | null;
   /** What is written to the device; null = nothing. */
   readonly write: SerialTopic | null;
+  /** null = another protocol. */
+  readonly coap: SerialCoapConfig | null;
 }
+
+export type SerialProtocol = "frames" | "coap";
 
 export interface SerialTopic {
   readonly topic: string;
@@ -42,16 +49,28 @@ function readPort(section: Section): SerialConfig {
   const port = section.text("port", "");
   if (!section.has("port")) section.complain("port", "is missing", "give the device, best from /dev/serial/by-id");
   const name = section.name("name", basename(port) || "serial");
+  const protocol = readProtocol(section);
+  const isFrames = protocol === "frames";
   const serial: SerialConfig = {
     name,
     port,
     baud: section.count("baud", 115_200, BAUD_MIN, BAUD_MAX),
-    framing: readFraming(section),
-    publish: readTopic(section, "publish", `serial/${name}`, true),
-    write: readTopic(section, "write", `serial/${name}/set`, false),
+    protocol,
+    framing: isFrames ? readFraming(section) : "line",
+    publish: isFrames ? readTopic(section, "publish", `serial/${name}`, true) : null,
+    write: isFrames ? readTopic(section, "write", `serial/${name}/set`, false) : null,
+    coap: readSerialCoap(section, protocol === "coap"),
   };
   section.finish();
   return serial;
+}
+
+function readProtocol(section: Section): SerialProtocol {
+  const later = ["modbus", "mqtt-sn"];
+  const protocol = section.oneOf("protocol", ["frames", "coap", ...later], "frames");
+  if (protocol === "frames" || protocol === "coap") return protocol;
+  section.complain("protocol", `${protocol} is not built yet`, "use frames or coap");
+  return "frames";
 }
 
 function readFraming(section: Section): "line" {

@@ -39,17 +39,22 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     ...store.budget(serial.length + uplinks.length, store.pendingBytesOf(memoryLimitBytes)),
   ];
   const http = count("http");
-  const coap = count("coap");
+  const coapLines = serial.flatMap(({ coap }) => coap ?? []);
+  const frameLines = serial.length - coapLines.length;
   if (http > 0) lines.push(...(await import("./http-listeners.ts")).httpBudget(limits, http));
-  if (coap > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
+  if (count("coap") > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
+  else if (coapLines.length > 0) lines.push(...(await import("./coap-lines.ts")).coapBudget(limits));
   const dtls = listeners.flatMap(({ coap }) => coap?.dtls ?? []);
   if (dtls.length > 0) {
     const identities = identitiesOf(dtls);
     const named = identities.filter(({ identity, name }) => name !== pskName(identity)).length;
     lines.push(...(await import("../transport/dtls-budget.ts")).budget(dtls, identities.length, named));
   }
-  if (serial.length > 0)
-    lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, serial.length));
+  if (frameLines > 0) lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, frameLines));
+  if (coapLines.length > 0) {
+    const messageBytesMax = coapLines.map((line) => line.messageBytesMax);
+    lines.push(...(await import("./coap-lines.ts")).coapLinesBudget(messageBytesMax));
+  }
   if (uplinks.length > 0)
     lines.push(...(await import("./uplink-rooms.ts")).uplinkBudget(limits, uplinks, memoryLimitBytes));
   return lines;

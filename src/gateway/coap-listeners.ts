@@ -1,19 +1,15 @@
 /** CoAP listeners: port and conversation, loaded with the first of them; DTLS and groups with the first that has them. */
 import type { ListenerConfig } from "../config/listeners.ts";
 import { CoapServer } from "../protocol/coap/coap-server.ts";
-import { CoapShared } from "../protocol/coap/shared.ts";
 import type { DtlsPort } from "../transport/dtls.ts";
 import { type Listener, ListenerError, type ListenOptions } from "../transport/listener.ts";
 import { type DatagramReceiver, listenUdp, type UdpPort } from "../transport/udp.ts";
 import { ALL_COAP_NODES } from "../wire/coap/codes.ts";
-import { requestParts } from "./request-parts.ts";
+import { coapPartsOf } from "./coap-shared.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 
 /** From here, so that the room is loaded in one piece (uplink-rooms.ts says why). */
 export { budget as coapBudget } from "../protocol/coap/shared.ts";
-
-/** What the CoAP listeners of a gateway share, from the first of them on. */
-const coapShared = new WeakMap<Rooms, CoapShared>();
 
 /** @throws when it cannot be bound, in words */
 export async function openCoap(
@@ -33,17 +29,7 @@ export async function openCoap(
     udp = await listenUdp({ ...options, groups: coap.multicast });
     port = udp;
   }
-  const { wheel, queueHost, store } = rooms;
-  const { schedule } = queueHost;
-  const parts = { ...requestParts(ground, rooms), store, wheel, random: Math.random, schedule };
-  let shared = coapShared.get(rooms);
-  if (shared === undefined) {
-    const made = new CoapShared(parts);
-    coapShared.set(rooms, made);
-    ground.stops.push(() => made.stop());
-    shared = made;
-  }
-  const server = new CoapServer(port, { ...parts, shared }, { ...coap, anonymous });
+  const server = new CoapServer(port, coapPartsOf(ground, rooms), { ...coap, anonymous });
   ground.stops.push(() => server.close());
   if (udp !== null && coap.multicast) await joinGroups(ground, options, udp, server.endpoint.multicast);
   return port.listener;

@@ -13,14 +13,19 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<Deliver
   store.deleteOthers("serial", (name) => serial.some((line) => line.name === name && (line.write?.qos ?? 0) > 0));
   const queues: DeliveryQueue[] = [];
   if (serial.length === 0) return queues;
-  const [{ SerialPort }, { SerialLine }] = await Promise.all([
+  const [{ SerialPort }, { SerialLine }, coapLines] = await Promise.all([
     import("../transport/serial-port.ts"),
     import("../protocol/serial/serial-line.ts"),
+    serial.some(({ coap }) => coap !== null) ? import("./coap-lines.ts") : null,
   ]);
   const common = { wheel, counters, log };
   for (const lineConfig of serial) {
-    const { name, port, baud, write } = lineConfig;
+    const { name, port, baud, write, coap } = lineConfig;
     const device = new SerialPort({ name, path: port, baud }, { ...common, random: Math.random });
+    if (coap !== null) {
+      coapLines?.startCoapLine(ground, rooms, device, name, coap);
+      continue;
+    }
     const queue = write !== null && write.qos > 0 ? serialQueue(ground, rooms, name) : null;
     const line = new SerialLine(device, lineConfig, { ...common, router, authority, ledger, clock, limits }, queue);
     if (queue !== null) queues.push(queue);

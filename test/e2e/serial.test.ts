@@ -1,68 +1,11 @@
 // Serial lines against the running gateway, over pairs of pseudo terminals that socat makes and unplugs.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { closeSync, constants, existsSync, openSync, readSync, writeSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
+import { Cable } from "../support/cable.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
-import { peerPath, requirePeer } from "../support/peers.ts";
-
-/** The cable: the gateway opens `port`, the test holds the device's end. */
-class Cable {
-  readonly port: string;
-  readonly #deviceEnd: string;
-  #socat: ChildProcess | null = null;
-  #descriptor = -1;
-  #read = "";
-
-  constructor(folder: string) {
-    this.port = join(folder, "port");
-    this.#deviceEnd = join(folder, "device");
-  }
-
-  async plug(): Promise<void> {
-    const end = (link: string) => `pty,raw,echo=0,link=${link}`;
-    this.#socat = spawn(peerPath("socat"), [end(this.port), end(this.#deviceEnd)], { stdio: "inherit" });
-    await eventually("socat's terminals", () => existsSync(this.port) && existsSync(this.#deviceEnd));
-    this.#descriptor = openSync(this.#deviceEnd, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
-  }
-
-  async unplug(): Promise<void> {
-    const socat = this.#socat;
-    if (socat === null) return;
-    this.#socat = null;
-    closeSync(this.#descriptor);
-    socat.kill();
-    await once(socat, "exit");
-  }
-
-  /** The device says it. */
-  say(text: string): void {
-    writeSync(this.#descriptor, text);
-  }
-
-  /** What the device has heard so far. */
-  get heard(): string {
-    const buffer = Buffer.alloc(65_536);
-    try {
-      for (;;) {
-        const length = readSync(this.#descriptor, buffer, 0, buffer.length, null);
-        if (length === 0) break;
-        this.#read += buffer.toString("latin1", 0, length);
-      }
-    } catch {
-      // EAGAIN: that was all; EIO: unplugged.
-    }
-    return this.#read;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.unplug();
-  }
-}
+import { requirePeer } from "../support/peers.ts";
 
 function config(port: string): Record<string, unknown> {
   return {

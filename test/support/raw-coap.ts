@@ -57,8 +57,8 @@ export class Observed {
   }
 }
 
-/** What carries the datagrams: a UDP socket, or a DTLS session. */
-interface Wire {
+/** What carries the datagrams: a UDP socket, a DTLS session, or a serial line. */
+export interface Wire {
   send(bytes: Buffer): void;
   close(): void;
 }
@@ -119,6 +119,13 @@ export class RawCoap {
       clearInterval(ticking);
       throw error;
     }
+  }
+
+  /** Over whatever carries datagrams. @param connect is given who takes what comes */
+  static over(connect: (onDatagram: (bytes: Buffer) => void) => Wire, options: RawOptions = {}): RawCoap {
+    const client = new RawCoap(options);
+    client.#wire = connect((bytes) => client.#onMessage(bytes));
+    return client;
   }
 
   /** @param bytes hex may have spaces */

@@ -55,6 +55,8 @@ export interface CoapListenerOptions {
   readonly rate: number;
   /** How notifications go. */
   readonly notify: NotifyType;
+  /** Who its one peer is, whatever requests say: the name of a serial line. Default: requests log in. */
+  readonly principal?: Principal;
 }
 
 /** Answers CoAP on one datagram port, from construction to `close`. */
@@ -65,6 +67,7 @@ export class CoapServer implements RequestHandler {
   readonly #stringBytesMax: number;
   readonly #credentials = new Credentials();
   readonly #anonymous: CoapListenerOptions["anonymous"];
+  readonly #principal: Principal | null;
   readonly #listener: ObservedListener;
   readonly #view = new RequestView();
   readonly #topics: Resource;
@@ -82,6 +85,7 @@ export class CoapServer implements RequestHandler {
     this.#stringBytesMax = parts.limits.stringBytes;
     this.#admitLogin = parts.admitLogin;
     this.#anonymous = options.anonymous;
+    this.#principal = options.principal ?? null;
     this.#connection = new ConnectionResource(parts.shared.connections, options.heartbeatMs);
     this.#health = new HealthResource(parts.health);
     this.#core = new CoreResource();
@@ -147,7 +151,8 @@ export class CoapServer implements RequestHandler {
     }
     const { clientId, token } = credentials;
     if (token === null) {
-      this.#logIn(reply, datagram, credentials.userName, credentials.password);
+      if (this.#principal !== null) resource.handle(this.#view, reply, named(this.#principal, clientId));
+      else this.#logIn(reply, datagram, credentials.userName, credentials.password);
       return;
     }
     const connection = this.#shared.connections.find(clientId, token, reply.identity);
@@ -240,6 +245,10 @@ const NO_PATCH = "a message is published whole, by PUT or POST";
 
 function isPatch(code: number): boolean {
   return code === PATCH || code === IPATCH;
+}
+
+function named(principal: Principal, clientId: string): Principal {
+  return clientId === "" ? principal : { name: principal.name, clientId };
 }
 
 const NOBODY: Principal = { name: "", clientId: "" };

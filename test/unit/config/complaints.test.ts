@@ -116,6 +116,10 @@ const SINGLE: [string, string][] = [
   // serial
   ["serial: [{}]", "serial[0].port: is missing"],
   ["serial: [{port: /dev/a, framing: slip}]", "serial[0].framing: slip is not built yet; use line"],
+  ["serial: [{port: /dev/a, protocol: coap, write: {}}]", "serial[0].write: means nothing to protocol: coap"],
+  ["serial: [{port: /dev/a, coap: {}}]", "serial[0].coap: means nothing without protocol: coap"],
+  ["serial: [{port: /dev/a, protocol: coap, coap: {diagnostics: a/#}}]", "serial[0].coap.diagnostics"],
+  ["serial: [{port: /dev/a, protocol: coap, coap: {max_message: 2KiB}}]", "serial[0].coap.max_message"],
   ['serial: [{port: /dev/a, publish: {topic: "a/+"}}]', "serial[0].publish.topic"],
   ["serial: [{port: /dev/a, publish: {topic: $SYS/a}}]", 'serial[0].publish.topic: "$SYS/a" is under $SYS'],
   ["serial: [{port: /dev/a}, {port: /dev/a, name: b}]", "serial[1].port: /dev/a is opened by another entry"],

@@ -1,0 +1,35 @@
+/** Serial lines with CoAP: their room, loaded in one piece with the first of them. */
+import type { SerialCoapConfig } from "../config/serial-coap.ts";
+import type { Principal } from "../core/ports.ts";
+import { CoapServer } from "../protocol/coap/coap-server.ts";
+import { Diagnostics } from "../protocol/serial/diagnostics.ts";
+import type { SerialDoor } from "../protocol/serial/serial-line.ts";
+import { SlipmuxPort } from "../protocol/serial/slipmux-port.ts";
+import { coapPartsOf } from "./coap-shared.ts";
+import type { Ground, Rooms } from "./rooms.ts";
+
+/** From here, so that the room is loaded in one piece. */
+export { budget as coapBudget } from "../protocol/coap/shared.ts";
+export { budget as coapLinesBudget } from "../protocol/serial/slipmux-port.ts";
+
+/** Serves CoAP on the line, whose device is opened for ever. */
+export function startCoapLine(
+  ground: Ground,
+  rooms: Rooms,
+  device: SerialDoor,
+  name: string,
+  config: SerialCoapConfig,
+): void {
+  const { log, counters, stops } = ground;
+  const { router, authority } = rooms;
+  const principal: Principal = { name: `serial:${name}`, clientId: `serial:${name}` };
+  const diagnostics = new Diagnostics({ principal, router, authority, log, counters }, config.diagnostics);
+  const port = new SlipmuxPort(name, device, config.messageBytesMax, diagnostics, counters);
+  const server = new CoapServer(port, coapPartsOf(ground, rooms), { ...config, anonymous: null, principal });
+  device.handler = port;
+  device.start();
+  stops.push(async () => {
+    server.close();
+    await device.close();
+  });
+}

@@ -1,0 +1,177 @@
+/**
+ * CoAP over a serial line, as a port for datagrams: who serves CoAP over UDP serves it here. The one peer is the line,
+ * under the name `serial:<name>`; when the device is away, so is the peer. Text for people that comes on the same wire
+ * goes to a `DiagnosticSink`; IP packets are counted and dropped.
+ *
+ *     send --> filling (frames to go, up to 4 KiB) --> the one write under way --> onWritten: the two change places
+ *
+ * A datagram that finds no room is dropped and counted, as UDP would: CoAP repeats what has to arrive.
+ */
+import type { Counter, Counters } from "../../base/counters.ts";
+import type { Line } from "../../config/budget.ts";
+import type { DatagramHandler, DatagramPort } from "../../core/ports.ts";
+import {
+  COAP,
+  COAP_FRAME_OVERHEAD,
+  coapFrameBytesMax,
+  DIAGNOSTIC,
+  encodeCoap,
+  isPacket,
+  isWhole,
+} from "../../wire/serial/slipmux.ts";
+import { SlipmuxDecoder, type SlipmuxFault, type SlipmuxSink } from "../../wire/serial/slipmux-decoder.ts";
+import type { SerialDevice, SerialDeviceHandler } from "./parts.ts";
+
+/** Takes what the device says to people. */
+export interface DiagnosticSink {
+  /** `bytes[from..end)` is the text, valid until return. */
+  onDiagnostic(bytes: Buffer, from: number, end: number): void;
+}
+
+/** Frames that wait for the write under way; and that write. */
+const SEND_BYTES = 4096;
+
+export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSink {
+  /** `serial:<name>`: the peer's address and its identity, too. */
+  readonly address: string;
+  readonly port = 0;
+  readonly maxPayload: number;
+  /** Nobody can pretend to be at the other end of a cable. */
+  readonly peersVerified = true;
+  handler: DatagramHandler | null = null;
+  readonly #device: SerialDevice;
+  readonly #diagnostics: DiagnosticSink;
+  readonly #decoder: SlipmuxDecoder;
+  #filling = Buffer.allocUnsafeSlow(SEND_BYTES);
+  #written = Buffer.allocUnsafeSlow(SEND_BYTES);
+  #filled = 0;
+  #writing = false;
+  readonly #received: Counter;
+  readonly #sent: Counter;
+  readonly #sendsDropped: Counter;
+  readonly #texts: Counter;
+  readonly #packets: Counter;
+  readonly #unknown: Counter;
+  readonly #badCheck: Counter;
+  readonly #badEscape: Counter;
+  readonly #tooLong: Counter;
+  readonly #cut: Counter;
+
+  /** @param messageBytesMax  of a CoAP message, either way */
+  constructor(
+    name: string,
+    device: SerialDevice,
+    messageBytesMax: number,
+    diagnostics: DiagnosticSink,
+    counters: Counters,
+  ) {
+    this.address = `serial:${name}`;
+    this.maxPayload = messageBytesMax;
+    this.#device = device;
+    this.#diagnostics = diagnostics;
+    this.#decoder = new SlipmuxDecoder(messageBytesMax + COAP_FRAME_OVERHEAD);
+    this.#received = counters.counter("slipmux.coap_received");
+    this.#sent = counters.counter("slipmux.coap_sent");
+    this.#sendsDropped = counters.counter("slipmux.sends_dropped");
+    this.#texts = counters.counter("slipmux.diagnostics");
+    this.#packets = counters.counter("slipmux.ip_dropped");
+    this.#unknown = counters.counter("slipmux.unknown");
+    this.#badCheck = counters.counter("slipmux.bad_check");
+    this.#badEscape = counters.counter("slipmux.bad_escape");
+    this.#tooLong = counters.counter("slipmux.too_long");
+    this.#cut = counters.counter("slipmux.cut");
+  }
+
+  send(bytes: Buffer, from: number, end: number, _address: string, _port: number): boolean {
+    const length = end - from;
+    const fits = length <= this.maxPayload && this.#filled + coapFrameBytesMax(length) <= SEND_BYTES;
+    if (!fits || !this.#device.isOpen) {
+      this.#sendsDropped.value++;
+      return false;
+    }
+    this.#filled = encodeCoap(bytes, from, end, this.#filling, this.#filled);
+    this.#sent.value++;
+    if (!this.#writing) this.#flush();
+    return true;
+  }
+
+  /** The line is its owner's to close. */
+  close(): void {
+    this.handler = null;
+  }
+
+  // ---- the line ------------------------------------------------------------------------------------------------
+
+  onOpen(): void {
+    this.#decoder.reset();
+  }
+
+  onData(chunk: Buffer): void {
+    this.#decoder.feed(chunk, this);
+  }
+
+  onWritten(): void {
+    this.#writing = false;
+    if (this.#filled > 0) this.#flush();
+  }
+
+  /** Who comes back may be another device, or the same after a reset, with message ids that begin anew. */
+  onAway(): void {
+    if (this.#decoder.pendingBytes > 0) this.#cut.value++;
+    this.#decoder.reset();
+    this.#filled = 0;
+    this.#writing = false;
+    this.handler?.onPeerGone?.(this.address, this.port);
+  }
+
+  #flush(): void {
+    const bytes = this.#filling;
+    const length = this.#filled;
+    this.#filling = this.#written;
+    this.#written = bytes;
+    this.#filled = 0;
+    this.#writing = true;
+    this.#device.write(bytes.subarray(0, length));
+  }
+
+  // ---- frames --------------------------------------------------------------------------------------------------
+
+  onFrame(bytes: Buffer, from: number, end: number): void {
+    const first = bytes[from] as number;
+    if (first === COAP) {
+      this.#onCoap(bytes, from, end);
+    } else if (first === DIAGNOSTIC) {
+      this.#texts.value++;
+      this.#diagnostics.onDiagnostic(bytes, from + 1, end);
+    } else if (isPacket(first)) {
+      this.#packets.value++;
+    } else {
+      this.#unknown.value++;
+    }
+  }
+
+  onBadFrame(cause: SlipmuxFault): void {
+    if (cause === "too-long") this.#tooLong.value++;
+    else this.#badEscape.value++;
+  }
+
+  #onCoap(bytes: Buffer, from: number, end: number): void {
+    if (!isWhole(bytes, from, end)) {
+      this.#badCheck.value++;
+      return;
+    }
+    this.#received.value++;
+    this.handler?.onDatagram(bytes.subarray(from + 1, end - 2), this.address, this.port, this.address);
+  }
+}
+
+/** Bytes of the port's own buffer for what is read. */
+const PORT_BYTES = 4096;
+
+/** Worst case of serial lines with CoAP, beside what CoAP itself takes. @param messageBytesMax of each */
+export function budget(messageBytesMax: readonly number[]): Line[] {
+  if (messageBytesMax.length === 0) return [];
+  let bytes = 0;
+  for (const max of messageBytesMax) bytes += PORT_BYTES + max + COAP_FRAME_OVERHEAD + 2 * SEND_BYTES;
+  return [{ owner: "serial coap", bytes, how: `${messageBytesMax.length} lines, their buffers for either way` }];
+}
