@@ -30,9 +30,13 @@ export async function openCoap(
     port = udp;
   }
   const server = new CoapServer(port, coapPartsOf(ground, rooms), { ...coap, anonymous });
-  ground.stops.push(() => server.close());
   if (udp !== null && coap.multicast) await joinGroups(ground, options, udp, server.endpoint.multicast);
-  return port.listener;
+  const { listener } = port;
+  const close = (): Promise<void> => {
+    server.close(); // says goodbye, so before the port
+    return listener.close();
+  };
+  return { ...listener, close };
 }
 
 /** All-CoAP-Nodes, on the interfaces that the listener has. */

@@ -200,6 +200,8 @@ for (const [how, signal] of [
     // What was acknowledged after the registration has taken its record into the store.
     const port = gateway.port("coap");
     await gateway.end(signal);
+    const told = signal === "SIGTERM" ? "5.03" : "2.05";
+    await eventually("who is not kept hears of an orderly end", () => forgotten.notifications.at(-1)?.code === told);
     gateway.configure({ listeners: [LISTENERS[0], LISTENERS[1], { type: "coap", bind: `127.0.0.1:${port}` }] });
     const seen = observed.notifications.length;
     await gateway.start();

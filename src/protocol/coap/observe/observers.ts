@@ -8,9 +8,11 @@
 import type { Counter } from "../../../base/counters.ts";
 import { type Expirable, Timer } from "../../../base/timer-wheel.ts";
 import type { Message } from "../../../core/message.ts";
+import { RETRY_AFTER_SECONDS } from "../../../core/plain-publish.ts";
 import type { Authority, Principal } from "../../../core/ports.ts";
 import type { Receiver } from "../../../core/receiver.ts";
-import { FORBIDDEN } from "../../../wire/coap/codes.ts";
+import { FORBIDDEN, MAX_AGE, SERVICE_UNAVAILABLE } from "../../../wire/coap/codes.ts";
+import { uintOption } from "../../../wire/coap/options.ts";
 import type { Peer } from "../message/peer.ts";
 import type { ObserverLimits } from "./limits.ts";
 import type { Notification } from "./notification.ts";
@@ -27,6 +29,7 @@ const UNPROVEN_MS = 10_000;
 const LISTENERS_MS = 60_000;
 /** SUBSCRIBE's No Local. */
 const NO_LOCAL = 0b100;
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export interface ObserverParts extends NotifierParts {
   readonly router: NotifierParts["router"] & {
@@ -277,11 +280,16 @@ export class Observers implements NotifierHost, Expirable {
     this.#notifier.onReady(observer.watcher);
   }
 
-  /** The listener is closed; what the store has stays there. */
+  /** The listener closes. What the store has stays there; who is not in it is told to register anew, once. */
   close(listener: ObservedListener): void {
+    const options = [uintOption(MAX_AGE, RETRY_AFTER_SECONDS)];
     for (const watcher of [...this.#watchers.values()]) {
       if (watcher.listener !== listener) continue;
-      for (let at = watcher.first; at !== null; at = watcher.first) this.#take(at);
+      for (let at = watcher.first; at !== null; at = watcher.first) {
+        if (!at.kept && at.final === 0 && watcher.isProven())
+          watcher.send(at, false, SERVICE_UNAVAILABLE, options, NO_BYTES);
+        this.#take(at);
+      }
     }
     if (this.#count === 0) this.#parts.wheel.cancel(this.#timer);
   }

@@ -37,6 +37,23 @@ test("without clientid, and over DTLS, nothing is kept", () => {
   assert.deepEqual(records(secure), []);
 });
 
+test("who is not kept is told by 5.03 that the gateway ends, and when to register again; who is kept hears from it", () => {
+  const w = new World();
+  w.publish("a", "1", { retain: true });
+  w.proven("/ps/a", "01");
+  w.proven("/ps/a?clientid=x", "02");
+  w.observe("/ps/a", "03", { address: "192.0.2.200", port: 1 }); // never proven
+  w.run();
+  w.take();
+  w.server.close();
+  const told = w.take();
+  assert.deepEqual(
+    told.map(({ type, code, token, maxAge, observe }) => [type, code, token, maxAge, observe]),
+    [["NON", "5.03", "01", 10, undefined]],
+  );
+  assert.equal(records(w).length, 1);
+});
+
 test("a renewal writes nothing new; another registration of the token replaces the record", () => {
   const w = new World();
   const puts: string[] = [];
