@@ -2,9 +2,10 @@
 import { resolve } from "node:path";
 import { addressText, type Bind, overlaps, parseBind, UNIX_PATH_BYTES_MAX } from "./bind.ts";
 import { type CoapConfig, readCoap } from "./coap-listener.ts";
+import { type MqttSnConfig, readMqttSn } from "./mqtt-sn-listener.ts";
 import type { Section } from "./section.ts";
 
-export type ListenerType = "mqtt" | "ws" | "coap" | "http";
+export type ListenerType = "mqtt" | "ws" | "coap" | "http" | "mqtt-sn";
 export type AnonymousPolicy = "never" | "loopback" | "always";
 
 export interface ListenerConfig {
@@ -29,6 +30,8 @@ export interface ListenerConfig {
   readonly origins: readonly string[] | null;
   /** null = another type. */
   readonly coap: CoapConfig | null;
+  /** null = another type. */
+  readonly mqttSn: MqttSnConfig | null;
 }
 
 /** Absolute paths of PEM files. */
@@ -41,8 +44,8 @@ export interface TlsServerConfig {
 
 export const ANONYMOUS_POLICIES = ["never", "loopback", "always"] as const;
 
-const TYPES = ["mqtt", "ws", "coap", "http"] as const;
-const PORTS = { mqtt: 1883, ws: 8083, coap: 5683, http: 8080 } as const;
+const TYPES = ["mqtt", "ws", "coap", "http", "mqtt-sn"] as const;
+const PORTS = { mqtt: 1883, ws: 8083, coap: 5683, http: 8080, "mqtt-sn": 1884 } as const;
 const MQTTS_PORT = 8883;
 const COAPS_PORT = 5684;
 
@@ -65,6 +68,7 @@ const COMMON = {
   anonymous: null,
   origins: null,
   coap: null,
+  mqttSn: null,
 } as const;
 
 function readListener(section: Section): ListenerConfig {
@@ -86,6 +90,7 @@ function readListener(section: Section): ListenerConfig {
     anonymous: section.has("anonymous") ? section.oneOf("anonymous", ANONYMOUS_POLICIES, "never") : null,
     origins: readOrigins(section, type),
     coap,
+    mqttSn: readMqttSn(section, type),
   };
   for (const key of ["max_qos", "retain_available"]) {
     if (section.has(key) && type !== "mqtt" && type !== "ws")
@@ -137,6 +142,7 @@ function readTls(section: Section, type: ListenerType): TlsServerConfig | null {
   const clientCa = tls.file("client_ca", null);
   tls.finish();
   if (type === "coap") section.complain("tls", "CoAP runs over DTLS, not TLS", "write dtls instead");
+  if (type === "mqtt-sn") section.complain("tls", "means nothing to mqtt-sn", "remove it");
   if (cert === null) tls.complain("cert", "is missing", "give the path of the certificate chain in PEM");
   if (key === null) tls.complain("key", "is missing", "give the path of the private key in PEM");
   return cert === null || key === null ? null : { cert, key, clientCa };
@@ -174,10 +180,14 @@ function readOrigins(section: Section, type: ListenerType): string[] | null {
 
 function complainAboutOverlaps(root: Section, listeners: readonly ListenerConfig[]): void {
   for (const [i, listener] of listeners.entries()) {
-    const udp = listener.type === "coap";
-    const j = listeners.slice(0, i).findIndex((other) => (other.type === "coap") === udp && overlaps(other, listener));
+    const udp = isUdp(listener);
+    const j = listeners.slice(0, i).findIndex((other) => isUdp(other) === udp && overlaps(other, listener));
     if (j === -1) continue;
     const text = listener.unix ?? addressText(listener.host, listener.port);
     root.complain(`listeners[${i}].bind`, `${text} is taken by listeners[${j}]`, "choose another port");
   }
+}
+
+function isUdp({ type }: ListenerConfig): boolean {
+  return type === "coap" || type === "mqtt-sn";
 }

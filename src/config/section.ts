@@ -40,6 +40,11 @@ export class Section {
     return this.#node.entries.has(key);
   }
 
+  /** All that are there, for mappings whose keys are names. */
+  keys(): string[] {
+    return [...this.#node.entries.keys()];
+  }
+
   /** Complains about `key`; "" = about the section as a whole. */
   complain(key: string, problem: string, advice: string): void {
     const path = key === "" ? this.path : this.#pathOf(key);

@@ -132,11 +132,11 @@ class Converter {
     for (const pair of node.items) {
       const keyNode = pair.key as ParsedNode;
       const keyLine = this.#lines.linePos(keyNode.range[0]).line;
-      if (!isScalar(keyNode) || typeof keyNode.value !== "string") {
+      const key = isScalar(keyNode) ? keyText(keyNode.value) : null;
+      if (key === null) {
         this.#refuse(keyLine, path, "has a key that is not a word", "");
         continue;
       }
-      const key = keyNode.value;
       const at = path === "" ? key : `${path}.${key}`;
       if (keyNode.anchor !== undefined) this.#refuse(keyLine, at, "has an anchor", "remove the &; write values out");
       const earlier = entries.get(key);
@@ -158,4 +158,10 @@ class Converter {
     this.#complaints.push({ file: null, path, line, problem, advice });
     return null;
   }
+}
+
+/** A word, or the number that names something: a topic id. */
+function keyText(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? String(value) : null;
 }

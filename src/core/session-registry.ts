@@ -75,7 +75,7 @@ export class SessionRegistry implements SessionHost {
   readonly inboundMemory: Allowance;
   readonly ringMemory: Allowance;
   readonly #subscriptionMemory: Allowance;
-  readonly #wills: Wills;
+  readonly wills: Wills;
   readonly #groups: SharedGroups;
   readonly #subscriptionsRefused: Counter;
   /** Sessions whose client is there; and the most that ever were. */
@@ -110,7 +110,7 @@ export class SessionRegistry implements SessionHost {
     this.inboundMemory = extras;
     this.ringMemory = rings;
     parts.counters.gauge("session.ring_bytes", () => rings.used);
-    this.#wills = new Wills(parts, this.inboundMemory, (session) => this.#onCut(session));
+    this.wills = new Wills(parts, this.inboundMemory, (session) => this.#onCut(session));
     this.#groups = new SharedGroups(this, parts.router, parts.counters, this.#subscriptionMemory);
     this.#subscriptionsRefused = parts.counters.counter("session.subscriptions_refused");
     parts.counters.gauge("session.subscription_bytes", () => this.#subscriptionMemory.used);
@@ -128,7 +128,7 @@ export class SessionRegistry implements SessionHost {
    * cut go out, or wait for the rest of their delay ([MQTT5-3.1.2-8]).
    */
   resumeWills(): void {
-    this.#wills.resume();
+    this.wills.resume();
   }
 
   get count(): number {
@@ -178,7 +178,7 @@ export class SessionRegistry implements SessionHost {
     if (kept !== undefined && !cleanStart) {
       this.#wheel.cancel(kept.expiryTimer);
       this.#room.onBack(kept);
-      this.#wills.onBack(kept);
+      this.wills.onBack(kept);
       kept.principal = principal;
       kept.expirySeconds = expiry;
       kept.disconnectedMs = 0;
@@ -205,19 +205,19 @@ export class SessionRegistry implements SessionHost {
 
   /** Makes room for the will of a CONNECT; `attach` takes it over. @returns false when sessions and wills together take too much (counted) */
   admitWill(will: Will | null): boolean {
-    return this.#wills.admit(will);
+    return this.wills.admit(will);
   }
 
   /** The will is no more. */
   releaseWill(will: Will | null): void {
-    this.#wills.release(will);
+    this.wills.release(will);
   }
 
   /** The connection is ready: what waited and what was in flight goes out. Call after CONNACK is written. */
   attach(session: Session, outlet: SessionOutlet, windowMax: number, will: Will | null, present: boolean): void {
     this.connectedCount++;
     this.connectedMax = Math.max(this.connectedMax, this.connectedCount);
-    this.#wills.keep(session, will);
+    this.wills.keep(session, will);
     session.attach(outlet, windowMax, present);
     session.shares?.pump();
   }
@@ -234,12 +234,12 @@ export class SessionRegistry implements SessionHost {
     session.shares?.onGone();
     session.queue.detach();
     session.disconnectedMs = this.time.ageMs();
-    if (!sendWill) this.#wills.cancel(session);
+    if (!sendWill) this.wills.cancel(session);
     if (session.expirySeconds === 0) {
       this.#end(session);
       return;
     }
-    this.#wills.send(session);
+    this.wills.send(session);
     this.#scheduleExpiry(session);
     this.#save(session);
     this.#room.onAway(session);
@@ -248,7 +248,7 @@ export class SessionRegistry implements SessionHost {
   /** Off-time was counted: who has been away before it may end sooner, and its will go out. */
   onAged(): void {
     for (const session of this.#sessions.values()) {
-      if (session.willTimer.armed) this.#wills.send(session);
+      if (session.willTimer.armed) this.wills.send(session);
       if (session.expiryTimer.armed) this.#scheduleExpiry(session);
     }
   }
@@ -281,7 +281,7 @@ export class SessionRegistry implements SessionHost {
   onSessionTimer(session: Session, kind: number): void {
     if (session.connected) return;
     if (kind === WILL_TIMER) {
-      this.#wills.publish(session);
+      this.wills.publish(session);
       return;
     }
     this.#expired.value++;
@@ -321,12 +321,12 @@ export class SessionRegistry implements SessionHost {
   /** Its connection ended with the last run. */
   #onCut(session: Session): void {
     if (session.expirySeconds === 0) this.#end(session);
-    else this.#wills.send(session);
+    else this.wills.send(session);
   }
 
   #end(session: Session): void {
     this.#wheel.cancel(session.expiryTimer);
-    this.#wills.publish(session);
+    this.wills.publish(session);
     for (const filter of session.subscriptions.keys()) this.#leave(session, filter);
     this.#router.leave(session);
     const { queue } = session;
@@ -385,7 +385,7 @@ export class SessionRegistry implements SessionHost {
       session = new Session(this, clientId, { name: record.principal, clientId }, null, 0);
       this.#enter(session);
     }
-    this.#wills.restore(session, record);
+    this.wills.restore(session, record);
   }
 
   #enter(session: Session): void {

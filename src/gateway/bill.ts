@@ -44,6 +44,8 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   if (http > 0) lines.push(...(await import("./http-listeners.ts")).httpBudget(limits, http));
   if (count("coap") > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
   else if (coapLines.length > 0) lines.push(...(await import("./coap-lines.ts")).coapBudget(limits));
+  const mqttSn = listeners.flatMap(({ mqttSn }) => mqttSn?.maxClients ?? []);
+  if (mqttSn.length > 0) lines.push(...(await import("./mqtt-sn-listeners.ts")).mqttSnBudget(mqttSn));
   const dtls = listeners.flatMap(({ coap }) => coap?.dtls ?? []);
   if (dtls.length > 0) {
     const identities = identitiesOf(dtls);

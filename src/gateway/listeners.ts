@@ -35,5 +35,7 @@ export async function openListener(
       return (await import("./http-listeners.ts")).openHttp(ground, rooms, options, config);
     case "coap":
       return (await import("./coap-listeners.ts")).openCoap(ground, rooms, options, config);
+    case "mqtt-sn":
+      return (await import("./mqtt-sn-listeners.ts")).openMqttSn(ground, rooms, options, config);
   }
 }

@@ -23,7 +23,7 @@ const SINGLE: [string, string][] = [
   ["__proto__: {}", "1: __proto__: unknown key"],
   ["<<: {node: a}", "1: <<: unknown key"],
   ["node: a\nnode: b", "2: node: is given twice, first in line 1; remove one of them"],
-  ["1: a", "1: has a key that is not a word"],
+  ["1.5: a", "1: has a key that is not a word"],
   ["? [a]\n: b", "1: has a key that is not a word"],
   // the whole
   ["- a", "1: is a list where keys are expected"],

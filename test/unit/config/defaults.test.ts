@@ -36,6 +36,7 @@ test("every default is the one of the contract", () => {
         anonymous: null,
         origins: null,
         coap: null,
+        mqttSn: null,
       },
     ],
     serial: [],

@@ -1,0 +1,38 @@
+/** MQTT-SN listeners: port and conversation, loaded with the first of them. */
+import type { ListenerConfig } from "../config/listeners.ts";
+import { MqttSnServer } from "../protocol/mqtt-sn/server.ts";
+import { type Listener, ListenerError, type ListenOptions } from "../transport/listener.ts";
+import { listenUdp } from "../transport/udp.ts";
+import type { Ground, Rooms } from "./rooms.ts";
+
+/** From here, so that the room is loaded in one piece (uplink-rooms.ts says why). */
+export { budget as mqttSnBudget } from "../protocol/mqtt-sn/limits.ts";
+
+/** @throws when it cannot be bound, in words */
+export async function openMqttSn(
+  { clock, counters, config: { limits }, stops }: Ground,
+  { router, registry, authority, store, wheel, transport }: Rooms,
+  options: ListenOptions,
+  { anonymous, mqttSn }: ListenerConfig,
+): Promise<Listener> {
+  if (mqttSn === null) throw new ListenerError(`listeners[${options.index}]: not an MQTT-SN listener`);
+  const { gatewayId, maxClients, advertise, predefined } = mqttSn;
+  const port = await listenUdp({ ...options, groups: advertise !== null });
+  const parts = { router, registry, authority, store, time: clock, wheel, counters, limits };
+  const server = new MqttSnServer(port, parts, {
+    gatewayId,
+    clientsMax: maxClients,
+    predefined: new Map(predefined),
+    advertise,
+    anonymous,
+  });
+  stops.push(() => server.close());
+  if (advertise !== null) {
+    const { UdpGroups } = await import("../transport/udp-groups.ts");
+    const { host } = options;
+    const groups = new UdpGroups({ transport, port, host, groups: [advertise.address], receiver: server.searches });
+    stops.push(() => groups.close());
+    await groups.open();
+  }
+  return port.listener;
+}

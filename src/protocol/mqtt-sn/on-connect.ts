@@ -1,0 +1,214 @@
+/**
+ * CONNECT: the will is asked for, the client id is who it is, the session is opened, CONNACK.
+ *
+ *     CONNECT ── Will flag ──> WILLTOPICREQ, WILLTOPIC, WILLMSGREQ, WILLMSG ──> login ──> old session ended ──> CONNACK
+ *
+ * @see MQTT-SN 1.2 sections 6.3 and 6.4
+ */
+import type { Principal } from "../../core/ports.ts";
+import { SESSION_FOREIGN, SESSIONS_FULL } from "../../core/session-registry.ts";
+import { isLoopback } from "../../transport/peer-address.ts";
+import { SERVER_BUSY } from "../../wire/mqtt/codes.ts";
+import {
+  ACCEPTED,
+  CONNACK,
+  FLAG_CLEAN_SESSION,
+  FLAG_WILL,
+  PROTOCOL_ID,
+  REJECTED_CONGESTION,
+  REJECTED_NOT_SUPPORTED,
+  WILLMSG,
+  WILLMSGREQ,
+  WILLTOPIC,
+  WILLTOPICREQ,
+} from "../../wire/mqtt-sn/codes.ts";
+import type { MessageView } from "../../wire/mqtt-sn/decode.ts";
+import { writeReturnCode } from "../../wire/mqtt-sn/encode.ts";
+import type { Client } from "./client.ts";
+import { CONNECT_MS, RETRIES_MAX, RETRY_MS, WINDOW } from "./limits.ts";
+import type { MqttSnServer } from "./server.ts";
+import { ACTIVE, CONNECTING, DISCARDED } from "./states.ts";
+import { TopicIds } from "./topic-ids.ts";
+import { topicOfWill, type WillParts, willOf } from "./will.ts";
+
+/** What a CONNECT asks for, until CONNACK. */
+export interface ConnectRequest {
+  readonly clientId: string;
+  readonly clean: boolean;
+  readonly keepAliveMs: number;
+  /** The same device, as it was connected until now. */
+  readonly previous: Client | null;
+  /** The message that is waited for: WILLTOPIC or WILLMSG; 0 = none, the login is under way. */
+  awaits: number;
+  tries: number;
+  will: WillParts | null;
+  principal: Principal | null;
+}
+
+export function onConnect(
+  server: MqttSnServer,
+  key: string,
+  address: string,
+  port: number,
+  bytes: Buffer,
+  view: MessageView,
+): void {
+  const { limits } = server.parts;
+  const known = server.client(key);
+  if (view.protocolId !== PROTOCOL_ID || view.restEnd - view.restAt > limits.stringBytes) {
+    refuse(server, address, port, REJECTED_NOT_SUPPORTED);
+    return;
+  }
+  const clientId = bytes.toString("utf8", view.restAt, view.restEnd);
+  if (known?.state === CONNECTING && known.request?.clientId === clientId) {
+    if (known.request.awaits !== 0) ask(known, known.request); // its answer is on the way, or was lost
+    return;
+  }
+  if (known === null && server.full) {
+    server.congestion.value++;
+    refuse(server, address, port, REJECTED_CONGESTION);
+    return;
+  }
+  const same = known?.session?.clientId === clientId;
+  if (known !== null && !same) known.dispose(true);
+  const seconds = view.duration === 0 ? 0xffff : view.duration;
+  const request: ConnectRequest = {
+    clientId,
+    clean: (view.flags & FLAG_CLEAN_SESSION) !== 0,
+    keepAliveMs: Math.min(seconds * 1000, limits.keepAliveMaxMs),
+    previous: same ? known : null,
+    awaits: (view.flags & FLAG_WILL) === 0 ? 0 : WILLTOPIC,
+    tries: 0,
+    will: null,
+    principal: null,
+  };
+  const client = server.newClient(key, address, port);
+  client.request = request;
+  if (request.awaits === 0) logIn(client, request);
+  else ask(client, request);
+}
+
+export function onWillTopic(client: Client, bytes: Buffer, view: MessageView): void {
+  const { request, server } = client;
+  if (client.state !== CONNECTING || request === null || request.awaits !== WILLTOPIC) return;
+  if (view.restAt === view.restEnd) {
+    logIn(client, request); // section 6.3: an empty one means no will
+    return;
+  }
+  const parts = topicOfWill(server, bytes, view);
+  if (parts === null) {
+    refuseClient(client, REJECTED_NOT_SUPPORTED);
+    return;
+  }
+  request.will = parts;
+  request.awaits = WILLMSG;
+  request.tries = 0;
+  ask(client, request);
+}
+
+export function onWillMsg(client: Client, bytes: Buffer, view: MessageView): void {
+  const { request } = client;
+  if (client.state !== CONNECTING || request === null || request.awaits !== WILLMSG || request.will === null) return;
+  request.will = { ...request.will, payload: Buffer.copyBytesFrom(bytes, view.restAt, view.restEnd - view.restAt) };
+  logIn(client, request);
+}
+
+/** The client has not answered, or the login takes its time. */
+export function onConnectTimer(client: Client): void {
+  const { request } = client;
+  if (request === null || request.awaits === 0 || request.tries >= RETRIES_MAX) {
+    client.server.count("lost.connecting");
+    client.dispose(true);
+    return;
+  }
+  request.tries++;
+  ask(client, request);
+}
+
+export function onLogin(client: Client, principal: Principal | null, reason: number): void {
+  const { request } = client;
+  if (request === null) return;
+  if (principal === null) {
+    refuseClient(client, reason === SERVER_BUSY ? REJECTED_CONGESTION : REJECTED_NOT_SUPPORTED);
+    return;
+  }
+  request.principal = principal;
+  onDiscarded(client);
+}
+
+/** The end of the session that a clean start does not want back is stored before its client is told of the new one. */
+export function onDiscarded(client: Client): void {
+  const { request, server } = client;
+  if (client.state !== CONNECTING || request === null || request.principal === null) return;
+  const { registry, store } = server.parts;
+  if (request.clean && registry.discard(request.clientId, request.principal)) store.barrier(client, DISCARDED);
+  else enter(client, request, request.principal);
+}
+
+function enter(client: Client, request: ConnectRequest, principal: Principal): void {
+  const { server } = client;
+  const { registry, limits } = server.parts;
+  const { clientId, clean, previous } = request;
+  const will = request.will === null ? null : willOf(request.will);
+  if (!registry.admitWill(will)) {
+    refuseClient(client, REJECTED_CONGESTION);
+    return;
+  }
+  if (previous !== null && !clean) {
+    // Section 6.3: what was registered stays registered.
+    const { topics } = client;
+    client.topics = previous.topics;
+    previous.topics = topics;
+  }
+  const opened = registry.open(clientId, principal, clean, clean ? 0 : limits.sessionExpiryMaxMs / 1000);
+  if (opened === SESSIONS_FULL || opened === SESSION_FOREIGN) {
+    registry.releaseWill(will);
+    refuseClient(client, opened === SESSIONS_FULL ? REJECTED_CONGESTION : REJECTED_NOT_SUPPORTED);
+    return;
+  }
+  const { session, present } = opened;
+  if (!present && previous !== null) {
+    client.topics.clear();
+    client.topics = new TopicIds(server.predefined, server.names);
+  }
+  client.request = null;
+  client.session = session;
+  client.state = ACTIVE;
+  client.expectWithin(request.keepAliveMs);
+  client.write(writeReturnCode(server.room(8), 0, CONNACK, ACCEPTED));
+  registry.attach(session, client, WINDOW, will, present);
+  session.pumpOthers();
+}
+
+function logIn(client: Client, request: ConnectRequest): void {
+  const { server, address } = client;
+  request.awaits = 0;
+  client.connectTimer(CONNECT_MS);
+  server.parts.authority.authenticate(
+    {
+      clientId: request.clientId,
+      userName: null,
+      password: null,
+      certificateName: null,
+      loopback: isLoopback(address),
+      anonymous: server.options.anonymous,
+    },
+    client,
+  );
+}
+
+function ask(client: Client, { awaits }: ConnectRequest): void {
+  client.server.sendEmpty(client, awaits === WILLTOPIC ? WILLTOPICREQ : WILLMSGREQ);
+  client.connectTimer(RETRY_MS);
+}
+
+function refuseClient(client: Client, code: number): void {
+  if (code === REJECTED_CONGESTION) client.server.congestion.value++;
+  refuse(client.server, client.address, client.port, code);
+  client.dispose(true);
+}
+
+function refuse(server: MqttSnServer, address: string, port: number, code: number): void {
+  server.count("connects_refused");
+  server.sendTo(address, port, writeReturnCode(server.room(8), 0, CONNACK, code));
+}

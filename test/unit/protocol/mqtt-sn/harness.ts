@@ -1,0 +1,103 @@
+/** An MQTT-SN listener on a hub of MQTT conversations, without sockets: datagrams, the store and the clock are the test's. */
+import type { DatagramHandler, DatagramPort } from "../../../../src/core/ports.ts";
+import { type MqttSnOptions, MqttSnServer } from "../../../../src/protocol/mqtt-sn/server.ts";
+import { decode, MessageView } from "../../../../src/wire/mqtt-sn/decode.ts";
+import { Hub, LIMITS, OPEN_TO_ALL } from "../../../support/mqtt-hub.ts";
+
+export class FakePort implements DatagramPort {
+  readonly address = "127.0.0.1";
+  readonly port = 1884;
+  readonly maxPayload = 65_507;
+  readonly peersVerified = false;
+  handler: DatagramHandler | null = null;
+  readonly sent: { to: string; hex: string }[] = [];
+
+  send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean {
+    this.sent.push({ to: `${address}:${port}`, hex: bytes.toString("hex", from, end) });
+    return true;
+  }
+
+  close(): void {}
+}
+
+export class SnHub extends Hub {
+  readonly datagrams = new FakePort();
+  readonly sn: MqttSnServer;
+
+  constructor(
+    options: Partial<MqttSnOptions> = {},
+    changes: Partial<typeof LIMITS> = {},
+    store = undefined as Hub["store"] | undefined,
+    rights = OPEN_TO_ALL,
+  ) {
+    super(undefined, changes, store, rights);
+    const { router, registry, store: kept, wheel, counters } = this;
+    const { time } = this.server.parts;
+    const parts = { router, registry, authority: rights, store: kept, time, wheel, counters };
+    this.sn = new MqttSnServer(
+      this.datagrams,
+      { ...parts, limits: { ...LIMITS, ...changes } },
+      { gatewayId: 7, clientsMax: 8, predefined: new Map(), advertise: null, anonymous: "always", ...options },
+    );
+  }
+
+  device(port = 4000): Device {
+    return new Device(this, port);
+  }
+
+  counter(name: string): number {
+    return Object.fromEntries(this.counters.entries())[name] as number;
+  }
+}
+
+/** One address that sends hexadecimal and gets it. */
+export class Device {
+  readonly hub: SnHub;
+  readonly port: number;
+
+  constructor(hub: SnHub, port: number) {
+    this.hub = hub;
+    this.port = port;
+  }
+
+  send(...messages: string[]): void {
+    for (const message of messages) {
+      const bytes = Buffer.from(message.replaceAll(" ", ""), "hex");
+      this.hub.datagrams.handler?.onDatagram(bytes, "127.0.0.1", this.port, null);
+    }
+  }
+
+  /** What came since the last call; each is a message of 1.2. */
+  take(): string[] {
+    const { sent } = this.hub.datagrams;
+    const mine = sent.filter(({ to }) => to === `127.0.0.1:${this.port}`).map(({ hex }) => hex);
+    const others = sent.filter(({ to }) => to !== `127.0.0.1:${this.port}`);
+    sent.splice(0, sent.length, ...others);
+    const view = new MessageView();
+    for (const hex of mine) {
+      const bytes = Buffer.from(hex, "hex");
+      if (decode(bytes, 0, bytes.length, view) !== 0) throw new Error(`no message of MQTT-SN: ${hex}`);
+    }
+    return mine;
+  }
+
+  ask(...messages: string[]): string[] {
+    this.send(...messages);
+    return this.take();
+  }
+}
+
+export const CLEAN = 0x04;
+
+export function connectOf(clientId: string, flags = CLEAN, duration = 60): string {
+  return message(0x04, [flags, 1, duration >> 8, duration & 0xff], clientId);
+}
+
+export function subscribeTo(filter: string, qos = 0, msgId = 1): string {
+  return message(0x12, [qos << 5, msgId >> 8, msgId & 0xff], filter);
+}
+
+export function message(type: number, fields: number[], rest = ""): string {
+  const body = Buffer.concat([Buffer.from(fields), Buffer.from(rest)]);
+  return Buffer.concat([Buffer.from([body.length + 2, type]), body]).toString("hex");
+}
