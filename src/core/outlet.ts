@@ -56,6 +56,8 @@ export function placedParts(outlet: Outlet, message: Message, parts: number, opt
 export interface LiveOutlet extends Outlet {
   /** Half of what the peer's output may hold is there, and not taken yet. */
   readonly crowded: boolean;
+  /** The peer sleeps, as it said it would: publishers do not wait for it. Absent: it never does. */
+  readonly resting?: boolean;
 }
 
 /** What all queues share. */

@@ -173,7 +173,7 @@ export class Session implements Receiver, Expirable {
   }
 
   congested(): boolean {
-    return this.queue.congested;
+    return this.queue.congested && this.outlet?.resting !== true;
   }
 
   #dropLive(p: Publication): void {

@@ -217,6 +217,10 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
     return this.deliveries.crowded;
   }
 
+  get resting(): boolean {
+    return this.asleep;
+  }
+
   parts(): number {
     return 1;
   }

@@ -29,7 +29,7 @@ import { CONNECT_MS, RETRIES_MAX, RETRY_MS, WINDOW } from "./limits.ts";
 import type { MqttSnServer } from "./server.ts";
 import { ACTIVE, CONNECTING, DISCARDED } from "./states.ts";
 import { TopicIds } from "./topic-ids.ts";
-import { topicOfWill, type WillParts, willOf } from "./will.ts";
+import { partsOf, topicOfWill, type WillParts, willOf } from "./will.ts";
 
 /** What a CONNECT asks for, until CONNACK. */
 export interface ConnectRequest {
@@ -42,6 +42,8 @@ export interface ConnectRequest {
   awaits: number;
   tries: number;
   will: WillParts | null;
+  /** Section 6.3: neither clean nor with a will of its own, it has the one that it had. */
+  readonly keepsWill: boolean;
   principal: Principal | null;
 }
 
@@ -80,6 +82,7 @@ export function onConnect(
     awaits: (view.flags & FLAG_WILL) === 0 ? 0 : WILLTOPIC,
     tries: 0,
     will: null,
+    keepsWill: (view.flags & (FLAG_CLEAN_SESSION | FLAG_WILL)) === 0,
     principal: null,
   };
   const client = server.newClient(key, address, port);
@@ -133,6 +136,12 @@ export function onLogin(client: Client, principal: Principal | null, reason: num
     return;
   }
   request.principal = principal;
+  const old = request.previous?.session ?? null;
+  if (old !== null) {
+    // The device is there, it has slept or not heard CONNACK: what it left behind is no death.
+    if (request.keepsWill && old.will !== null) request.will = partsOf(old.will);
+    client.server.parts.registry.wills.cancel(old);
+  }
   onDiscarded(client);
 }
 

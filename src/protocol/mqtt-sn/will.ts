@@ -46,6 +46,11 @@ export function willOf({ topic, payload, qos, retain }: WillParts): Will {
   return { publication, delaySeconds: 0 };
 }
 
+export function partsOf({ publication }: Will): WillParts {
+  const { topic, qos, retain, bytes, payloadFrom, payloadEnd } = publication;
+  return { topic, qos, retain, payload: bytes.subarray(payloadFrom, payloadEnd) };
+}
+
 /** WILLTOPICUPD: another topic, or without one no will any more. */
 export function onWillTopicUpd(client: Client, bytes: Buffer, view: MessageView): void {
   const session = client.session as Session;
@@ -56,7 +61,7 @@ export function onWillTopicUpd(client: Client, bytes: Buffer, view: MessageView)
       answer(client, WILLTOPICRESP, REJECTED_NOT_SUPPORTED);
       return;
     }
-    parts = { ...parts, payload: payloadOf(session.will) };
+    parts = { ...parts, payload: session.will === null ? NOTHING : partsOf(session.will).payload };
   }
   answer(client, WILLTOPICRESP, change(client, session, parts));
 }
@@ -68,9 +73,8 @@ export function onWillMsgUpd(client: Client, bytes: Buffer, view: MessageView): 
     answer(client, WILLMSGRESP, REJECTED_NOT_SUPPORTED);
     return;
   }
-  const { topic, qos, retain } = session.will.publication;
   const payload = Buffer.copyBytesFrom(bytes, view.restAt, view.restEnd - view.restAt);
-  answer(client, WILLMSGRESP, change(client, session, { topic, qos, retain, payload }));
+  answer(client, WILLMSGRESP, change(client, session, { ...partsOf(session.will), payload }));
 }
 
 function change(client: Client, session: Session, parts: WillParts | null): number {
@@ -83,12 +87,6 @@ function change(client: Client, session: Session, parts: WillParts | null): numb
   wills.cancel(session);
   wills.keep(session, will);
   return ACCEPTED;
-}
-
-function payloadOf(will: Will | null): Buffer {
-  if (will === null) return NOTHING;
-  const { bytes, payloadFrom, payloadEnd } = will.publication;
-  return bytes.subarray(payloadFrom, payloadEnd);
 }
 
 function answer(client: Client, type: number, code: number): void {

@@ -384,6 +384,34 @@ test("6.14 CONNECT ends the sleep; what was registered stays", () => {
   assert.deepEqual(device.ask(connectOf("a", LASTING)), [CONNACK_OK, message(0x0c, [0xa0, 0, 1, 0, 1], "one")]);
 });
 
+test("6.3 a device that connects again is not dead: its will stays, but for one of its own or a clean start", () => {
+  const hub = new SnHub();
+  const peer = subscriber(hub, "will");
+  const device = hub.device();
+  device.ask(connectOf("a", 0x08, 10), message(0x07, [0], "will"), message(0x09, [], "gone"));
+  device.ask("04 18 000a");
+  assert.deepEqual(device.ask(connectOf("a", 0x00, 10)), [CONNACK_OK]);
+  assert.deepEqual(published(peer), []);
+  hub.advance(15_100);
+  assert.deepEqual(published(peer), ["will gone"]);
+  device.ask(connectOf("a", 0x08, 10), message(0x07, [0], "will"), message(0x09, [], "gone"));
+  device.send(connectOf("a", 0x04, 10));
+  hub.settle();
+  hub.advance(15_100);
+  assert.deepEqual(published(peer), []);
+});
+
+test("publishers do not wait for a client that sleeps", () => {
+  const hub = new SnHub();
+  const device = connected(hub);
+  device.ask(subscribeTo("xy", 1));
+  for (let i = 0; i < 30; i++) publishLive(hub, "qq", "x");
+  device.ask("04 18 003c");
+  for (let i = 0; i < 30; i++) publishLive(hub, "xy", "x");
+  publishLive(hub, "xy", "x", 1);
+  assert.equal(hub.router.slowReceiver, null);
+});
+
 test("what a sleeping client is kept at QoS 0 is bounded", () => {
   const hub = new SnHub();
   const device = connected(hub);
