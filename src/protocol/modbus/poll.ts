@@ -1,0 +1,107 @@
+/** One read of a poll group, due again and again. Dues keep their phase; those that the bus had no time for are missed, and counted. */
+import { Backoff } from "../../base/backoff.ts";
+import {
+  exceptionText,
+  GATEWAY_PATH_UNAVAILABLE,
+  GATEWAY_TARGET_SILENT,
+  SERVER_DEVICE_BUSY,
+} from "../../wire/modbus/codes.ts";
+import type { Request } from "../../wire/modbus/request.ts";
+import { VALUES_AT } from "../../wire/modbus/response.ts";
+import { type Job, SILENT } from "./job.ts";
+import type { ModbusCounters, ModbusParts } from "./parts.ts";
+import { NEWS, NOT_FINITE, type Point } from "./point.ts";
+import type { PlannedRead } from "./poll-plan.ts";
+import type { Slave } from "./slave.ts";
+
+export interface PollParts extends Pick<ModbusParts, "random" | "log"> {
+  readonly line: string;
+  readonly counters: ModbusCounters;
+  readonly backoff: { readonly baseMs: number; readonly capMs: number };
+  /** A value to be told. */
+  readonly onNews: (point: Point, nowMs: number) => void;
+}
+
+export class Poll implements Job {
+  readonly slave: Slave;
+  readonly intervalMs: number;
+  readonly points: readonly Point[];
+  dueMs: number;
+  readonly #read: PlannedRead;
+  readonly #parts: PollParts;
+  /** Of a read that the slave refuses; the slave's other ones go on. */
+  #refusals: Backoff | null = null;
+  #blockedUntilMs = 0;
+
+  constructor(
+    slave: Slave,
+    read: PlannedRead,
+    points: readonly Point[],
+    intervalMs: number,
+    parts: PollParts,
+    nowMs: number,
+  ) {
+    this.slave = slave;
+    this.#read = read;
+    this.points = points;
+    this.intervalMs = intervalMs;
+    this.#parts = parts;
+    this.dueMs = nowMs;
+  }
+
+  /** When it may go. */
+  get readyMs(): number {
+    return Math.max(this.dueMs, this.slave.blockedUntilMs, this.#blockedUntilMs);
+  }
+
+  /** It goes now: the next due. */
+  onBegin(nowMs: number): void {
+    const late = Math.max(0, Math.floor((nowMs - this.dueMs) / this.intervalMs));
+    this.#parts.counters.pollsMissed.value += late;
+    this.dueMs += (late + 1) * this.intervalMs;
+  }
+
+  fill(request: Request): void {
+    request.read(this.slave.unit, this.#read.functionCode, this.#read.address, this.#read.count);
+  }
+
+  onAnswer(bytes: Buffer, from: number, _end: number, nowMs: number): void {
+    this.slave.onAnswer();
+    this.slave.polls.add(nowMs, 1);
+    if (this.#refusals !== null) {
+      this.#refusals = null;
+      this.#parts.log.info("modbus-read-taken-again", this.#words());
+    }
+    this.#blockedUntilMs = 0;
+    for (const point of this.points) {
+      const verdict = point.take(bytes, from + VALUES_AT, point.config.address - this.#read.address, nowMs);
+      if (verdict === NEWS) this.#parts.onNews(point, nowMs);
+      else if (verdict === NOT_FINITE) this.#parts.counters.valuesNotFinite.value++;
+    }
+  }
+
+  onFailure(code: number, nowMs: number): void {
+    if (code === SILENT) {
+      this.slave.onSilence(nowMs, "no answer");
+    } else if (isAway(code)) {
+      this.slave.onSilence(nowMs, exceptionText(code));
+    } else {
+      this.slave.onAnswer();
+      if (this.#refusals === null) {
+        this.#refusals = new Backoff(this.#parts.backoff, this.#parts.random);
+        this.#parts.log.warn("modbus-read-refused", { ...this.#words(), exception: exceptionText(code) });
+      }
+      this.#blockedUntilMs = nowMs + this.#refusals.next();
+    }
+  }
+
+  #words(): Record<string, string | number> {
+    const { functionCode, address, count } = this.#read;
+    return { name: this.#parts.line, slave: this.slave.name, function: functionCode, address, count };
+  }
+}
+
+/** Exceptions that are about the slave as a whole, not about what was asked. */
+export function isAway(code: number): boolean {
+  return code === SERVER_DEVICE_BUSY || code === GATEWAY_PATH_UNAVAILABLE || code === GATEWAY_TARGET_SILENT;
+}

@@ -1,0 +1,60 @@
+/**
+ * One slave: whether it answers, and when it is asked again if not. Who is silent is asked once at the end of each backoff,
+ * so the others lose one timeout in as long.
+ */
+import { Backoff, type BackoffOptions } from "../../base/backoff.ts";
+import type { Log } from "../../base/log.ts";
+import type { Random } from "../../base/random.ts";
+import { Rate } from "./rate.ts";
+
+export type SlaveState = "unknown" | "answers" | "silent";
+
+export class Slave {
+  readonly name: string;
+  readonly unit: number;
+  readonly polls: Rate;
+  state: SlaveState = "unknown";
+  /** Not asked before. */
+  blockedUntilMs = 0;
+  timeouts = 0;
+  exceptions = 0;
+  /** Requests a second that its poll groups ask for. */
+  wantedPerSecond = 0;
+  readonly #backoff: Backoff;
+  readonly #log: Log;
+  readonly #line: string;
+
+  constructor(
+    line: string,
+    { name, unit }: { readonly name: string; readonly unit: number },
+    backoff: BackoffOptions,
+    { random, log }: { readonly random: Random; readonly log: Log },
+    nowMs: number,
+  ) {
+    this.#line = line;
+    this.name = name;
+    this.unit = unit;
+    this.polls = new Rate(nowMs);
+    this.#backoff = new Backoff(backoff, random);
+    this.#log = log;
+  }
+
+  /** It answered, if only by an exception. */
+  onAnswer(): void {
+    this.blockedUntilMs = 0;
+    if (this.state === "answers") return;
+    if (this.state === "silent") {
+      this.#log.info("modbus-slave-back", { name: this.#line, slave: this.name, unit: this.unit });
+    }
+    this.state = "answers";
+    this.#backoff.reset();
+  }
+
+  /** It did not answer, or cannot be reached: it is left alone for a while. */
+  onSilence(nowMs: number, cause: string): void {
+    this.blockedUntilMs = nowMs + this.#backoff.next();
+    if (this.state === "silent") return;
+    this.state = "silent";
+    this.#log.warn("modbus-slave-away", { name: this.#line, slave: this.name, unit: this.unit, cause });
+  }
+}
