@@ -5,18 +5,7 @@ import { isOwnTopic, topicProblem } from "./topics.ts";
 export type ModbusTable = "coil" | "discrete" | "holding" | "input";
 export type ModbusOrder = "big" | "little";
 
-const TYPES = [
-  "int16",
-  "uint16",
-  "int32",
-  "uint32",
-  "int64",
-  "uint64",
-  "float32",
-  "float64",
-  "bool",
-  "text",
-] as const;
+const TYPES = ["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bool", "text"] as const;
 export type ModbusType = (typeof TYPES)[number];
 
 export interface ModbusConfig {
@@ -72,6 +61,11 @@ export interface ModbusPoint {
   readonly writeMultiple: boolean;
   readonly min: number | null;
   readonly max: number | null;
+}
+
+/** Whether any of its points may be. */
+export function isWritten({ slaves }: ModbusConfig): boolean {
+  return slaves.some(({ groups }) => groups.some(({ points }) => points.some(({ write }) => write)));
 }
 
 /** What a bus, a slave or a group says for all points below it. */
@@ -183,12 +177,17 @@ function readPoint(section: Section, names: Record<string, string>, above: Inher
   const needsBit = type === "bool" && !isBits;
   if (needsBit && !section.has("bit")) section.complain("bit", "is missing", "say which bit of the register, from 0");
   const count = type === "text" ? section.count("length", 1, 1, TEXT_REGISTERS_MAX) : isBits ? 1 : registersOf(type);
-  if (address + count > ADDRESSES) section.complain("address", `${address} and ${count - 1} more are not there`, "end at 65535");
+  if (address + count > ADDRESSES)
+    section.complain("address", `${address} and ${count - 1} more are not there`, "end at 65535");
   const scale = isNumber ? section.number("scale", 1, -NUMBER_MAX, NUMBER_MAX) : 1;
   if (scale === 0) section.complain("scale", "0 makes all values one", "leave it out, or give another number");
   const write = section.flag("write", false);
   if (write && (table === "discrete" || table === "input"))
-    section.complain("write", `a ${table} is only read`, "holding and coil may be written");
+    section.complain(
+      "write",
+      `${table === "input" ? "an" : "a"} ${table} is only read`,
+      "holding and coil may be written",
+    );
   if (write && needsBit) section.complain("write", "a bit of a register is not written", "write the whole register");
   const bound = (key: string): number | null =>
     isNumber && section.has(key) ? section.number(key, 0, -Number.MAX_VALUE, Number.MAX_VALUE) : null;
@@ -220,7 +219,7 @@ function readTopic(section: Section, template: string, names: Record<string, str
   const topic = template.replaceAll(/\{([^{}]*)\}/g, (whole, name: string) => names[name] ?? whole);
   const unknown = /\{[^{}]*\}/.exec(topic);
   const problem =
-    unknown !== null ? `has ${unknown[0]}, which is no placeholder` : topicProblem(topic) ?? ownProblem(topic);
+    unknown !== null ? `has ${unknown[0]}, which is no placeholder` : (topicProblem(topic) ?? ownProblem(topic));
   if (problem !== null)
     section.complain("topic", `${JSON.stringify(topic)} ${problem}`, "use {line}, {slave} and {point} in it");
   return topic;

@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import type { Section } from "./section.ts";
 import { readSerialCoap, type SerialCoapConfig } from "./serial-coap.ts";
+import { type ModbusConfig, readModbus } from "./serial-modbus.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
 
 export interface SerialConfig {
@@ -18,9 +19,11 @@ export interface SerialConfig {
   readonly write: SerialTopic | null;
   /** null = another protocol. */
   readonly coap: SerialCoapConfig | null;
+  /** null = another protocol. */
+  readonly modbus: ModbusConfig | null;
 }
 
-export type SerialProtocol = "frames" | "coap";
+export type SerialProtocol = "frames" | "coap" | "modbus";
 
 export interface SerialTopic {
   readonly topic: string;
@@ -60,16 +63,21 @@ function readPort(section: Section): SerialConfig {
     publish: isFrames ? readTopic(section, "publish", `serial/${name}`, true) : null,
     write: isFrames ? readTopic(section, "write", `serial/${name}/set`, false) : null,
     coap: readSerialCoap(section, protocol === "coap"),
+    modbus: protocol === "modbus" ? readModbus(section, name) : null,
   };
   section.finish();
   return serial;
 }
 
 function readProtocol(section: Section): SerialProtocol {
-  const later = ["modbus", "mqtt-sn"];
-  const protocol = section.oneOf("protocol", ["frames", "coap", ...later], "frames");
-  if (protocol === "frames" || protocol === "coap") return protocol;
-  section.complain("protocol", `${protocol} is not built yet`, "use frames or coap");
+  const later = ["mqtt-sn"];
+  const protocol = section.oneOf("protocol", ["frames", "coap", "modbus", ...later], "frames");
+  if (protocol === "modbus") {
+    for (const key of ["framing", "publish", "write"])
+      if (section.has(key)) section.complain(key, "means nothing to modbus", "remove it");
+  }
+  if (protocol === "frames" || protocol === "coap" || protocol === "modbus") return protocol;
+  section.complain("protocol", `${protocol} is not built yet`, "use frames, coap or modbus");
   return "frames";
 }
 

@@ -40,7 +40,8 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   ];
   const http = count("http");
   const coapLines = serial.flatMap(({ coap }) => coap ?? []);
-  const frameLines = serial.length - coapLines.length;
+  const modbus = serial.flatMap((line) => line.modbus ?? []);
+  const frameLines = serial.length - coapLines.length - modbus.length;
   if (http > 0) lines.push(...(await import("./http-listeners.ts")).httpBudget(limits, http));
   if (count("coap") > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
   else if (coapLines.length > 0) lines.push(...(await import("./coap-lines.ts")).coapBudget(limits));
@@ -57,6 +58,7 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     const messageBytesMax = coapLines.map((line) => line.messageBytesMax);
     lines.push(...(await import("./coap-lines.ts")).coapLinesBudget(messageBytesMax));
   }
+  if (modbus.length > 0) lines.push(...(await import("./modbus-lines.ts")).modbusBudget(modbus));
   if (uplinks.length > 0)
     lines.push(...(await import("./uplink-rooms.ts")).uplinkBudget(limits, uplinks, memoryLimitBytes));
   return lines;

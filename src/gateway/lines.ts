@@ -1,4 +1,6 @@
 /** Starts the serial lines that the configuration names. Their room is loaded only then. */
+import type { SerialConfig } from "../config/serial.ts";
+import { isWritten } from "../config/serial-modbus.ts";
 import { DeliveryQueue } from "../core/delivery-queue.ts";
 import { type Ground, queueLimitsOf, type Rooms } from "./rooms.ts";
 
@@ -10,29 +12,40 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<Deliver
   const { store, wheel, ledger, router, authority } = rooms;
   const { config, clock, counters, log, stops } = ground;
   const { serial, limits } = config;
-  store.deleteOthers("serial", (name) => serial.some((line) => line.name === name && (line.write?.qos ?? 0) > 0));
+  store.deleteOthers("serial", (name) => serial.some((line) => line.name === name && isDurable(line)));
   const queues: DeliveryQueue[] = [];
   if (serial.length === 0) return queues;
-  const [{ SerialPort }, { SerialLine }, coapLines] = await Promise.all([
+  const [{ SerialPort }, { SerialLine }, coapLines, modbusLines] = await Promise.all([
     import("../transport/serial-port.ts"),
     import("../protocol/serial/serial-line.ts"),
     serial.some(({ coap }) => coap !== null) ? import("./coap-lines.ts") : null,
+    serial.some(({ modbus }) => modbus !== null) ? import("./modbus-lines.ts") : null,
   ]);
   const common = { wheel, counters, log };
   for (const lineConfig of serial) {
-    const { name, port, baud, write, coap } = lineConfig;
+    const { name, port, baud, coap, modbus } = lineConfig;
     const device = new SerialPort({ name, path: port, baud }, { ...common, random: Math.random });
     if (coap !== null) {
       coapLines?.startCoapLine(ground, rooms, device, name, coap);
       continue;
     }
-    const queue = write !== null && write.qos > 0 ? serialQueue(ground, rooms, name) : null;
+    const queue = isDurable(lineConfig) ? serialQueue(ground, rooms, name) : null;
+    if (modbus !== null) {
+      modbusLines?.startModbusLine(ground, rooms, device, lineConfig, queue);
+      if (queue !== null) queues.push(queue);
+      continue;
+    }
     const line = new SerialLine(device, lineConfig, { ...common, router, authority, ledger, clock, limits }, queue);
     if (queue !== null) queues.push(queue);
     line.start();
     stops.push(() => line.close());
   }
   return queues;
+}
+
+/** Whether messages to it are kept until they are written. */
+function isDurable({ write, modbus }: SerialConfig): boolean {
+  return (write !== null && write.qos > 0) || (modbus !== null && modbus.writeQos > 0 && isWritten(modbus));
 }
 
 /** The queue of a serial line's write side. */

@@ -69,7 +69,8 @@ class Command implements Job {
   }
 
   onFailure(code: number, nowMs: number): void {
-    if (code === SILENT || isAway(code)) this.slave.onSilence(nowMs, code === SILENT ? "no answer" : exceptionText(code));
+    if (code === SILENT || isAway(code))
+      this.slave.onSilence(nowMs, code === SILENT ? "no answer" : exceptionText(code));
     else this.slave.onAnswer();
     this.finish(this, code === SILENT ? "no answer" : exceptionText(code), nowMs);
   }

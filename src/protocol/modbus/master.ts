@@ -1,5 +1,6 @@
 /**
- * The bus: one request at a time, commands before polls but never two commands while a poll is due, polls by their due.
+ * The bus: one request at a time, commands before polls but never two commands while a poll is due, of the polls that
+ * are due the one that went longest ago: by their dues, those of an overloaded bus would pass by one another, always the same.
  *
  *              port opens          due                  answer, or none in time
  *     AWAY ----------------> IDLE -----> BUSY (1 request) -----------------------> GAP -----> IDLE
@@ -170,15 +171,11 @@ export class Master {
   #begin(): void {
     const now = this.#now();
     let first: Poll | null = null;
-    let firstMs = Number.POSITIVE_INFINITY;
     let soonestMs = Number.POSITIVE_INFINITY;
     for (const poll of this.polls) {
       const readyMs = poll.readyMs;
       soonestMs = Math.min(soonestMs, readyMs);
-      if (readyMs <= now && poll.dueMs < firstMs) {
-        first = poll;
-        firstMs = poll.dueMs;
-      }
+      if (readyMs <= now && (first === null || poll.begunMs < first.begunMs)) first = poll;
     }
     const command = this.#wasCommand && first !== null ? null : (this.#commands?.take(now) ?? null);
     this.#wasCommand = command !== null;

@@ -57,7 +57,8 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
           slave.wantedPerSecond += 1000 / group.intervalMs;
           polls.push(poll);
           this.#points.push(...points);
-          for (const point of points) if (point.config.write) targets.set(`${point.config.topic}/set`, { point, slave, poll });
+          for (const point of points)
+            if (point.config.write) targets.set(`${point.config.topic}/set`, { point, slave, poll });
         }
       }
       return slave;
@@ -133,14 +134,7 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
     if (outcome !== FORBIDDEN) this.#counters.valuesRefused.value++;
   }
 
-  #publish(
-    topic: string,
-    payload: string,
-    qos: number,
-    retain: boolean,
-    waiter: StoreWaiter,
-    token: number,
-  ): number {
+  #publish(topic: string, payload: string, qos: number, retain: boolean, waiter: StoreWaiter, token: number): number {
     const { authority, principal, router } = this.#parts;
     if (!authority.mayPublish(principal, topic)) {
       this.#deny(topic);
@@ -201,7 +195,8 @@ export function budget(lines: readonly ModbusConfig[]): Line[] {
   const points = slaves.flatMap(({ groups }) => groups.flatMap((group) => group.points));
   const writable = points.filter(({ write }) => write).length;
   const line = LINE_BYTES + LINE_VALUES * SYS_VALUE_BYTES + COMMANDS_MAX * COMMAND_BYTES;
-  const bytes = lines.length * line + slaves.length * SLAVE_BYTES + points.length * POINT_BYTES + writable * WRITABLE_BYTES;
+  const bytes =
+    lines.length * line + slaves.length * SLAVE_BYTES + points.length * POINT_BYTES + writable * WRITABLE_BYTES;
   return [
     {
       owner: "modbus lines",

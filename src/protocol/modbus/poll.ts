@@ -27,6 +27,8 @@ export class Poll implements Job {
   readonly intervalMs: number;
   readonly points: readonly Point[];
   dueMs: number;
+  /** When it went last. */
+  begunMs = Number.NEGATIVE_INFINITY;
   readonly #read: PlannedRead;
   readonly #parts: PollParts;
   /** Of a read that the slave refuses; the slave's other ones go on. */
@@ -59,6 +61,7 @@ export class Poll implements Job {
     const late = Math.max(0, Math.floor((nowMs - this.dueMs) / this.intervalMs));
     this.#parts.counters.pollsMissed.value += late;
     this.dueMs += (late + 1) * this.intervalMs;
+    this.begunMs = nowMs;
   }
 
   fill(request: Request): void {

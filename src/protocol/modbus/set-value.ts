@@ -37,7 +37,11 @@ export function parseCommand(point: ModbusPoint, payload: Buffer): Write | strin
   return point.type === "bool" ? "a bit of a register is not written" : numberOf(point, point.type, given);
 }
 
-function numberOf(point: ModbusPoint, type: Exclude<ModbusPoint["type"], "text" | "bool">, given: string): Write | string {
+function numberOf(
+  point: ModbusPoint,
+  type: Exclude<ModbusPoint["type"], "text" | "bool">,
+  given: string,
+): Write | string {
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(given)) return "the payload is no number";
   const { scale, offset, min, max } = point;
   const value = Number(given);

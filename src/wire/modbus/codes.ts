@@ -42,10 +42,7 @@ export function exceptionText(code: number): string {
 /** Whether `code` reads or writes single bits. */
 export function isOfBits(code: number): boolean {
   return (
-    code === READ_COILS ||
-    code === READ_DISCRETE_INPUTS ||
-    code === WRITE_SINGLE_COIL ||
-    code === WRITE_MULTIPLE_COILS
+    code === READ_COILS || code === READ_DISCRETE_INPUTS || code === WRITE_SINGLE_COIL || code === WRITE_MULTIPLE_COILS
   );
 }
 

@@ -1,4 +1,6 @@
 /** A request as a master sends it: which slave, which function, and its PDU. One is filled again and again. */
+
+import { assert } from "../../base/assert.ts";
 import {
   isOfBits,
   isRead,
@@ -10,7 +12,6 @@ import {
   WRITE_SINGLE_COIL,
   WRITE_SINGLE_REGISTER,
 } from "./codes.ts";
-import { assert } from "../../base/assert.ts";
 
 const COIL_ON = 0xff00;
 

@@ -3,16 +3,7 @@
  * first, and whether a device swaps the bytes within each, is its maker's choice.
  */
 
-export const NUMBER_TYPES = [
-  "int16",
-  "uint16",
-  "int32",
-  "uint32",
-  "int64",
-  "uint64",
-  "float32",
-  "float64",
-] as const;
+export const NUMBER_TYPES = ["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"] as const;
 export type NumberType = (typeof NUMBER_TYPES)[number];
 export type ValueType = NumberType | "bool" | "text";
 

@@ -1,0 +1,51 @@
+/** Lines with a Modbus master, loaded in one piece with the first of them (uplink-rooms.ts says why). */
+import type { SerialConfig } from "../config/serial.ts";
+import type { ModbusConfig } from "../config/serial-modbus.ts";
+import type { DeliveryQueue } from "../core/delivery-queue.ts";
+import { ModbusLine, sysValues } from "../protocol/modbus/modbus-line.ts";
+import type { Alarm, ModbusDoor } from "../protocol/modbus/parts.ts";
+import type { Ground, Rooms } from "./rooms.ts";
+
+export { budget as modbusBudget } from "../protocol/modbus/modbus-line.ts";
+
+/** Start, eight data bits, parity or a second stop bit, stop. */
+const CHARACTER_BITS = 11;
+
+/** @param queue for commands at QoS 1; null: QoS 0 */
+export function startModbusLine(
+  ground: Ground,
+  rooms: Rooms,
+  device: ModbusDoor,
+  config: SerialConfig,
+  queue: DeliveryQueue | null,
+): void {
+  const { clock, counters, log, stops } = ground;
+  const { router, authority, ledger, sys } = rooms;
+  const { name } = config;
+  const principal = { name: `serial:${name}`, clientId: `serial:${name}` };
+  const parts = { principal, router, authority, ledger, clock, random: Math.random, log, counters, alarm };
+  const characters = /^(tcp|unix):/.test(config.port) ? null : { baud: config.baud, bits: CHARACTER_BITS };
+  const modbus = config.modbus as ModbusConfig;
+  const line = new ModbusLine(device, { name, characters, modbus }, parts, queue);
+  if (sys !== null) sys.toldMax += sysValues([modbus]);
+  line.start();
+  stops.push(() => line.close());
+}
+
+function alarm(ring: () => void): Alarm {
+  let timeout: NodeJS.Timeout | null = null;
+  let soon: NodeJS.Immediate | null = null;
+  const clear = (): void => {
+    if (timeout !== null) clearTimeout(timeout);
+    if (soon !== null) clearImmediate(soon);
+    timeout = null;
+    soon = null;
+  };
+  const set = (delayMs: number): void => {
+    clear();
+    // A timer takes a millisecond at least.
+    if (delayMs <= 0) soon = setImmediate(ring);
+    else timeout = setTimeout(ring, Math.ceil(delayMs));
+  };
+  return { set, clear };
+}

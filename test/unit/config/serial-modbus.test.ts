@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { load } from "../../../src/config/load.ts";
+import { MODBUS_POINTS_MAX } from "../../../src/config/serial-modbus.ts";
+import { memoryBill } from "../../../src/gateway/bill.ts";
+
+function complaintsOf(serial: Record<string, unknown>): string[] {
+  const text = JSON.stringify({ serial: [{ name: "bus", port: "/dev/bus", protocol: "modbus", ...serial }] });
+  return load(text, { directory: "/", checkFiles: false }).complaints.map(({ path, problem }) => `${path} ${problem}`);
+}
+
+function ofPoint(point: Record<string, unknown>): string[] {
+  const points = [{ address: 0, ...point }];
+  return complaintsOf({ modbus: { slaves: [{ unit: 1, groups: [{ points }] }] } }).map((text) =>
+    text.replace("serial[0].modbus.slaves[0].groups[0].points[0]", "point"),
+  );
+}
+
+test("a bus, a slave and a group say for their points what these do not say themselves", () => {
+  const text = `
+serial:
+  - name: bus
+    port: /dev/ttyUSB0
+    protocol: modbus
+    modbus:
+      payload: json
+      slaves:
+        - name: meter
+          unit: 3
+          word_order: little
+          groups:
+            - {qos: 0, publish: always, points: [{name: a, address: 1, type: int64}, {address: 9, word_order: big, retain: true}]}
+`;
+  const { config, complaints } = load(text, { directory: "/", checkFiles: false });
+  assert.deepEqual(complaints, []);
+  const line = config?.serial[0];
+  assert.equal(line?.publish, null);
+  const [a, b] = line?.modbus?.slaves[0]?.groups[0]?.points ?? [];
+  assert.deepEqual([a?.topic, a?.count, a?.payload, a?.qos], ["serial/bus/meter/a", 4, "json", 0]);
+  assert.deepEqual([a?.layout.wordOrder, a?.publish, a?.retain], ["little", "always", false]);
+  assert.deepEqual([b?.topic, b?.layout.wordOrder, b?.retain], ["serial/bus/meter/holding-9", "big", true]);
+});
+
+test("what cannot be is complained about with its path", () => {
+  assert.deepEqual(complaintsOf({}), ["serial[0].modbus is missing"]);
+  assert.deepEqual(complaintsOf({ modbus: {} }), ["serial[0].modbus.slaves names none"]);
+  assert.deepEqual(
+    complaintsOf({ framing: "line", modbus: { slaves: [{ unit: 1, groups: [{ points: [{ address: 1 }] }] }] } }),
+    ["serial[0].framing means nothing to modbus"],
+  );
+  assert.deepEqual(ofPoint({ address: 65_535, type: "uint32" }), ["point.address 65535 and 1 more are not there"]);
+  assert.deepEqual(ofPoint({ table: "coil", type: "uint16" }), ["point.type uint16 does not fit a coil"]);
+  assert.deepEqual(ofPoint({ type: "bool" }), ["point.bit is missing"]);
+  assert.deepEqual(ofPoint({ table: "input", write: true }), ["point.write an input is only read"]);
+  assert.deepEqual(ofPoint({ type: "bool", bit: 1, write: true }), ["point.write a bit of a register is not written"]);
+  assert.deepEqual(ofPoint({ scale: 0 }), ["point.scale 0 makes all values one"]);
+  assert.deepEqual(ofPoint({ topic: "a/{what}" }), ['point.topic "a/{what}" has {what}, which is no placeholder']);
+  assert.deepEqual(ofPoint({ topic: "$SYS/x" }), [
+    'point.topic "$SYS/x" is under $SYS, where only the gateway itself publishes',
+  ]);
+  assert.deepEqual(ofPoint({ colour: 1 }), ["point.colour unknown key"]);
+  const group = {
+    points: [
+      { name: "a", address: 0 },
+      { name: "a", address: 1 },
+    ],
+  };
+  const twins = complaintsOf({
+    modbus: {
+      slaves: [
+        { name: "s", unit: 1, groups: [group] },
+        { name: "s", unit: 0, groups: [] },
+      ],
+    },
+  });
+  assert.equal(twins.length, 4, twins.join("\n"));
+});
+
+test("a line has 1,000 points at most, and they are in the bill", async () => {
+  const serial = (count: number) => ({
+    modbus: { slaves: [{ groups: [{ points: Array.from({ length: count }, (_, address) => ({ address })) }] }] },
+  });
+  assert.deepEqual(complaintsOf(serial(MODBUS_POINTS_MAX)), []);
+  assert.equal(complaintsOf(serial(MODBUS_POINTS_MAX + 1)).length, 1);
+  const text = JSON.stringify({ serial: [{ port: "/dev/bus", protocol: "modbus", ...serial(MODBUS_POINTS_MAX) }] });
+  const { config } = load(text, { directory: "/", checkFiles: false });
+  assert.ok(config !== null);
+  const bill = await memoryBill(config);
+  assert.ok((bill.find(({ owner }) => owner === "modbus lines")?.bytes ?? 0) > MODBUS_POINTS_MAX * 1024);
+  assert.equal(
+    bill.some(({ owner }) => owner === "serial lines"),
+    false,
+  );
+});
