@@ -12,6 +12,9 @@ import type { Ground, Rooms } from "./rooms.ts";
 export { budget as coapBudget } from "../protocol/coap/shared.ts";
 export { budget as coapLinesBudget } from "../protocol/serial/slipmux-port.ts";
 
+/** A line of 1,200 baud sends a hundred bytes in it. */
+const GOODBYE_MS = 1_000;
+
 /** Serves CoAP on the line, whose device is opened for ever. */
 export function startCoapLine(
   ground: Ground,
@@ -29,7 +32,8 @@ export function startCoapLine(
   device.handler = port;
   device.start();
   stops.push(async () => {
-    server.close();
+    server.close(); // says goodbye to who observes
+    await port.written(GOODBYE_MS);
     await device.close();
   });
 }

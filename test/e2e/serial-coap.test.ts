@@ -47,6 +47,7 @@ test("a device publishes, reads, observes and uploads in blocks over its line; w
   await eventually("the text", () => mqtt.messages.some(({ topic }) => topic === "site/console"));
   assert.equal(mqtt.messages.find(({ topic }) => topic === "site/console")?.payload, "booted, 3 sensors");
   assert.equal(await gateway.end(), 0);
+  await eventually("goodbye", () => observed.notifications.at(-1)?.code === "5.03");
 });
 
 test("frames hit by noise, packets and text without frames are dropped; CoAP goes on behind them", {

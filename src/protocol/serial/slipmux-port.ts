@@ -46,6 +46,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSi
   #written = Buffer.allocUnsafeSlow(SEND_BYTES);
   #filled = 0;
   #writing = false;
+  #onIdle: (() => void) | null = null;
   readonly #received: Counter;
   readonly #sent: Counter;
   readonly #sendsDropped: Counter;
@@ -100,6 +101,18 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSi
     this.handler = null;
   }
 
+  /** Resolves when all that was sent has been written, or the device is away; at the latest after `ms`. */
+  written(ms: number): Promise<void> {
+    if (!this.#writing) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   // ---- the line ------------------------------------------------------------------------------------------------
 
   onOpen(): void {
@@ -113,6 +126,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSi
   onWritten(): void {
     this.#writing = false;
     if (this.#filled > 0) this.#flush();
+    else this.#onIdle?.();
   }
 
   /** Who comes back may be another device, or the same after a reset, with message ids that begin anew. */
@@ -121,6 +135,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSi
     this.#decoder.reset();
     this.#filled = 0;
     this.#writing = false;
+    this.#onIdle?.();
     this.handler?.onPeerGone?.(this.address, this.port);
   }
 

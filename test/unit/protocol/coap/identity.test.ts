@@ -202,3 +202,17 @@ test("255 arguments are taken, and more options than 256 are 4.00", () => {
   assert.equal(h.ask({ code: "PUT" }, `/ps/a?${many(254)}`).code, "2.04");
   assert.equal(h.ask({ code: "PUT" }, `/ps/a?${many(255)}`).code, "4.00");
 });
+
+test("where a cable says who it is nobody logs in: the line has its own rights, whatever a request says", () => {
+  const h = new Harness({ principal: { name: "valve", clientId: "serial:valve" } }, authorityWith("never"));
+  h.identity = "serial:valve";
+  const code = (path: string): string => h.ask({ code: "PUT" }, path).code;
+  assert.equal(code("/ps/valve/state"), "2.04");
+  assert.equal(code("/ps/alice/a"), "4.03");
+  assert.equal(code("/ps/alice/a?username=alice&password=secret"), "4.03");
+  assert.equal(code("/ps/by-client/serial:valve"), "2.04", "%c is the line");
+  assert.equal(code("/ps/by-client/two?clientid=two"), "2.04", "or what the request calls itself");
+  const { payload } = h.ask({ code: "POST" }, "/mqtt/connection?clientid=two");
+  assert.equal(code(`/ps/valve/state?clientid=two&token=${payload}`), "2.04");
+  assert.equal(code(`/ps/alice/a?clientid=two&token=${payload}`), "4.03");
+});

@@ -117,6 +117,30 @@ test("when the device goes away its peer does; a frame under way is forgotten, a
   assert.deepEqual(device.written, [frameOf(Buffer.from("60000003", "hex")).toString("hex")]);
 });
 
+test("who closes may wait until all is written, until the device is away, or for some time", async () => {
+  const { port, device } = new World();
+  await port.written(60_000); // nothing is under way
+  send(port, Buffer.from("60000001", "hex"));
+  send(port, Buffer.from("60000002", "hex"));
+  let done = false;
+  const written = port.written(60_000).then(() => {
+    done = true;
+  });
+  port.onWritten();
+  await Promise.resolve();
+  assert.equal(done, false, "the second one is under way");
+  port.onWritten();
+  await written;
+  send(port, Buffer.from("60000003", "hex"));
+  const away = port.written(60_000);
+  device.isOpen = false;
+  port.onAway();
+  await away;
+  device.isOpen = true;
+  send(port, Buffer.from("60000004", "hex"));
+  await port.written(5);
+});
+
 test("diagnostic text is published at QoS 0 without its line end, or logged at debug; a forbidden topic is said once", () => {
   const published: string[] = [];
   const lines: string[] = [];
