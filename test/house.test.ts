@@ -28,7 +28,7 @@ const FLOORS: Readonly<Record<string, number>> = {
 /** The one place that may import a dependency: a file, or a folder with all in it. */
 const DOORS: Readonly<Record<string, string>> = {
   ws: "transport/ws.ts",
-  serialport: "transport/serial-port.ts",
+  serialport: "transport/serial-tty.ts",
   socks: "transport/proxy-socks.ts",
   "coap-packet": "wire/coap/",
   cborg: "wire/senml/cbor.ts",

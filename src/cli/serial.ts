@@ -2,9 +2,10 @@
 import { UsageError } from "./arguments.ts";
 
 /** @returns the exit code  @throws UsageError */
-export async function serial([verb, ..._args]: string[]): Promise<number> {
+export async function serial([verb, ...args]: string[]): Promise<number> {
   switch (verb) {
     case "list":
+      return (await import("./serial-list.ts")).serialList(args);
     case "sniff":
       throw new UsageError(`serial ${verb} is not built yet`);
     default:

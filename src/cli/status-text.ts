@@ -2,6 +2,7 @@
 import { bytesText, decimalBytesText, durationText } from "../config/units.ts";
 import { YEARS_MAX } from "../store/write-budget.ts";
 import { printable } from "./printable.ts";
+import { type SerialStatus, serialText } from "./serial-text.ts";
 import { type UplinkStatus, uplinkLines } from "./uplink-text.ts";
 
 /** The parts of `Gateway.status()` that are printed. */
@@ -16,6 +17,7 @@ export interface Status {
   readonly retained: { readonly messages: number; readonly bytes: number };
   readonly store: StoreStatus | null;
   readonly clock: ClockStatus | null;
+  readonly serial?: readonly SerialStatus[];
   readonly uplinks: readonly UplinkStatus[];
   readonly counters: Readonly<Record<string, number>>;
   readonly drops?: readonly Drop[];
@@ -115,6 +117,7 @@ export function statusText(status: Status): string {
   if (status.store?.written.wear) rows.push(["wear", wearText(status.store.written.wear)]);
   if (status.clock !== null) rows.push(["clock", clockText(status.clock)]);
   if (status.store?.damaged) rows.push(["damaged", damagedText(status.store.damaged)]);
+  for (const port of status.serial ?? []) rows.push(["serial", serialText(port)]);
   for (const uplink of status.uplinks) {
     for (const [i, line] of uplinkLines(uplink).entries()) rows.push(i === 0 ? ["uplink", line] : ["", `  ${line}`]);
   }

@@ -1,15 +1,15 @@
 /** `serial`: lines in, lines out. */
-import { basename } from "node:path";
 import type { Section } from "./section.ts";
 import { readSerialCoap, type SerialCoapConfig } from "./serial-coap.ts";
 import { type ModbusConfig, readModbus } from "./serial-modbus.ts";
+import { type LineSettings, placeName, placeText, readLine, readPlace, type SerialPlace } from "./serial-port.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
 
-export interface SerialConfig {
+export interface SerialConfig extends LineSettings {
   readonly name: string;
-  /** Path of the device. */
+  readonly place: SerialPlace;
+  /** The place in words. */
   readonly port: string;
-  readonly baud: number;
   /** What is spoken on the line: frames that are messages by themselves, or a protocol with a conversation. */
   readonly protocol: SerialProtocol;
   readonly framing: "line";
@@ -30,9 +30,6 @@ export interface SerialTopic {
   readonly qos: 0 | 1 | 2;
 }
 
-const BAUD_MIN = 50;
-const BAUD_MAX = 4_000_000;
-
 export function readSerial(root: Section): SerialConfig[] {
   const sections = root.sections("serial") ?? [];
   const serial = sections.map(readPort);
@@ -49,15 +46,15 @@ export function readSerial(root: Section): SerialConfig[] {
 }
 
 function readPort(section: Section): SerialConfig {
-  const port = section.text("port", "");
-  if (!section.has("port")) section.complain("port", "is missing", "give the device, best from /dev/serial/by-id");
-  const name = section.name("name", basename(port) || "serial");
+  const place = readPlace(section);
+  const name = section.name("name", placeName(place));
   const protocol = readProtocol(section);
   const isFrames = protocol === "frames";
   const serial: SerialConfig = {
     name,
-    port,
-    baud: section.count("baud", 115_200, BAUD_MIN, BAUD_MAX),
+    place,
+    port: placeText(place),
+    ...readLine(section, place),
     protocol,
     framing: isFrames ? readFraming(section) : "line",
     publish: isFrames ? readTopic(section, "publish", `serial/${name}`, true) : null,

@@ -10,14 +10,13 @@ import { ConfigurationError } from "../config/complaint.ts";
 import type { Config } from "../config/config.ts";
 import type { ListenerConfig } from "../config/listeners.ts";
 import { bytesText } from "../config/units.ts";
-import type { DeliveryQueue } from "../core/delivery-queue.ts";
 import type { BackupProgress } from "../store/backup.ts";
 import type { StoreReport } from "../store/inspect.ts";
 import { type Listener, ListenerUnavailable } from "../transport/listener.ts";
 import { memoryBill } from "./bill.ts";
 import type { BoundListener } from "./bound-listener.ts";
 import { AutoCommitDelay, type Awaited } from "./commit-delay.ts";
-import { startSerial } from "./lines.ts";
+import { type SerialLines, startSerial } from "./lines.ts";
 import { openListener } from "./listeners.ts";
 import { buildRooms, type Embedding, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
 import { Uplinks } from "./uplinks.ts";
@@ -54,8 +53,7 @@ export class Gateway {
   #listeners: { config: ListenerConfig; listener: Listener }[] = [];
   /** Those that this build or machine has not what it takes for, with the reason. */
   #refused: { type: string; address: string; refused: string }[] = [];
-  /** Of the serial lines that are written to at QoS 1. */
-  #serialQueues: DeliveryQueue[] = [];
+  #serial: SerialLines = { queues: [], ports: [] };
   #uplinks: Uplinks | null = null;
   /** How to end what was started, in order of starting. */
   #stops: (() => void | Promise<void>)[] = [];
@@ -86,7 +84,7 @@ export class Gateway {
       this.#rooms = rooms;
       this.#embedding?.onRooms(rooms);
       // Before any listener: what a client publishes is acknowledged only if all that have to keep it are there.
-      this.#serialQueues = await startSerial(ground, rooms);
+      this.#serial = await startSerial(ground, rooms);
       const uplinks = new Uplinks(ground, rooms);
       this.#uplinks = uplinks;
       this.#stops.push(() => uplinks.stop());
@@ -120,7 +118,7 @@ export class Gateway {
   /** Of every durable receiver. */
   *#durableQueues(): Generator<Awaited> {
     if (this.#rooms !== null) yield* this.#rooms.registry.durableQueues();
-    yield* this.#serialQueues;
+    yield* this.#serial.queues;
     for (const { spool } of this.#uplinks?.all ?? []) if (spool.durable) yield* spool.queues();
   }
 
@@ -227,6 +225,7 @@ export class Gateway {
       retained: { messages: rooms?.retained.count ?? 0, bytes: rooms?.retained.bytes ?? 0 },
       store: rooms?.store.status() ?? null,
       clock: rooms?.store.ages.status() ?? null,
+      serial: this.#serial.ports.map((port) => port.status()),
       uplinks: (this.#uplinks?.all ?? []).map((uplink) => uplink.status()),
       counters: Object.fromEntries(this.counters.entries()),
       ...(drops ? { drops: rooms?.ledger.entries() ?? [], dropsByReceiver: rooms?.ledger.byReceiver() ?? [] } : {}),

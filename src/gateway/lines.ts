@@ -2,19 +2,24 @@
 import type { SerialConfig } from "../config/serial.ts";
 import { isWritten } from "../config/serial-modbus.ts";
 import { DeliveryQueue } from "../core/delivery-queue.ts";
+import type { SerialPortStatus } from "../transport/serial-port.ts";
 import { type Ground, queueLimitsOf, type Rooms } from "./rooms.ts";
 
-/**
- * Opens the serial lines; forgets what the store kept for those that are no longer configured.
- * @returns the queues of those that are written to at QoS 1
- */
-export async function startSerial(ground: Ground, rooms: Rooms): Promise<DeliveryQueue[]> {
+export interface SerialLines {
+  /** Of those that are written to at QoS 1. */
+  readonly queues: DeliveryQueue[];
+  readonly ports: { status(): SerialPortStatus }[];
+}
+
+/** Opens the serial lines; forgets what the store kept for those that are no longer configured. */
+export async function startSerial(ground: Ground, rooms: Rooms): Promise<SerialLines> {
   const { store, wheel, ledger, router, authority } = rooms;
   const { config, clock, counters, log, stops } = ground;
   const { serial, limits } = config;
   store.deleteOthers("serial", (name) => serial.some((line) => line.name === name && isDurable(line)));
   const queues: DeliveryQueue[] = [];
-  if (serial.length === 0) return queues;
+  const ports: SerialLines["ports"] = [];
+  if (serial.length === 0) return { queues, ports };
   const [{ SerialPort }, { SerialLine }, coapLines, modbusLines] = await Promise.all([
     import("../transport/serial-port.ts"),
     import("../protocol/serial/serial-line.ts"),
@@ -23,8 +28,9 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<Deliver
   ]);
   const common = { wheel, counters, log };
   for (const lineConfig of serial) {
-    const { name, port, baud, coap, modbus } = lineConfig;
-    const device = new SerialPort({ name, path: port, baud }, { ...common, random: Math.random });
+    const { name, coap, modbus } = lineConfig;
+    const device = new SerialPort(lineConfig, { ...common, random: Math.random });
+    ports.push(device);
     if (coap !== null) {
       coapLines?.startCoapLine(ground, rooms, device, name, coap);
       continue;
@@ -40,7 +46,7 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<Deliver
     line.start();
     stops.push(() => line.close());
   }
-  return queues;
+  return { queues, ports };
 }
 
 /** Whether messages to it are kept until they are written. */

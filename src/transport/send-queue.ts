@@ -17,10 +17,37 @@ export function sendQueueBytes({ localPort, remotePort, remoteFamily }: Socket):
   }
 }
 
+/**
+ * Of whom a "no" must never be heard as a "yes": of all connections between these ports the longest queue.
+ * @returns null when there is none in the list, as after a reset that node has not read yet; 0 where there is no list
+ */
+export function listedQueueBytes({ localPort, remotePort, remoteFamily }: Socket): number | null {
+  if (localPort === undefined || remotePort === undefined) return null;
+  let list: string;
+  try {
+    list = readFileSync(LISTS[remoteFamily === "IPv6" ? "IPv6" : "IPv4"], "latin1");
+  } catch {
+    return 0;
+  }
+  return longestQueueIn(list, localPort, remotePort);
+}
+
+export function longestQueueIn(list: string, localPort: number, remotePort: number): number | null {
+  let longest: number | null = null;
+  for (const [, queue] of list.matchAll(new RegExp(lineBetween(localPort, remotePort), "g"))) {
+    longest = Math.max(longest ?? 0, Number.parseInt(queue as string, 16));
+  }
+  return longest;
+}
+
 /** "0: 0100007F:B419 0200000A:22B3 01 00000A40:00000000 ...": both ends, the state (01 = connected), the queue to be sent. */
 export function queueIn(list: string, localPort: number, remotePort: number): number {
-  const line = new RegExp(`:${hex(localPort)} [0-9A-F]+:${hex(remotePort)} 0[1-9A-F] ([0-9A-F]+):`).exec(list);
+  const line = new RegExp(lineBetween(localPort, remotePort)).exec(list);
   return line === null ? 0 : Number.parseInt(line[1] as string, 16);
+}
+
+function lineBetween(localPort: number, remotePort: number): string {
+  return `:${hex(localPort)} [0-9A-F]+:${hex(remotePort)} 0[1-9A-F] ([0-9A-F]+):`;
 }
 
 function hex(port: number): string {

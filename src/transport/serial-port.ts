@@ -1,21 +1,20 @@
 /**
- * The door to `serialport`: one serial line that is opened by its path, and opened again for ever when it goes away.
+ * One serial line, wherever it is: opened, and opened again for ever when it goes away.
  *
  *     AWAY ---- open ----> OPENING ----> OPEN ---- hang-up, error ----> AWAY      backoff between tries
  *
- * Only the binding of `serialport` is loaded (bindings-cpp; without the streams and parsers around it 9 MB less), and
- * used for what it alone can do: open with line settings, poll, drain. Reading and writing are plain non-blocking
- * calls on the descriptor, so a paused port holds nothing in memory, and no thread of libuv's pool is taken for them.
- *
- * `SerialPort.list()` is never called: it starts `udevadm`, and where that is missing the process dies.
+ * What it is while open is a stream: a device (`serial-tty.ts`) or a socket (`serial-socket.ts`).
  */
-import { readSync, writeSync } from "node:fs";
-import { createRequire } from "node:module";
 import { Backoff } from "../base/backoff.ts";
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
+import { type LineSettings, placeText, type SerialPlace } from "../config/serial-port.ts";
+import { pathOf } from "./serial-devices.ts";
+import { openSocket } from "./serial-socket.ts";
+import type { OpenSerialStream, SerialStream, SerialStreamHandler } from "./serial-stream.ts";
+import { openTty } from "./serial-tty.ts";
 import { describeError } from "./socket-error.ts";
 
 export interface SerialHandler {
@@ -28,11 +27,10 @@ export interface SerialHandler {
   onAway(): void;
 }
 
-export interface SerialOptions {
+export interface SerialOptions extends LineSettings {
   /** For logs. */
   readonly name: string;
-  readonly path: string;
-  readonly baud: number;
+  readonly place: SerialPlace;
 }
 
 export interface SerialParts {
@@ -42,62 +40,58 @@ export interface SerialParts {
   readonly log: Log;
 }
 
-/** What is used of the binding's open port. */
-export interface BoundPort {
-  readonly fd: number;
-  readonly poller: {
-    on(event: "readable" | "writable", listener: (error: Error | null) => void): unknown;
-    poll(events: number): void;
-  };
-  drain(): Promise<void>;
-  close(): Promise<void>;
+/** How a port stands, as plain JSON. */
+export interface SerialPortStatus extends LineSettings {
+  readonly name: string;
+  readonly port: string;
+  /** Path of the device that is open; null = none, or it is behind a socket. */
+  readonly device: string | null;
+  readonly open: boolean;
+  /** Why it is not open. */
+  readonly error: string | null;
+  /** How often it was. */
+  readonly opened: number;
 }
 
-export type OpenBoundPort = (path: string, baud: number) => Promise<BoundPort>;
-
-export const READ_BYTES = 4096;
-/** The most a tty's own buffer holds. */
-const KERNEL_BYTES = 4096;
-const BITS_PER_BYTE = 10;
 const REOPEN_MS = { baseMs: 250, capMs: 5_000 };
-const UV_READABLE = 1;
-const UV_WRITABLE = 2;
-
-const HUNG_UP = "the device is gone";
+/** Who stays open so long is not one of those that hang up at once. */
+const PROVEN_MS = 1_000;
 
 const REOPEN = 0;
-const TRANSMITTED = 1;
+const PROVEN = 1;
 
 const AWAY = 0;
 const OPENING = 1;
 const OPEN = 2;
 const CLOSED = 3;
 
-export class SerialPort implements Expirable {
+export class SerialPort implements Expirable, SerialStreamHandler {
   readonly #options: SerialOptions;
   readonly #parts: SerialParts;
-  readonly #open: OpenBoundPort;
+  readonly #open: OpenSerialStream;
   readonly #backoff: Backoff;
   readonly #reopen = new Timer(this, REOPEN);
-  readonly #transmitted = new Timer(this, TRANSMITTED);
-  readonly #input = Buffer.allocUnsafeSlow(READ_BYTES);
+  readonly #proven = new Timer(this, PROVEN);
   readonly #opened: Counter;
   readonly #bytesRead: Counter;
   readonly #bytesWritten: Counter;
   handler: SerialHandler | null = null;
   #state = AWAY;
-  #port: BoundPort | null = null;
+  #stream: SerialStream | null = null;
   #opening: Promise<void> = Promise.resolve();
-  #paused = false;
-  #output: Buffer | null = null;
-  #outputAt = 0;
+  #closing: Promise<void> = Promise.resolve();
+  #writingBytes = 0;
+  #timesOpened = 0;
+  /** Path of the device that was opened last. */
+  #device: string | null = null;
   /** What the log said last; a port that stays away for the same reason is not news. */
   #lastWords = "";
 
-  constructor(options: SerialOptions, parts: SerialParts, open: OpenBoundPort = openWithBinding) {
+  /** @param open instead of what the options say */
+  constructor(options: SerialOptions, parts: SerialParts, open: OpenSerialStream | null = null) {
     this.#options = options;
     this.#parts = parts;
-    this.#open = open;
+    this.#open = open ?? (() => this.#openPlace());
     this.#backoff = new Backoff(REOPEN_MS, parts.random);
     this.#opened = parts.counters.counter("serial.opened");
     this.#bytesRead = parts.counters.counter("serial.bytes_read");
@@ -108,6 +102,20 @@ export class SerialPort implements Expirable {
     return this.#state === OPEN;
   }
 
+  status(): SerialPortStatus {
+    const { name, place, baud, dataBits, parity, stopBits, flow, rs485 } = this.#options;
+    const open = this.isOpen;
+    return {
+      name,
+      port: placeText(place),
+      device: open ? this.#device : null,
+      open,
+      error: open || this.#lastWords === "" ? null : this.#lastWords,
+      opened: this.#timesOpened,
+      ...{ baud, dataBits, parity, stopBits, flow, rs485 },
+    };
+  }
+
   /** Opens it now, and again whenever it is away, until `close`. */
   start(): void {
     if (this.#state !== AWAY) return;
@@ -115,178 +123,108 @@ export class SerialPort implements Expirable {
     this.#opening = this.#tryOpen();
   }
 
-  /** Resolves when the descriptor is closed. */
+  /** Resolves when what was open is closed. */
   async close(): Promise<void> {
-    const port = this.#port;
     this.#leave(CLOSED);
     this.#parts.wheel.cancel(this.#reopen);
     await this.#opening;
-    await port?.close().catch(ignore);
+    await this.#closing;
   }
 
   pause(): void {
-    this.#paused = true;
-    this.#watch();
+    this.#stream?.pause();
   }
 
   resume(): void {
-    this.#paused = false;
-    this.#watch();
+    this.#stream?.resume();
   }
 
   /**
    * Writes `bytes`, which must not change until `onWritten`, in a later turn. One write at a time, and only while open.
    */
   write(bytes: Buffer): void {
-    this.#output = bytes;
-    this.#outputAt = 0;
-    this.#watch();
+    this.#writingBytes = bytes.length;
+    this.#stream?.write(bytes);
   }
 
   onTimer(kind: number): void {
     if (kind === REOPEN) this.start();
-    else this.#drain();
+    else this.#backoff.reset();
+  }
+
+  // ---- the stream --------------------------------------------------------------------------------------------
+
+  onData(chunk: Buffer): void {
+    this.#bytesRead.value += chunk.length;
+    this.handler?.onData(chunk);
+  }
+
+  onSent(): void {
+    this.#bytesWritten.value += this.#writingBytes;
+    this.#backoff.reset();
+    this.handler?.onWritten();
+  }
+
+  onGone(words: string): void {
+    this.#failed(words);
+  }
+
+  // ---- opening -----------------------------------------------------------------------------------------------
+
+  async #openPlace(): Promise<SerialStream> {
+    const { place, baud } = this.#options;
+    const { wheel } = this.#parts;
+    if (place.kind === "tcp") return openSocket({ host: place.host, port: place.port }, baud, wheel);
+    if (place.kind === "unix") return openSocket({ path: place.path }, baud, wheel);
+    const path = place.kind === "match" ? await pathOf(place) : place.path;
+    this.#device = path;
+    return openTty(path, this.#options, wheel);
   }
 
   async #tryOpen(): Promise<void> {
-    const { name, path, baud } = this.#options;
+    let stream: SerialStream;
     try {
-      const port = await this.#open(path, baud);
-      if (this.#state === CLOSED) {
-        await port.close();
-        return;
-      }
-      this.#port = port;
+      await this.#closing; // its lock, and a socket that takes one connection
+      stream = await this.#open();
     } catch (error) {
       this.#failed(describeError(error).replace(/^Error: /, ""));
       return;
     }
+    if (this.#state === CLOSED) {
+      await stream.close();
+      return;
+    }
+    this.#stream = stream;
     this.#state = OPEN;
-    this.#paused = false;
     this.#opened.value++;
-    this.#backoff.reset();
+    this.#timesOpened++;
     this.#lastWords = "";
-    this.#parts.log.info("serial-open", { name, path, baud });
-    this.#port.poller.on("readable", this.#onReadable);
-    this.#port.poller.on("writable", this.#onWritable);
+    const { name, place, baud } = this.#options;
+    const device = place.kind === "match" ? { device: this.#device } : {};
+    this.#parts.log.info("serial-open", { name, path: placeText(place), ...device, baud });
+    this.#parts.wheel.schedule(this.#proven, PROVEN_MS);
     this.handler?.onOpen();
-    this.#watch();
-  }
-
-  /** The poller forgets what it waits for when it is told another thing, so it is always told all of it. */
-  #watch(): void {
-    if (this.#state !== OPEN) return;
-    const writing = this.#output !== null && this.#outputAt < this.#output.length;
-    this.#port?.poller.poll((this.#paused ? 0 : UV_READABLE) | (writing ? UV_WRITABLE : 0));
-  }
-
-  readonly #onReadable = (error: Error | null): void => {
-    if (this.#state !== OPEN) return;
-    if (error !== null) {
-      this.#failed(HUNG_UP);
-      return;
-    }
-    const length = this.#read();
-    if (length > 0) {
-      this.#bytesRead.value += length;
-      this.handler?.onData(this.#input.subarray(0, length));
-    }
-    this.#watch();
-  };
-
-  /** @returns 0 when there is nothing, or the port has just gone away */
-  #read(): number {
-    if (this.#paused) return 0;
-    try {
-      const length = readSync(this.#port?.fd as number, this.#input, 0, READ_BYTES, null);
-      if (length === 0) this.#failed(HUNG_UP); // a tty whose other side is gone reads as its end
-      return length;
-    } catch (error) {
-      if (!isBusy(error)) this.#failed(describeError(error));
-      return 0;
-    }
-  }
-
-  readonly #onWritable = (error: Error | null): void => {
-    if (this.#state !== OPEN || this.#output === null || error !== null) return; // #onReadable hears of errors, too
-    if (this.#outputAt < this.#output.length) this.#writeOn();
-  };
-
-  #writeOn(): void {
-    const output = this.#output as Buffer;
-    try {
-      while (this.#outputAt < output.length) {
-        const length = writeSync(this.#port?.fd as number, output, this.#outputAt, output.length - this.#outputAt);
-        this.#outputAt += length;
-        this.#bytesWritten.value += length;
-      }
-    } catch (error) {
-      if (isBusy(error)) this.#watch();
-      else this.#failed(describeError(error));
-      return;
-    }
-    // Draining blocks a thread of libuv's pool of four, so it begins when the line has had time to send.
-    const bytes = Math.min(output.length, KERNEL_BYTES);
-    const transmitMs = (bytes * BITS_PER_BYTE * 1000) / this.#options.baud;
-    if (transmitMs < 50) this.#drain();
-    else this.#parts.wheel.schedule(this.#transmitted, transmitMs);
-    this.#watch();
-  }
-
-  #drain(): void {
-    const port = this.#port;
-    port?.drain().then(
-      () => {
-        if (this.#port !== port) return;
-        this.#output = null;
-        this.handler?.onWritten();
-      },
-      (error) => {
-        if (this.#port === port) this.#failed(describeError(error));
-      },
-    );
+    if (this.#stream === stream) stream.start(this);
   }
 
   /** One line of log per change of state. */
   #failed(words: string): void {
     if (this.#state === CLOSED) return;
-    const port = this.#port;
     if (words !== this.#lastWords) {
       this.#lastWords = words;
-      this.#parts.log.warn("serial-away", { name: this.#options.name, path: this.#options.path, error: words });
+      const { name, place } = this.#options;
+      this.#parts.log.warn("serial-away", { name, path: placeText(place), error: words });
     }
     this.#leave(AWAY);
-    port?.close().catch(ignore);
     this.#parts.wheel.schedule(this.#reopen, this.#backoff.next());
   }
 
   #leave(state: number): void {
     const wasOpen = this.#state === OPEN;
     this.#state = state;
-    this.#port = null;
-    this.#output = null;
-    this.#parts.wheel.cancel(this.#transmitted);
+    if (this.#stream !== null) this.#closing = this.#stream.close();
+    this.#stream = null;
+    this.#parts.wheel.cancel(this.#proven);
     if (wasOpen) this.handler?.onAway();
   }
-}
-
-function isBusy(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === "EAGAIN" || code === "EINTR";
-}
-
-function ignore(): void {}
-
-/** Loads the binding at the first call. */
-const openWithBinding: OpenBoundPort = async (path, baud) => {
-  // Through serialport's own place: the binding is its dependency, not ours.
-  const require = createRequire(createRequire(import.meta.url).resolve("serialport"));
-  const { autoDetect } = require("@serialport/bindings-cpp") as Binding;
-  const port = await autoDetect().open({ path, baudRate: baud });
-  if (!("poller" in port)) throw new Error("serial lines are not supported on this system");
-  return port as BoundPort;
-};
-
-interface Binding {
-  autoDetect(): { open(options: { path: string; baudRate: number }): Promise<object> };
 }

@@ -151,10 +151,12 @@ test("an uplink needs its url only", () => {
 
 test("a serial port needs its port only; writing to the device is asked for", () => {
   const { serial } = loaded("serial: [{port: /dev/ttyUSB0}, {port: /dev/ttyS1, write: {}, publish: off}]");
-  const common = { baud: 115_200, protocol: "frames", framing: "line", coap: null, modbus: null };
+  const line = { baud: 115_200, dataBits: 8, parity: "none", stopBits: 1, flow: "none", rs485: "none" };
+  const kind = { protocol: "frames", framing: "line", coap: null, modbus: null };
+  const at = (path: string) => ({ place: { kind: "device", path }, port: path, ...line, ...kind });
   assert.deepEqual(serial, [
-    { name: "ttyUSB0", port: "/dev/ttyUSB0", ...common, publish: { topic: "serial/ttyUSB0", qos: 1 }, write: null },
-    { name: "ttyS1", port: "/dev/ttyS1", ...common, publish: null, write: { topic: "serial/ttyS1/set", qos: 1 } },
+    { name: "ttyUSB0", ...at("/dev/ttyUSB0"), publish: { topic: "serial/ttyUSB0", qos: 1 }, write: null },
+    { name: "ttyS1", ...at("/dev/ttyS1"), publish: null, write: { topic: "serial/ttyS1/set", qos: 1 } },
   ]);
 });
 

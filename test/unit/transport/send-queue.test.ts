@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
-import { queueIn, sendQueueBytes } from "../../../src/transport/send-queue.ts";
+import { listedQueueBytes, longestQueueIn, queueIn, sendQueueBytes } from "../../../src/transport/send-queue.ts";
 
 const LIST = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:07E8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1598
@@ -17,6 +17,13 @@ test("the queue of a connection is found by both of its ports", () => {
   assert.equal(queueIn("", 50_000, 8883), 0);
 });
 
+test("for who must not take a no for a yes: the longest queue between two ports, and none when none is listed", () => {
+  const twins = `${LIST}   3: 0200007F:C350 0200007F:22B3 01 00000A41:00000000 01:00000014 00000003     0        0 1601\n`;
+  assert.equal(longestQueueIn(twins, 50_000, 8883), 0xa41);
+  assert.equal(longestQueueIn(twins, 8883, 50_000), 0);
+  assert.equal(longestQueueIn(twins, 1, 2), null);
+});
+
 test("what a peer does not read piles up in the kernel, and is told", {
   skip: process.platform !== "linux",
 }, async () => {
@@ -27,9 +34,12 @@ test("what a peer does not read piles up in the kernel, and is told", {
   const socket = connect(port, "127.0.0.1");
   await once(socket, "connect");
   assert.equal(sendQueueBytes(socket), 0);
+  assert.equal(listedQueueBytes(socket), 0);
   while (socket.write(Buffer.alloc(65_536)));
   assert(sendQueueBytes(socket) > 0);
+  assert((listedQueueBytes(socket) ?? 0) > 0);
   socket.destroy();
+  assert.equal(listedQueueBytes(socket), null);
   for (const other of accepted) other.destroy();
   server.close();
 });

@@ -8,7 +8,9 @@ import { ManualClock } from "../../../src/base/clock.ts";
 import { Counters } from "../../../src/base/counters.ts";
 import { Log } from "../../../src/base/log.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
-import { type BoundPort, SerialPort } from "../../../src/transport/serial-port.ts";
+import type { LineSettings } from "../../../src/config/serial-port.ts";
+import { SerialPort } from "../../../src/transport/serial-port.ts";
+import { type BoundPort, bindingOptions, type ControlLines, openTty } from "../../../src/transport/serial-tty.ts";
 
 type Listener = (error: Error | null) => void;
 
@@ -17,6 +19,9 @@ class FakeBound implements BoundPort {
   readonly fd: number;
   readonly polled: number[] = [];
   readonly drains: ((error?: Error) => void)[] = [];
+  /** RTS as it was set, one after another. */
+  readonly rts: boolean[] = [];
+  setError: string | null = null;
   closed = false;
   readonly #listeners = new Map<string, Listener>();
 
@@ -37,6 +42,11 @@ class FakeBound implements BoundPort {
     this.#listeners.get(event)?.(error);
   }
 
+  set(lines: ControlLines): Promise<void> {
+    this.rts.push(lines.rts);
+    return this.setError === null ? Promise.resolve() : Promise.reject(new Error(this.setError));
+  }
+
   drain(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.drains.push((error) => (error === undefined ? resolve() : reject(error)));
@@ -50,6 +60,15 @@ class FakeBound implements BoundPort {
   }
 }
 
+const SETTINGS: LineSettings = {
+  baud: 115_200,
+  dataBits: 8,
+  parity: "none",
+  stopBits: 1,
+  flow: "none",
+  rs485: "none",
+};
+
 class Bench {
   readonly clock = new ManualClock();
   readonly wheel = new TimerWheel(this.clock, 50);
@@ -58,19 +77,24 @@ class Bench {
   readonly heard: string[] = [];
   readonly bound: FakeBound[] = [];
   tries = 0;
+  random = 0;
   error: string | null = null;
+  setError: string | null = null;
   readonly file: string;
   readonly port: SerialPort;
 
-  constructor(t: TestContext, baud = 115_200) {
+  constructor(t: TestContext, baud = 115_200, rs485: "none" | "rts" = "none") {
     const directory = mkdtempSync(join(tmpdir(), "serial-"));
     t.after(() => rmSync(directory, { recursive: true }));
     this.file = join(directory, "port");
     writeFileSync(this.file, "");
     const { wheel, counters } = this;
     const log = new Log({ level: "debug", format: "text", write: (line) => this.logged.push(line.slice(25)) });
-    this.port = new SerialPort({ name: "meter", path: "/dev/x", baud }, { wheel, counters, log, random: () => 0 }, () =>
-      this.#open(),
+    const settings: LineSettings = { ...SETTINGS, baud, rs485 };
+    this.port = new SerialPort(
+      { name: "meter", place: { kind: "device", path: "/dev/x" }, ...settings },
+      { wheel, counters, log, random: () => this.random },
+      () => openTty("/dev/x", settings, wheel, () => this.#open()),
     );
     this.port.handler = {
       onOpen: () => this.heard.push("open"),
@@ -84,6 +108,7 @@ class Bench {
     this.tries++;
     if (this.error !== null) throw new Error(this.error);
     const bound = new FakeBound(this.file);
+    bound.setError = this.setError;
     this.bound.push(bound);
     return bound;
   }
@@ -216,4 +241,84 @@ test("close closes the descriptor, also of a port that is just being opened, and
   d.advance(60_000);
   assert.equal(d.tries, 1);
   assert.equal(d.wheel.armed, 0);
+});
+
+test("over RS-485 the transmitter is on from before the first byte until the last has left", async (t) => {
+  const b = new Bench(t, 9600, "rts");
+  await b.start();
+  assert.deepEqual(b.last.rts, [false], "it listens at first");
+  b.port.write(Buffer.alloc(96, "x"));
+  assert.equal(b.last.polled.at(-1), 1, "nothing is written before the transmitter is on");
+  b.last.emit("writable");
+  assert.equal(readFileSync(b.file).length, 0);
+  await turn();
+  assert.deepEqual(b.last.rts, [false, true]);
+  assert.equal(b.last.polled.at(-1), 3);
+  b.last.emit("writable");
+  b.advance(150);
+  assert.deepEqual(b.last.rts, [false, true], "until it is drained");
+  b.last.drains[0]?.();
+  await turn();
+  assert.deepEqual(b.last.rts, [false, true, false]);
+  assert.deepEqual(b.heard, ["open", "written"]);
+});
+
+test("a device without RTS is not opened for RS-485, and its descriptor is closed", async (t) => {
+  const b = new Bench(t, 9600, "rts");
+  b.setError = "Inappropriate ioctl for device";
+  await b.start();
+  assert.deepEqual(b.heard, []);
+  assert.equal(b.last.closed, true);
+  assert.match(b.logged.join(), /serial-away .*Inappropriate ioctl/);
+});
+
+test("a port that hangs up as soon as it is open is tried ever less often; one that works is tried at once", async (t) => {
+  const b = new Bench(t);
+  b.random = 1;
+  await b.start();
+  const awayMs = async (): Promise<number> => {
+    b.last.emit("readable", new Error("gone"));
+    let ms = 0;
+    for (; !b.port.isOpen && ms < 10_000; ms += 50) {
+      b.advance(50);
+      await turn();
+    }
+    return ms;
+  };
+  const pauses: number[] = [];
+  for (let i = 0; i < 6; i++) pauses.push(await awayMs());
+  assert.deepEqual(
+    pauses.map((ms) => Math.round(ms / 250) * 250),
+    [250, 500, 1000, 2000, 4000, 5000],
+  );
+  b.advance(1100);
+  assert.ok((await awayMs()) <= 350, "it stayed open for a second");
+  await awayMs();
+  b.port.write(Buffer.from("x"));
+  b.last.emit("writable");
+  b.last.drains[0]?.();
+  await turn();
+  assert.ok((await awayMs()) <= 350, "it was written to");
+});
+
+test("says how it stands", async (t) => {
+  const b = new Bench(t);
+  b.error = "No such file or directory";
+  await b.start();
+  const common = { name: "meter", port: "/dev/x", device: null, ...SETTINGS };
+  assert.deepEqual(b.port.status(), { ...common, open: false, error: "No such file or directory", opened: 0 });
+  b.error = null;
+  b.advance(300);
+  await turn();
+  assert.deepEqual(b.port.status(), { ...common, open: true, error: null, opened: 1 });
+});
+
+test("the line's settings reach the binding in its words", () => {
+  const settings = { ...SETTINGS, baud: 9600, dataBits: 7, parity: "even", stopBits: 2 } as const;
+  const common = { path: "/dev/x", baudRate: 9600, dataBits: 7, parity: "even", stopBits: 2 };
+  const off = { rtscts: false, xon: false, xoff: false };
+  assert.deepEqual(bindingOptions("/dev/x", settings), { ...common, ...off });
+  assert.deepEqual(bindingOptions("/dev/x", { ...settings, flow: "rts-cts" }), { ...common, ...off, rtscts: true });
+  const xonXoff = { ...common, rtscts: false, xon: true, xoff: true };
+  assert.deepEqual(bindingOptions("/dev/x", { ...settings, flow: "xon-xoff" }), xonXoff);
 });

@@ -1,0 +1,73 @@
+/** `sluice serial list`: the serial devices of this machine, and which of them the running gateway has open. */
+import { realpathSync } from "node:fs";
+import { controlSocket } from "../config/names.ts";
+import { type SerialDeviceEntry, serialDevices } from "../transport/serial-devices.ts";
+import { OK, parse, say, sayError } from "./arguments.ts";
+import { askControl } from "./control.ts";
+import { printable } from "./printable.ts";
+import type { SerialStatus } from "./serial-text.ts";
+import { dataDirOf } from "./where.ts";
+
+export async function serialList(args: string[]): Promise<number> {
+  const { values } = parse({
+    args,
+    options: {
+      config: { type: "string" },
+      "data-dir": { type: "string" },
+      json: { type: "boolean", default: false },
+    },
+  });
+  const dataDir = await dataDirOf(values.config, values["data-dir"]);
+  const devices = listed(await serialDevices(), await portsOf(dataDir));
+  if (values.json) say(JSON.stringify(devices));
+  else if (devices.length === 0) sayError("no serial device is here");
+  else say(devices.map(lineOf).join("\n"));
+  return OK;
+}
+
+export interface ListedDevice extends SerialDeviceEntry {
+  /** Name of the gateway's line that has it open; null = none. */
+  readonly openAs: string | null;
+}
+
+/** Devices of this machine, with those of the gateway that sysfs does not know (pseudo terminals). */
+export function listed(devices: readonly SerialDeviceEntry[], ports: readonly SerialStatus[]): ListedDevice[] {
+  const names = new Map<string, string>();
+  for (const { open, name, device } of ports) if (open && device !== null) names.set(realPath(device), name);
+  const known = devices.map((device) => ({ ...device, openAs: names.get(device.path) ?? null }));
+  for (const { path } of devices) names.delete(path);
+  const others = [...names].map(([path, openAs]) => ({ path, byId: null, usb: null, driver: null, openAs }));
+  return [...known, ...others];
+}
+
+/** A gateway that does not run, or is not to be asked, has none open. */
+async function portsOf(dataDir: string): Promise<readonly SerialStatus[]> {
+  try {
+    const answer = (await askControl(controlSocket(dataDir), { verb: "status" })) as { serial?: SerialStatus[] };
+    return answer.serial ?? [];
+  } catch {
+    return [];
+  }
+}
+
+/** "/dev/ttyUSB0  0403:6001 serial A1 interface 0 (FT232R)  ftdi_sio  open as meter  /dev/serial/by-id/..." */
+export function lineOf({ path, byId, usb, driver, openAs }: ListedDevice): string {
+  const columns = [path];
+  if (usb !== null) {
+    const serial = usb.serial === null ? "" : ` serial ${usb.serial}`;
+    const number = usb.interface === null ? "" : ` interface ${usb.interface}`;
+    columns.push(`${usb.vendor}:${usb.product}${serial}${number}${usb.words === null ? "" : ` (${usb.words})`}`);
+  }
+  if (driver !== null) columns.push(driver);
+  if (openAs !== null) columns.push(`open as ${openAs}`);
+  if (byId !== null) columns.push(byId);
+  return printable(columns.join("  "));
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * A serial line behind a socket: a terminal server (ser2net, raw TCP) or a unix socket.
+ *
+ * Over TCP the kernel takes bytes long before anybody has them, so what was written counts as sent when the peer's
+ * kernel has acknowledged it (`send-queue.ts`). The list that says so is read when the line has had time to send, or when the
+ * peer speaks, which is at most once a tick and once a read.
+ *
+ * A peer that vanished without a word is found either way: by TCP keepalive when nothing is under way, else because
+ * nothing is acknowledged.
+ */
+import { connect, type Socket } from "node:net";
+import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
+import { listedQueueBytes } from "./send-queue.ts";
+import { READ_BYTES, type SerialStream, type SerialStreamHandler, transmitMs } from "./serial-stream.ts";
+import { describeError } from "./socket-error.ts";
+
+export type SocketPlace = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** Silence before the first probe; then node has the kernel send ten, a second apart. */
+export const KEEP_ALIVE_DELAY_MS = 15_000;
+/** So long may a peer take nothing of what was written: as long as keepalive takes. */
+export const UNACKNOWLEDGED_MS = 25_000;
+const CONNECT_MS = 10_000;
+const CHECK_MS = 20;
+
+/** @throws Error with the reason in words */
+export function openSocket(place: SocketPlace, baud: number, wheel: TimerWheel): Promise<SocketStream> {
+  return new Promise((resolve, reject) => {
+    const stream = new SocketStream(place, baud, wheel, (error) => {
+      if (error === null) resolve(stream);
+      else reject(error);
+    });
+  });
+}
+
+export class SocketStream implements SerialStream, Expirable {
+  readonly #socket: Socket;
+  readonly #tcp: boolean;
+  readonly #baud: number;
+  readonly #wheel: TimerWheel;
+  readonly #check = new Timer(this, 0);
+  readonly #closed: Promise<void>;
+  #handler: SerialStreamHandler | null = null;
+  /** The peer is to acknowledge the write under way. */
+  #awaited = false;
+  /** Bytes of it that were not acknowledged when that was looked at last. */
+  #left = 0;
+  /** How long they have been as many; at `UNACKNOWLEDGED_MS` the peer is gone. */
+  #checkedMs = 0;
+  #error = "closed by peer";
+  #paused = false;
+
+  /** @param onOpened called once, in a later turn */
+  constructor(place: SocketPlace, baud: number, wheel: TimerWheel, onOpened: (error: Error | null) => void) {
+    this.#tcp = "port" in place;
+    this.#baud = baud;
+    this.#wheel = wheel;
+    const socket = connect({
+      ...place,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+      onread: { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback: this.#onRead },
+    });
+    this.#socket = socket;
+    socket.pause();
+    const timeout = setTimeout(() => socket.destroy(new Error("no answer")), CONNECT_MS);
+    socket.once("connect", () => {
+      clearTimeout(timeout);
+      onOpened(null);
+    });
+    socket.on("error", (error) => {
+      this.#error = describeError(error);
+    });
+    this.#closed = new Promise((resolve) => {
+      socket.once("close", () => {
+        clearTimeout(timeout);
+        onOpened(new Error(this.#error)); // nobody listens any more once it was open
+        this.#gone(this.#error);
+        resolve();
+      });
+    });
+  }
+
+  /** What has come in the meantime waits in the kernel. */
+  start(handler: SerialStreamHandler): void {
+    this.#handler = handler;
+    if (this.#socket.destroyed) setImmediate(() => this.#gone(this.#error));
+    else if (!this.#paused) this.#socket.resume();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  write(bytes: Buffer): void {
+    if (this.#tcp) {
+      this.#awaited = true;
+      this.#left = Number.POSITIVE_INFINITY;
+      this.#checkedMs = 0;
+      this.#checkAfter(Math.max(CHECK_MS, transmitMs(Math.min(bytes.length, READ_BYTES), this.#baud)));
+    }
+    this.#socket.write(bytes, (error) => {
+      if (!error && !this.#tcp) this.#handler?.onSent(); // after an error "close" follows
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#forget();
+    this.#socket.destroy();
+    await this.#closed;
+  }
+
+  onTimer(): void {
+    if (this.#acknowledged()) return;
+    if (this.#checkedMs >= UNACKNOWLEDGED_MS) this.#gone("what was written is not acknowledged");
+    else this.#checkAfter(Math.min(1000, Math.max(CHECK_MS, this.#checkedMs)));
+  }
+
+  #checkAfter(ms: number): void {
+    this.#checkedMs += ms;
+    this.#wheel.schedule(this.#check, ms);
+  }
+
+  /** Tells the handler if it is so. */
+  #acknowledged(): boolean {
+    const listed = this.#socket.destroyed ? null : listedQueueBytes(this.#socket);
+    const left = listed === null ? Number.POSITIVE_INFINITY : listed + this.#socket.writableLength;
+    if (left < this.#left) this.#checkedMs = 0; // slow, but there
+    this.#left = left;
+    if (left > 0) return false;
+    this.#awaited = false;
+    this.#wheel.cancel(this.#check);
+    this.#handler?.onSent();
+    return true;
+  }
+
+  readonly #onRead = (length: number, buffer: Uint8Array): boolean => {
+    if (this.#awaited) this.#acknowledged(); // an answer has most likely brought the acknowledgement along
+    const chunk = buffer as Buffer;
+    this.#handler?.onData(length === chunk.length ? chunk : chunk.subarray(0, length));
+    return true;
+  };
+
+  #forget(): void {
+    this.#handler = null;
+    this.#awaited = false;
+    this.#wheel.cancel(this.#check);
+  }
+
+  #gone(words: string): void {
+    const handler = this.#handler;
+    this.#forget();
+    handler?.onGone(words);
+  }
+}

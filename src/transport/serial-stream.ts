@@ -1,0 +1,35 @@
+/** What a serial port is made of while it is open: bytes both ways, over a device or a socket. */
+
+export interface SerialStream {
+  /** Nothing is heard before. */
+  start(handler: SerialStreamHandler): void;
+  pause(): void;
+  resume(): void;
+  /** One at a time; `bytes` must not change until `onSent`, which comes in a later turn. */
+  write(bytes: Buffer): void;
+  /** The handler hears nothing any more. Resolves when what was open is closed. */
+  close(): Promise<void>;
+}
+
+export interface SerialStreamHandler {
+  /** `chunk` is valid until return. Not called while the stream is paused. */
+  onData(chunk: Buffer): void;
+  /** What was written has left the machine. */
+  onSent(): void;
+  /** It is of no use any more: why. Once, and nothing after it; the caller closes. */
+  onGone(words: string): void;
+}
+
+/** @throws Error whose words say why it cannot be opened now */
+export type OpenSerialStream = () => Promise<SerialStream>;
+
+/** The most that is read at once. */
+export const READ_BYTES = 4096;
+
+/** A start bit, eight bits and a stop bit, as most lines have it. */
+const BITS_PER_BYTE = 10;
+
+/** How long a line takes to send. */
+export function transmitMs(bytes: number, baud: number): number {
+  return (bytes * BITS_PER_BYTE * 1000) / baud;
+}

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { ManualClock } from "../../../src/base/clock.ts";
+import { TimerWheel } from "../../../src/base/timer-wheel.ts";
+import { openSocket, type SocketStream } from "../../../src/transport/serial-socket.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/gateway-process.ts";
+
+/** A terminal server of one connection, and the gateway's end of it. */
+class Line {
+  readonly clock = new ManualClock();
+  readonly wheel = new TimerWheel(this.clock, 50);
+  readonly heard: string[] = [];
+  readonly server: Server;
+  far!: Socket;
+  stream!: SocketStream;
+
+  constructor(t: TestContext) {
+    this.server = createServer({ pauseOnConnect: true });
+    t.after(async () => {
+      await this.stream?.close();
+      this.far?.destroy();
+      this.server.close();
+    });
+  }
+
+  async open(path: string | null = null): Promise<this> {
+    this.server.listen(path ?? { port: 0, host: "127.0.0.1" });
+    await once(this.server, "listening");
+    const address = this.server.address() as { port: number };
+    const place = path === null ? { host: "127.0.0.1", port: address.port } : { path };
+    const [[far], stream] = await Promise.all([
+      once(this.server, "connection"),
+      openSocket(place, 115_200, this.wheel),
+    ]);
+    this.far = far as Socket;
+    this.far.on("error", () => {});
+    this.stream = stream;
+    return this;
+  }
+
+  start(): void {
+    this.stream.start({
+      onData: (chunk) => this.heard.push(`data ${chunk.toString()}`),
+      onSent: () => this.heard.push("sent"),
+      onGone: (words) => this.heard.push(`gone ${words}`),
+    });
+  }
+
+  advance(ms: number): void {
+    for (let rest = ms; rest > 0; rest -= 50) {
+      this.clock.advance(50);
+      this.wheel.tick();
+    }
+  }
+
+  /** Moves the clock until it is so. */
+  async until(what: string, condition: () => boolean, stepMs = 50): Promise<void> {
+    await eventually(what, () => {
+      this.advance(stepMs);
+      return condition();
+    });
+  }
+}
+
+test("bytes go both ways over TCP; what the peer's kernel has is sent", async (t) => {
+  const line = await new Line(t).open();
+  line.start();
+  line.far.write("hello");
+  await eventually("the peer's words", () => line.heard[0] === "data hello");
+  line.stream.write(Buffer.from("on\n"));
+  await line.until("the confirmation", () => line.heard[1] === "sent");
+  line.far.resume();
+  const [chunk] = (await once(line.far, "data")) as [Buffer];
+  assert.equal(chunk.toString(), "on\n");
+});
+
+test("a peer that takes nothing of a write is gone after a while", async (t) => {
+  const line = await new Line(t).open();
+  line.start();
+  line.stream.write(Buffer.alloc(32 * 2 ** 20)); // more than both kernels take
+  await line.until("the verdict", () => line.heard.length > 0, 500);
+  assert.deepEqual(line.heard, ["gone what was written is not acknowledged"]);
+});
+
+test("what our kernel took and the peer's has not acknowledged is not sent", async (t) => {
+  const line = await new Line(t).open();
+  line.start();
+  for (let i = 0; i < 1000; i++) {
+    line.heard.length = 0;
+    line.stream.write(Buffer.alloc(65_536));
+    await line.until("sent, or the verdict", () => line.heard.length > 0, 200);
+    if (line.heard[0] !== "sent") break;
+  }
+  assert.deepEqual(line.heard, ["gone what was written is not acknowledged"]);
+});
+
+test("a reset between a write and its confirmation is no confirmation", async (t) => {
+  const line = await new Line(t).open();
+  line.start();
+  line.far.resetAndDestroy();
+  line.stream.write(Buffer.from("lost"));
+  await line.until("the end", () => line.heard.some((word) => word.startsWith("gone")));
+  assert.equal(line.heard.includes("sent"), false);
+});
+
+test("an answer confirms what it answers, and comes after it", async (t) => {
+  const line = await new Line(t).open();
+  line.start();
+  line.far.on("data", () => line.far.write("yes"));
+  line.far.resume();
+  line.stream.write(Buffer.from("well?"));
+  await eventually("the answer", () => line.heard.length >= 2);
+  assert.deepEqual(line.heard, ["sent", "data yes"]);
+});
+
+test("paused it reads nothing, also before it is started; the peer's end is heard after what it said", async (t) => {
+  const line = await new Line(t).open();
+  line.stream.pause();
+  line.start();
+  line.far.end("last words");
+  line.stream.resume();
+  await eventually("the end", () => line.heard.length >= 2);
+  assert.deepEqual(line.heard, ["data last words", "gone closed by peer"]);
+});
+
+test("a unix socket is the same", async (t) => {
+  using folder = temporaryFolder();
+  const line = await new Line(t).open(join(folder.path, "line.sock"));
+  line.start();
+  line.stream.write(Buffer.from("on\n"));
+  await eventually("the confirmation", () => line.heard[0] === "sent");
+  line.far.write("off\n");
+  await eventually("the peer's words", () => line.heard[1] === "data off\n");
+});
+
+test("who is not there is said in words, and so is a name that is none", async () => {
+  const wheel = new TimerWheel(new ManualClock(), 50);
+  await assert.rejects(openSocket({ path: "/nowhere/line.sock" }, 9600, wheel), /no such file or directory/);
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  await assert.rejects(openSocket({ host: "127.0.0.1", port }, 9600, wheel), /connection refused/);
+});
+
+test("after close nothing is heard and no timer is left", async (t) => {
+  const line = await new Line(t).open();
+  line.start();
+  line.stream.write(Buffer.from("x"));
+  await line.stream.close();
+  line.advance(1000);
+  assert.deepEqual(line.heard, []);
+  assert.equal(line.wheel.armed, 0);
+});
