@@ -11,7 +11,6 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import { type LineSettings, placeText, type SerialPlace } from "../config/serial-port.ts";
-import { pathOf } from "./serial-devices.ts";
 import { openSocket } from "./serial-socket.ts";
 import type { OpenSerialStream, SerialStream, SerialStreamHandler } from "./serial-stream.ts";
 import { openTty } from "./serial-tty.ts";
@@ -176,7 +175,7 @@ export class SerialPort implements Expirable, SerialStreamHandler {
     const { wheel } = this.#parts;
     if (place.kind === "tcp") return openSocket({ host: place.host, port: place.port }, baud, wheel);
     if (place.kind === "unix") return openSocket({ path: place.path }, baud, wheel);
-    const path = place.kind === "match" ? await pathOf(place) : place.path;
+    const path = place.kind === "match" ? await (await import("./serial-devices.ts")).pathOf(place) : place.path;
     this.#device = path;
     return openTty(path, this.#options, wheel);
   }
