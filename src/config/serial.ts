@@ -1,6 +1,7 @@
-/** `serial`: lines in, lines out. */
+/** `serial`: frames in, frames out. */
 import type { Section } from "./section.ts";
 import { readSerialCoap, type SerialCoapConfig } from "./serial-coap.ts";
+import { type CheckConfig, type FramingConfig, LINES, readCheck, readFraming } from "./serial-framing.ts";
 import { type ModbusConfig, readModbus } from "./serial-modbus.ts";
 import { type LineSettings, placeName, placeText, readLine, readPlace, type SerialPlace } from "./serial-port.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
@@ -12,7 +13,8 @@ export interface SerialConfig extends LineSettings {
   readonly port: string;
   /** What is spoken on the line: frames that are messages by themselves, or a protocol with a conversation. */
   readonly protocol: SerialProtocol;
-  readonly framing: "line";
+  readonly framing: FramingConfig;
+  readonly check: CheckConfig | null;
   /** Where what the device says goes; null = nowhere. */
   readonly publish: SerialTopic | null;
   /** What is written to the device; null = nothing. */
@@ -21,6 +23,8 @@ export interface SerialConfig extends LineSettings {
   readonly coap: SerialCoapConfig | null;
   /** null = another protocol. */
   readonly modbus: ModbusConfig | null;
+  /** Where frames go that are none; null = nowhere. */
+  readonly errors: SerialTopic | null;
 }
 
 export type SerialProtocol = "frames" | "coap" | "modbus";
@@ -56,9 +60,11 @@ function readPort(section: Section): SerialConfig {
     port: placeText(place),
     ...readLine(section, place),
     protocol,
-    framing: isFrames ? readFraming(section) : "line",
+    framing: isFrames ? readFraming(section) : LINES,
+    check: isFrames ? readCheck(section) : null,
     publish: isFrames ? readTopic(section, "publish", `serial/${name}`, true) : null,
     write: isFrames ? readTopic(section, "write", `serial/${name}/set`, false) : null,
+    errors: isFrames ? readTopic(section, "errors", `serial/${name}/errors`, false) : null,
     coap: readSerialCoap(section, protocol === "coap"),
     modbus: protocol === "modbus" ? readModbus(section, name) : null,
   };
@@ -78,13 +84,6 @@ function readProtocol(section: Section): SerialProtocol {
   return "frames";
 }
 
-function readFraming(section: Section): "line" {
-  const later = ["slip", "cobs", "length", "modbus-rtu"];
-  const framing = section.oneOf("framing", ["line", ...later], "line");
-  if (framing !== "line") section.complain("framing", `${framing} is not built yet`, "use line");
-  return "line";
-}
-
 /** `off` turns it off. */
 function readTopic(section: Section, key: string, topic: string, on: boolean): SerialTopic | null {
   if (section.source(key) === "off") return null;
@@ -93,7 +92,7 @@ function readTopic(section: Section, key: string, topic: string, on: boolean): S
   const result: SerialTopic = { topic: inner.text("topic", topic), qos: inner.oneOf("qos", [0, 1, 2], 1) };
   const problem = topicProblem(result.topic);
   if (problem !== null) inner.complain("topic", `${JSON.stringify(result.topic)} ${problem}`, "give one topic");
-  if (key === "publish" && isOwnTopic(result.topic))
+  if (key !== "write" && isOwnTopic(result.topic))
     inner.complain("topic", `${JSON.stringify(result.topic)} is under $SYS`, "only the gateway itself publishes there");
   inner.finish();
   return result;

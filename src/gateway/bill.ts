@@ -41,7 +41,7 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   const http = count("http");
   const coapLines = serial.flatMap(({ coap }) => coap ?? []);
   const modbus = serial.flatMap((line) => line.modbus ?? []);
-  const frameLines = serial.length - coapLines.length - modbus.length;
+  const frameLines = serial.filter(({ protocol }) => protocol === "frames");
   if (http > 0) lines.push(...(await import("./http-listeners.ts")).httpBudget(limits, http));
   if (count("coap") > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
   else if (coapLines.length > 0) lines.push(...(await import("./coap-lines.ts")).coapBudget(limits));
@@ -53,7 +53,8 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     const named = identities.filter(({ identity, name }) => name !== pskName(identity)).length;
     lines.push(...(await import("../transport/dtls-budget.ts")).budget(dtls, identities.length, named));
   }
-  if (frameLines > 0) lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, frameLines));
+  if (frameLines.length > 0)
+    lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, frameLines));
   if (coapLines.length > 0) {
     const messageBytesMax = coapLines.map((line) => line.messageBytesMax);
     lines.push(...(await import("./coap-lines.ts")).coapLinesBudget(messageBytesMax));

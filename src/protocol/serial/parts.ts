@@ -45,6 +45,8 @@ export class SerialCounters {
   readonly linesReceived: Counter;
   /** Frames that were thrown away, by cause. */
   readonly badFrames: Readonly<Record<BadFrame, Counter>>;
+  /** Of those, the ones that `errors.topic` did not get: too many in a second, or refused. */
+  readonly errorsSkipped: Counter;
   readonly linesRefused: Counter;
   readonly linesDenied: Counter;
   readonly linesWritten: Counter;
@@ -60,6 +62,7 @@ export class SerialCounters {
       cut: counters.counter("serial.lines_cut"),
       noise: counters.counter("serial.lines_noise"),
     };
+    this.errorsSkipped = counters.counter("serial.errors_skipped");
     this.linesRefused = counters.counter("serial.lines_refused");
     this.linesDenied = counters.counter("serial.lines_denied");
     this.linesWritten = counters.counter("serial.lines_written");
@@ -77,6 +80,8 @@ export interface SerialParts {
   readonly ledger: Pick<Ledger, "record">;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  /** For gaps between frames, which are shorter than the wheel's tick. */
+  readonly gapWheel?: TimerWheel;
   readonly log: Log;
   readonly counters: SerialCounters;
   readonly limits: { readonly refusalHoldMs: number };

@@ -18,6 +18,8 @@ import { Publication } from "../../core/publication.ts";
 import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
 import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import type { BadFrame, FrameDecoder, FrameSink } from "../../wire/serial/framing.ts";
+import { BadFrames } from "./bad-frames.ts";
+import { FrameGap, type GapOwner } from "./frame-gap.ts";
 import type { SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
 
 /** Lines whose publication is not settled; the port is paused while they are as many, or as many bytes. */
@@ -35,7 +37,7 @@ interface PendingLine {
   state: number;
 }
 
-export class SerialInput implements FrameSink, StoreWaiter, Expirable {
+export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner {
   readonly #parts: SerialParts;
   readonly #topic: SerialTopic;
   readonly #device: SerialDevice;
@@ -58,16 +60,43 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable {
   /** Slot of the write side, whose own subscription must not bring these lines back to the device. */
   publisherSlot = -1;
 
-  constructor(parts: SerialParts, topic: SerialTopic, device: SerialDevice, decoder: FrameDecoder) {
+  /** null: silence says nothing in this framing. */
+  readonly #gap: FrameGap | null;
+  readonly #badFrames: BadFrames;
+
+  constructor(
+    parts: SerialParts,
+    topic: SerialTopic,
+    device: SerialDevice,
+    decoder: FrameDecoder,
+    errors: SerialTopic | null,
+  ) {
     this.#parts = parts;
     this.#topic = topic;
     this.#device = device;
     this.#decoder = decoder;
+    const { gapMs } = decoder;
+    this.#gap = gapMs === null ? null : new FrameGap(this, gapMs, parts.clock, parts.gapWheel ?? parts.wheel);
+    this.#badFrames = new BadFrames(parts, errors);
   }
 
   onData(chunk: Buffer): void {
-    const at = this.#decoder.feed(chunk, 0, this);
+    this.#gap?.beforeChunk();
+    // The gap may have ended the frame after which no more can be taken.
+    const at = this.#open ? this.#decoder.feed(chunk, 0, this) : 0;
     if (at < chunk.length) this.#rest = Buffer.from(chunk.subarray(at));
+    if (!this.#open) this.#pause();
+    else this.#gap?.afterChunk();
+  }
+
+  get underWay(): boolean {
+    return this.#decoder.pendingBytes > 0;
+  }
+
+  /** Nothing came for the time that ends a frame. While paused nothing can come. */
+  onFrameGap(): void {
+    if (this.#paused) return;
+    this.#decoder.onGap(this);
     if (!this.#open) this.#pause();
   }
 
@@ -75,6 +104,7 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable {
   onAway(): void {
     if (this.#decoder.pendingBytes > 0) this.#parts.counters.badFrames.cut.value++;
     this.#decoder.reset();
+    this.#gap?.stop();
   }
 
   /** The port was opened again while lines are held: it stays paused. */
@@ -84,10 +114,11 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable {
 
   close(): void {
     this.#parts.wheel.cancel(this.#retry);
+    this.#gap?.stop();
   }
 
-  onBadFrame(cause: BadFrame, _bytes: Buffer, _from: number, _end: number): void {
-    this.#parts.counters.badFrames[cause].value++;
+  onBadFrame(cause: BadFrame, bytes: Buffer, from: number, end: number): void {
+    this.#badFrames.add(cause, bytes, from, end, this.publisherSlot);
   }
 
   onFrame(bytes: Buffer, from: number, end: number): boolean {
@@ -228,6 +259,7 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable {
     }
     if (!this.#open || !this.#paused) return;
     this.#paused = false;
+    this.#gap?.restart();
     this.#device.resume();
   }
 

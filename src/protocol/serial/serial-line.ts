@@ -3,7 +3,8 @@
 import type { Counters } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
-import { LineDecoder, LineEncoder } from "../../wire/serial/line.ts";
+import type { CheckOptions } from "../../wire/serial/check.ts";
+import { decoderOf, encoderOf, type FramingOptions } from "../../wire/serial/framings.ts";
 import {
   SerialCounters,
   type SerialDevice,
@@ -19,6 +20,10 @@ export interface SerialLineOptions {
   readonly name: string;
   readonly publish: SerialTopic | null;
   readonly write: SerialTopic | null;
+  readonly framing: FramingOptions;
+  readonly check: CheckOptions | null;
+  /** Where frames go that are none. */
+  readonly errors: SerialTopic | null;
 }
 
 export interface SerialLineParts extends Omit<SerialParts, "counters" | "principal" | "limits"> {
@@ -33,9 +38,10 @@ export interface SerialDoor extends SerialDevice {
   close(): Promise<void>;
 }
 
-/** Longest line, either way. */
-export const LINE_BYTES_MAX = 8192;
-const LF = Buffer.from("\n");
+/** Longest frame, either way. */
+function frameBytesMax(framing: FramingOptions, limits: { readonly maxPacketBytes: number }): number {
+  return framing.type === "fixed" ? framing.bytes : Math.min(framing.frameBytesMax, limits.maxPacketBytes);
+}
 
 export class SerialLine implements SerialDeviceHandler {
   readonly name: string;
@@ -45,14 +51,14 @@ export class SerialLine implements SerialDeviceHandler {
 
   /** @param queue for a `write` of QoS 1 or 2, from the caller with its place in the store; null: QoS 0 */
   constructor(device: SerialDoor, options: SerialLineOptions, parts: SerialLineParts, queue: DeliveryQueue | null) {
-    const { name, publish, write } = options;
+    const { name, publish, write, check, errors } = options;
     const principal = { name: `serial:${name}`, clientId: `serial:${name}` };
     const shared: SerialParts = { ...parts, principal, counters: new SerialCounters(parts.counters) };
-    const framing = { delimiter: LF, frameBytesMax: Math.min(LINE_BYTES_MAX, parts.limits.maxPacketBytes) };
+    const framing = { ...options.framing, frameBytesMax: frameBytesMax(options.framing, parts.limits) };
     this.name = name;
     this.#device = device;
-    this.#input = publish === null ? null : new SerialInput(shared, publish, device, new LineDecoder(framing, null));
-    this.#output = write === null ? null : new SerialOutput(shared, write, device, queue, new LineEncoder(framing));
+    this.#input = publish === null ? null : new SerialInput(shared, publish, device, decoderOf(framing, check), errors);
+    this.#output = write === null ? null : new SerialOutput(shared, write, device, queue, encoderOf(framing, check));
   }
 
   /** Subscribes, and opens the port for ever. */
@@ -91,12 +97,19 @@ export class SerialLine implements SerialDeviceHandler {
 /** Bytes of the port's own buffers: what is read, what of it waits, what is written. */
 const PORT_BYTES = 2 * 4096;
 
-/** Worst case of `lines` serial lines. */
-export function budget(limits: { readonly maxPacketBytes: number }, lines: number): Line[] {
-  if (lines === 0) return [];
-  const line = Math.min(LINE_BYTES_MAX, limits.maxPacketBytes);
-  const each = PORT_BYTES + line + PENDING_BYTES_MAX + line + 3 * (BATCH_BYTES + line);
-  return [
-    { owner: "serial lines", bytes: lines * each, how: `${lines} lines x ${each} B of buffers and lines under way` },
-  ];
+/** Worst case of `lines`; a frame that is written may be all escapes, and is once more a copy with its check. */
+export function budget(
+  limits: { readonly maxPacketBytes: number },
+  lines: readonly Pick<SerialLineOptions, "framing" | "check" | "write">[],
+): Line[] {
+  if (lines.length === 0) return [];
+  let bytes = 0;
+  for (const { framing, check } of lines) {
+    const frame = frameBytesMax(framing, limits);
+    const escaped = framing.type === "slip" || (framing.type === "start-end" && framing.escape >= 0) ? frame : 0;
+    const copy = check === null ? 0 : frame;
+    bytes += PORT_BYTES + frame + PENDING_BYTES_MAX + frame + 3 * (BATCH_BYTES + frame + escaped) + copy;
+  }
+  const how = `buffers and frames under way of ${lines.length} lines`;
+  return [{ owner: "serial lines", bytes, how }];
 }

@@ -17,7 +17,7 @@ const CR = 0x0d;
 
 export interface LineOptions {
   /** 1 to 8 bytes. */
-  readonly delimiter: Buffer;
+  readonly delimiter: ArrayLike<number>;
   readonly frameBytesMax: number;
 }
 
@@ -40,7 +40,7 @@ export class LineDecoder implements FrameDecoder {
     this.#frameBytesMax = frameBytesMax;
     this.#check = check;
     this.#last = delimiter[delimiter.length - 1] as number;
-    this.#matcher = delimiter.length === 1 ? null : new Matcher(delimiter);
+    this.#matcher = delimiter.length === 1 ? null : new Matcher(Buffer.from(delimiter));
     this.#delimiterBytes = delimiter.length;
     this.#dropsCr = delimiter.length === 1 && this.#last === LF;
     this.#partial = Buffer.allocUnsafeSlow(frameBytesMax + delimiter.length);
@@ -110,7 +110,7 @@ export class LineEncoder implements FrameEncoder {
   readonly #frameBytesMax: number;
 
   constructor({ delimiter, frameBytesMax }: LineOptions) {
-    this.#delimiter = delimiter;
+    this.#delimiter = Buffer.from(delimiter);
     this.#frameBytesMax = frameBytesMax;
   }
 

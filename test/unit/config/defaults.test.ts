@@ -152,7 +152,8 @@ test("an uplink needs its url only", () => {
 test("a serial port needs its port only; writing to the device is asked for", () => {
   const { serial } = loaded("serial: [{port: /dev/ttyUSB0}, {port: /dev/ttyS1, write: {}, publish: off}]");
   const line = { baud: 115_200, dataBits: 8, parity: "none", stopBits: 1, flow: "none", rs485: "none" };
-  const kind = { protocol: "frames", framing: "line", coap: null, modbus: null };
+  const framing = { type: "line", delimiter: [0x0a], frameBytesMax: 8192 };
+  const kind = { protocol: "frames", framing, check: null, errors: null, coap: null, modbus: null };
   const at = (path: string) => ({ place: { kind: "device", path }, port: path, ...line, ...kind });
   assert.deepEqual(serial, [
     { name: "ttyUSB0", ...at("/dev/ttyUSB0"), publish: { topic: "serial/ttyUSB0", qos: 1 }, write: null },
@@ -211,6 +212,48 @@ test("a CoAP listener's own keys and their defaults; DTLS has a port of its own"
     [
       { port: 5683, coap: { ...common, dtls: null } },
       { port: 5684, coap: { ...common, dtls } },
+    ],
+  );
+});
+
+test("every framing and check of a serial port, with its defaults", () => {
+  const framingOf = (framing: string) => loaded(`serial: [{port: /dev/a, framing: ${framing}}]`).serial[0]?.framing;
+  const frameBytesMax = 8192;
+  assert.deepEqual(framingOf("slip"), { type: "slip", frameBytesMax });
+  assert.deepEqual(framingOf("{type: cobs, max_frame: 300}"), { type: "cobs", frameBytesMax: 300 });
+  assert.deepEqual(framingOf('{delimiter: "hex:0d 0A"}'), { type: "line", delimiter: [13, 10], frameBytesMax });
+  const length = { type: "length", bytes: 2, endian: "big", offset: 0, adjust: 0, keepHeader: false, gapMs: 1000 };
+  assert.deepEqual(framingOf("length"), { ...length, frameBytesMax });
+  assert.deepEqual(
+    framingOf("{type: length, bytes: 1, endian: little, offset: 2, adjust: -3, keep_header: true, gap_ms: 20}"),
+    { ...length, bytes: 1, endian: "little", offset: 2, adjust: -3, keepHeader: true, gapMs: 20, frameBytesMax },
+  );
+  assert.deepEqual(framingOf("{type: fixed, bytes: 9}"), { type: "fixed", bytes: 9, gapMs: 1000, frameBytesMax: 9 });
+  const startEnd = { type: "start-end", start: [0x3c], end: [0x3e], escape: -1, escapeXor: 0, frameBytesMax };
+  assert.deepEqual(framingOf('{type: start-end, start: "<", end: ">"}'), startEnd);
+  assert.deepEqual(framingOf('{type: start-end, start: "hex:7e", end: "hex:7e", escape: "hex:7d", escape_xor: 0x20}'), {
+    ...startEnd,
+    start: [0x7e],
+    end: [0x7e],
+    escape: 0x7d,
+    escapeXor: 0x20,
+  });
+  assert.deepEqual(framingOf("idle"), { type: "idle", gapMs: 5, frameBytesMax });
+  const checkOf = (check: string) => loaded(`serial: [{port: /dev/a, check: ${check}}]`).serial[0]?.check;
+  assert.equal(checkOf("none"), null);
+  assert.deepEqual(checkOf("crc16-modbus"), { type: "crc16-modbus", position: "end", endian: "little", init: 0xffff });
+  assert.deepEqual(checkOf("{type: crc16-ccitt, position: start, endian: little, init: 0}"), {
+    type: "crc16-ccitt",
+    position: "start",
+    endian: "little",
+    init: 0,
+  });
+  const { serial } = loaded("serial: [{port: /dev/a, errors: {}}, {port: /dev/b, errors: {topic: bad, qos: 0}}]");
+  assert.deepEqual(
+    serial.map(({ errors }) => errors),
+    [
+      { topic: "serial/a/errors", qos: 1 },
+      { topic: "bad", qos: 0 },
     ],
   );
 });

@@ -17,6 +17,8 @@ import { type SerialDoor, SerialLine, type SerialLineOptions } from "../../../..
 import { cutsOf } from "../../../support/cuts.ts";
 import { MemoryStore } from "../../../support/memory-store.ts";
 
+export const LINE_BYTES_MAX = 8192;
+
 export class FakeDevice implements SerialDoor {
   handler: SerialDeviceHandler | null = null;
   isOpen = false;
@@ -107,6 +109,9 @@ export class Harness {
         name: "meter",
         publish: { topic: "serial/meter", qos: 1 },
         write: { topic: "serial/meter/set", qos: 1 },
+        framing: { type: "line", delimiter: Buffer.from("\n"), frameBytesMax: LINE_BYTES_MAX },
+        check: null,
+        errors: null,
         ...options,
       },
       {
@@ -161,6 +166,11 @@ export class Harness {
     message.addReceiver(this.queue.id, 1);
     this.store.append(message);
     this.queue.enqueue(message, 1, null);
+  }
+
+  /** The device says bytes that are no text. */
+  handle(bytes: Buffer): void {
+    this.device.handler?.onData(bytes);
   }
 
   advance(ms: number): void {

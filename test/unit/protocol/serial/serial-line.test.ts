@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STORED_LATER } from "../../../../src/core/router.ts";
 import { PENDING_BYTES_MAX, PENDING_LINES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
-import { LINE_BYTES_MAX } from "../../../../src/protocol/serial/serial-line.ts";
 import { BATCH_BYTES } from "../../../../src/protocol/serial/serial-output.ts";
-import { Harness } from "./harness.ts";
+import { Harness, LINE_BYTES_MAX } from "./harness.ts";
 
 const REFUSED = 0x97;
 const FAILED = 0x83;

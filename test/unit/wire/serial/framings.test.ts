@@ -1,0 +1,338 @@
+// Every framing with every check: vectors, any cut of the stream, noise, limits.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom } from "../../../../src/base/random.ts";
+import type { CheckOptions } from "../../../../src/wire/serial/check.ts";
+import type { BadFrame, FrameDecoder } from "../../../../src/wire/serial/framing.ts";
+import { decoderOf, encoderOf, type FramingOptions } from "../../../../src/wire/serial/framings.ts";
+
+const MAX = 64;
+const hex = (text: string): Buffer => Buffer.from(text.replaceAll(" ", ""), "hex");
+const length = (options: Partial<Extract<FramingOptions, { type: "length" }>> = {}): FramingOptions => ({
+  type: "length",
+  bytes: 2,
+  endian: "big",
+  offset: 0,
+  adjust: 0,
+  keepHeader: false,
+  gapMs: 1000,
+  frameBytesMax: MAX,
+  ...options,
+});
+const startEnd = (start: string, end: string, escapeByte = "", escapeXor = 0): FramingOptions => ({
+  type: "start-end",
+  start: hex(start),
+  end: hex(end),
+  escape: hex(escapeByte)[0] ?? -1,
+  escapeXor,
+  frameBytesMax: MAX,
+});
+const LINE: FramingOptions = { type: "line", delimiter: hex("0d0a"), frameBytesMax: MAX };
+const SLIP: FramingOptions = { type: "slip", frameBytesMax: MAX };
+const COBS: FramingOptions = { type: "cobs", frameBytesMax: MAX };
+const FIXED: FramingOptions = { type: "fixed", bytes: 12, gapMs: 1000, frameBytesMax: 12 };
+const IDLE: FramingOptions = { type: "idle", gapMs: 5, frameBytesMax: MAX };
+const HDLC = startEnd("7e", "7e", "7d", 0x20);
+const crc16: CheckOptions = { type: "crc16-modbus", position: "end", endian: "little", init: 0xffff };
+
+class Frames {
+  readonly frames: string[] = [];
+  readonly bad: BadFrame[] = [];
+  /** Says "no more" after every frame. */
+  readonly slow: boolean;
+
+  constructor(slow = false) {
+    this.slow = slow;
+  }
+
+  onFrame(bytes: Buffer, from: number, end: number): boolean {
+    assert.ok(from >= 0 && from <= end && end <= bytes.length);
+    this.frames.push(bytes.toString("hex", from, end));
+    return !this.slow;
+  }
+
+  onBadFrame(cause: BadFrame, bytes: Buffer, from: number, end: number): void {
+    assert.ok(from >= 0 && from <= end && end <= bytes.length);
+    this.bad.push(cause);
+  }
+}
+
+/** null among the chunks is a gap. */
+function feed(decoder: FrameDecoder, chunks: readonly (Buffer | null)[], sink = new Frames()): Frames {
+  for (const chunk of chunks) {
+    if (chunk === null) {
+      decoder.onGap(sink);
+      while (sink.slow && sink.frames.length !== feedRest(decoder, sink));
+      continue;
+    }
+    let at = 0;
+    do at = decoder.feed(chunk, at, sink);
+    while (at < chunk.length);
+    while (sink.slow && sink.frames.length !== feedRest(decoder, sink));
+  }
+  return sink;
+}
+
+/** @returns how many frames there were before */
+function feedRest(decoder: FrameDecoder, sink: Frames): number {
+  const before = sink.frames.length;
+  decoder.feed(Buffer.alloc(0), 0, sink);
+  return before;
+}
+
+const VECTORS: [title: string, framing: FramingOptions, bytes: string, frames: string[], bad: BadFrame[]][] = [
+  ["slip: END, ESC and their stand-ins", SLIP, "c0 01 dbdc 02 dbdd 03 c0", ["01c002db03"], []],
+  ["slip: frames with one and with two ENDs between", SLIP, "01 c0 02 c0 c0 03 c0", ["01", "02", "03"], []],
+  [
+    "slip: ESC before another byte, and before END",
+    SLIP,
+    "0102 db03 04 c0 05 db c0 06 c0",
+    ["06"],
+    ["escape", "escape"],
+  ],
+  ["slip: too long", SLIP, `${"11".repeat(MAX + 1)} 22 c0 ${"33".repeat(MAX)} c0`, ["33".repeat(MAX)], ["too-long"]],
+  [
+    "cobs: the paper's 45 00 00 2c 4c 79 00 00 40 06 4f 37",
+    COBS,
+    "02 45 01 04 2c4c79 01 05 40064f37 00",
+    ["4500002c4c79000040064f37"],
+    [],
+  ],
+  ["cobs: 00, 00 00, 00 11 00", COBS, "0101 00 010101 00 01021101 00", ["00", "0000", "001100"], []],
+  ["cobs: a frame cut by a zero, zeros between frames", COBS, "05 1122 00 00 00 02 33 00", ["33"], ["cut"]],
+  ["cobs: too long", COBS, `42 ${"11".repeat(65)} 00 02 22 00`, ["22"], ["too-long"]],
+  ["length: two bytes, big endian", length(), "0003 616263 0000 0001 64", ["616263", "", "64"], []],
+  ["length: one byte", length({ bytes: 1 }), "03 616263 01 64", ["616263", "64"], []],
+  ["length: four bytes, little endian", length({ bytes: 4, endian: "little" }), "03000000 616263", ["616263"], []],
+  [
+    "length: of the whole frame, at offset 1, kept",
+    length({ bytes: 1, offset: 1, adjust: -2, keepHeader: true }),
+    "aa 05 616263 aa 02",
+    ["aa05616263", "aa02"],
+    [],
+  ],
+  ["length: beyond the limit is no beginning", length({ bytes: 1 }), "ff 01 61", ["61"], ["too-long"]],
+  ["length: less than its header", length({ bytes: 1, adjust: -1 }), "00 02 61", ["61"], ["too-long"]],
+  [
+    "length: MQTT-SN's PINGREQ and PINGRESP",
+    length({ bytes: 1, adjust: -1, keepHeader: true }),
+    "02 16 02 17",
+    ["0216", "0217"],
+    [],
+  ],
+  ["fixed", FIXED, `${"01".repeat(12)}${"02".repeat(12)}03`, ["01".repeat(12), "02".repeat(12)], []],
+  [
+    "start-end: STX and ETX with DLE",
+    startEnd("02", "03", "10"),
+    "02 61 1003 62 1010 1002 03 02 03",
+    ["6103621002", ""],
+    [],
+  ],
+  ["start-end: noise around", startEnd("02", "03"), "0d0a 02 61 03 0d0a 02 62 03", ["61", "62"], ["noise", "noise"]],
+  ["start-end: a start inside begins anew", startEnd("02", "03"), "02 61 02 62 03", ["62"], ["cut"]],
+  ["start-end: of two bytes each", startEnd("aa55", "0d0a"), "aaaa55 61aa62 0d 63 0d0a", ["61aa620d63"], []],
+  [
+    "start-end: too long, then a good one",
+    startEnd("02", "03"),
+    `02 ${"61".repeat(66)} 03 02 62 03`,
+    ["62"],
+    ["too-long"],
+  ],
+  ["start-end: HDLC flags, 7d 5e is 7e", HDLC, "7e 617d5e62 7e 7d5d 7e 7e 63 7e", ["617e62", "7d", "63"], []],
+  ["start-end: HDLC's abort", HDLC, "7e 61 7d7e 62 7e", ["62"], ["escape"]],
+];
+
+for (const [title, framing, bytes, frames, bad] of VECTORS) {
+  test(`${title}: whole, cut at each byte, byte by byte, and for a sink that takes one at a time`, () => {
+    const stream = hex(bytes);
+    const check = (chunks: Buffer[], slow: boolean, what: string) => {
+      const found = feed(decoderOf(framing, null), chunks, new Frames(slow));
+      assert.deepEqual(found.frames, frames, what);
+      assert.deepEqual(found.bad, bad, what);
+    };
+    for (const slow of [false, true]) {
+      for (let at = 0; at < stream.length; at++) check([stream.subarray(0, at), stream.subarray(at)], slow, `at ${at}`);
+      check(
+        [...stream].map((byte) => Buffer.of(byte)),
+        slow,
+        "byte by byte",
+      );
+    }
+  });
+}
+
+test("idle: what comes between gaps is a frame; one beyond the limit is thrown away up to the gap", () => {
+  const bytes = (n: number) => Buffer.alloc(n, 0x61);
+  const found = feed(decoderOf(IDLE, null), [
+    bytes(2),
+    bytes(1),
+    null,
+    null,
+    bytes(MAX),
+    null,
+    bytes(MAX),
+    bytes(1),
+    bytes(5),
+    null,
+    bytes(4),
+    null,
+  ]);
+  assert.deepEqual(
+    found.frames.map((frame) => frame.length / 2),
+    [3, MAX, 4],
+  );
+  assert.deepEqual(found.bad, ["too-long"]);
+});
+
+test("length and fixed: what is incomplete at a gap is thrown away; with a check, whole frames behind it are found", () => {
+  const encoder = encoderOf(length(), crc16);
+  const good = encoder.encode(Buffer.from("good"));
+  const longer = hex("0030 11");
+  assert.deepEqual(
+    feed(decoderOf(length(), null), [hex("0004 61"), null, hex("0001 62")]),
+    Object.assign(new Frames(), { frames: ["62"], bad: ["cut"] }),
+  );
+  for (const slow of [false, true]) {
+    const { frames, bad } = feed(decoderOf(length(), crc16), [longer, good, good, null, good], new Frames(slow));
+    assert.deepEqual([frames.length, bad], [3, ["cut"]]);
+  }
+  const fixed = feed(decoderOf(FIXED, null), [Buffer.alloc(5), null, Buffer.alloc(12, 1)]);
+  assert.deepEqual([fixed.frames, fixed.bad], [["01".repeat(12)], ["cut"]]);
+});
+
+const FRAMINGS: [name: string, framing: FramingOptions][] = [
+  ["line", { ...LINE, delimiter: hex("0a") }],
+  ["line of two bytes", LINE],
+  ["slip", SLIP],
+  ["cobs", COBS],
+  ["length", length()],
+  ["length, kept header", length({ bytes: 1, offset: 2, adjust: -3, endian: "little", keepHeader: false })],
+  ["fixed", FIXED],
+  ["start-end with escape", startEnd("02", "03", "10")],
+  ["start-end of two bytes", startEnd("aa55", "5555", "10", 0x0f)],
+  ["start-end without escape", startEnd("3c", "3e")],
+  ["HDLC", HDLC],
+  ["idle", IDLE],
+];
+const CHECKS: (CheckOptions | null)[] = [
+  null,
+  { type: "sum8", position: "start", endian: "big", init: 0 },
+  { type: "xor8", position: "end", endian: "big", init: 0 },
+  { type: "crc8", position: "end", endian: "big", init: 0 },
+  crc16,
+  { type: "crc16-ccitt", position: "start", endian: "big", init: 0xffff },
+  { type: "crc32", position: "end", endian: "little", init: 0 },
+];
+
+/** Payloads of all lengths, full of the bytes that framings care about. */
+function payloadOf(random: () => number, size: number): Buffer {
+  const special = [0, 1, 2, 3, 0x0a, 0x0d, 0x10, 0x7d, 0x7e, 0xc0, 0xdb, 0xdc, 0xdd, 0xaa, 0x55, 0x3c, 0x3e, 0xff];
+  const byte = () =>
+    random() < 0.3 ? (special[Math.floor(random() * special.length)] as number) : Math.floor(random() * 256);
+  return Buffer.from(Array.from({ length: size }, byte));
+}
+
+function sizeOf(framing: FramingOptions, check: CheckOptions | null, random: () => number): number {
+  const checkBytes = check === null ? 0 : check.type === "crc32" ? 4 : check.type.startsWith("crc16") ? 2 : 1;
+  if (framing.type === "fixed") return framing.bytes - checkBytes;
+  return 5 + Math.floor(random() * (MAX - 4 - checkBytes));
+}
+
+for (const [name, framing] of FRAMINGS) {
+  test(`${name}: what is encoded is decoded, with any check and any cut`, () => {
+    const random = seededRandom(name.length * 7919);
+    for (const check of CHECKS) {
+      const encoder = encoderOf(framing, check);
+      const sent: string[] = [];
+      const chunks: (Buffer | null)[] = [];
+      for (let i = 0; i < 300; i++) {
+        const payload = payloadOf(random, sizeOf(framing, check, random));
+        if (encoder.problem(payload) !== null) continue;
+        sent.push(payload.toString("hex"));
+        chunks.push(...cut(encoder.encode(payload), random));
+        if (framing.type === "idle") chunks.push(null);
+      }
+      assert.ok(sent.length > 0, `${check?.type}`);
+      for (const slow of [false, true]) {
+        const { frames, bad } = feed(decoderOf(framing, check), chunks, new Frames(slow));
+        assert.deepEqual(frames, sent, `${check?.type}`);
+        assert.deepEqual(bad, []);
+      }
+    }
+  });
+
+  test(`${name}: any stream of bytes, cut anywhere, yields the same frames and the same bad ones`, () => {
+    const random = seededRandom(name.length * 104_729);
+    for (let round = 0; round < 60; round++) {
+      const check = CHECKS[round % CHECKS.length] ?? null;
+      const encoder = encoderOf(framing, check);
+      const parts = Array.from({ length: 12 }, () => {
+        const payload = payloadOf(random, sizeOf(framing, check, random));
+        return random() < 0.5 || encoder.problem(payload) !== null ? payload : encoder.encode(payload);
+      });
+      const stream = Buffer.concat(parts);
+      const whole = feed(decoderOf(framing, check), [stream, null]);
+      for (const slow of [false, true]) {
+        const found = feed(decoderOf(framing, check), [...cut(stream, random), null], new Frames(slow));
+        assert.deepEqual(found.frames, whole.frames);
+        assert.deepEqual(found.bad, whole.bad);
+      }
+      const bytewise = feed(decoderOf(framing, check), [...Array.from(stream, (byte) => Buffer.of(byte)), null]);
+      assert.deepEqual([bytewise.frames, bytewise.bad], [whole.frames, whole.bad]);
+    }
+  });
+}
+
+function cut(bytes: Buffer, random: () => number): Buffer[] {
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const n = random() < 0.5 ? 1 + Math.floor(random() * 3) : 1 + Math.floor(random() * bytes.length);
+    chunks.push(bytes.subarray(at, at + n));
+    at += n;
+  }
+  return chunks;
+}
+
+/**
+ * Frames lost to noise: a frame is hit when one of its bytes is, or a byte of the delimiter right before it, which is
+ * also its own. What follows from the mark of a framing that is shared by two frames is so counted to both.
+ */
+for (const [name, framing] of FRAMINGS) {
+  test(`${name}: noise of one byte in a thousand loses the frames that it hits and no other`, () => {
+    const random = seededRandom(name.length * 15_485_863);
+    const check: CheckOptions = { type: "crc32", position: "end", endian: "big", init: 0 };
+    const encoder = encoderOf(framing, check);
+    const chunks: (Buffer | null)[] = [];
+    const unhit: string[] = [];
+    let hits = 0;
+    let before = false;
+    for (let i = 0; i < 3000; i++) {
+      const payload = payloadOf(random, sizeOf(framing, check, random));
+      payload.writeUInt32BE(i + 0x61616161, 0); // told apart
+      if (payload.length < 4 || encoder.problem(payload) !== null) continue;
+      const frame = encoder.encode(payload);
+      let hit = false;
+      let endHit = false;
+      for (let at = 0; at < frame.length; at++) {
+        if (random() >= 1e-3) continue;
+        const noise = Math.floor(random() * 255) + 1;
+        frame[at] = (frame[at] as number) ^ noise;
+        hit = true;
+        hits++;
+        endHit ||= at >= frame.length - 2;
+      }
+      if (!hit && !before) unhit.push(payload.toString("hex"));
+      before = endHit;
+      chunks.push(...cut(frame, random));
+      if (framing.type === "idle") chunks.push(null);
+    }
+    chunks.push(null);
+    const { frames, bad } = feed(decoderOf(framing, check), chunks);
+    const found = new Set(frames);
+    assert.deepEqual(
+      unhit.filter((frame) => !found.has(frame)),
+      [],
+    );
+    assert.ok(hits > 5 && bad.length > 0, `${hits} hits, ${bad.length} bad frames`);
+  });
+}
