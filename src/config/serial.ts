@@ -76,7 +76,7 @@ function readProtocol(section: Section): SerialProtocol {
   const later = ["mqtt-sn"];
   const protocol = section.oneOf("protocol", ["frames", "coap", "modbus", ...later], "frames");
   if (protocol === "modbus") {
-    for (const key of ["framing", "publish", "write"])
+    for (const key of ["framing", "check", "publish", "write", "errors"])
       if (section.has(key)) section.complain(key, "means nothing to modbus", "remove it");
   }
   if (protocol === "frames" || protocol === "coap" || protocol === "modbus") return protocol;

@@ -161,6 +161,27 @@ for (const [title, framing, bytes, frames, bad] of VECTORS) {
   });
 }
 
+/** Bytes from `first` to `last`, which may lie behind 0xff. */
+const run = (first: number, last: number): string =>
+  Buffer.from(Array.from({ length: last - first + 1 }, (_, i) => (first + i) & 0xff)).toString("hex");
+const COBS_BLOCKS: [content: string, bytes: string][] = [
+  [run(1, 0xfe), `ff${run(1, 0xfe)}00`],
+  [run(0, 0xfe), `01ff${run(1, 0xfe)}00`],
+  [run(1, 0xff), `ff${run(1, 0xfe)}02ff00`],
+  [run(2, 0x100), `ff${run(2, 0xff)}010100`],
+  [run(3, 0x101), `fe${run(3, 0xff)}020100`],
+  [run(1, 0xfe) + run(1, 0xfe), `ff${run(1, 0xfe)}ff${run(1, 0xfe)}00`],
+];
+
+test("cobs: blocks of 253, 254 and 255 bytes, both ways", () => {
+  const framing: FramingOptions = { type: "cobs", frameBytesMax: 508 };
+  for (const [content, bytes] of COBS_BLOCKS) {
+    assert.equal(encoderOf(framing, null).encode(hex(content)).toString("hex"), bytes);
+    assert.deepEqual(feed(decoderOf(framing, null), [hex(bytes)]).frames, [content]);
+    assert.deepEqual(feed(decoderOf({ ...framing, frameBytesMax: 200 }, null), [hex(bytes)]).bad, ["too-long"]);
+  }
+});
+
 test("idle: what comes between gaps is a frame; one beyond the limit is thrown away up to the gap", () => {
   const bytes = (n: number) => Buffer.alloc(n, 0x61);
   const found = feed(decoderOf(IDLE, null), [

@@ -1,0 +1,106 @@
+// Framings and checks of serial lines against the running gateway, both ways, over pairs of pseudo terminals.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { crc32 } from "node:zlib";
+import { Cable } from "../support/cable.ts";
+import { eventually } from "../support/eventually.ts";
+import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
+import { MqttCollector } from "../support/mqtt-collector.ts";
+import { requirePeer } from "../support/peers.ts";
+
+interface Case {
+  readonly title: string;
+  readonly framing: unknown;
+  readonly check: unknown;
+  /** What the device says, in chunks; one of the frames is bad. */
+  readonly says: readonly string[];
+  readonly published: readonly string[];
+  readonly error: string;
+  /** A message, and the frame that the device has to hear. */
+  readonly message: Buffer;
+  readonly heard: string;
+}
+
+/** Of "gut", by another implementation than the gateway's. */
+const GUT_CRC = crc32("gut").toString(16).padStart(8, "0");
+
+const CASES: Case[] = [
+  {
+    title: "slip with crc16-ccitt (vectors of 123456789)",
+    framing: { type: "slip", max_frame: 64 },
+    check: "crc16-ccitt",
+    says: ["c0313233343536", "37383929b1c0c031323334353637383929b2c0"],
+    published: ["313233343536373839"],
+    error: "31323334353637383929b2",
+    message: Buffer.from("123456789"),
+    heard: "c031323334353637383929b1c0",
+  },
+  {
+    title: "a length of two bytes with crc32, the frame behind a wrong length included",
+    framing: { type: "length", bytes: 2, endian: "little" },
+    check: "crc32",
+    says: [`0700677574${GUT_CRC}`, `ffff0700677574${GUT_CRC}`],
+    published: ["677574", "677574"],
+    error: "",
+    message: Buffer.from("gut"),
+    heard: `0700677574${GUT_CRC}`,
+  },
+  {
+    title: "start and end with an escape (HDLC's flags) and crc16-modbus (the vector of its specification)",
+    framing: { type: "start-end", start: "hex:7e", end: "hex:7e", escape: "hex:7d", escape_xor: 0x20 },
+    check: "crc16-modbus",
+    says: ["7e02074112", "7e7e7d7e"],
+    published: ["0207"],
+    error: "",
+    message: Buffer.from("0207", "hex"),
+    heard: "7e020741127e",
+  },
+];
+
+for (const { title, framing, check, says, published, error, message, heard } of CASES) {
+  test(`${title}: content is published, a bad frame is shown, messages are framed`, {
+    skip: requirePeer("socat"),
+  }, async () => {
+    using folder = temporaryFolder();
+    await using cable = new Cable(folder.path);
+    await cable.plug();
+    const line = { name: "meter", port: cable.port, framing, check, publish: {}, write: {}, errors: {} };
+    await using gateway = new GatewayProcess(folder.path, {
+      listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+      serial: [line],
+    });
+    await gateway.start();
+    await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+    await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
+    await using errors = await MqttCollector.open(gateway.port(), "serial/meter/errors");
+    for (const chunk of says) cable.say(Buffer.from(chunk, "hex"));
+    assert.deepEqual(
+      (await frames.take(published.length)).map(({ payload }) => payload),
+      published.map((content) => Buffer.from(content, "hex").toString()),
+    );
+    const [bad] = await errors.take(1);
+    if (error !== "") assert.ok(bad?.payload.startsWith(Buffer.from(error.slice(0, 18), "hex").toString()));
+    await frames.client.publishAsync("serial/meter/set", message, { qos: 1 });
+    await eventually("the frame", () => Buffer.from(cable.heard, "latin1").toString("hex") === heard);
+    assert.equal(await gateway.end(), 0);
+  });
+}
+
+test("idle: frames are told apart by silence", { skip: requirePeer("socat") }, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  const line = { name: "meter", port: cable.port, framing: { type: "idle", gap_ms: 100 }, check: "xor8" };
+  await using gateway = new GatewayProcess(folder.path, {
+    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    serial: [line],
+  });
+  await gateway.start();
+  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
+  for (const frame of ["ab\x03", "ac\x02"]) {
+    cable.say(frame);
+    assert.equal((await frames.take(1))[0]?.payload, frame.slice(0, 2)); // nothing but silence has ended it
+  }
+  assert.equal(await gateway.end(), 0);
+});
