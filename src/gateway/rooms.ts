@@ -154,10 +154,11 @@ export async function buildRooms(ground: Ground, commitDelayMs: () => number, ho
 /** `$SYS`, which the retained values then have beside their own. */
 function startSys(ground: Ground, rooms: Omit<Rooms, "sys">): SysTopics | null {
   const { config, clock: time, counters } = ground;
-  const { sysIntervalMs: intervalMs, uplinks } = config;
+  const { sysIntervalMs: intervalMs } = config;
   if (intervalMs === "off") return null;
   const { router, wheel, retained } = rooms;
-  const sys = new SysTopics({ router, counters, time, wheel, intervalMs, toldMax: toldMax(uplinks.length) });
+  // Uplinks and Modbus lines add theirs.
+  const sys = new SysTopics({ router, counters, time, wheel, intervalMs, toldMax: toldMax(0) });
   addSysValues(sys, ground, rooms);
   retained.computed = sys;
   sys.start();

@@ -97,7 +97,7 @@ export class Uplinks {
     const changed: Entry[] = [];
     const added: Entry[] = [];
     const entries: Entry[] = [];
-    if (sys !== null) sys.toldMax = toldMax(next.length);
+    if (sys !== null) sys.toldMax += toldMax(next.length) - toldMax(this.#entries.length);
     for (const { config, contents, entry, what } of next) {
       if (entry === null) {
         const made = { config, contents, uplink: this.#made(config) };

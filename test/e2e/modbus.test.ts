@@ -86,16 +86,21 @@ const slave = (unit: number, interval: string, points: Record<string, unknown>[]
   groups: [{ interval, points }],
 });
 
-for (const framing of ["rtu", "tcp"] as const) {
-  test(`${framing}: values of every kind arrive, and a command is written, confirmed and read back`, {
+for (const [framing, way] of [
+  ["rtu", "a terminal"],
+  ["tcp", "tcp://"],
+  ["rtu", "tcp://"],
+] as const) {
+  test(`${framing} over ${way}: values of every kind arrive, and a command is written, confirmed and read back`, {
     skip: NEEDS,
   }, async () => {
     using folder = temporaryFolder();
     await using slaves = new Slaves(folder.path);
     await slaves.start(framing, REGISTERS);
-    await slaves.plug();
+    if (way === "a terminal") await slaves.plug();
+    const port = way === "a terminal" ? slaves.port : `tcp://127.0.0.1:${slaves.tcpPort}`;
     const modbus = { transport: framing, slaves: [slave(1, "100ms", POINTS)] };
-    await using gateway = new GatewayProcess(folder.path, config(slaves.port, { retain: true, ...modbus }));
+    await using gateway = new GatewayProcess(folder.path, config(port, { retain: true, ...modbus }));
     await gateway.start();
     await using client = await MqttCollector.open(gateway.port(), "serial/bus/s1/#");
     const seen = (name: string) =>
