@@ -8,9 +8,6 @@ import type { Ground, Rooms } from "./rooms.ts";
 
 export { budget as modbusBudget } from "../protocol/modbus/modbus-line.ts";
 
-/** Start, eight data bits, parity or a second stop bit, stop. */
-const CHARACTER_BITS = 11;
-
 /** @param queue for commands at QoS 1; null: QoS 0 */
 export function startModbusLine(
   ground: Ground,
@@ -24,7 +21,9 @@ export function startModbusLine(
   const { name } = config;
   const principal = { name: `serial:${name}`, clientId: `serial:${name}` };
   const parts = { principal, router, authority, ledger, clock, random: Math.random, log, counters, alarm };
-  const characters = /^(tcp|unix):/.test(config.port) ? null : { baud: config.baud, bits: CHARACTER_BITS };
+  const { baud, dataBits, parity, stopBits, place } = config;
+  const bits = 1 + dataBits + (parity === "none" ? 0 : 1) + stopBits;
+  const characters = place.kind === "tcp" || place.kind === "unix" ? null : { baud, bits };
   const modbus = config.modbus as ModbusConfig;
   const line = new ModbusLine(device, { name, characters, modbus }, parts, queue);
   if (sys !== null) sys.toldMax += sysValues([modbus]);
