@@ -68,6 +68,8 @@ function readPort(section: Section): SerialConfig {
     coap: readSerialCoap(section, protocol === "coap"),
     modbus: protocol === "modbus" ? readModbus(section, name) : null,
   };
+  if (serial.errors !== null && serial.publish === null)
+    section.complain("errors", "means nothing with publish: off", "nothing is read; remove it");
   section.finish();
   return serial;
 }

@@ -171,6 +171,7 @@ const SINGLE: [string, string][] = [
   ["serial: [{port: /dev/a, check: {type: crc32, init: 1}}]", "serial[0].check.init: unknown key"],
   ["serial: [{port: /dev/a, framing: {type: idle, gap_ms: 0}}]", "serial[0].framing.gap_ms: 0 is out of range"],
   ["serial: [{port: /dev/a, framing: {max_frame: 0}}]", "serial[0].framing.max_frame: 0 B is out of range"],
+  ["serial: [{port: /dev/a, publish: off, errors: {}}]", "serial[0].errors: means nothing with publish: off"],
   ["serial: [{port: /dev/a, errors: {topic: $SYS/a}}]", 'serial[0].errors.topic: "$SYS/a" is under $SYS'],
   ['serial: [{port: /dev/a, publish: {topic: "a/+"}}]', "serial[0].publish.topic"],
   ["serial: [{port: /dev/a, publish: {topic: $SYS/a}}]", 'serial[0].publish.topic: "$SYS/a" is under $SYS'],
