@@ -62,7 +62,7 @@ function isGroup(host: string): boolean {
   return first >= 224 && first <= 239;
 }
 
-function readPredefined(section: Section): (readonly [number, string])[] {
+export function readPredefined(section: Section): (readonly [number, string])[] {
   const mapping = section.section("predefined");
   if (mapping === null) return [];
   const topics: (readonly [number, string])[] = [];

@@ -3,6 +3,7 @@ import type { Section } from "./section.ts";
 import { readSerialCoap, type SerialCoapConfig } from "./serial-coap.ts";
 import { type CheckConfig, type FramingConfig, LINES, readCheck, readFraming } from "./serial-framing.ts";
 import { type ModbusConfig, readModbus } from "./serial-modbus.ts";
+import { readSerialMqttSn, type SerialMqttSnConfig } from "./serial-mqtt-sn.ts";
 import { type LineSettings, placeName, placeText, readLine, readPlace, type SerialPlace } from "./serial-port.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
 
@@ -22,12 +23,14 @@ export interface SerialConfig extends LineSettings {
   /** null = another protocol. */
   readonly coap: SerialCoapConfig | null;
   /** null = another protocol. */
+  readonly mqttSn: SerialMqttSnConfig | null;
+  /** null = another protocol. */
   readonly modbus: ModbusConfig | null;
   /** Where frames go that are none; null = nowhere. */
   readonly errors: SerialTopic | null;
 }
 
-export type SerialProtocol = "frames" | "coap" | "modbus";
+export type SerialProtocol = "frames" | "coap" | "mqtt-sn" | "modbus";
 
 export interface SerialTopic {
   readonly topic: string;
@@ -66,6 +69,7 @@ function readPort(section: Section): SerialConfig {
     write: isFrames ? readTopic(section, "write", `serial/${name}/set`, false) : null,
     errors: isFrames ? readTopic(section, "errors", `serial/${name}/errors`, false) : null,
     coap: readSerialCoap(section, protocol === "coap"),
+    mqttSn: readSerialMqttSn(section, protocol === "mqtt-sn"),
     modbus: protocol === "modbus" ? readModbus(section, name) : null,
   };
   if (serial.errors !== null && serial.publish === null)
@@ -75,15 +79,12 @@ function readPort(section: Section): SerialConfig {
 }
 
 function readProtocol(section: Section): SerialProtocol {
-  const later = ["mqtt-sn"];
-  const protocol = section.oneOf("protocol", ["frames", "coap", "modbus", ...later], "frames");
+  const protocol = section.oneOf("protocol", ["frames", "coap", "mqtt-sn", "modbus"] as const, "frames");
   if (protocol === "modbus") {
     for (const key of ["framing", "check", "publish", "write", "errors"])
       if (section.has(key)) section.complain(key, "means nothing to modbus", "remove it");
   }
-  if (protocol === "frames" || protocol === "coap" || protocol === "modbus") return protocol;
-  section.complain("protocol", `${protocol} is not built yet`, "use frames, coap or modbus");
-  return "frames";
+  return protocol;
 }
 
 /** `off` turns it off. */

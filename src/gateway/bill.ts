@@ -41,12 +41,18 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   const http = count("http");
   const coapLines = serial.flatMap(({ coap }) => coap ?? []);
   const modbus = serial.flatMap((line) => line.modbus ?? []);
+  const snLines = serial.flatMap(({ mqttSn }) => mqttSn ?? []);
   const frameLines = serial.filter(({ protocol }) => protocol === "frames");
   if (http > 0) lines.push(...(await import("./http-listeners.ts")).httpBudget(limits, http));
   if (count("coap") > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
   else if (coapLines.length > 0) lines.push(...(await import("./coap-lines.ts")).coapBudget(limits));
   const mqttSn = listeners.flatMap(({ mqttSn }) => mqttSn?.maxClients ?? []);
   if (mqttSn.length > 0) lines.push(...(await import("./mqtt-sn-listeners.ts")).mqttSnBudget(mqttSn));
+  if (snLines.length > 0) {
+    const room = await import("./mqtt-sn-lines.ts");
+    lines.push(...room.mqttSnBudget(snLines.map(() => 1)));
+    lines.push(...room.mqttSnLinesBudget(snLines.map(({ messageBytesMax }) => messageBytesMax)));
+  }
   const dtls = listeners.flatMap(({ coap }) => coap?.dtls ?? []);
   if (dtls.length > 0) {
     const identities = identitiesOf(dtls);

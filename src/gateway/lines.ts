@@ -21,20 +21,25 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<SerialL
   const queues: DeliveryQueue[] = [];
   const ports: SerialLines["ports"] = [];
   if (serial.length === 0) return { queues, ports };
-  const [{ SerialPort }, { SerialLine }, coapLines, modbusLines] = await Promise.all([
+  const [{ SerialPort }, { SerialLine }, coapLines, mqttSnLines, modbusLines] = await Promise.all([
     import("../transport/serial-port.ts"),
     import("../protocol/serial/serial-line.ts"),
     serial.some(({ coap }) => coap !== null) ? import("./coap-lines.ts") : null,
+    serial.some(({ mqttSn }) => mqttSn !== null) ? import("./mqtt-sn-lines.ts") : null,
     serial.some(({ modbus }) => modbus !== null) ? import("./modbus-lines.ts") : null,
   ]);
   const common = { wheel, counters, log };
   const gapWheel = serial.some(({ framing }) => framing.type === "idle") ? fineWheel(ground) : wheel;
   for (const lineConfig of serial) {
-    const { name, coap, modbus } = lineConfig;
+    const { name, coap, mqttSn, modbus } = lineConfig;
     const device = new SerialPort(lineConfig, { ...common, random: Math.random });
     ports.push(device);
     if (coap !== null) {
       coapLines?.startCoapLine(ground, rooms, device, name, coap);
+      continue;
+    }
+    if (mqttSn !== null) {
+      mqttSnLines?.startMqttSnLine(ground, rooms, device, name, mqttSn);
       continue;
     }
     const queue = isDurable(lineConfig) ? serialQueue(ground, rooms, name) : null;

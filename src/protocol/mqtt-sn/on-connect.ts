@@ -193,6 +193,10 @@ function logIn(client: Client, request: ConnectRequest): void {
   const { server, address } = client;
   request.awaits = 0;
   client.connectTimer(CONNECT_MS);
+  if (server.options.user !== undefined) {
+    client.onLogin({ name: server.options.user, clientId: request.clientId }, 0);
+    return;
+  }
   server.parts.authority.authenticate(
     {
       clientId: request.clientId,

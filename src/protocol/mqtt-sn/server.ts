@@ -71,6 +71,8 @@ export interface MqttSnOptions {
   /** Where ADVERTISE goes, and how often; null = nowhere. */
   readonly advertise: { readonly address: string; readonly port: number; readonly intervalMs: number } | null;
   readonly anonymous: LoginRequest["anonymous"];
+  /** Who all its clients are, by the cable that they are on; absent: who comes without a name. */
+  readonly user?: string;
 }
 
 const ROOM_BYTES = 2048;

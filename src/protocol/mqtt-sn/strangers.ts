@@ -34,10 +34,14 @@ export class Strangers {
     const p = new Publication();
     const payload = bytes.subarray(view.restAt, view.restEnd);
     p.setParts(topic.name, payload, 0, (view.flags & FLAG_RETAIN) !== 0);
+    const { anonymous, user } = server.options;
+    if (user !== undefined) {
+      publishOfStranger(server, { name: user, clientId: user }, p);
+      return;
+    }
     this.#waiting++;
     const waiter: LoginWaiter = { onLogin: (principal) => this.#onLogin(principal, p) };
     const clientId = `mqtt-sn:${addressAndPort(address, port)}`;
-    const { anonymous } = server.options;
     const login = { clientId, userName: null, password: null, certificateName: null, loopback: isLoopback(address) };
     server.parts.authority.authenticate({ ...login, anonymous }, waiter);
   }

@@ -153,7 +153,7 @@ test("a serial port needs its port only; writing to the device is asked for", ()
   const { serial } = loaded("serial: [{port: /dev/ttyUSB0}, {port: /dev/ttyS1, write: {}, publish: off}]");
   const line = { baud: 115_200, dataBits: 8, parity: "none", stopBits: 1, flow: "none", rs485: "none" };
   const framing = { type: "line", delimiter: [0x0a], frameBytesMax: 8192 };
-  const kind = { protocol: "frames", framing, check: null, errors: null, coap: null, modbus: null };
+  const kind = { protocol: "frames", framing, check: null, errors: null, coap: null, modbus: null, mqttSn: null };
   const at = (path: string) => ({ place: { kind: "device", path }, port: path, ...line, ...kind });
   assert.deepEqual(serial, [
     { name: "ttyUSB0", ...at("/dev/ttyUSB0"), publish: { topic: "serial/ttyUSB0", qos: 1 }, write: null },

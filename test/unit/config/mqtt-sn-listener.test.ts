@@ -85,3 +85,25 @@ test("an mqtt-sn listener and a coap listener cannot share a port", () => {
     ["listeners[1].bind"],
   );
 });
+
+test("a serial line with MQTT-SN has its own keys, and no others", () => {
+  const { config, complaints } = load(
+    "serial: [{port: /dev/ttyS0, protocol: mqtt-sn, mqtt_sn: {framing: length, predefined: {1: a}}}]",
+    { directory: "/none", checkFiles: false },
+  );
+  assert.deepEqual(complaints, []);
+  assert.deepEqual(config?.serial[0]?.mqttSn, {
+    framing: "length",
+    gatewayId: 1,
+    messageBytesMax: 1024,
+    predefined: [[1, "a"]],
+  });
+  const wrong = load("serial: [{port: /dev/ttyS0, protocol: mqtt-sn, write: {topic: a}}, {port: b, mqtt_sn: {}}]", {
+    directory: "/none",
+    checkFiles: false,
+  });
+  assert.deepEqual(
+    wrong.complaints.map(({ path }) => path),
+    ["serial[0].write", "serial[1].mqtt_sn"],
+  );
+});

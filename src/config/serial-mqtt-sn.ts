@@ -1,0 +1,38 @@
+/** `serial[].mqtt_sn`: MQTT-SN over a serial line (`protocol: mqtt-sn`). */
+import { readPredefined } from "./mqtt-sn-listener.ts";
+import type { Section } from "./section.ts";
+
+export interface SerialMqttSnConfig {
+  /** Where messages end: SLIP (RFC 1055), or the Length that each begins with. */
+  readonly framing: "slip" | "length";
+  /** Says who it is in GWINFO. */
+  readonly gatewayId: number;
+  /** Most bytes of a message, either way. */
+  readonly messageBytesMax: number;
+  readonly predefined: readonly (readonly [id: number, topic: string])[];
+}
+
+/** Keys that are about frames that are messages by themselves. */
+const FRAME_KEYS = ["publish", "write", "framing", "check", "errors", "ignore"];
+const FRAMINGS = ["slip", "length"] as const;
+
+/** @param isMqttSn whether the line's protocol is mqtt-sn  @returns null when not */
+export function readSerialMqttSn(section: Section, isMqttSn: boolean): SerialMqttSnConfig | null {
+  if (!isMqttSn) {
+    if (section.has("mqtt_sn"))
+      section.complain("mqtt_sn", "means nothing without protocol: mqtt-sn", "add it, or remove this");
+    return null;
+  }
+  for (const key of FRAME_KEYS) {
+    if (section.has(key)) section.complain(key, "means nothing to protocol: mqtt-sn", "remove it");
+  }
+  const mqttSn = section.sectionOrEmpty("mqtt_sn");
+  const config: SerialMqttSnConfig = {
+    framing: mqttSn.oneOf("framing", FRAMINGS, "slip"),
+    gatewayId: mqttSn.count("gateway_id", 1, 0, 255),
+    messageBytesMax: mqttSn.bytes("max_message", 1024, 64, 8192),
+    predefined: readPredefined(mqttSn),
+  };
+  mqttSn.finish();
+  return config;
+}
