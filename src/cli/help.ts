@@ -20,12 +20,17 @@ const VERBS: Record<string, string> = {
   reload: `sluice reload [--config FILE | --data-dir DIR] [--json]
   The running gateway takes over uplinks, log level, passwords, ACL and certificates from its configuration, and says what
   it did; exit code 2: something is wrong, and all stays as it was.`,
-  serial: `sluice serial list [--config FILE | --data-dir DIR] [--json]
+  "serial list": `sluice serial list [--config FILE | --data-dir DIR] [--json]
   The serial devices of this machine: path, vendor:product, serial number, driver, which the gateway has open, stable name.`,
   pub: `sluice pub -t TOPIC (-m MESSAGE | -n | -l) [-q 0|1|2] [-r] [connection] [--json]
   Publishes one message, an empty one (-n), or each line of stdin (-l).`,
   sub: `sluice sub -t FILTER... [-q 0|1|2] [-v] [-C COUNT] [-W SECONDS] [connection] [--json]
   Prints what is published, a line per message; -v with its topic. Ends after COUNT messages or SECONDS.`,
+  "serial sniff": `sluice serial sniff PORT [--framing F] [--check C] [--baud N] [--data-bits N] [--parity P] [--stop-bits N]
+  [--flow F] [-C COUNT] [-W SECONDS] [--json]
+  Prints the frames that come, with time, verdict of the check, bytes and text, until Ctrl-C, COUNT frames or SECONDS;
+  then how many they were. PORT: a device, tcp://HOST:PORT or unix:PATH. F and C as in the configuration:
+  --framing slip --check crc16-modbus, --framing '{type: fixed, bytes: 8}'. A port that a gateway has open is refused.`,
 };
 
 const CONNECTION = `connection:
@@ -40,8 +45,9 @@ export function printHelp(verb: string | undefined): number {
     say(["sluice: an edge gateway", ...Object.values(VERBS), "sluice --version", CONNECTION, EXIT_CODES].join("\n\n"));
     return OK;
   }
-  const text = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
-  if (text === undefined) throw new UsageError(`there is no verb ${JSON.stringify(verb)}`);
+  const texts = Object.entries(VERBS).filter(([name]) => name === verb || name.startsWith(`${verb} `));
+  const text = texts.map(([, words]) => words).join("\n\n");
+  if (text === "") throw new UsageError(`there is no verb ${JSON.stringify(verb)}`);
   say(text.includes("[connection]") ? `${text}\n\n${CONNECTION}` : text);
   return OK;
 }
