@@ -10,6 +10,8 @@
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
 import type { DatagramHandler, DatagramPort } from "../../core/ports.ts";
+import type { BadFrame, FrameSink } from "../../wire/serial/framing.ts";
+import { SlipDecoder } from "../../wire/serial/slip.ts";
 import {
   COAP,
   COAP_FRAME_OVERHEAD,
@@ -19,7 +21,6 @@ import {
   isPacket,
   isWhole,
 } from "../../wire/serial/slipmux.ts";
-import { SlipmuxDecoder, type SlipmuxFault, type SlipmuxSink } from "../../wire/serial/slipmux-decoder.ts";
 import type { SerialDevice, SerialDeviceHandler } from "./parts.ts";
 
 /** Takes what the device says to people. */
@@ -31,7 +32,7 @@ export interface DiagnosticSink {
 /** Frames that wait for the write under way; and that write. */
 const SEND_BYTES = 4096;
 
-export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSink {
+export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink {
   /** `serial:<name>`: the peer's address and its identity, too. */
   readonly address: string;
   readonly port = 0;
@@ -41,7 +42,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSi
   handler: DatagramHandler | null = null;
   readonly #device: SerialDevice;
   readonly #diagnostics: DiagnosticSink;
-  readonly #decoder: SlipmuxDecoder;
+  readonly #decoder: SlipDecoder;
   #filling = Buffer.allocUnsafeSlow(SEND_BYTES);
   #written = Buffer.allocUnsafeSlow(SEND_BYTES);
   #filled = 0;
@@ -70,7 +71,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSi
     this.maxPayload = messageBytesMax;
     this.#device = device;
     this.#diagnostics = diagnostics;
-    this.#decoder = new SlipmuxDecoder(messageBytesMax + COAP_FRAME_OVERHEAD);
+    this.#decoder = new SlipDecoder({ frameBytesMax: messageBytesMax + COAP_FRAME_OVERHEAD }, null);
     this.#received = counters.counter("slipmux.coap_received");
     this.#sent = counters.counter("slipmux.coap_sent");
     this.#sendsDropped = counters.counter("slipmux.sends_dropped");
@@ -120,7 +121,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSi
   }
 
   onData(chunk: Buffer): void {
-    this.#decoder.feed(chunk, this);
+    this.#decoder.feed(chunk, 0, this);
   }
 
   onWritten(): void {
@@ -151,7 +152,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSi
 
   // ---- frames --------------------------------------------------------------------------------------------------
 
-  onFrame(bytes: Buffer, from: number, end: number): void {
+  onFrame(bytes: Buffer, from: number, end: number): boolean {
     const first = bytes[from] as number;
     if (first === COAP) {
       this.#onCoap(bytes, from, end);
@@ -163,9 +164,10 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, SlipmuxSi
     } else {
       this.#unknown.value++;
     }
+    return true;
   }
 
-  onBadFrame(cause: SlipmuxFault): void {
+  onBadFrame(cause: BadFrame): void {
     if (cause === "too-long") this.#tooLong.value++;
     else this.#badEscape.value++;
   }
