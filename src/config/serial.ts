@@ -5,6 +5,7 @@ import { type CheckConfig, type FramingConfig, LINES, readCheck, readFraming } f
 import { type ModbusConfig, readModbus } from "./serial-modbus.ts";
 import { readSerialMqttSn, type SerialMqttSnConfig } from "./serial-mqtt-sn.ts";
 import { type LineSettings, placeName, placeText, readLine, readPlace, type SerialPlace } from "./serial-port.ts";
+import { readWrites, type SerialWriteConfig } from "./serial-write.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
 
 export interface SerialConfig extends LineSettings {
@@ -18,8 +19,8 @@ export interface SerialConfig extends LineSettings {
   readonly check: CheckConfig | null;
   /** Where what the device says goes; null = nowhere. */
   readonly publish: SerialTopic | null;
-  /** What is written to the device; null = nothing. */
-  readonly write: SerialTopic | null;
+  /** What is written to the device: the first entry that matches a topic holds. */
+  readonly write: readonly SerialWriteConfig[];
   /** null = another protocol. */
   readonly coap: SerialCoapConfig | null;
   /** null = another protocol. */
@@ -57,16 +58,17 @@ function readPort(section: Section): SerialConfig {
   const name = section.name("name", placeName(place));
   const protocol = readProtocol(section);
   const isFrames = protocol === "frames";
+  const framing = isFrames ? readFraming(section) : LINES;
   const serial: SerialConfig = {
     name,
     place,
     port: placeText(place),
     ...readLine(section, place),
     protocol,
-    framing: isFrames ? readFraming(section) : LINES,
+    framing,
     check: isFrames ? readCheck(section) : null,
     publish: isFrames ? readTopic(section, "publish", `serial/${name}`, true) : null,
-    write: isFrames ? readTopic(section, "write", `serial/${name}/set`, false) : null,
+    write: isFrames ? readWrites(section, name, framing.type === "line") : [],
     errors: isFrames ? readTopic(section, "errors", `serial/${name}/errors`, false) : null,
     coap: readSerialCoap(section, protocol === "coap"),
     mqttSn: readSerialMqttSn(section, protocol === "mqtt-sn"),
@@ -95,7 +97,7 @@ function readTopic(section: Section, key: string, topic: string, on: boolean): S
   const result: SerialTopic = { topic: inner.text("topic", topic), qos: inner.oneOf("qos", [0, 1, 2], 1) };
   const problem = topicProblem(result.topic);
   if (problem !== null) inner.complain("topic", `${JSON.stringify(result.topic)} ${problem}`, "give one topic");
-  if (key !== "write" && isOwnTopic(result.topic))
+  if (isOwnTopic(result.topic))
     inner.complain("topic", `${JSON.stringify(result.topic)} is under $SYS`, "only the gateway itself publishes there");
   inner.finish();
   return result;

@@ -29,7 +29,8 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<SerialL
     serial.some(({ modbus }) => modbus !== null) ? import("./modbus-lines.ts") : null,
   ]);
   const common = { wheel, counters, log };
-  const gapWheel = serial.some(({ framing }) => framing.type === "idle") ? fineWheel(ground) : wheel;
+  let fine: TimerWheel | null = null;
+  const busWheel = (): TimerWheel => (fine ??= fineWheel(ground));
   for (const lineConfig of serial) {
     const { name, coap, mqttSn, modbus } = lineConfig;
     const device = new SerialPort(lineConfig, { ...common, random: Math.random });
@@ -48,12 +49,8 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<SerialL
       if (queue !== null) queues.push(queue);
       continue;
     }
-    const line = new SerialLine(
-      device,
-      lineConfig,
-      { ...common, gapWheel, router, authority, ledger, clock, limits },
-      queue,
-    );
+    const parts = { ...common, busWheel, router, authority, ledger, clock, limits };
+    const line = new SerialLine(device, lineConfig, parts, queue);
     if (queue !== null) queues.push(queue);
     line.start();
     stops.push(() => line.close());
@@ -63,10 +60,10 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<SerialL
 
 /** Whether messages to it are kept until they are written. */
 function isDurable({ write, modbus }: SerialConfig): boolean {
-  return (write !== null && write.qos > 0) || (modbus !== null && modbus.writeQos > 0 && isWritten(modbus));
+  return write.some(({ qos }) => qos > 0) || (modbus !== null && modbus.writeQos > 0 && isWritten(modbus));
 }
 
-/** Ends frames by silence of a few ms: the gateway's own wheel would tell of it 50 ms late. */
+/** For silences of a few ms on the wire: the gateway's own wheel would tell of them 50 ms late. */
 function fineWheel({ clock, stops }: Ground): TimerWheel {
   const wheel = new TimerWheel(clock, 1);
   wheel.start();

@@ -4,7 +4,7 @@ import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Ledger } from "../../core/ledger.ts";
-import type { Publisher } from "../../core/plain-publish.ts";
+import type { PlainLimits, Publisher } from "../../core/plain-publish.ts";
 import type { Authority, Principal } from "../../core/ports.ts";
 import type { Receiver } from "../../core/receiver.ts";
 import type { BadFrame } from "../../wire/serial/framing.ts";
@@ -52,6 +52,12 @@ export class SerialCounters {
   readonly linesWritten: Counter;
   readonly writesDropped: Counter;
   readonly writesInvalid: Counter;
+  readonly requests: Counter;
+  readonly requestRetries: Counter;
+  readonly requestTimeouts: Counter;
+  readonly responses: Counter;
+  readonly responsesDenied: Counter;
+  readonly responsesRefused: Counter;
 
   constructor(counters: Counters) {
     this.linesReceived = counters.counter("serial.lines_received");
@@ -68,7 +74,19 @@ export class SerialCounters {
     this.linesWritten = counters.counter("serial.lines_written");
     this.writesDropped = counters.counter("serial.writes_dropped");
     this.writesInvalid = counters.counter("serial.writes_invalid");
+    this.requests = counters.counter("serial.requests");
+    this.requestRetries = counters.counter("serial.request_retries");
+    this.requestTimeouts = counters.counter("serial.request_timeouts");
+    this.responses = counters.counter("serial.responses");
+    this.responsesDenied = counters.counter("serial.responses_denied");
+    this.responsesRefused = counters.counter("serial.responses_refused");
   }
+}
+
+/** Takes a frame of the device that is the response to what was written. */
+export interface ResponseTaker {
+  /** @returns false: it goes the way of all frames */
+  takeResponse(bytes: Buffer, from: number, end: number): boolean;
 }
 
 /** For one line. */
@@ -80,9 +98,9 @@ export interface SerialParts {
   readonly ledger: Pick<Ledger, "record">;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
-  /** For gaps between frames, which are shorter than the wheel's tick. */
-  readonly gapWheel?: TimerWheel;
+  /** To the millisecond, for gaps and timeouts on the wire; all lines that ask for it have the same. */
+  readonly busWheel: () => TimerWheel;
   readonly log: Log;
   readonly counters: SerialCounters;
-  readonly limits: { readonly refusalHoldMs: number };
+  readonly limits: { readonly refusalHoldMs: number } & PlainLimits;
 }

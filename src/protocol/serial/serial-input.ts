@@ -20,7 +20,7 @@ import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import type { BadFrame, FrameDecoder, FrameSink } from "../../wire/serial/framing.ts";
 import { BadFrames } from "./bad-frames.ts";
 import { FrameGap, type GapOwner } from "./frame-gap.ts";
-import type { SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
+import type { ResponseTaker, SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
 
 /** Lines whose publication is not settled; the port is paused while they are as many, or as many bytes. */
 export const PENDING_LINES_MAX = 64;
@@ -42,6 +42,7 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner 
   readonly #topic: SerialTopic;
   readonly #device: SerialDevice;
   readonly #decoder: FrameDecoder;
+  readonly #responses: ResponseTaker | null;
   readonly #publication = new Publication();
   readonly #pending = new RingBuffer<PendingLine>(PENDING_LINES_MAX);
   #pendingBytes = 0;
@@ -64,20 +65,23 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner 
   readonly #gap: FrameGap | null;
   readonly #badFrames: BadFrames;
 
+  /** @param responses null: the line has no requests */
   constructor(
     parts: SerialParts,
     topic: SerialTopic,
     device: SerialDevice,
     decoder: FrameDecoder,
     errors: SerialTopic | null,
+    responses: ResponseTaker | null,
   ) {
     this.#parts = parts;
     this.#topic = topic;
     this.#device = device;
     this.#decoder = decoder;
     const { gapMs } = decoder;
-    this.#gap = gapMs === null ? null : new FrameGap(this, gapMs, parts.clock, parts.gapWheel ?? parts.wheel);
+    this.#gap = gapMs === null ? null : new FrameGap(this, gapMs, parts.clock, parts.busWheel());
     this.#badFrames = new BadFrames(parts, errors);
+    this.#responses = responses;
   }
 
   onData(chunk: Buffer): void {
@@ -125,6 +129,7 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner 
     if (from === end) return true;
     const { authority, principal, counters } = this.#parts;
     counters.linesReceived.value++;
+    if (this.#responses?.takeResponse(bytes, from, end)) return this.#open;
     if (!authority.mayPublish(principal, this.#topic.topic)) this.#deny();
     else this.#publishNew(bytes.subarray(from, end));
     return this.#open;

@@ -2,7 +2,9 @@
 
 import type { Counters } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
+import type { SerialWriteConfig } from "../../config/serial-write.ts";
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
+import type { PlainLimits } from "../../core/plain-publish.ts";
 import type { CheckOptions } from "../../wire/serial/check.ts";
 import { decoderOf, encoderOf, type FramingOptions } from "../../wire/serial/framings.ts";
 import {
@@ -12,14 +14,17 @@ import {
   type SerialParts,
   type SerialTopic,
 } from "./parts.ts";
+import { ResponseInput } from "./response-input.ts";
 import { PENDING_BYTES_MAX, SerialInput } from "./serial-input.ts";
-import { BATCH_BYTES, SerialOutput } from "./serial-output.ts";
+import { SerialOutput, takesTurns } from "./serial-output.ts";
+import { BATCH_BYTES } from "./write-lane.ts";
+import { turnsBytes } from "./write-turns.ts";
 
 /** The part of the configuration's entry that is used here. */
 export interface SerialLineOptions {
   readonly name: string;
   readonly publish: SerialTopic | null;
-  readonly write: SerialTopic | null;
+  readonly write: readonly SerialWriteConfig[];
   readonly framing: FramingOptions;
   readonly check: CheckOptions | null;
   /** Where frames go that are none. */
@@ -28,7 +33,7 @@ export interface SerialLineOptions {
 
 export interface SerialLineParts extends Omit<SerialParts, "counters" | "principal" | "limits"> {
   readonly counters: Counters;
-  readonly limits: { readonly refusalHoldMs: number; readonly maxPacketBytes: number };
+  readonly limits: { readonly refusalHoldMs: number } & PlainLimits;
 }
 
 /** The port: `SerialPort` of transport. */
@@ -46,7 +51,7 @@ function frameBytesMax(framing: FramingOptions, limits: { readonly maxPacketByte
 export class SerialLine implements SerialDeviceHandler {
   readonly name: string;
   readonly #device: SerialDoor;
-  readonly #input: SerialInput | null;
+  readonly #input: SerialInput | ResponseInput | null;
   readonly #output: SerialOutput | null;
 
   /** @param queue for a `write` of QoS 1 or 2, from the caller with its place in the store; null: QoS 0 */
@@ -57,8 +62,12 @@ export class SerialLine implements SerialDeviceHandler {
     const framing = { ...options.framing, frameBytesMax: frameBytesMax(options.framing, parts.limits) };
     this.name = name;
     this.#device = device;
-    this.#input = publish === null ? null : new SerialInput(shared, publish, device, decoderOf(framing, check), errors);
-    this.#output = write === null ? null : new SerialOutput(shared, write, device, queue, encoderOf(framing, check));
+    this.#output =
+      write.length === 0 ? null : new SerialOutput(shared, write, device, queue, encoderOf(framing, check));
+    const responses = this.#output?.responses ?? null;
+    const decoder = decoderOf(framing, check);
+    if (publish !== null) this.#input = new SerialInput(shared, publish, device, decoder, errors, responses);
+    else this.#input = responses === null ? null : new ResponseInput(shared, decoder, responses);
   }
 
   /** Subscribes, and opens the port for ever. */
@@ -111,5 +120,12 @@ export function budget(
     bytes += PORT_BYTES + frame + PENDING_BYTES_MAX + frame + 3 * (BATCH_BYTES + frame + escaped) + copy;
   }
   const how = `buffers and frames under way of ${lines.length} lines`;
-  return [{ owner: "serial lines", bytes, how }];
+  const bill = [{ owner: "serial lines", bytes, how }];
+  const turns = lines.filter(({ write }) => takesTurns(write)).length;
+  const turn = turnsBytes();
+  if (turns > 0) {
+    const how = `${turns} lines x ${turn} B of frames that wait for their turn and responses`;
+    bill.push({ owner: "serial turns", bytes: turns * turn, how });
+  }
+  return bill;
 }

@@ -1,54 +1,76 @@
 /**
- * To the device: messages of `write.topic` as lines. At QoS 1 it is a durable receiver: a message is acknowledged
- * when its line has left the machine, and waits in the queue while the port is away. QoS 0 lines that the port cannot
- * take are dropped and counted.
+ * To the device: messages of `write` as frames. At QoS 1 it is a durable receiver: a message is acknowledged when its
+ * frame has left the machine, and waits in the queue while the port is away. QoS 0 frames that the port cannot take are
+ * dropped and counted.
  *
- *     queue --> batch (lines to go, up to 4 KiB) --> the one write under way --> onWritten: acknowledged
+ *     queue --> rule (the first that matches): frame --> lane (batch, or turns) --> the port
  */
+import type { SerialWriteConfig } from "../../config/serial-write.ts";
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
+import type { DropCause } from "../../core/ledger.ts";
 import type { Message } from "../../core/message.ts";
 import type { Outlet } from "../../core/outlet.ts";
 import type { Principal } from "../../core/ports.ts";
 import type { Publication } from "../../core/publication.ts";
 import type { Receiver } from "../../core/receiver.ts";
+import { filterMatches } from "../../core/topic.ts";
 import type { FrameEncoder } from "../../wire/serial/framing.ts";
-import type { SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
+import type { SerialDevice, SerialParts } from "./parts.ts";
+import { REPLY_BYTES_MAX, Replies, type Reply, readReply } from "./replies.ts";
+import { WriteBatch } from "./write-batch.ts";
+import type { LaneOwner, WriteLane } from "./write-lane.ts";
+import { WriteRule } from "./write-rule.ts";
+import { WriteTurns } from "./write-turns.ts";
 
-/** Lines that wait for the write under way; the next one goes when they are fewer bytes. */
-export const BATCH_BYTES = 4096;
 /** Messages sent and not written. */
 export const SERIAL_WINDOW = 64;
 /** SUBSCRIBE's No Local. */
 const NO_LOCAL = 0b100;
 
-export class SerialOutput implements Receiver, Outlet {
+/** What is to be written of a message. */
+interface Prepared {
+  readonly rule: WriteRule;
+  /** Without what the framing adds. */
+  readonly content: Buffer;
+  readonly reply: Reply | null;
+}
+
+export class SerialOutput implements Receiver, Outlet, LaneOwner {
   slot = -1;
   readonly principal: Principal;
   readonly queue: DeliveryQueue | null;
+  /** Where rules differ in QoS: of the first that matches. */
+  readonly grantOf?: (topic: string) => number;
   readonly #parts: SerialParts;
-  readonly #topic: SerialTopic;
+  readonly #rules: readonly WriteRule[];
   readonly #device: SerialDevice;
   readonly #encoder: FrameEncoder;
-  /** Lines to go, and the packet ids of those among them that are acknowledged; then those of the write under way. */
-  #batch: Buffer[] = [];
-  #batchBytes = 0;
-  #batchIds: number[] = [];
-  #writingIds: number[] = [];
-  #writing = false;
+  readonly #replies: Replies;
+  readonly #lane: WriteLane;
+  /** Of the lane, where a rule has requests: takes frames of the device that are responses. */
+  readonly responses: WriteTurns | null;
+  /** Of the message that the queue offers. */
+  #offered: Message | null = null;
+  #prepared: Prepared | null = null;
 
   constructor(
     parts: SerialParts,
-    topic: SerialTopic,
+    writes: readonly SerialWriteConfig[],
     device: SerialDevice,
     queue: DeliveryQueue | null,
     encoder: FrameEncoder,
   ) {
     this.#parts = parts;
     this.principal = parts.principal;
-    this.#topic = topic;
+    this.#rules = writes.map((write) => new WriteRule(write));
     this.#device = device;
     this.queue = queue;
     this.#encoder = encoder;
+    this.#replies = new Replies(parts);
+    const turns = takesTurns(writes) ? new WriteTurns(device, this, parts, this.#replies) : null;
+    this.#lane = turns ?? new WriteBatch(device, this, parts.counters);
+    this.responses = hasRequests(writes) ? turns : null;
+    if (writes.length > 1) this.grantOf = (topic) => this.#grant(this.#ruleOf(() => topic).config);
   }
 
   get durable(): boolean {
@@ -56,19 +78,21 @@ export class SerialOutput implements Receiver, Outlet {
   }
 
   start(): void {
-    this.#parts.router.join(this);
-    this.#parts.router.subscribe(this, this.#topic.topic, this.#grant | NO_LOCAL, 0);
+    const { router } = this.#parts;
+    router.join(this);
+    this.#replies.slot = this.slot;
+    for (const { config } of this.#rules) router.subscribe(this, config.topic, this.#grant(config) | NO_LOCAL, 0);
   }
 
   close(): void {
     this.onAway();
-    this.#parts.router.unsubscribe(this, this.#topic.topic);
+    for (const { config } of this.#rules) this.#parts.router.unsubscribe(this, config.topic);
     this.#parts.router.leave(this);
   }
 
   /** There is no exchange on the line that could make QoS 2 of it. */
-  get #grant(): number {
-    return this.queue === null ? 0 : Math.min(this.#topic.qos, 1);
+  #grant({ qos }: SerialWriteConfig): number {
+    return this.queue === null ? 0 : Math.min(qos, 1);
   }
 
   // ---- the port ----------------------------------------------------------------------------------------------
@@ -79,21 +103,18 @@ export class SerialOutput implements Receiver, Outlet {
 
   onAway(): void {
     this.queue?.detach(); // what has not been written is written when the port is back
-    const lost = this.#batch.length - this.#batchIds.length;
-    this.#parts.counters.writesDropped.value += lost;
-    this.#batch = [];
-    this.#batchBytes = 0;
-    this.#batchIds = [];
-    this.#writingIds = [];
-    this.#writing = false;
+    this.#parts.counters.writesDropped.value += this.#lane.onAway();
   }
 
   onWritten(): void {
-    const ids = this.#writingIds;
-    this.#writing = false;
-    this.#writingIds = [];
-    this.#flush();
-    for (const packetId of ids) this.queue?.onPuback(packetId);
+    this.#lane.onWritten();
+  }
+
+  acknowledge(packetId: number): void {
+    this.queue?.onPuback(packetId);
+  }
+
+  onRoom(): void {
     this.queue?.pump();
   }
 
@@ -108,64 +129,86 @@ export class SerialOutput implements Receiver, Outlet {
   }
 
   deliver(publication: Publication, _options: number, _subscriptionIds: readonly number[] | null): void {
-    const payload = publication.bytes.subarray(publication.payloadFrom, publication.payloadEnd);
-    if (!this.#fits(payload, () => publication.topic)) return;
-    if (this.writable()) this.#send(payload, 0);
+    const { bytes, propertiesFrom, propertiesEnd, payloadFrom, payloadEnd } = publication;
+    const payload = bytes.subarray(payloadFrom, payloadEnd);
+    const prepared = this.#prepare(() => publication.topic, bytes, propertiesFrom, propertiesEnd, payload);
+    if (prepared === null) return;
+    if (this.writable()) this.#send(prepared, 0);
     else this.#parts.counters.writesDropped.value++;
   }
 
   parts(message: Message): number {
-    return this.#fits(message.payload, () => message.topic) ? 1 : 0;
+    if (this.#offered !== message) {
+      const { bytes, topicEnd, propertiesEnd, payload } = message;
+      this.#prepared = this.#prepare(() => message.topic, bytes, topicEnd, propertiesEnd, payload);
+      this.#offered = this.#prepared === null ? null : message;
+    }
+    return this.#offered === null ? 0 : 1;
   }
 
   partOptions(_message: Message, _part: number, options: number): number {
     return options;
   }
 
+  /** The queue has asked for its `parts` just before. */
   sendPublish(
-    message: Message,
+    _message: Message,
     _part: number,
     _options: number,
     _subscriptionIds: readonly number[] | null,
     packetId: number,
     _dup: boolean,
   ): void {
-    this.#send(message.payload, packetId);
+    const prepared = this.#prepared as Prepared;
+    this.#offered = null;
+    this.#prepared = null;
+    this.#send(prepared, packetId);
   }
 
   sendPubrel(_packetId: number): void {}
 
   writable(): boolean {
-    return this.#device.isOpen && this.#batchBytes < BATCH_BYTES;
+    return this.#device.isOpen && !this.#lane.isFull;
   }
 
-  /** A line has to stay a line: one with a line end inside would reach the device as two. Refused ones are counted. */
-  #fits(payload: Buffer, topic: () => string): boolean {
-    const problem = this.#encoder.problem(payload);
-    if (problem === null) return true;
+  #ruleOf(topic: () => string): WriteRule {
+    const rules = this.#rules;
+    if (rules.length === 1) return rules[0] as WriteRule;
+    const name = topic();
+    // A message of an earlier configuration may match none.
+    return rules.find(({ config }) => filterMatches(config.topic, name)) ?? (rules[0] as WriteRule);
+  }
+
+  /** @returns null for a message that cannot be a frame: it is counted and listed */
+  #prepare(topic: () => string, bytes: Buffer, from: number, end: number, payload: Buffer): Prepared | null {
+    const rule = this.#ruleOf(topic);
+    const content = rule.frameOf(topic, payload);
+    const reply = rule.config.request === null ? null : readReply(rule, topic, bytes, from, end);
+    if (content === null) return this.#refuse(topic, "invalid");
+    // A line has to stay a line: one with a line end inside would reach the device as two.
+    const problem = this.#encoder.problem(content);
+    if (problem !== null) return this.#refuse(topic, problem);
+    if (reply !== null && reply.bytes > REPLY_BYTES_MAX) return this.#refuse(topic, "too-large");
+    return { rule, content, reply };
+  }
+
+  #refuse(topic: () => string, cause: DropCause): null {
     const { ledger, counters, clock, principal } = this.#parts;
     counters.writesInvalid.value++;
-    ledger.record(principal.name, topic, problem, clock.wallMs());
-    return false;
+    ledger.record(principal.name, topic, cause, clock.wallMs());
+    return null;
   }
 
-  #send(payload: Buffer, packetId: number): void {
-    const line = this.#encoder.encode(payload);
-    this.#batch.push(line);
-    this.#batchBytes += line.length;
-    if (packetId !== 0) this.#batchIds.push(packetId);
-    if (!this.#writing) this.#flush();
+  #send({ rule, content, reply }: Prepared, packetId: number): void {
+    this.#lane.push({ bytes: this.#encoder.encode(content), packetId, rule, reply });
   }
+}
 
-  #flush(): void {
-    if (this.#batch.length === 0) return;
-    const bytes = this.#batch.length === 1 ? (this.#batch[0] as Buffer) : Buffer.concat(this.#batch);
-    this.#parts.counters.linesWritten.value += this.#batch.length;
-    this.#writing = true;
-    this.#writingIds = this.#batchIds;
-    this.#batch = [];
-    this.#batchBytes = 0;
-    this.#batchIds = [];
-    this.#device.write(bytes);
-  }
+/** Whether frames need a pause or a response between them. */
+export function takesTurns(writes: readonly SerialWriteConfig[]): boolean {
+  return writes.some(({ gapMs, request }) => gapMs > 0 || request !== null);
+}
+
+export function hasRequests(writes: readonly SerialWriteConfig[]): boolean {
+  return writes.some(({ request }) => request !== null);
 }

@@ -141,7 +141,7 @@ test("length: frames found again behind a wrong length are taken one by one when
 
 test("the bill has each line's own frames", () => {
   const bill = (framing: FramingOptions, check: CheckOptions | null) =>
-    budget({ maxPacketBytes: 262_144 }, [{ framing, check, write: null }])[0]?.bytes ?? 0;
+    budget({ maxPacketBytes: 262_144 }, [{ framing, check, write: [] }])[0]?.bytes ?? 0;
   const small = bill({ ...LINE, frameBytesMax: 100 }, null);
   assert.equal(bill({ ...LINE, frameBytesMax: 1100 }, null) - small, 5 * 1000);
   assert.equal(bill({ type: "slip", frameBytesMax: 100 }, XOR) - small, 4 * 100);

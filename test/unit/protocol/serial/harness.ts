@@ -4,9 +4,15 @@ import { ManualClock } from "../../../../src/base/clock.ts";
 import { Counters } from "../../../../src/base/counters.ts";
 import { Log } from "../../../../src/base/log.ts";
 import { TimerWheel } from "../../../../src/base/timer-wheel.ts";
+import type { SerialWriteConfig } from "../../../../src/config/serial-write.ts";
 import { DeliveryQueue } from "../../../../src/core/delivery-queue.ts";
 import { Ledger } from "../../../../src/core/ledger.ts";
 import { messageOf } from "../../../../src/core/message.ts";
+import {
+  decodePropertiesBlock,
+  encodeProperties,
+  type MessageProperties,
+} from "../../../../src/core/message-properties.ts";
 import type { StoreWaiter } from "../../../../src/core/ports.ts";
 import { Publication } from "../../../../src/core/publication.ts";
 import type { QueueLimits } from "../../../../src/core/queue-limits.ts";
@@ -64,6 +70,11 @@ export class FakeDevice implements SerialDoor {
   }
 }
 
+/** An entry of `write` with the defaults of the configuration. */
+export function write(entry: Partial<SerialWriteConfig>): SerialWriteConfig {
+  return { topic: "w", qos: 1, format: "raw", template: null, gapMs: 0, request: null, ...entry };
+}
+
 const QUEUE_LIMITS: QueueLimits = {
   messages: 100,
   bytes: 64 * 1024,
@@ -77,12 +88,15 @@ const QUEUE_LIMITS: QueueLimits = {
 export class Harness {
   readonly clock = new ManualClock();
   readonly wheel = new TimerWheel(this.clock, 50);
+  readonly busWheel = new TimerWheel(this.clock, 1);
   readonly counters = new Counters();
   readonly ledger = new Ledger(this.counters);
   readonly store = new MemoryStore();
   readonly device = new FakeDevice();
   readonly logged: string[] = [];
   readonly published: { topic: string; payload: string; qos: number; publisher: number }[] = [];
+  /** Of each of them. */
+  readonly properties: MessageProperties[] = [];
   readonly waiting: { waiter: StoreWaiter; token: number }[] = [];
   readonly subscriptions: { filter: string; options: number }[] = [];
   receiver: Receiver | null = null;
@@ -108,7 +122,7 @@ export class Harness {
       {
         name: "meter",
         publish: { topic: "serial/meter", qos: 1 },
-        write: { topic: "serial/meter/set", qos: 1 },
+        write: [write({ topic: "serial/meter/set" })],
         framing: { type: "line", delimiter: Buffer.from("\n"), frameBytesMax: LINE_BYTES_MAX },
         check: null,
         errors: null,
@@ -131,11 +145,12 @@ export class Harness {
         ledger,
         clock,
         wheel,
+        busWheel: () => this.busWheel,
         log: new Log({ level: "debug", format: "text", write: (text) => this.logged.push(text.slice(25)) }),
         counters,
-        limits: { refusalHoldMs: 10_000, maxPacketBytes: 256 * 1024 },
+        limits: { refusalHoldMs: 10_000, maxPacketBytes: 256 * 1024, topicBytes: 1024, topicLevels: 200 },
       },
-      options.write?.qos === 0 ? null : this.queue,
+      options.write?.every(({ qos }) => qos === 0) ? null : this.queue,
     );
     this.line.start();
     device.open();
@@ -145,6 +160,8 @@ export class Harness {
     const payload = publication.bytes.toString("utf8", publication.payloadFrom, publication.payloadEnd);
     const { topic, qos, publisher } = publication;
     this.published.push({ topic, payload, qos, publisher });
+    const { bytes, propertiesFrom, propertiesEnd } = publication;
+    this.properties.push(decodePropertiesBlock(bytes, propertiesFrom, propertiesEnd - propertiesFrom).properties);
     if (this.outcome === STORED_LATER) this.waiting.push({ waiter, token });
     return this.outcome;
   }
@@ -155,9 +172,9 @@ export class Harness {
   }
 
   /** The router has a message of `write.topic`. */
-  deliver(payload: string, qos: number): void {
+  deliver(payload: string | Buffer, qos: number, topic = "serial/meter/set", properties: MessageProperties = {}): void {
     const publication = new Publication();
-    publication.setParts("serial/meter/set", Buffer.from(payload), qos, false);
+    publication.setParts(topic, Buffer.from(payload), qos, false, encodeProperties(properties));
     if (qos === 0) {
       this.receiver?.deliver(publication, 0, null);
       return;
@@ -177,7 +194,22 @@ export class Harness {
     for (let rest = ms; rest > 0; rest -= 50) {
       this.clock.advance(Math.min(50, rest));
       this.wheel.tick();
+      this.busWheel.tick();
     }
+  }
+
+  /** Millisecond by millisecond, as gaps and timeouts on the wire run. */
+  tick(ms: number): void {
+    for (let i = 0; i < ms; i++) {
+      this.clock.advance(1);
+      this.busWheel.tick();
+    }
+  }
+
+  /** What was written, and it has left the machine. */
+  sent(): string[] {
+    this.device.handler?.onWritten();
+    return this.device.written.splice(0);
   }
 
   lines(): string[] {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STORED_LATER } from "../../../../src/core/router.ts";
 import { PENDING_BYTES_MAX, PENDING_LINES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
-import { BATCH_BYTES } from "../../../../src/protocol/serial/serial-output.ts";
-import { Harness, LINE_BYTES_MAX } from "./harness.ts";
+import { BATCH_BYTES } from "../../../../src/protocol/serial/write-lane.ts";
+import { Harness, LINE_BYTES_MAX, write } from "./harness.ts";
 
 const REFUSED = 0x97;
 const FAILED = 0x83;
@@ -164,9 +164,9 @@ test("QoS 0 lines are neither kept nor held", () => {
 // ---- to the device -------------------------------------------------------------------------------------------
 
 test("write.topic is subscribed at QoS 1 at most, without what the line itself publishes", () => {
-  assert.deepEqual(new Harness({ write: { topic: "w", qos: 2 } }).subscriptions, [{ filter: "w", options: 0b101 }]);
-  assert.deepEqual(new Harness({ write: { topic: "w", qos: 0 } }).subscriptions, [{ filter: "w", options: 0b100 }]);
-  assert.deepEqual(new Harness({ write: null }).subscriptions, []);
+  assert.deepEqual(new Harness({ write: [write({ qos: 2 })] }).subscriptions, [{ filter: "w", options: 0b101 }]);
+  assert.deepEqual(new Harness({ write: [write({ qos: 0 })] }).subscriptions, [{ filter: "w", options: 0b100 }]);
+  assert.deepEqual(new Harness({ write: [] }).subscriptions, []);
   const { receiver } = new Harness();
   assert.deepEqual([receiver?.effectiveQos(2, 1), receiver?.effectiveQos(0, 1), receiver?.durable], [1, 0, true]);
 });
@@ -208,7 +208,7 @@ test("what waits for the port is bounded: QoS 1 waits in the queue, QoS 0 is dro
 });
 
 test("while the port is away QoS 0 is dropped and counted", () => {
-  const h = new Harness({ write: { topic: "w", qos: 0 } });
+  const h = new Harness({ write: [write({ qos: 0 })] });
   h.device.away();
   h.deliver("a", 0);
   assert.equal(h.counters.get("serial.writes_dropped"), 1);
