@@ -214,6 +214,18 @@ export class Section {
     return sections;
   }
 
+  /** The mappings in the mapping under `key`, with the names that the user gave them; null when absent. */
+  namedSections(key: string): [string, Section][] | null {
+    const inner = this.section(key);
+    if (inner === null) return null;
+    const named: [string, Section][] = [];
+    for (const name of inner.#node.entries.keys()) {
+      const section = inner.section(name);
+      if (section !== null) named.push([name, section]);
+    }
+    return named;
+  }
+
   /** A key of the contract whose part this version does not have. */
   notBuilt(key: string, advice: string): void {
     if (this.#take(key) !== null) this.complain(key, "not built yet", advice);

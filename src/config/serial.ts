@@ -5,6 +5,7 @@ import { type CheckConfig, type FramingConfig, LINES, readCheck, readFraming } f
 import { type ModbusConfig, readModbus } from "./serial-modbus.ts";
 import { readSerialMqttSn, type SerialMqttSnConfig } from "./serial-mqtt-sn.ts";
 import { type LineSettings, placeName, placeText, readLine, readPlace, type SerialPlace } from "./serial-port.ts";
+import { MAPPED_FRAME_BYTES_MAX, readPublish, type SerialMapping } from "./serial-publish.ts";
 import { readWrites, type SerialWriteConfig } from "./serial-write.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
 
@@ -19,6 +20,8 @@ export interface SerialConfig extends LineSettings {
   readonly check: CheckConfig | null;
   /** Where what the device says goes; null = nowhere. */
   readonly publish: SerialTopic | null;
+  /** In place of `publish`, where more is asked for than each frame as it is to one topic. */
+  readonly mapping: SerialMapping | null;
   /** What is written to the device: the first entry that matches a topic holds. */
   readonly write: readonly SerialWriteConfig[];
   /** null = another protocol. */
@@ -67,14 +70,19 @@ function readPort(section: Section): SerialConfig {
     protocol,
     framing,
     check: isFrames ? readCheck(section) : null,
-    publish: isFrames ? readTopic(section, "publish", `serial/${name}`, true) : null,
+    ...(isFrames ? readPublish(section, `serial/${name}`) : { publish: null, mapping: null }),
     write: isFrames ? readWrites(section, name, framing.type === "line") : [],
-    errors: isFrames ? readTopic(section, "errors", `serial/${name}/errors`, false) : null,
+    errors: isFrames ? readErrors(section, `serial/${name}/errors`) : null,
     coap: readSerialCoap(section, protocol === "coap"),
     mqttSn: readSerialMqttSn(section, protocol === "mqtt-sn"),
     modbus: protocol === "modbus" ? readModbus(section, name) : null,
   };
-  if (serial.errors !== null && serial.publish === null)
+  const { mapping, publish, errors } = serial;
+  const frameBytes = framing.type === "fixed" ? framing.bytes : framing.frameBytesMax;
+  if (mapping !== null && frameBytes > MAPPED_FRAME_BYTES_MAX) {
+    section.complain("framing", "has frames above 8KiB, which publish does not look into", "lower max_frame");
+  }
+  if (errors !== null && publish === null && mapping === null)
     section.complain("errors", "means nothing with publish: off", "nothing is read; remove it");
   section.finish();
   return serial;
@@ -90,10 +98,10 @@ function readProtocol(section: Section): SerialProtocol {
 }
 
 /** `off` turns it off. */
-function readTopic(section: Section, key: string, topic: string, on: boolean): SerialTopic | null {
-  if (section.source(key) === "off") return null;
-  const inner = section.section(key);
-  if (inner === null) return on ? { topic, qos: 1 } : null;
+function readErrors(section: Section, topic: string): SerialTopic | null {
+  if (section.source("errors") === "off") return null;
+  const inner = section.section("errors");
+  if (inner === null) return null;
   const result: SerialTopic = { topic: inner.text("topic", topic), qos: inner.oneOf("qos", [0, 1, 2], 1) };
   const problem = topicProblem(result.topic);
   if (problem !== null) inner.complain("topic", `${JSON.stringify(result.topic)} ${problem}`, "give one topic");

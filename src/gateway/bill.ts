@@ -61,6 +61,9 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   }
   if (frameLines.length > 0)
     lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, frameLines));
+  const mappings = serial.flatMap(({ mapping }) => mapping ?? []);
+  if (mappings.length > 0)
+    lines.push(...(await import("../protocol/serial/mapping/budget.ts")).budget(limits, mappings));
   if (coapLines.length > 0) {
     const messageBytesMax = coapLines.map((line) => line.messageBytesMax);
     lines.push(...(await import("./coap-lines.ts")).coapLinesBudget(messageBytesMax));

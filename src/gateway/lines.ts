@@ -2,7 +2,9 @@
 import { TimerWheel } from "../base/timer-wheel.ts";
 import type { SerialConfig } from "../config/serial.ts";
 import { isWritten } from "../config/serial-modbus.ts";
+import type { SerialMapping } from "../config/serial-publish.ts";
 import { DeliveryQueue } from "../core/delivery-queue.ts";
+import type { FrameMapping } from "../protocol/serial/parts.ts";
 import type { SerialPortStatus } from "../transport/serial-port.ts";
 import { type Ground, queueLimitsOf, type Rooms } from "./rooms.ts";
 
@@ -49,8 +51,9 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<SerialL
       if (queue !== null) queues.push(queue);
       continue;
     }
+    const publish = lineConfig.mapping === null ? lineConfig.publish : await mappingOf(lineConfig, ground);
     const parts = { ...common, busWheel, router, authority, ledger, clock, limits };
-    const line = new SerialLine(device, lineConfig, parts, queue);
+    const line = new SerialLine(device, { ...lineConfig, publish }, parts, queue);
     if (queue !== null) queues.push(queue);
     line.start();
     stops.push(() => line.close());
@@ -69,6 +72,15 @@ function fineWheel({ clock, stops }: Ground): TimerWheel {
   wheel.start();
   stops.push(() => wheel.stop());
   return wheel;
+}
+
+/** Loaded for the lines that ask for more than each frame as it is to one topic. */
+async function mappingOf(
+  { name, mapping }: SerialConfig,
+  { clock, counters, log, config }: Ground,
+): Promise<FrameMapping> {
+  const { Mapping } = await import("../protocol/serial/mapping/mapping.ts");
+  return new Mapping(mapping as SerialMapping, { name, clock, counters, log, limits: config.limits });
 }
 
 /** The queue of a serial line's write side. */

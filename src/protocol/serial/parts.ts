@@ -40,6 +40,20 @@ export interface SerialDeviceHandler {
   onAway(): void;
 }
 
+/** Takes what a frame is published as. */
+export interface PublicationSink {
+  /** `payload` is valid until return. */
+  onPublication(topic: string, payload: Buffer, qos: number, retain: boolean): void;
+}
+
+/** From a frame to publications: mapping/mapping.ts, loaded for the lines that ask for it. */
+export interface FrameMapping {
+  /** Most publications of one frame. */
+  readonly publicationsMax: number;
+  /** Gives `sink` what the frame `bytes[from..end)` is published as. */
+  map(bytes: Buffer, from: number, end: number, sink: PublicationSink): void;
+}
+
 /** Counters that all lines of the process share. */
 export class SerialCounters {
   readonly linesReceived: Counter;

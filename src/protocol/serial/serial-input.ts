@@ -20,9 +20,9 @@ import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import type { BadFrame, FrameDecoder, FrameSink } from "../../wire/serial/framing.ts";
 import { BadFrames } from "./bad-frames.ts";
 import { FrameGap, type GapOwner } from "./frame-gap.ts";
-import type { ResponseTaker, SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
+import type { FrameMapping, PublicationSink, ResponseTaker, SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
 
-/** Lines whose publication is not settled; the port is paused while they are as many, or as many bytes. */
+/** Publications that are not settled; the port is paused while one more line's may not fit, or at as many bytes. */
 export const PENDING_LINES_MAX = 64;
 export const PENDING_BYTES_MAX = 64 * 1024;
 const RETRY_MS = 500;
@@ -32,14 +32,22 @@ const WAITING = 0;
 const TAKEN = 1;
 const REFUSED = 2;
 
+/** A publication of a line. */
 interface PendingLine {
+  readonly topic: string;
   readonly payload: Buffer;
+  readonly qos: number;
+  readonly retain: boolean;
   state: number;
 }
 
-export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner {
+export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Expirable, GapOwner {
   readonly #parts: SerialParts;
-  readonly #topic: SerialTopic;
+  /** Where lines go as they are; null: a mapping makes something else of them. */
+  readonly #plain: SerialTopic | null;
+  readonly #mapping: FrameMapping | null;
+  /** Pending publications beyond which the next line's may not fit. */
+  readonly #pendingMax: number;
   readonly #device: SerialDevice;
   readonly #decoder: FrameDecoder;
   readonly #responses: ResponseTaker | null;
@@ -68,14 +76,16 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner 
   /** @param responses null: the line has no requests */
   constructor(
     parts: SerialParts,
-    topic: SerialTopic,
+    to: SerialTopic | FrameMapping,
     device: SerialDevice,
     decoder: FrameDecoder,
     errors: SerialTopic | null,
     responses: ResponseTaker | null,
   ) {
     this.#parts = parts;
-    this.#topic = topic;
+    this.#plain = "topic" in to ? to : null;
+    this.#mapping = "topic" in to ? null : to;
+    this.#pendingMax = PENDING_LINES_MAX - (this.#mapping?.publicationsMax ?? 1);
     this.#device = device;
     this.#decoder = decoder;
     const { gapMs } = decoder;
@@ -127,47 +137,58 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner 
 
   onFrame(bytes: Buffer, from: number, end: number): boolean {
     if (from === end) return true;
-    const { authority, principal, counters } = this.#parts;
-    counters.linesReceived.value++;
+    this.#parts.counters.linesReceived.value++;
     if (this.#responses?.takeResponse(bytes, from, end)) return this.#open;
-    if (!authority.mayPublish(principal, this.#topic.topic)) this.#deny();
-    else this.#publishNew(bytes.subarray(from, end));
+    if (this.#plain === null) this.#mapping?.map(bytes, from, end, this);
+    else this.onPublication(this.#plain.topic, bytes.subarray(from, end), this.#plain.qos, false);
     return this.#open;
+  }
+
+  /** One of those that a line becomes. Behind a refused one of the same line it waits, so that order is kept. */
+  onPublication(topic: string, payload: Buffer, qos: number, retain: boolean): void {
+    const { authority, principal } = this.#parts;
+    if (!authority.mayPublish(principal, topic)) {
+      this.#deny(topic);
+    } else if (this.#refused > 0) {
+      this.#publication.setParts(topic, payload, qos, retain);
+      this.#keep(topic, REFUSED);
+    } else {
+      this.#publishNew(topic, payload, qos, retain);
+    }
   }
 
   /** Whether one more line can be taken. */
   get #open(): boolean {
-    return this.#refused === 0 && this.#pending.length < PENDING_LINES_MAX && this.#pendingBytes < PENDING_BYTES_MAX;
+    return this.#refused === 0 && this.#pending.length <= this.#pendingMax && this.#pendingBytes < PENDING_BYTES_MAX;
   }
 
-  #publishNew(line: Buffer): void {
-    const outcome = this.#publish(line, this.#headToken + this.#pending.length);
+  #publishNew(topic: string, payload: Buffer, qos: number, retain: boolean): void {
+    const outcome = this.#publish(topic, payload, qos, retain, this.#headToken + this.#pending.length);
     if (outcome === STORED_LATER) {
-      this.#keep(WAITING);
+      this.#keep(topic, WAITING);
     } else if (outcome < 0x80) {
       this.#taken();
     } else if (outcome === FORBIDDEN) {
-      this.#deny();
+      this.#deny(topic);
     } else if (this.#dropping) {
-      this.#drop(outcome);
+      this.#drop(topic, outcome);
     } else {
-      this.#keep(REFUSED);
+      this.#keep(topic, REFUSED);
       this.#hold();
     }
   }
 
-  #publish(payload: Buffer, token: number): number {
-    const { topic, qos } = this.#topic;
-    this.#publication.setParts(topic, payload, qos, false);
+  #publish(topic: string, payload: Buffer, qos: number, retain: boolean, token: number): number {
+    this.#publication.setParts(topic, payload, qos, retain);
     this.#publication.publisher = this.publisherSlot;
     return this.#parts.router.publish(this.#publication, qos === 0 ? NO_WAITER : this, token);
   }
 
-  /** The publication's bytes are its own copy of the line. */
-  #keep(state: number): void {
-    const { bytes, payloadFrom, payloadEnd } = this.#publication;
+  /** The publication's bytes are its own copy of the payload. */
+  #keep(topic: string, state: number): void {
+    const { bytes, payloadFrom, payloadEnd, qos, retain } = this.#publication;
     const payload = bytes.subarray(payloadFrom, payloadEnd);
-    this.#pending.push({ payload, state });
+    this.#pending.push({ topic, payload, qos, retain, state });
     this.#pendingBytes += payload.length;
     if (state === REFUSED) this.#refused++;
   }
@@ -179,7 +200,7 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner 
       this.#taken();
     } else if (this.#dropping) {
       line.state = TAKEN;
-      this.#drop(reason);
+      this.#drop(line.topic, reason);
     } else {
       line.state = REFUSED;
       this.#refused++;
@@ -213,11 +234,11 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner 
     for (let i = 0; i < this.#pending.length && this.#refused > 0; i++) {
       const line = this.#pending.at(i) as PendingLine;
       if (line.state !== REFUSED) continue;
-      const outcome = this.#publish(line.payload, this.#headToken + i);
+      const outcome = this.#publish(line.topic, line.payload, line.qos, line.retain, this.#headToken + i);
       if (outcome >= 0x80 && !last) break;
       this.#refused--;
       line.state = outcome === STORED_LATER ? WAITING : TAKEN;
-      if (outcome >= 0x80) this.#drop(outcome);
+      if (outcome >= 0x80) this.#drop(line.topic, outcome);
       else if (outcome !== STORED_LATER) this.#taken();
     }
     this.#forget();
@@ -225,14 +246,14 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner 
     else this.#goOn();
   }
 
-  #drop(reason: number): void {
+  #drop(topic: string, reason: number): void {
     const { ledger, log, counters, clock, principal } = this.#parts;
     if (!this.#dropping) log.warn("serial-lines-refused", { name: principal.name, reason });
     this.#dropping = true;
     this.#droppedInARow++;
     counters.linesRefused.value++;
     const cause = reason === QUOTA_EXCEEDED ? "queue-full" : "disk-full";
-    ledger.record(principal.name, () => this.#topic.topic, cause, clock.wallMs());
+    ledger.record(principal.name, () => topic, cause, clock.wallMs());
   }
 
   #taken(): void {
@@ -245,11 +266,11 @@ export class SerialInput implements FrameSink, StoreWaiter, Expirable, GapOwner 
     this.#droppedInARow = 0;
   }
 
-  #deny(): void {
+  #deny(topic: string): void {
     this.#parts.counters.linesDenied.value++;
     if (this.#denied) return;
     this.#denied = true;
-    this.#parts.log.warn("serial-publish-denied", { name: this.#parts.principal.name, topic: this.#topic.topic });
+    this.#parts.log.warn("serial-publish-denied", { name: this.#parts.principal.name, topic });
   }
 
   // ---- after a pause -----------------------------------------------------------------------------------------

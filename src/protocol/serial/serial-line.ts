@@ -8,6 +8,7 @@ import type { PlainLimits } from "../../core/plain-publish.ts";
 import type { CheckOptions } from "../../wire/serial/check.ts";
 import { decoderOf, encoderOf, type FramingOptions } from "../../wire/serial/framings.ts";
 import {
+  type FrameMapping,
   SerialCounters,
   type SerialDevice,
   type SerialDeviceHandler,
@@ -23,7 +24,8 @@ import { turnsBytes } from "./write-turns.ts";
 /** The part of the configuration's entry that is used here. */
 export interface SerialLineOptions {
   readonly name: string;
-  readonly publish: SerialTopic | null;
+  /** Where frames go as they are, or what makes something else of them. */
+  readonly publish: SerialTopic | FrameMapping | null;
   readonly write: readonly SerialWriteConfig[];
   readonly framing: FramingOptions;
   readonly check: CheckOptions | null;

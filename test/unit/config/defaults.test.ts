@@ -157,8 +157,8 @@ test("a serial port needs its port only; writing to the device is asked for", ()
   const at = (path: string) => ({ place: { kind: "device", path }, port: path, ...line, ...kind });
   const write = { topic: "serial/ttyS1/set", qos: 1, format: "raw", template: null, gapMs: 0, request: null };
   assert.deepEqual(serial, [
-    { name: "ttyUSB0", ...at("/dev/ttyUSB0"), publish: { topic: "serial/ttyUSB0", qos: 1 }, write: [] },
-    { name: "ttyS1", ...at("/dev/ttyS1"), publish: null, write: [write] },
+    { name: "ttyUSB0", ...at("/dev/ttyUSB0"), publish: { topic: "serial/ttyUSB0", qos: 1 }, mapping: null, write: [] },
+    { name: "ttyS1", ...at("/dev/ttyS1"), publish: null, mapping: null, write: [write] },
   ]);
 });
 

@@ -101,6 +101,10 @@ export class Harness {
   readonly subscriptions: { filter: string; options: number }[] = [];
   receiver: Receiver | null = null;
   outcome = ROUTED;
+  /** For the next publications, before `outcome`. */
+  answers: number[] = [];
+  /** Where the line may not publish. */
+  denied = "";
   writable = true;
   readonly line: SerialLine;
   readonly queue: DeliveryQueue;
@@ -141,7 +145,7 @@ export class Harness {
           subscribe: (_receiver, filter, bits) => this.subscriptions.push({ filter, options: bits }) > 0,
           unsubscribe: () => this.subscriptions.pop() !== undefined,
         },
-        authority: { mayPublish: () => this.writable },
+        authority: { mayPublish: (_who, topic) => this.writable && topic !== this.denied },
         ledger,
         clock,
         wheel,
@@ -162,8 +166,11 @@ export class Harness {
     this.published.push({ topic, payload, qos, publisher });
     const { bytes, propertiesFrom, propertiesEnd } = publication;
     this.properties.push(decodePropertiesBlock(bytes, propertiesFrom, propertiesEnd - propertiesFrom).properties);
-    if (this.outcome === STORED_LATER) this.waiting.push({ waiter, token });
-    return this.outcome;
+    const outcome = this.answers.shift() ?? this.outcome;
+    if (outcome !== STORED_LATER) return outcome;
+    if (qos === 0) return ROUTED; // nobody is told
+    this.waiting.push({ waiter, token });
+    return STORED_LATER;
   }
 
   /** The store answers the publications that wait, oldest first. */
