@@ -44,12 +44,11 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   const snLines = serial.flatMap(({ mqttSn }) => mqttSn ?? []);
   const frameLines = serial.filter(({ protocol }) => protocol === "frames");
   if (http > 0) lines.push(...(await import("./http-listeners.ts")).httpBudget(limits, http));
-  if (count("coap") > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
-  else if (coapLines.length > 0) lines.push(...(await import("./coap-lines.ts")).coapBudget(limits));
+  if (count("coap") + coapLines.length > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
   const mqttSn = listeners.flatMap(({ mqttSn }) => mqttSn?.maxClients ?? []);
   if (mqttSn.length > 0) lines.push(...(await import("./mqtt-sn-listeners.ts")).mqttSnBudget(mqttSn));
   if (snLines.length > 0) {
-    const room = await import("./mqtt-sn-lines.ts");
+    const room = await import("./mqtt-sn-listeners.ts");
     lines.push(...room.mqttSnBudget(snLines.map(() => 1)));
     lines.push(...room.mqttSnLinesBudget(snLines.map(({ messageBytesMax }) => messageBytesMax)));
   }
@@ -59,14 +58,12 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     const named = identities.filter(({ identity, name }) => name !== pskName(identity)).length;
     lines.push(...(await import("../transport/dtls-budget.ts")).budget(dtls, identities.length, named));
   }
-  if (frameLines.length > 0)
-    lines.push(...(await import("../protocol/serial/serial-line.ts")).budget(limits, frameLines));
+  if (frameLines.length > 0) lines.push(...(await import("./serial-rooms.ts")).serialBudget(limits, frameLines));
   const mappings = serial.flatMap(({ mapping }) => mapping ?? []);
-  if (mappings.length > 0)
-    lines.push(...(await import("../protocol/serial/mapping/budget.ts")).budget(limits, mappings));
+  if (mappings.length > 0) lines.push(...(await import("./mapping-room.ts")).mappingBudget(limits, mappings));
   if (coapLines.length > 0) {
     const messageBytesMax = coapLines.map((line) => line.messageBytesMax);
-    lines.push(...(await import("./coap-lines.ts")).coapLinesBudget(messageBytesMax));
+    lines.push(...(await import("./coap-listeners.ts")).coapLinesBudget(messageBytesMax));
   }
   if (modbus.length > 0) lines.push(...(await import("./modbus-lines.ts")).modbusBudget(modbus));
   if (uplinks.length > 0)

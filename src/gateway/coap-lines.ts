@@ -8,10 +8,6 @@ import { SlipmuxPort } from "../protocol/serial/slipmux-port.ts";
 import { coapPartsOf } from "./coap-shared.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 
-/** From here, so that the room is loaded in one piece. */
-export { budget as coapBudget } from "../protocol/coap/shared.ts";
-export { budget as coapLinesBudget } from "../protocol/serial/slipmux-port.ts";
-
 /** A line of 1,200 baud sends a hundred bytes in it. */
 const GOODBYE_MS = 1_000;
 

@@ -23,11 +23,10 @@ export async function startSerial(ground: Ground, rooms: Rooms): Promise<SerialL
   const queues: DeliveryQueue[] = [];
   const ports: SerialLines["ports"] = [];
   if (serial.length === 0) return { queues, ports };
-  const [{ SerialPort }, { SerialLine }, coapLines, mqttSnLines, modbusLines] = await Promise.all([
-    import("../transport/serial-port.ts"),
-    import("../protocol/serial/serial-line.ts"),
-    serial.some(({ coap }) => coap !== null) ? import("./coap-lines.ts") : null,
-    serial.some(({ mqttSn }) => mqttSn !== null) ? import("./mqtt-sn-lines.ts") : null,
+  const [{ SerialPort, SerialLine }, coapLines, mqttSnLines, modbusLines] = await Promise.all([
+    import("./serial-rooms.ts"),
+    serial.some(({ coap }) => coap !== null) ? import("./coap-listeners.ts") : null,
+    serial.some(({ mqttSn }) => mqttSn !== null) ? import("./mqtt-sn-listeners.ts") : null,
     serial.some(({ modbus }) => modbus !== null) ? import("./modbus-lines.ts") : null,
   ]);
   const common = { wheel, counters, log };
@@ -79,7 +78,7 @@ async function mappingOf(
   { name, mapping }: SerialConfig,
   { clock, counters, log, config }: Ground,
 ): Promise<FrameMapping> {
-  const { Mapping } = await import("../protocol/serial/mapping/mapping.ts");
+  const { Mapping } = await import("./mapping-room.ts");
   return new Mapping(mapping as SerialMapping, { name, clock, counters, log, limits: config.limits });
 }
 

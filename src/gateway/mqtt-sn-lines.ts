@@ -5,10 +5,6 @@ import { MqttSnServer } from "../protocol/mqtt-sn/server.ts";
 import type { SerialDoor } from "../protocol/serial/serial-line.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 
-/** From here, so that the room is loaded in one piece. */
-export { budget as mqttSnBudget } from "../protocol/mqtt-sn/limits.ts";
-export { budget as mqttSnLinesBudget } from "../protocol/mqtt-sn/serial-port.ts";
-
 /** Serves MQTT-SN on the line, whose device is opened for ever. */
 export function startMqttSnLine(
   { clock, counters, config: { limits }, stops }: Ground,
