@@ -148,13 +148,11 @@ export class Transmitter {
     return SENT;
   }
 
-  /** A ping, once; its RST proves the address. */
+  /** A ping, whose RST proves the address. */
   ping(peer: Peer): void {
     if (this.#closed || peer.gone) return;
     peer.pingId = this.takeMessageId(peer);
-    peer.pings++;
-    writeEmpty(this.#ping, CON, peer.pingId);
-    this.#port.send(this.#ping, 0, HEADER_BYTES, peer.address, peer.port);
+    this.pingAgain(peer);
   }
 
   /** The ping that has no answer yet, once more: it or its RST may have been lost. */
