@@ -6,11 +6,9 @@
  *     queue --> commands (64 at most) --> the bus --> result published, message acknowledged
  */
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
+import { DeviceReceiver, type DeviceWriter } from "../../core/device-receiver.ts";
 import type { Message } from "../../core/message.ts";
-import type { Outlet } from "../../core/outlet.ts";
-import type { Principal } from "../../core/ports.ts";
 import type { Publication } from "../../core/publication.ts";
-import type { Receiver } from "../../core/receiver.ts";
 import { exceptionText } from "../../wire/modbus/codes.ts";
 import type { Request } from "../../wire/modbus/request.ts";
 import { type Job, SILENT } from "./job.ts";
@@ -22,8 +20,6 @@ import type { Slave } from "./slave.ts";
 
 /** That wait for the bus. */
 export const COMMANDS_MAX = 64;
-/** SUBSCRIBE's No Local. */
-const NO_LOCAL = 0b100;
 
 /** A point that may be written, with the polls that read it back. */
 export interface Target {
@@ -80,10 +76,8 @@ class Command implements Job {
   }
 }
 
-export class Commands implements Receiver, Outlet {
-  slot = -1;
-  readonly principal: Principal;
-  readonly queue: DeliveryQueue | null;
+export class Commands implements DeviceWriter {
+  readonly receiver: DeviceReceiver;
   readonly #targets: ReadonlyMap<string, Target>;
   readonly #parts: ModbusParts;
   readonly #counters: ModbusCounters;
@@ -110,41 +104,30 @@ export class Commands implements Receiver, Outlet {
     this.#targets = targets;
     this.#parts = parts;
     this.#counters = counters;
-    this.principal = parts.principal;
-    this.queue = queue;
+    const filters = [...targets.keys()].map((topic) => ({ topic, qos: 1 }));
+    this.receiver = new DeviceReceiver(parts.router, parts.principal, filters, this, queue, COMMANDS_MAX);
     this.#publish = publish;
     this.#wake = wake;
   }
 
-  get durable(): boolean {
-    return this.queue !== null;
-  }
-
-  start(): void {
-    this.#parts.router.join(this);
-    const grant = this.queue === null ? 0 : 1;
-    for (const topic of this.#targets.keys()) this.#parts.router.subscribe(this, topic, grant | NO_LOCAL, 0);
-  }
-
-  close(): void {
-    this.onAway();
-    for (const topic of this.#targets.keys()) this.#parts.router.unsubscribe(this, topic);
-    this.#parts.router.leave(this);
-  }
-
   onOpen(): void {
     this.#open = true;
-    this.queue?.attach(this, COMMANDS_MAX, false);
+    this.receiver.attach();
   }
 
   /** What the queue holds comes again when the port is back; the others are lost. */
   onAway(): void {
     this.#open = false;
-    this.queue?.detach();
+    this.receiver.detach();
     const lost = this.#underWay === null ? this.#waiting : [this.#underWay, ...this.#waiting];
     this.#underWay = null;
     this.#waiting = [];
     for (const command of lost) if (command.packetId === 0) this.#drop(command.target, "the port is away");
+  }
+
+  close(): void {
+    this.onAway();
+    this.receiver.close();
   }
 
   /** The next one for the bus. Those that cannot go end here. */
@@ -167,15 +150,7 @@ export class Commands implements Receiver, Outlet {
 
   // ---- messages ----------------------------------------------------------------------------------------------
 
-  effectiveQos(publishQos: number, grantedQos: number): number {
-    return Math.min(publishQos, grantedQos, 1);
-  }
-
-  congested(): boolean {
-    return this.queue?.congested ?? false;
-  }
-
-  deliver(publication: Publication, _options: number, _subscriptionIds: readonly number[] | null): void {
+  deliver(publication: Publication): void {
     const target = this.#targets.get(publication.topic);
     if (target === undefined) return;
     const { bytes, payloadFrom, payloadEnd } = publication;
@@ -183,27 +158,14 @@ export class Commands implements Receiver, Outlet {
     else this.#enter(target, bytes.subarray(payloadFrom, payloadEnd), 0);
   }
 
-  parts(message: Message): number {
-    return this.#targets.has(message.topic) ? 1 : 0;
+  prepare(message: Message): boolean {
+    return this.#targets.has(message.topic);
   }
 
-  partOptions(_message: Message, _part: number, options: number): number {
-    return options;
-  }
-
-  sendPublish(
-    message: Message,
-    _part: number,
-    _options: number,
-    _subscriptionIds: readonly number[] | null,
-    packetId: number,
-    _dup: boolean,
-  ): void {
+  write(message: Message, packetId: number): void {
     const target = this.#targets.get(message.topic);
     if (target !== undefined) this.#enter(target, message.payload, packetId);
   }
-
-  sendPubrel(_packetId: number): void {}
 
   writable(): boolean {
     return this.#open && this.#waiting.length < COMMANDS_MAX;
@@ -221,9 +183,8 @@ export class Commands implements Receiver, Outlet {
     if (problem === null) this.#counters.writesDone.value++;
     else this.#counters.writesFailed.value++;
     this.#tell(command.target, typeof command.write === "string" ? null : command.write, problem);
-    if (this.queue === null) return;
-    if (command.packetId !== 0) this.queue.onPuback(command.packetId);
-    this.queue.pump();
+    this.receiver.acknowledge(command.packetId);
+    this.receiver.pump();
   }
 
   #drop(target: Target, problem: string): void {

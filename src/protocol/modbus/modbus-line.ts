@@ -84,7 +84,7 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
 
   start(): void {
     this.#device.handler = this;
-    this.#commands?.start();
+    this.#commands?.receiver.start();
     this.#device.start();
   }
 
@@ -141,7 +141,7 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
       return FORBIDDEN;
     }
     this.#publication.setParts(topic, Buffer.from(payload), qos, retain);
-    this.#publication.publisher = this.#commands?.slot ?? -1;
+    this.#publication.publisher = this.#commands?.receiver.slot ?? -1;
     return router.publish(this.#publication, waiter, token);
   }
 

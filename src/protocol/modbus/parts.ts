@@ -2,10 +2,10 @@
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
 import type { Random } from "../../base/random.ts";
+import type { DeviceRouter } from "../../core/device-receiver.ts";
 import type { Ledger } from "../../core/ledger.ts";
 import type { Publisher } from "../../core/plain-publish.ts";
 import type { Authority, Principal, TimeSource } from "../../core/ports.ts";
-import type { Receiver } from "../../core/receiver.ts";
 
 /** The port: `SerialPort` of transport, or a TCP connection in its place. */
 export interface ModbusDoor {
@@ -33,12 +33,7 @@ export interface Alarm {
   clear(): void;
 }
 
-export interface ModbusRouter extends Publisher {
-  join(receiver: Receiver): void;
-  leave(receiver: Receiver): void;
-  subscribe(receiver: Receiver, filter: string, options: number, subscriptionId: number): boolean;
-  unsubscribe(receiver: Receiver, filter: string): boolean;
-}
+export type ModbusRouter = Publisher & DeviceRouter;
 
 /** For one line. */
 export interface ModbusParts {

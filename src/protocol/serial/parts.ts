@@ -3,10 +3,10 @@ import type { Clock } from "../../base/clock.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
+import type { DeviceRouter } from "../../core/device-receiver.ts";
 import type { Ledger } from "../../core/ledger.ts";
 import type { PlainLimits, Publisher } from "../../core/plain-publish.ts";
 import type { Authority, Principal } from "../../core/ports.ts";
-import type { Receiver } from "../../core/receiver.ts";
 import type { BadFrame } from "../../wire/serial/framing.ts";
 
 export interface SerialTopic {
@@ -14,12 +14,7 @@ export interface SerialTopic {
   readonly qos: 0 | 1 | 2;
 }
 
-export interface SerialRouter extends Publisher {
-  join(receiver: Receiver): void;
-  leave(receiver: Receiver): void;
-  subscribe(receiver: Receiver, filter: string, options: number, subscriptionId: number): boolean;
-  unsubscribe(receiver: Receiver, filter: string): boolean;
-}
+export type SerialRouter = Publisher & DeviceRouter;
 
 /** transport/serial-port.ts, as far as it is used here. */
 export interface SerialDevice {

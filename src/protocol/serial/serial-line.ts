@@ -76,7 +76,7 @@ export class SerialLine implements SerialDeviceHandler {
   start(): void {
     this.#device.handler = this;
     this.#output?.start();
-    if (this.#input !== null && this.#output !== null) this.#input.publisherSlot = this.#output.slot;
+    if (this.#input !== null && this.#output !== null) this.#input.publisherSlot = this.#output.receiver.slot;
     this.#device.start();
   }
 

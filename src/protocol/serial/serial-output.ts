@@ -7,12 +7,10 @@
  */
 import type { SerialWriteConfig } from "../../config/serial-write.ts";
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
+import { DeviceReceiver, type DeviceWriter } from "../../core/device-receiver.ts";
 import type { DropCause } from "../../core/ledger.ts";
 import type { Message } from "../../core/message.ts";
-import type { Outlet } from "../../core/outlet.ts";
-import type { Principal } from "../../core/ports.ts";
 import type { Publication } from "../../core/publication.ts";
-import type { Receiver } from "../../core/receiver.ts";
 import { filterMatches } from "../../core/topic.ts";
 import type { FrameEncoder } from "../../wire/serial/framing.ts";
 import type { SerialDevice, SerialParts } from "./parts.ts";
@@ -24,8 +22,6 @@ import { WriteTurns } from "./write-turns.ts";
 
 /** Messages sent and not written. */
 export const SERIAL_WINDOW = 64;
-/** SUBSCRIBE's No Local. */
-const NO_LOCAL = 0b100;
 
 /** What is to be written of a message. */
 interface Prepared {
@@ -35,12 +31,8 @@ interface Prepared {
   readonly reply: Reply | null;
 }
 
-export class SerialOutput implements Receiver, Outlet, LaneOwner {
-  slot = -1;
-  readonly principal: Principal;
-  readonly queue: DeliveryQueue | null;
-  /** Where rules differ in QoS: of the first that matches. */
-  readonly grantOf?: (topic: string) => number;
+export class SerialOutput implements DeviceWriter, LaneOwner {
+  readonly receiver: DeviceReceiver;
   readonly #parts: SerialParts;
   readonly #rules: readonly WriteRule[];
   readonly #device: SerialDevice;
@@ -61,48 +53,37 @@ export class SerialOutput implements Receiver, Outlet, LaneOwner {
     encoder: FrameEncoder,
   ) {
     this.#parts = parts;
-    this.principal = parts.principal;
     this.#rules = writes.map((write) => new WriteRule(write));
     this.#device = device;
-    this.queue = queue;
     this.#encoder = encoder;
     this.#replies = new Replies(parts);
     const turns = takesTurns(writes) ? new WriteTurns(device, this, parts, this.#replies) : null;
     this.#lane = turns ?? new WriteBatch(device, this, parts.counters);
     this.responses = hasRequests(writes) ? turns : null;
-    if (writes.length > 1) this.grantOf = (topic) => this.#grant(this.#ruleOf(() => topic).config);
-  }
-
-  get durable(): boolean {
-    return this.queue !== null;
+    const receiver = new DeviceReceiver(parts.router, parts.principal, writes, this, queue, SERIAL_WINDOW);
+    // Of those that match, the first one holds.
+    if (writes.length > 1) receiver.grantOf = (topic) => receiver.grant(this.#ruleOf(() => topic).config.qos);
+    this.receiver = receiver;
   }
 
   start(): void {
-    const { router } = this.#parts;
-    router.join(this);
-    this.#replies.slot = this.slot;
-    for (const { config } of this.#rules) router.subscribe(this, config.topic, this.#grant(config) | NO_LOCAL, 0);
+    this.receiver.start();
+    this.#replies.slot = this.receiver.slot;
   }
 
   close(): void {
     this.onAway();
-    for (const { config } of this.#rules) this.#parts.router.unsubscribe(this, config.topic);
-    this.#parts.router.leave(this);
-  }
-
-  /** There is no exchange on the line that could make QoS 2 of it. */
-  #grant({ qos }: SerialWriteConfig): number {
-    return this.queue === null ? 0 : Math.min(qos, 1);
+    this.receiver.close();
   }
 
   // ---- the port ----------------------------------------------------------------------------------------------
 
   onOpen(): void {
-    this.queue?.attach(this, SERIAL_WINDOW, false);
+    this.receiver.attach();
   }
 
   onAway(): void {
-    this.queue?.detach(); // what has not been written is written when the port is back
+    this.receiver.detach();
     this.#parts.counters.writesDropped.value += this.#lane.onAway();
   }
 
@@ -111,24 +92,16 @@ export class SerialOutput implements Receiver, Outlet, LaneOwner {
   }
 
   acknowledge(packetId: number): void {
-    this.queue?.onPuback(packetId);
+    this.receiver.acknowledge(packetId);
   }
 
   onRoom(): void {
-    this.queue?.pump();
+    this.receiver.pump();
   }
 
   // ---- messages ----------------------------------------------------------------------------------------------
 
-  effectiveQos(publishQos: number, grantedQos: number): number {
-    return Math.min(publishQos, grantedQos, 1);
-  }
-
-  congested(): boolean {
-    return this.queue?.congested ?? false;
-  }
-
-  deliver(publication: Publication, _options: number, _subscriptionIds: readonly number[] | null): void {
+  deliver(publication: Publication): void {
     const { bytes, propertiesFrom, propertiesEnd, payloadFrom, payloadEnd } = publication;
     const payload = bytes.subarray(payloadFrom, payloadEnd);
     const prepared = this.#prepare(() => publication.topic, bytes, propertiesFrom, propertiesEnd, payload);
@@ -137,35 +110,21 @@ export class SerialOutput implements Receiver, Outlet, LaneOwner {
     else this.#parts.counters.writesDropped.value++;
   }
 
-  parts(message: Message): number {
+  prepare(message: Message): boolean {
     if (this.#offered !== message) {
       const { bytes, topicEnd, propertiesEnd, payload } = message;
       this.#prepared = this.#prepare(() => message.topic, bytes, topicEnd, propertiesEnd, payload);
       this.#offered = this.#prepared === null ? null : message;
     }
-    return this.#offered === null ? 0 : 1;
+    return this.#offered !== null;
   }
 
-  partOptions(_message: Message, _part: number, options: number): number {
-    return options;
-  }
-
-  /** The queue has asked for its `parts` just before. */
-  sendPublish(
-    _message: Message,
-    _part: number,
-    _options: number,
-    _subscriptionIds: readonly number[] | null,
-    packetId: number,
-    _dup: boolean,
-  ): void {
+  write(_message: Message, packetId: number): void {
     const prepared = this.#prepared as Prepared;
     this.#offered = null;
     this.#prepared = null;
     this.#send(prepared, packetId);
   }
-
-  sendPubrel(_packetId: number): void {}
 
   writable(): boolean {
     return this.#device.isOpen && !this.#lane.isFull;
