@@ -50,6 +50,7 @@ const UV_READABLE = 1;
 const UV_WRITABLE = 2;
 
 const HUNG_UP = "the device is gone";
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** @throws Error in the words of the system */
 export async function openTty(
@@ -193,6 +194,8 @@ export class TtyStream implements SerialStream, Expirable {
   async #drain(): Promise<void> {
     try {
       await this.#port.drain();
+      // A hang-up ends the wait for the last bit as if it had left; what is called after it fails.
+      if (this.#handler !== null) writeSync(this.#port.fd, NOTHING);
       if (this.#switched && this.#handler !== null) {
         this.#mayTransmit = false;
         await this.#port.set(linesWithRts(false));

@@ -224,6 +224,17 @@ test("a write is not confirmed after the port went away, nor by a failing drain"
   assert.deepEqual(b.heard, ["open", "away", "open", "away"]);
 });
 
+test("a drain that the hang-up of the device ended confirms nothing", async (t) => {
+  const b = new Bench(t);
+  await b.start();
+  b.port.write(Buffer.from("x"));
+  b.last.emit("writable");
+  await b.last.close(); // its descriptor fails from now on
+  b.last.drains[0]?.();
+  await turn();
+  assert.deepEqual(b.heard, ["open", "away"]);
+});
+
 test("close closes the descriptor, also of a port that is just being opened, and tries no more", async (t) => {
   const b = new Bench(t);
   await b.start();
