@@ -16,23 +16,13 @@ export interface SerialCoapConfig {
   readonly diagnostics: string | null;
 }
 
-/** Keys that are about frames that are messages by themselves. */
-const FRAME_KEYS = ["publish", "write", "framing", "check", "errors", "ignore"];
 /** A block of 64 bytes and its options. */
 const MESSAGE_BYTES_MIN = 128;
 /** RFC 7252 section 4.6: the size that every implementation may count on. */
 const MESSAGE_BYTES = 1152;
 const DAY_MS = 86_400_000;
 
-/** @param isCoap whether the line's protocol is coap  @returns null when not */
-export function readSerialCoap(section: Section, isCoap: boolean): SerialCoapConfig | null {
-  if (!isCoap) {
-    if (section.has("coap")) section.complain("coap", "means nothing without protocol: coap", "add it, or remove this");
-    return null;
-  }
-  for (const key of FRAME_KEYS) {
-    if (section.has(key)) section.complain(key, "means nothing to protocol: coap", "remove it");
-  }
+export function readSerialCoap(section: Section): SerialCoapConfig {
   const coap = section.sectionOrEmpty("coap");
   const config: SerialCoapConfig = {
     messageBytesMax: coap.bytes("max_message", MESSAGE_BYTES, MESSAGE_BYTES_MIN, MESSAGE_BYTES),

@@ -57,8 +57,6 @@ const GAP_MS_MAX = 10_000;
 /** Without `gap_ms`: within a frame no device is silent for so long, and the next one after an hour is not the rest of it. */
 const REST_MS = 1000;
 
-export const LINES: FramingConfig = { type: "line", delimiter: [LF], frameBytesMax: FRAME_BYTES };
-
 /** A name, or a mapping with a `type`. */
 export function readFraming(section: Section): FramingConfig {
   if (section.source("framing") !== null) {

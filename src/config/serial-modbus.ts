@@ -99,13 +99,11 @@ const DEFAULTS: Inherited = {
   retain: false,
 };
 
-/** @param line the entry's name. Null, after the complaint, where there is no `modbus`. */
-export function readModbus(serial: Section, line: string): ModbusConfig | null {
-  const section = serial.section("modbus");
-  if (section === null) {
-    if (!serial.has("modbus")) serial.complain("modbus", "is missing", "say which slaves there are");
-    return null;
-  }
+/** @param line the entry's name */
+export function readModbus(serial: Section, line: string): ModbusConfig {
+  const given = serial.has("modbus");
+  if (!given) serial.complain("modbus", "is missing", "say which slaves there are");
+  const section = serial.sectionOrEmpty("modbus");
   const inherited = readInherited(section, DEFAULTS);
   const backoff = section.sectionOrEmpty("backoff");
   const baseMs = backoff.duration("min", 1000, 100, DAY_MS);
@@ -113,7 +111,8 @@ export function readModbus(serial: Section, line: string): ModbusConfig | null {
   backoff.finish();
   const transport = section.oneOf("transport", ["rtu", "tcp"], "rtu");
   const sections = section.sections("slaves") ?? [];
-  if (sections.length === 0) section.complain("slaves", "names none", "give at least one: {unit: 1, groups: [...]}");
+  if (given && sections.length === 0)
+    section.complain("slaves", "names none", "give at least one: {unit: 1, groups: [...]}");
   if (sections.length > MODBUS_SLAVES_MAX)
     section.complain("slaves", `has ${sections.length} entries`, `${MODBUS_SLAVES_MAX} at most`);
   const config: ModbusConfig = {

@@ -12,20 +12,9 @@ export interface SerialMqttSnConfig {
   readonly predefined: readonly (readonly [id: number, topic: string])[];
 }
 
-/** Keys that are about frames that are messages by themselves. */
-const FRAME_KEYS = ["publish", "write", "framing", "check", "errors", "ignore"];
 const FRAMINGS = ["slip", "length"] as const;
 
-/** @param isMqttSn whether the line's protocol is mqtt-sn  @returns null when not */
-export function readSerialMqttSn(section: Section, isMqttSn: boolean): SerialMqttSnConfig | null {
-  if (!isMqttSn) {
-    if (section.has("mqtt_sn"))
-      section.complain("mqtt_sn", "means nothing without protocol: mqtt-sn", "add it, or remove this");
-    return null;
-  }
-  for (const key of FRAME_KEYS) {
-    if (section.has(key)) section.complain(key, "means nothing to protocol: mqtt-sn", "remove it");
-  }
+export function readSerialMqttSn(section: Section): SerialMqttSnConfig {
   const mqttSn = section.sectionOrEmpty("mqtt_sn");
   const config: SerialMqttSnConfig = {
     framing: mqttSn.oneOf("framing", FRAMINGS, "slip"),

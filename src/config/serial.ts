@@ -1,7 +1,7 @@
 /** `serial`: frames in, frames out. */
 import type { Section } from "./section.ts";
 import { readSerialCoap, type SerialCoapConfig } from "./serial-coap.ts";
-import { type CheckConfig, type FramingConfig, LINES, readCheck, readFraming } from "./serial-framing.ts";
+import { type CheckConfig, type FramingConfig, readCheck, readFraming } from "./serial-framing.ts";
 import { type ModbusConfig, readModbus } from "./serial-modbus.ts";
 import { readSerialMqttSn, type SerialMqttSnConfig } from "./serial-mqtt-sn.ts";
 import { type LineSettings, placeName, placeText, readLine, readPlace, type SerialPlace } from "./serial-port.ts";
@@ -9,13 +9,16 @@ import { MAPPED_FRAME_BYTES_MAX, readPublish, type SerialMapping } from "./seria
 import { readWrites, type SerialWriteConfig } from "./serial-write.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
 
-export interface SerialConfig extends LineSettings {
+interface LineConfig extends LineSettings {
   readonly name: string;
   readonly place: SerialPlace;
   /** The place in words. */
   readonly port: string;
-  /** What is spoken on the line: frames that are messages by themselves, or a protocol with a conversation. */
-  readonly protocol: SerialProtocol;
+}
+
+/** Frames that are messages by themselves. */
+export interface FramesLineConfig extends LineConfig {
+  readonly protocol: "frames";
   readonly framing: FramingConfig;
   readonly check: CheckConfig | null;
   /** Where what the device says goes; null = nowhere. */
@@ -24,17 +27,44 @@ export interface SerialConfig extends LineSettings {
   readonly mapping: SerialMapping | null;
   /** What is written to the device: the first entry that matches a topic holds. */
   readonly write: readonly SerialWriteConfig[];
-  /** null = another protocol. */
-  readonly coap: SerialCoapConfig | null;
-  /** null = another protocol. */
-  readonly mqttSn: SerialMqttSnConfig | null;
-  /** null = another protocol. */
-  readonly modbus: ModbusConfig | null;
   /** Where frames go that are none; null = nowhere. */
   readonly errors: SerialTopic | null;
 }
 
-export type SerialProtocol = "frames" | "coap" | "mqtt-sn" | "modbus";
+export interface CoapLineConfig extends LineConfig {
+  readonly protocol: "coap";
+  readonly coap: SerialCoapConfig;
+}
+
+export interface MqttSnLineConfig extends LineConfig {
+  readonly protocol: "mqtt-sn";
+  readonly mqttSn: SerialMqttSnConfig;
+}
+
+export interface ModbusLineConfig extends LineConfig {
+  readonly protocol: "modbus";
+  readonly modbus: ModbusConfig;
+}
+
+/** What is spoken on the line: frames that are messages by themselves, or a protocol with a conversation. */
+export type SerialConfig = FramesLineConfig | CoapLineConfig | MqttSnLineConfig | ModbusLineConfig;
+
+/** Keys that are about one protocol's lines. */
+const KEYS_OF = {
+  frames: ["framing", "check", "publish", "ignore", "write", "errors"],
+  coap: ["coap"],
+  "mqtt-sn": ["mqtt_sn"],
+  modbus: ["modbus"],
+} as const;
+const PROTOCOLS = Object.keys(KEYS_OF) as (keyof typeof KEYS_OF)[];
+
+/** Of those whose lines speak `protocol`. */
+export function linesOf<P extends SerialConfig["protocol"]>(
+  serial: readonly SerialConfig[],
+  protocol: P,
+): Extract<SerialConfig, { protocol: P }>[] {
+  return serial.filter((line): line is Extract<SerialConfig, { protocol: P }> => line.protocol === protocol);
+}
 
 export interface SerialTopic {
   readonly topic: string;
@@ -44,8 +74,12 @@ export interface SerialTopic {
 export function readSerial(root: Section): SerialConfig[] {
   const sections = root.sections("serial") ?? [];
   const serial = sections.map(readPort);
-  for (const [i, { name, port }] of serial.entries()) {
+  for (const [i, { name, port, protocol }] of serial.entries()) {
     const earlier = serial.slice(0, i);
+    // The values of a bus and of its slaves are told under its name and a dot.
+    if (protocol === "modbus" && linesOf(serial, "modbus").some((other) => name.startsWith(`${other.name}.`))) {
+      root.complain(`serial[${i}].name`, `${name} begins with another bus's name and a dot`, "give it another one");
+    }
     if (earlier.some((other) => other.name === name)) {
       root.complain(`serial[${i}].name`, `${name} is the name of another port`, "give each its own");
     }
@@ -59,23 +93,45 @@ export function readSerial(root: Section): SerialConfig[] {
 function readPort(section: Section): SerialConfig {
   const place = readPlace(section);
   const name = section.name("name", placeName(place));
-  const protocol = readProtocol(section);
-  const isFrames = protocol === "frames";
-  const framing = isFrames ? readFraming(section) : LINES;
-  const serial: SerialConfig = {
-    name,
-    place,
-    port: placeText(place),
-    ...readLine(section, place),
-    protocol,
+  const line: LineConfig = { name, place, port: placeText(place), ...readLine(section, place) };
+  const serial = readProtocol(section, line);
+  section.finish();
+  return serial;
+}
+
+function readProtocol(section: Section, line: LineConfig): SerialConfig {
+  const protocol = section.oneOf("protocol", PROTOCOLS, "frames");
+  for (const other of PROTOCOLS) {
+    if (other === protocol) continue;
+    for (const key of KEYS_OF[other]) {
+      if (!section.has(key)) continue;
+      if (other === "frames") section.complain(key, `means nothing to protocol: ${protocol}`, "remove it");
+      else section.complain(key, `means nothing without protocol: ${other}`, "add it, or remove this");
+    }
+  }
+  switch (protocol) {
+    case "frames":
+      return readFrames(section, line);
+    case "coap":
+      return { ...line, protocol, coap: readSerialCoap(section) };
+    case "mqtt-sn":
+      return { ...line, protocol, mqttSn: readSerialMqttSn(section) };
+    case "modbus":
+      return { ...line, protocol, modbus: readModbus(section, line.name) };
+  }
+}
+
+function readFrames(section: Section, line: LineConfig): FramesLineConfig {
+  const { name } = line;
+  const framing = readFraming(section);
+  const serial: FramesLineConfig = {
+    ...line,
+    protocol: "frames",
     framing,
-    check: isFrames ? readCheck(section) : null,
-    ...(isFrames ? readPublish(section, `serial/${name}`) : { publish: null, mapping: null }),
-    write: isFrames ? readWrites(section, name, framing.type === "line") : [],
-    errors: isFrames ? readErrors(section, `serial/${name}/errors`) : null,
-    coap: readSerialCoap(section, protocol === "coap"),
-    mqttSn: readSerialMqttSn(section, protocol === "mqtt-sn"),
-    modbus: protocol === "modbus" ? readModbus(section, name) : null,
+    check: readCheck(section),
+    ...readPublish(section, `serial/${name}`),
+    write: readWrites(section, name, framing.type === "line"),
+    errors: readErrors(section, `serial/${name}/errors`),
   };
   const { mapping, publish, errors } = serial;
   const frameBytes = framing.type === "fixed" ? framing.bytes : framing.frameBytesMax;
@@ -84,17 +140,7 @@ function readPort(section: Section): SerialConfig {
   }
   if (errors !== null && publish === null && mapping === null)
     section.complain("errors", "means nothing with publish: off", "nothing is read; remove it");
-  section.finish();
   return serial;
-}
-
-function readProtocol(section: Section): SerialProtocol {
-  const protocol = section.oneOf("protocol", ["frames", "coap", "mqtt-sn", "modbus"] as const, "frames");
-  if (protocol === "modbus") {
-    for (const key of ["framing", "check", "publish", "write", "errors"])
-      if (section.has(key)) section.complain(key, "means nothing to modbus", "remove it");
-  }
-  return protocol;
 }
 
 /** `off` turns it off. */

@@ -11,7 +11,7 @@ export const DROP_CAUSES = [
   "offline",
   "refused",
   "invalid",
-  "uplink-removed",
+  "removed",
   "pace",
 ] as const;
 export type DropCause = (typeof DROP_CAUSES)[number];

@@ -4,6 +4,7 @@ import type { DtlsServerConfig } from "../config/coap-listener.ts";
 import type { Config } from "../config/config.ts";
 import { readSmallFile } from "../config/files.ts";
 import { type PskEntry, parsePskFile, pskName } from "../config/psk-file.ts";
+import { linesOf } from "../config/serial.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
 import { parseAclFile } from "../core/acl-file.ts";
 import * as authority from "../core/authority.ts";
@@ -39,10 +40,10 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     ...store.budget(serial.length + uplinks.length, store.pendingBytesOf(memoryLimitBytes)),
   ];
   const http = count("http");
-  const coapLines = serial.flatMap(({ coap }) => coap ?? []);
-  const modbus = serial.flatMap((line) => line.modbus ?? []);
-  const snLines = serial.flatMap(({ mqttSn }) => mqttSn ?? []);
-  const frameLines = serial.filter(({ protocol }) => protocol === "frames");
+  const coapLines = linesOf(serial, "coap").map(({ coap }) => coap);
+  const modbus = linesOf(serial, "modbus").map((line) => line.modbus);
+  const snLines = linesOf(serial, "mqtt-sn").map(({ mqttSn }) => mqttSn);
+  const frameLines = linesOf(serial, "frames");
   if (http > 0) lines.push(...(await import("./http-listeners.ts")).httpBudget(limits, http));
   if (count("coap") + coapLines.length > 0) lines.push(...(await import("./coap-listeners.ts")).coapBudget(limits));
   const mqttSn = listeners.flatMap(({ mqttSn }) => mqttSn?.maxClients ?? []);
@@ -58,8 +59,8 @@ export async function memoryBill(config: Config): Promise<Line[]> {
     const named = identities.filter(({ identity, name }) => name !== pskName(identity)).length;
     lines.push(...(await import("../transport/dtls-budget.ts")).budget(dtls, identities.length, named));
   }
-  if (frameLines.length > 0) lines.push(...(await import("./serial-rooms.ts")).serialBudget(limits, frameLines));
-  const mappings = serial.flatMap(({ mapping }) => mapping ?? []);
+  if (frameLines.length > 0) lines.push(...(await import("./frame-lines.ts")).serialBudget(limits, frameLines));
+  const mappings = frameLines.flatMap(({ mapping }) => mapping ?? []);
   if (mappings.length > 0) lines.push(...(await import("./mapping-room.ts")).mappingBudget(limits, mappings));
   if (coapLines.length > 0) {
     const messageBytesMax = coapLines.map((line) => line.messageBytesMax);

@@ -1,5 +1,5 @@
 /** Serial lines with CoAP: their room, loaded in one piece with the first of them. */
-import type { SerialCoapConfig } from "../config/serial-coap.ts";
+import type { CoapLineConfig } from "../config/serial.ts";
 import type { Principal } from "../core/ports.ts";
 import { CoapServer } from "../protocol/coap/coap-server.ts";
 import { Diagnostics } from "../protocol/serial/diagnostics.ts";
@@ -7,29 +7,32 @@ import type { SerialDoor } from "../protocol/serial/serial-line.ts";
 import { SlipmuxPort } from "../protocol/serial/slipmux-port.ts";
 import { coapPartsOf } from "./coap-shared.ts";
 import type { Ground, Rooms } from "./rooms.ts";
+import type { RunningLine } from "./running-line.ts";
 
 /** A line of 1,200 baud sends a hundred bytes in it. */
 const GOODBYE_MS = 1_000;
 
-/** Serves CoAP on the line, whose device is opened for ever. */
-export function startCoapLine(
+/** Serves CoAP on the line. */
+export function createCoapLine(
   ground: Ground,
   rooms: Rooms,
   device: SerialDoor,
-  name: string,
-  config: SerialCoapConfig,
-): void {
-  const { log, counters, stops } = ground;
+  { name, coap }: CoapLineConfig,
+): RunningLine {
+  const { log, counters } = ground;
   const { router, authority } = rooms;
   const principal: Principal = { name: `serial:${name}`, clientId: `serial:${name}` };
-  const diagnostics = new Diagnostics({ principal, router, authority, log, counters }, config.diagnostics);
-  const port = new SlipmuxPort(name, device, config.messageBytesMax, diagnostics, counters);
-  const server = new CoapServer(port, coapPartsOf(ground, rooms), { ...config, anonymous: null, principal });
+  const diagnostics = new Diagnostics({ principal, router, authority, log, counters }, coap.diagnostics);
+  const port = new SlipmuxPort(name, device, coap.messageBytesMax, diagnostics, counters);
+  const server = new CoapServer(port, coapPartsOf(ground, rooms), { ...coap, anonymous: null, principal });
   device.handler = port;
-  device.start();
-  stops.push(async () => {
-    server.close(); // says goodbye to who observes
-    await port.written(GOODBYE_MS);
-    await device.close();
-  });
+  return {
+    start: () => device.start(),
+    stop: async () => {
+      server.close(); // says goodbye to who observes
+      await port.written(GOODBYE_MS);
+      await device.close();
+    },
+    leave: () => {},
+  };
 }

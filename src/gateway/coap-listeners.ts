@@ -11,7 +11,7 @@ import type { Ground, Rooms } from "./rooms.ts";
 /** From here, so that the room is loaded in one piece (uplink-rooms.ts says why). */
 export { budget as coapBudget } from "../protocol/coap/shared.ts";
 export { budget as coapLinesBudget } from "../protocol/serial/slipmux-port.ts";
-export { startCoapLine } from "./coap-lines.ts";
+export { createCoapLine } from "./coap-lines.ts";
 
 /** @throws when it cannot be bound, in words */
 export async function openCoap(

@@ -16,7 +16,7 @@ import { type Listener, ListenerUnavailable } from "../transport/listener.ts";
 import { memoryBill } from "./bill.ts";
 import type { BoundListener } from "./bound-listener.ts";
 import { AutoCommitDelay, type Awaited } from "./commit-delay.ts";
-import { type SerialLines, startSerial } from "./lines.ts";
+import { SerialLines } from "./lines.ts";
 import { openListener } from "./listeners.ts";
 import { buildRooms, type Embedding, type Ground, type Rooms, readAuthorityFiles } from "./rooms.ts";
 import { Uplinks } from "./uplinks.ts";
@@ -34,7 +34,6 @@ const RESTART_KEYS = [
   "dataDir",
   "memoryLimitBytes",
   "listeners",
-  "serial",
   "store",
   "durability",
   "limits",
@@ -53,7 +52,7 @@ export class Gateway {
   #listeners: { config: ListenerConfig; listener: Listener }[] = [];
   /** Those that this build or machine has not what it takes for, with the reason. */
   #refused: { type: string; address: string; refused: string }[] = [];
-  #serial: SerialLines = { queues: [], ports: [] };
+  #lines: SerialLines | null = null;
   #uplinks: Uplinks | null = null;
   /** How to end what was started, in order of starting. */
   #stops: (() => void | Promise<void>)[] = [];
@@ -84,7 +83,10 @@ export class Gateway {
       this.#rooms = rooms;
       this.#embedding?.onRooms(rooms);
       // Before any listener: what a client publishes is acknowledged only if all that have to keep it are there.
-      this.#serial = await startSerial(ground, rooms);
+      const lines = new SerialLines(ground, rooms);
+      this.#lines = lines;
+      this.#stops.push(() => lines.stop());
+      await lines.start();
       const uplinks = new Uplinks(ground, rooms);
       this.#uplinks = uplinks;
       this.#stops.push(() => uplinks.stop());
@@ -118,7 +120,7 @@ export class Gateway {
   /** Of every durable receiver. */
   *#durableQueues(): Generator<Awaited> {
     if (this.#rooms !== null) yield* this.#rooms.registry.durableQueues();
-    yield* this.#serial.queues;
+    yield* this.#lines?.queues ?? [];
     for (const { spool } of this.#uplinks?.all ?? []) if (spool.durable) yield* spool.queues();
   }
 
@@ -134,24 +136,26 @@ export class Gateway {
   }
 
   /**
-   * Takes over what can change while running: uplinks, log level, passwords and ACL, certificates. The rest is compared
-   * and named. Uplinks that are added are receivers before this resolves; those that go are gone.
+   * Takes over what can change while running: serial lines, uplinks, log level, passwords and ACL, certificates. The rest is compared
+   * and named. Lines and uplinks that are added are receivers before this resolves; those that go are gone.
    * @throws when something is unreadable, wrong or too large; then all stays as it was
    */
   async reload(next: Config): Promise<ReloadReport> {
     const uplinks = this.#uplinks;
+    const lines = this.#lines;
     const rooms = this.#rooms;
-    if (rooms === null || uplinks === null) throw new Error("the gateway is not running");
+    if (rooms === null || lines === null || uplinks === null) throw new Error("the gateway is not running");
     const restartRequired: string[] = RESTART_KEYS.filter(
       (key) => JSON.stringify(this.#config[key]) !== JSON.stringify(next[key]),
     );
     if (this.#config.log.format !== next.log.format) restartRequired.push("log.format");
     const log = { ...this.#config.log, level: next.log.level };
-    const config: Config = { ...this.#config, auth: next.auth, uplinks: next.uplinks, log };
+    const config: Config = { ...this.#config, auth: next.auth, serial: next.serial, uplinks: next.uplinks, log };
     const applied: string[] = [];
     // All is judged before anything is put to use; the authority, which takes over all or nothing, is asked last.
     await checkBill(config);
-    const changes = await uplinks.prepare(config.uplinks);
+    const lineChanges = await lines.prepare(config.serial);
+    const uplinkChanges = await uplinks.prepare(config.uplinks);
     const swaps: (() => void)[] = [];
     for (const { config, listener } of this.#listeners) {
       const reread = listener.reread?.();
@@ -171,7 +175,7 @@ export class Gateway {
     if (this.#log.level !== log.level) applied.push(`log.level: ${log.level}`);
     this.#log.level = log.level;
     this.#config = config;
-    applied.push(...(await uplinks.apply(changes)));
+    applied.push(...(await lines.apply(lineChanges)), ...(await uplinks.apply(uplinkChanges)));
     return { applied, restartRequired };
   }
 
@@ -225,7 +229,7 @@ export class Gateway {
       retained: { messages: rooms?.retained.count ?? 0, bytes: rooms?.retained.bytes ?? 0 },
       store: rooms?.store.status() ?? null,
       clock: rooms?.store.ages.status() ?? null,
-      serial: this.#serial.ports.map((port) => port.status()),
+      serial: this.#lines?.status() ?? [],
       uplinks: (this.#uplinks?.all ?? []).map((uplink) => uplink.status()),
       counters: Object.fromEntries(this.counters.entries()),
       ...(drops ? { drops: rooms?.ledger.entries() ?? [], dropsByReceiver: rooms?.ledger.byReceiver() ?? [] } : {}),

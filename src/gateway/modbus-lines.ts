@@ -1,34 +1,43 @@
 /** Lines with a Modbus master, loaded in one piece with the first of them (uplink-rooms.ts says why). */
-import type { SerialConfig } from "../config/serial.ts";
-import type { ModbusConfig } from "../config/serial-modbus.ts";
+import type { ModbusLineConfig } from "../config/serial.ts";
 import type { DeliveryQueue } from "../core/delivery-queue.ts";
 import { ModbusLine, sysValues } from "../protocol/modbus/modbus-line.ts";
 import type { Alarm, ModbusDoor } from "../protocol/modbus/parts.ts";
 import type { Ground, Rooms } from "./rooms.ts";
+import type { RunningLine } from "./running-line.ts";
 
 export { budget as modbusBudget } from "../protocol/modbus/modbus-line.ts";
 
 /** @param queue for commands at QoS 1; null: QoS 0 */
-export function startModbusLine(
+export function createModbusLine(
   ground: Ground,
   rooms: Rooms,
   device: ModbusDoor,
-  config: SerialConfig,
+  config: ModbusLineConfig,
   queue: DeliveryQueue | null,
-): void {
-  const { clock, counters, log, stops } = ground;
+): RunningLine {
+  const { clock, counters, log } = ground;
   const { router, authority, ledger, sys } = rooms;
-  const { name } = config;
+  const { name, modbus } = config;
   const principal = { name: `serial:${name}`, clientId: `serial:${name}` };
   const parts = { principal, router, authority, ledger, clock, random: Math.random, log, counters, alarm };
   const { baud, dataBits, parity, stopBits, place } = config;
   const bits = 1 + dataBits + (parity === "none" ? 0 : 1) + stopBits;
   const characters = place.kind === "tcp" || place.kind === "unix" ? null : { baud, bits };
-  const modbus = config.modbus as ModbusConfig;
   const line = new ModbusLine(device, { name, characters, modbus }, parts, queue);
-  if (sys !== null) sys.toldMax += sysValues([modbus]);
-  line.start();
-  stops.push(() => line.close());
+  const values = sysValues([modbus]);
+  if (sys !== null) sys.toldMax += values;
+  return {
+    start: () => line.start(),
+    stop: () => line.stop(),
+    leave: () => {
+      if (sys !== null) {
+        sys.removeOwn({ under: `modbus.${name}.`, except: [] }); // while its gauges are there
+        sys.toldMax -= values;
+      }
+      line.leave();
+    },
+  };
 }
 
 function alarm(ring: () => void): Alarm {

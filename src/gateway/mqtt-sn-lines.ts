@@ -1,21 +1,21 @@
 /** Serial lines with MQTT-SN: their room, loaded in one piece with the first of them. */
-import type { SerialMqttSnConfig } from "../config/serial-mqtt-sn.ts";
+import type { MqttSnLineConfig } from "../config/serial.ts";
 import { MqttSnSerialPort } from "../protocol/mqtt-sn/serial-port.ts";
 import { MqttSnServer } from "../protocol/mqtt-sn/server.ts";
 import type { SerialDoor } from "../protocol/serial/serial-line.ts";
 import type { Ground, Rooms } from "./rooms.ts";
+import type { RunningLine } from "./running-line.ts";
 
-/** Serves MQTT-SN on the line, whose device is opened for ever. */
-export function startMqttSnLine(
-  { clock, counters, config: { limits }, stops }: Ground,
+/** Serves MQTT-SN on the line. */
+export function createMqttSnLine(
+  { clock, counters, config: { limits } }: Ground,
   { router, registry, authority, store, wheel }: Rooms,
   device: SerialDoor,
-  name: string,
-  config: SerialMqttSnConfig,
-): void {
-  const port = new MqttSnSerialPort(name, device, config, clock, counters);
+  { name, mqttSn }: MqttSnLineConfig,
+): RunningLine {
+  const port = new MqttSnSerialPort(name, device, mqttSn, clock, counters);
   const parts = { router, registry, authority, store, time: clock, wheel, counters, limits };
-  const { gatewayId, predefined } = config;
+  const { gatewayId, predefined } = mqttSn;
   const server = new MqttSnServer(port, parts, {
     gatewayId,
     clientsMax: 1,
@@ -25,9 +25,12 @@ export function startMqttSnLine(
     user: `serial:${name}`,
   });
   device.handler = port;
-  device.start();
-  stops.push(async () => {
-    server.close();
-    await device.close();
-  });
+  return {
+    start: () => device.start(),
+    stop: async () => {
+      server.close();
+      await device.close();
+    },
+    leave: () => {},
+  };
 }

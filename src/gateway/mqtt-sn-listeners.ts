@@ -8,7 +8,7 @@ import type { Ground, Rooms } from "./rooms.ts";
 /** From here, so that the room is loaded in one piece (uplink-rooms.ts says why). */
 export { budget as mqttSnBudget } from "../protocol/mqtt-sn/limits.ts";
 export { budget as mqttSnLinesBudget } from "../protocol/mqtt-sn/serial-port.ts";
-export { startMqttSnLine } from "./mqtt-sn-lines.ts";
+export { createMqttSnLine } from "./mqtt-sn-lines.ts";
 
 /** @throws when it cannot be bound, in words */
 export async function openMqttSn(

@@ -12,16 +12,17 @@
  */
 import type { NamesUnder } from "../base/counters.ts";
 import type { UplinkConfig } from "../config/uplinks.ts";
-import { topicAt } from "../core/ports.ts";
 import { toldMax } from "../core/sys-topics.ts";
 import { SERVER_KINDS, uplinkOfRecord } from "../uplink/link/server-records.ts";
 import type { Uplink, UplinkParts } from "../uplink/uplink.ts";
+import { changedKeys } from "./changed-keys.ts";
+import { type GivenUp, giveUp } from "./removal.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 import { type Contents, changedFiles, contentsOf } from "./uplink-files.ts";
 import { addUplinkValues, removeUplinkValues } from "./uplink-values.ts";
 
-/** Kinds of their receivers in the store: what waits for the link, and what is gathered before it does. */
-const KINDS = ["uplink", "aggregate"];
+/** What waits for the link, and what is gathered before it does. */
+const REMOVABLE = { word: "uplink", kinds: ["uplink", "aggregate"], nameOf: uplinkOf } as const;
 
 interface Entry {
   config: UplinkConfig;
@@ -33,12 +34,6 @@ interface Entry {
 export interface UplinkChanges {
   readonly next: readonly { config: UplinkConfig; contents: Contents; entry: Entry | null; what: readonly string[] }[];
   readonly removed: readonly Entry[];
-}
-
-/** What waited for a receiver that is no more. */
-interface GivenUp {
-  readonly messages: number;
-  readonly bytes: number;
 }
 
 type Make = (config: UplinkConfig) => Uplink;
@@ -62,7 +57,7 @@ export class Uplinks {
   /** Starts those of the configuration; gives up the spools of those that it does not have any more. */
   async start(): Promise<void> {
     const { uplinks } = this.#ground.config;
-    this.#giveUp((name) => uplinks.some((uplink) => uplink.name === name));
+    this.#giveUpOthers((name) => uplinks.some((uplink) => uplink.name === name));
     await this.apply(await this.prepare(uplinks));
   }
 
@@ -140,7 +135,7 @@ export class Uplinks {
   async #remove({ config: { name }, uplink }: Entry): Promise<string> {
     await uplink.stop();
     uplink.leave();
-    const { messages } = this.#giveUp((other) => other !== name);
+    const { messages } = this.#giveUpOthers((other) => other !== name);
     const { counters } = this.#ground;
     const own = this.#own(name);
     if (this.#rooms.sys !== null) removeUplinkValues(this.#rooms.sys, name, own);
@@ -160,33 +155,11 @@ export class Uplinks {
     return new Promise((resolve) => this.#rooms.store.barrier({ onStored: () => resolve() }, 0));
   }
 
-  /** Deletes the receivers of uplinks for which `keep` says no. */
-  #giveUp(keep: (uplink: string) => boolean): GivenUp {
-    const { store, ledger } = this.#rooms;
-    const { log, clock } = this.#ground;
-    const sums = new Map<string, GivenUp>();
-    const giveUp = (kind: string, name: string): boolean => {
-      const uplink = uplinkOf(name);
-      if (keep(uplink)) return true;
-      const record = store.loadReceiver(kind, name);
-      const { count = 0, bytes = 0 } = record ?? {};
-      if (record !== null && count > 0) {
-        const topic = (): string => topicAt(store, record.id, record.headSeq);
-        ledger.record(`uplink:${uplink}`, topic, "uplink-removed", clock.wallMs(), count);
-      }
-      const sum = sums.get(uplink) ?? { messages: 0, bytes: 0 };
-      sums.set(uplink, { messages: sum.messages + count, bytes: sum.bytes + bytes });
-      return false;
-    };
-    for (const kind of KINDS) store.deleteOthers(kind, (name) => giveUp(kind, name));
+  /** Deletes what the store has of uplinks for which `keep` says no. */
+  #giveUpOthers(keep: (uplink: string) => boolean): GivenUp {
+    const { store } = this.#rooms;
     for (const kind of SERVER_KINDS) store.deleteOthers(kind, (record) => keep(uplinkOfRecord(record)));
-    let all: GivenUp = { messages: 0, bytes: 0 };
-    for (const [uplink, { messages, bytes }] of sums) {
-      all = { messages: all.messages + messages, bytes: all.bytes + bytes };
-      const say = messages > 0 ? log.warn : log.info;
-      say.call(log, "uplink-removed", { uplink, messagesGivenUp: messages, bytesGivenUp: bytes });
-    }
-    return all;
+    return giveUp(this.#rooms, this.#ground, REMOVABLE, keep);
   }
 
   /** The counters of uplink `name`: another uplink's name may begin with its name and a dot. */
@@ -227,16 +200,6 @@ function uplinkOf(receiver: string): string {
 
 /** Keys of the configuration, and of the files it names, that are not what they were. */
 function differences(entry: Entry, config: UplinkConfig, contents: Contents): string[] {
-  const before = entry.config;
-  const keys = (Object.keys(config) as (keyof UplinkConfig)[]).filter(
-    (key) => JSON.stringify(before[key]) !== JSON.stringify(config[key]),
-  );
   const files = changedFiles(entry.contents, contents).map((key) => `the contents of ${key}`);
-  return [...keys.map(keyName), ...files];
-}
-
-/** As the configuration file has it: "sessionExpiryMs" is session_expiry. */
-function keyName(key: string): string {
-  if (key === "urls") return "url";
-  return key.replace(/Ms$/, "").replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return [...changedKeys(entry.config, config, { urls: "url" }), ...files];
 }

@@ -88,9 +88,14 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
     this.#device.start();
   }
 
-  async close(): Promise<void> {
+  /** Resolves when the port is closed. */
+  async stop(): Promise<void> {
     await this.#device.close();
     this.#master.onAway();
+  }
+
+  /** After `stop`: the router knows it no more. */
+  leave(): void {
     this.#commands?.close();
     this.#parts.counters.removeGauges({ under: `modbus.${this.name}.`, except: [] });
   }

@@ -80,8 +80,13 @@ export class SerialLine implements SerialDeviceHandler {
     this.#device.start();
   }
 
-  async close(): Promise<void> {
+  /** Resolves when the port is closed. */
+  async stop(): Promise<void> {
     await this.#device.close();
+  }
+
+  /** After `stop`: router and timers know it no more. */
+  leave(): void {
     this.#input?.close();
     this.#output?.close();
   }

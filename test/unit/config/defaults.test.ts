@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import test from "node:test";
 import { defaultConfig } from "../../../src/config/config.ts";
 import { load } from "../../../src/config/load.ts";
+import { linesOf } from "../../../src/config/serial.ts";
 
 const KIB = 1024;
 const MIB = 2 ** 20;
@@ -153,7 +154,7 @@ test("a serial port needs its port only; writing to the device is asked for", ()
   const { serial } = loaded("serial: [{port: /dev/ttyUSB0}, {port: /dev/ttyS1, write: {}, publish: off}]");
   const line = { baud: 115_200, dataBits: 8, parity: "none", stopBits: 1, flow: "none", rs485: "none" };
   const framing = { type: "line", delimiter: [0x0a], frameBytesMax: 8192 };
-  const kind = { protocol: "frames", framing, check: null, errors: null, coap: null, modbus: null, mqttSn: null };
+  const kind = { protocol: "frames", framing, check: null, errors: null };
   const at = (path: string) => ({ place: { kind: "device", path }, port: path, ...line, ...kind });
   const write = { topic: "serial/ttyS1/set", qos: 1, format: "raw", template: null, gapMs: 0, request: null };
   assert.deepEqual(serial, [
@@ -218,7 +219,8 @@ test("a CoAP listener's own keys and their defaults; DTLS has a port of its own"
 });
 
 test("every framing and check of a serial port, with its defaults", () => {
-  const framingOf = (framing: string) => loaded(`serial: [{port: /dev/a, framing: ${framing}}]`).serial[0]?.framing;
+  const framingOf = (framing: string) =>
+    linesOf(loaded(`serial: [{port: /dev/a, framing: ${framing}}]`).serial, "frames")[0]?.framing;
   const frameBytesMax = 8192;
   assert.deepEqual(framingOf("slip"), { type: "slip", frameBytesMax });
   assert.deepEqual(framingOf("{type: cobs, max_frame: 300}"), { type: "cobs", frameBytesMax: 300 });
@@ -240,7 +242,8 @@ test("every framing and check of a serial port, with its defaults", () => {
     escapeXor: 0x20,
   });
   assert.deepEqual(framingOf("idle"), { type: "idle", gapMs: 5, frameBytesMax });
-  const checkOf = (check: string) => loaded(`serial: [{port: /dev/a, check: ${check}}]`).serial[0]?.check;
+  const checkOf = (check: string) =>
+    linesOf(loaded(`serial: [{port: /dev/a, check: ${check}}]`).serial, "frames")[0]?.check;
   assert.equal(checkOf("none"), null);
   assert.deepEqual(checkOf("crc16-modbus"), { type: "crc16-modbus", position: "end", endian: "little", init: 0xffff });
   assert.deepEqual(checkOf("{type: crc16-ccitt, position: start, endian: little, init: 0}"), {
@@ -251,7 +254,7 @@ test("every framing and check of a serial port, with its defaults", () => {
   });
   const { serial } = loaded("serial: [{port: /dev/a, errors: {}}, {port: /dev/b, errors: {topic: bad, qos: 0}}]");
   assert.deepEqual(
-    serial.map(({ errors }) => errors),
+    linesOf(serial, "frames").map(({ errors }) => errors),
     [
       { topic: "serial/a/errors", qos: 1 },
       { topic: "bad", qos: 0 },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "../../../src/config/load.ts";
+import { linesOf } from "../../../src/config/serial.ts";
 
 function read(lines: string): { listener: unknown; complaints: string[] } {
   const text = `listeners:\n  - type: mqtt-sn\n${lines.replaceAll(/^/gm, "    ")}\n`;
@@ -92,7 +93,7 @@ test("a serial line with MQTT-SN has its own keys, and no others", () => {
     { directory: "/none", checkFiles: false },
   );
   assert.deepEqual(complaints, []);
-  assert.deepEqual(config?.serial[0]?.mqttSn, {
+  assert.deepEqual(linesOf(config?.serial ?? [], "mqtt-sn")[0]?.mqttSn, {
     framing: "length",
     gatewayId: 1,
     messageBytesMax: 1024,

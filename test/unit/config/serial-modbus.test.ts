@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "../../../src/config/load.ts";
+import { linesOf } from "../../../src/config/serial.ts";
 import { MODBUS_POINTS_MAX } from "../../../src/config/serial-modbus.ts";
 import { memoryBill } from "../../../src/gateway/bill.ts";
 
@@ -33,9 +34,8 @@ serial:
 `;
   const { config, complaints } = load(text, { directory: "/", checkFiles: false });
   assert.deepEqual(complaints, []);
-  const line = config?.serial[0];
-  assert.equal(line?.publish, null);
-  const [a, b] = line?.modbus?.slaves[0]?.groups[0]?.points ?? [];
+  const [line] = linesOf(config?.serial ?? [], "modbus");
+  const [a, b] = line?.modbus.slaves[0]?.groups[0]?.points ?? [];
   assert.deepEqual([a?.topic, a?.count, a?.payload, a?.qos], ["serial/bus/meter/a", 4, "json", 0]);
   assert.deepEqual([a?.layout.wordOrder, a?.publish, a?.retain], ["little", "always", false]);
   assert.deepEqual([b?.topic, b?.layout.wordOrder, b?.retain], ["serial/bus/meter/holding-9", "big", true]);
@@ -46,7 +46,7 @@ test("what cannot be is complained about with its path", () => {
   assert.deepEqual(complaintsOf({ modbus: {} }), ["serial[0].modbus.slaves names none"]);
   assert.deepEqual(
     complaintsOf({ framing: "line", modbus: { slaves: [{ unit: 1, groups: [{ points: [{ address: 1 }] }] }] } }),
-    ["serial[0].framing means nothing to modbus"],
+    ["serial[0].framing means nothing to protocol: modbus"],
   );
   assert.deepEqual(ofPoint({ address: 65_535, type: "uint32" }), ["point.address 65535 and 1 more are not there"]);
   assert.deepEqual(ofPoint({ table: "coil", type: "uint16" }), ["point.type uint16 does not fit a coil"]);

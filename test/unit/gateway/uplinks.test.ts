@@ -3,21 +3,14 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Log } from "../../../src/base/log.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import type { ConfigurationError } from "../../../src/config/complaint.ts";
-import { load } from "../../../src/config/load.ts";
-import { Publication } from "../../../src/core/publication.ts";
-import type { Receiver } from "../../../src/core/receiver.ts";
-import { type Router, STORED_LATER } from "../../../src/core/router.ts";
-import { Gateway } from "../../../src/gateway/gateway.ts";
-import type { Rooms } from "../../../src/gateway/rooms.ts";
+import type { ReloadReport } from "../../../src/gateway/gateway.ts";
 import { Gateway as Cloud } from "../../../src/library/gateway.ts";
 import type { UplinkStatus } from "../../../src/uplink/uplink.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/gateway-process.ts";
-
-type Keys = Record<string, unknown>;
+import { GatewayWorld, type Keys } from "./world.ts";
 
 /** Nobody listens there. */
 const NOWHERE = "mqtt://127.0.0.1:9";
@@ -59,70 +52,13 @@ class TestCloud implements AsyncDisposable {
   }
 }
 
-class World implements AsyncDisposable {
-  readonly gateway: Gateway;
-  readonly log: string[] = [];
-  /** Publications that were acknowledged: topic and payload. */
-  readonly acknowledged: string[] = [];
-  readonly #folder: string;
-  readonly #keys: Keys;
-  #rooms: Rooms | null = null;
-
+class World extends GatewayWorld {
   constructor(folder: string, uplinks: Keys[], keys: Keys = {}) {
-    this.#folder = folder;
-    this.#keys = { data_dir: join(folder, "data"), listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }], ...keys };
-    const log = new Log({ level: "info", format: "text", write: (line) => void this.log.push(line.slice(25)) });
-    this.gateway = new Gateway(this.#config(uplinks), log, {
-      hooks: {},
-      onRooms: (rooms) => {
-        this.#rooms = rooms;
-      },
-    });
+    super(folder, { ...keys, uplinks });
   }
 
-  #config(uplinks: Keys[], keys: Keys = {}) {
-    const text = JSON.stringify({ ...this.#keys, ...keys, uplinks });
-    const { config, complaints } = load(text, { directory: this.#folder, checkFiles: false });
-    assert.deepEqual(complaints, []);
-    assert.ok(config !== null);
-    return config;
-  }
-
-  reload(uplinks: Keys[], keys: Keys = {}): ReturnType<Gateway["reload"]> {
-    return this.gateway.reload(this.#config(uplinks, keys));
-  }
-
-  get rooms(): Rooms {
-    assert.ok(this.#rooms !== null);
-    return this.#rooms;
-  }
-
-  publish(topic: string, payload: string): boolean {
-    const p = new Publication();
-    p.setParts(topic, Buffer.from(payload), 1, false);
-    const router: Router = this.rooms.router;
-    const onStored = (_token: number, reason: number): void => {
-      if (reason === 0) this.acknowledged.push(`${topic} ${payload}`);
-    };
-    return router.publish(p, { onStored }, 0) === STORED_LATER;
-  }
-
-  /** "topic payload" of what somebody gets who subscribes at QoS 0. */
-  subscriber(filter: string): string[] {
-    const got: string[] = [];
-    const receiver: Receiver = {
-      slot: -1,
-      principal: null,
-      queue: null,
-      durable: false,
-      effectiveQos: () => 0,
-      congested: () => false,
-      deliver: ({ topic, bytes, payloadFrom, payloadEnd }) =>
-        void got.push(`${topic} ${bytes.toString("utf8", payloadFrom, payloadEnd)}`),
-    };
-    this.rooms.router.join(receiver);
-    this.rooms.router.subscribe(receiver, filter, 0, 0);
-    return got;
+  reload(uplinks: Keys[], keys: Keys = {}): Promise<ReloadReport> {
+    return this.reloadWith({ ...keys, uplinks });
   }
 
   uplink(name: string): UplinkStatus | undefined {
@@ -135,10 +71,6 @@ class World implements AsyncDisposable {
 
   countersOf(name: string): string[] {
     return [...this.gateway.counters.names()].filter((counter) => counter.startsWith(`uplink.${name}.`));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.gateway.stop();
   }
 }
 
@@ -178,7 +110,7 @@ test("an uplink that a reload removes says goodbye and takes spool, counters, $S
   for (const topic of ["sluice/uplink/old/state", "sluice/uplink/old/spool_messages", "broker/connection/old/state"])
     assert.equal(world.rooms.sys?.get(`$SYS/${topic}`), undefined, topic);
   assert.equal(world.rooms.sys?.get("$SYS/broker/connection/old.b/state")?.payload.toString(), "1");
-  assert.deepEqual(world.rooms.ledger.byReceiver(), [{ receiver: "uplink:old", causes: { "uplink-removed": 3 } }]);
+  assert.deepEqual(world.rooms.ledger.byReceiver(), [{ receiver: "uplink:old", causes: { removed: 3 } }]);
   assert.equal(world.rooms.ledger.entries()[0]?.topic, "s/a");
   assert.equal(world.rooms.store.loadReceiver("uplink", "old"), null);
   assert.ok(world.publish("s/a", "after"));
@@ -439,7 +371,7 @@ test("a gateway starts without the spools of uplinks that its configuration does
   await using world = new World(folder.path, []);
   await world.gateway.start();
   assert.match(world.log.join("\n"), /warn {2}uplink-removed uplink=old messagesGivenUp=1 bytesGivenUp=/);
-  assert.deepEqual(world.rooms.ledger.byReceiver(), [{ receiver: "uplink:old", causes: { "uplink-removed": 1 } }]);
+  assert.deepEqual(world.rooms.ledger.byReceiver(), [{ receiver: "uplink:old", causes: { removed: 1 } }]);
 });
 
 test("rules that gather: other limits keep what is held, a rule that goes lets it out, an uplink that goes gives it up", async () => {

@@ -4,6 +4,7 @@ import { ManualClock } from "../../../../src/base/clock.ts";
 import { Counters } from "../../../../src/base/counters.ts";
 import { Log } from "../../../../src/base/log.ts";
 import { load } from "../../../../src/config/load.ts";
+import { linesOf } from "../../../../src/config/serial.ts";
 import type { ModbusConfig } from "../../../../src/config/serial-modbus.ts";
 import { DeliveryQueue } from "../../../../src/core/delivery-queue.ts";
 import { Ledger } from "../../../../src/core/ledger.ts";
@@ -138,7 +139,7 @@ export function registers(values: number[], coils: boolean[] = []): Answer {
 export function modbusOf(modbus: Record<string, unknown>): ModbusConfig {
   const text = JSON.stringify({ serial: [{ name: "bus", port: "/dev/bus", protocol: "modbus", modbus }] });
   const { config, complaints } = load(text, { directory: "/", checkFiles: false });
-  const found = config?.serial[0]?.modbus;
+  const found = linesOf(config?.serial ?? [], "modbus")[0]?.modbus;
   if (found == null) throw new Error(JSON.stringify(complaints));
   return found;
 }

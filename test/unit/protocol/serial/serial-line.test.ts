@@ -242,6 +242,7 @@ test("close unsubscribes and leaves no timer", async () => {
   const h = new Harness();
   h.outcome = REFUSED;
   h.device.data("a\n");
-  await h.line.close();
+  await h.line.stop();
+  h.line.leave();
   assert.deepEqual([h.receiver, h.subscriptions.length, h.wheel.armed], [null, 0, 0]);
 });

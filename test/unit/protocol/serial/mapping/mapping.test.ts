@@ -4,6 +4,7 @@ import { ManualClock } from "../../../../../src/base/clock.ts";
 import { Counters } from "../../../../../src/base/counters.ts";
 import { Log } from "../../../../../src/base/log.ts";
 import { load } from "../../../../../src/config/load.ts";
+import { linesOf } from "../../../../../src/config/serial.ts";
 import { Mapping } from "../../../../../src/protocol/serial/mapping/mapping.ts";
 
 interface Published {
@@ -23,7 +24,7 @@ class Bench {
   constructor(keys: string) {
     const { config, complaints } = load(`serial: [{port: /dev/a, ${keys}}]`, { directory: "/none", checkFiles: false });
     assert.deepEqual(complaints, [], keys);
-    const mapping = config?.serial[0]?.mapping;
+    const mapping = linesOf(config?.serial ?? [], "frames")[0]?.mapping;
     assert.ok(mapping, "has a mapping");
     const { counters, clock } = this;
     const log = new Log({ level: "debug", format: "text", write: (text) => this.logged.push(text) });
