@@ -91,6 +91,11 @@ export class Section {
     return node?.kind === "scalar" ? node.source : null;
   }
 
+  /** A single value, whatever it is; undefined when absent. */
+  value(key: string): string | number | boolean | null | undefined {
+    return this.#scalar(key)?.value;
+  }
+
   oneOf<T extends string | number>(key: string, values: readonly T[], fallback: T): T {
     const scalar = this.#scalar(key);
     if (scalar === null) return fallback;

@@ -29,6 +29,8 @@ export interface SerialMapping {
   readonly publications: readonly SerialPublish[];
   /** A pattern of frames that nothing is published of. */
   readonly ignore: string | null;
+  /** A pattern of frames that name the columns of those behind them. */
+  readonly header: string | null;
 }
 
 /** A frame that is published as it is under one topic. */
@@ -50,9 +52,9 @@ interface Published {
 
 /** @returns `publish` when the frames go to one topic as they are; `mapping` when there is more to do; neither when it is off */
 export function readPublish(section: Section, topic: string): Published {
-  const ignoreGiven = section.has("ignore");
   if (section.source("publish") === "off") {
-    if (ignoreGiven) section.complain("ignore", "has no use where publish is off", "remove it");
+    for (const key of ["ignore", "header"])
+      if (section.has(key)) section.complain(key, "has no use where publish is off", "remove it");
     return { publish: null, mapping: null };
   }
   let patterns = 0;
@@ -77,11 +79,15 @@ export function readPublish(section: Section, topic: string): Published {
   if (list.length === 0) section.complain("publish", "is empty", "give one entry or more, or off");
   if (list.length > PUBLICATIONS_MAX)
     section.complain("publish", `has ${list.length} entries`, `at most ${PUBLICATIONS_MAX}`);
-  const publications = list.map((inner) => readEntry(inner, topic, pattern));
   const ignore = pattern(section, "ignore");
-  const first = publications[0];
-  const plain = publications.length === 1 && ignore === null && first !== undefined ? plainOf(first) : null;
-  return plain === null ? { publish: null, mapping: { publications, ignore } } : { publish: plain, mapping: null };
+  const header = pattern(section, "header");
+  const publications = list.map((inner) => readEntry(inner, topic, pattern, header !== null));
+  const [first] = publications;
+  const isAlone = publications.length === 1 && ignore === null && header === null && first !== undefined;
+  const plain = isAlone ? plainOf(first) : null;
+  return plain === null
+    ? { publish: null, mapping: { publications, ignore, header } }
+    : { publish: plain, mapping: null };
 }
 
 function plainOf({ topic, qos, retain, match, format, payload }: SerialPublish): PlainPublish | null {
@@ -94,6 +100,7 @@ function readEntry(
   inner: Section,
   fallback: string,
   pattern: (section: Section, key: string) => string | null,
+  header: boolean,
 ): SerialPublish {
   const source = inner.text("topic", fallback);
   const payload = inner.text("payload", null);
@@ -105,7 +112,7 @@ function readEntry(
     match,
     format: inner.oneOf("format", FORMATS, "raw"),
     payload: payload === null ? null : parseTemplate(payload),
-    fields: readFields(inner, pattern),
+    fields: readFields(inner, { pattern, match, header }),
   };
   judgeTopic(inner, source, entry.topic);
   judgePlaceholders(inner, entry);
@@ -129,7 +136,8 @@ function judgePlaceholders(inner: Section, { topic, payload, match, fields }: Se
     ["topic", topic],
     ["payload", payload ?? []],
   ] as const) {
-    for (const name of placeholdersOf(template)) {
+    for (const { placeholder: name, levels } of placeholdersOf(template)) {
+      if (levels && key === "payload") inner.complain(key, `{+${name}} is for topics`, `write {${name}}`);
       if (/^\d/.test(name) ? Number(name) <= groups.count : names.includes(name)) continue;
       inner.complain(key, `{${name}} is neither a field nor a group of match`, `there are ${names.join(", ")}`);
     }

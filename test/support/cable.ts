@@ -14,9 +14,10 @@ export class Cable {
   #descriptor = -1;
   #read = "";
 
-  constructor(folder: string) {
-    this.port = join(folder, "port");
-    this.#deviceEnd = join(folder, "device");
+  /** @param name  of its ends in the folder, for more than one */
+  constructor(folder: string, name = "") {
+    this.port = join(folder, `${name}port`);
+    this.#deviceEnd = join(folder, `${name}device`);
   }
 
   async plug(): Promise<void> {

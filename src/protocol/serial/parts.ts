@@ -45,6 +45,8 @@ export interface PublicationSink {
 export interface FrameMapping {
   /** Most publications of one frame. */
   readonly publicationsMax: number;
+  /** Bytes were read; the frames that end in them have come now, whenever they are mapped. */
+  onRead(): void;
   /** Gives `sink` what the frame `bytes[from..end)` is published as. */
   map(bytes: Buffer, from: number, end: number, sink: PublicationSink): void;
 }

@@ -95,6 +95,7 @@ export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Exp
   }
 
   onData(chunk: Buffer): void {
+    this.#mapping?.onRead();
     this.#gap?.beforeChunk();
     // The gap may have ended the frame after which no more can be taken.
     const at = this.#open ? this.#decoder.feed(chunk, 0, this) : 0;

@@ -1,8 +1,9 @@
 /**
  * One frame as the entries of a mapping look at it: its text, its JSON, its columns, each made when it is first asked
- * for and once for all of them. Reused; between frames it holds none.
+ * for and once for all of them. Reused; between frames it holds none, but the names of columns that one of them gave.
  */
 import { isUtf8 } from "node:buffer";
+import { parseExact } from "./exact-json.ts";
 
 const EMPTY = Buffer.alloc(0);
 /** JSON.parse gives none of it. */
@@ -11,18 +12,21 @@ export const NOT_JSON = Symbol("not JSON");
 
 export class FrameView {
   bytes: Buffer = EMPTY;
-  /** When it came. */
-  wallMs = 0;
+  /** When its last byte was read. */
+  readMs = 0;
   #isText: boolean | null = null;
   #text: string | null = null;
   #json: unknown = NOT_READ;
-  #columns: readonly string[] | null = null;
-  #separator = "";
+  /** By separator. */
+  readonly #columns = new Map<string, readonly string[]>();
+  /** What names the columns of the frames to come. */
+  #header = "";
+  /** By separator; made when first asked for. */
+  readonly #names = new Map<string, readonly string[]>();
 
   /** @param bytes valid until `close` */
-  open(bytes: Buffer, wallMs: number): void {
+  open(bytes: Buffer): void {
     this.bytes = bytes;
-    this.wallMs = wallMs;
   }
 
   close(): void {
@@ -30,7 +34,13 @@ export class FrameView {
     this.#isText = null;
     this.#text = null;
     this.#json = NOT_READ;
-    this.#columns = null;
+    this.#columns.clear();
+  }
+
+  /** The frame says what the columns of those behind it are. */
+  keepHeader(): void {
+    this.#header = this.text;
+    this.#names.clear();
   }
 
   get isText(): boolean {
@@ -49,7 +59,7 @@ export class FrameView {
     if (this.#json !== NOT_READ) return this.#json;
     this.#json = NOT_JSON;
     try {
-      if (this.isText) this.#json = JSON.parse(this.text);
+      if (this.isText) this.#json = parseExact(this.text);
     } catch {
       // It stays NOT_JSON.
     }
@@ -58,10 +68,22 @@ export class FrameView {
 
   /** The values between separators (RFC 4180 quotes; spaces around a value are not part of it). */
   columns(separator: string): readonly string[] {
-    if (this.#columns === null || this.#separator !== separator) this.#columns = splitColumns(this.text, separator);
-    this.#separator = separator;
-    return this.#columns;
+    return split(this.#columns, this.text, separator);
   }
+
+  /** @returns index of the column that the header calls so, -1 when there is none */
+  columnNamed(name: string, separator: string): number {
+    return split(this.#names, this.#header, separator).indexOf(name);
+  }
+}
+
+function split(known: Map<string, readonly string[]>, text: string, separator: string): readonly string[] {
+  let columns = known.get(separator);
+  if (columns === undefined) {
+    columns = splitColumns(text, separator);
+    known.set(separator, columns);
+  }
+  return columns;
 }
 
 /** More columns than a field can name stay together in the last one. */

@@ -11,6 +11,7 @@ import { MAPPED_FRAME_BYTES_MAX, type SerialMapping, type SerialPublish } from "
 import type { Template } from "../../../config/serial-template.ts";
 import type { FrameMapping, PublicationSink } from "../parts.ts";
 import { PAYLOAD_FACTOR } from "./budget.ts";
+import { numberSource } from "./exact-json.ts";
 import { FieldReader, type Value } from "./field-reader.ts";
 import { FrameView, NOT_JSON } from "./frame-view.ts";
 import { type TopicLimits, topicCause } from "./topic-cause.ts";
@@ -22,6 +23,7 @@ const CAUSES = [
   "field_missing",
   "payload_too_large",
   "topic_wildcard",
+  "topic_slash",
   "topic_reserved",
   "topic_empty_level",
   "topic_characters",
@@ -41,31 +43,45 @@ export class Mapping implements FrameMapping {
   readonly publicationsMax: number;
   readonly #entries: readonly Entry[];
   readonly #ignore: RegExp | null;
+  readonly #header: RegExp | null;
   readonly #parts: MappingParts;
   readonly #frame = new FrameView();
   readonly #ignored: Counter;
+  readonly #headers: Counter;
   readonly #unmatched: Counter;
   readonly #failed: Readonly<Record<Cause, Counter>>;
   /** Those that are in the log already. */
   readonly #told = new Set<Cause>();
 
-  constructor({ publications, ignore }: SerialMapping, parts: MappingParts) {
+  constructor({ publications, ignore, header }: SerialMapping, parts: MappingParts) {
     const { counters, limits } = parts;
     this.publicationsMax = publications.length;
     this.#entries = publications.map((publish) => new Entry(publish, this.#frame, limits));
     this.#ignore = ignore === null ? null : knownPattern(ignore);
+    this.#header = header === null ? null : knownPattern(header);
     this.#parts = parts;
     this.#ignored = counters.counter("serial.frames_ignored");
+    this.#headers = counters.counter("serial.frames_header");
     this.#unmatched = counters.counter("serial.frames_unmatched");
     const named = CAUSES.map((cause) => [cause, counters.counter(`serial.mapping_${cause}`)] as const);
     this.#failed = Object.fromEntries(named) as Record<Cause, Counter>;
   }
 
+  onRead(): void {
+    this.#frame.readMs = this.#parts.clock.wallMs();
+  }
+
   map(bytes: Buffer, from: number, end: number, sink: PublicationSink): void {
     const frame = this.#frame;
-    frame.open(bytes.subarray(from, end), this.#parts.clock.wallMs());
-    if (this.#ignore?.test(frame.text) === true) this.#ignored.value++;
-    else this.#publish(sink);
+    frame.open(bytes.subarray(from, end));
+    if (this.#ignore?.test(frame.text) === true) {
+      this.#ignored.value++;
+    } else if (this.#header?.test(frame.text) === true) {
+      this.#headers.value++;
+      frame.keepHeader();
+    } else {
+      this.#publish(sink);
+    }
     frame.close();
   }
 
@@ -152,25 +168,32 @@ class Entry {
     let text = "";
     for (const part of template) {
       if (text.length > this.#payloadBytesMax) break; // and is refused for it
-      if ("text" in part) text += part.text;
-      else if (part.placeholder === "frame") text += this.#frameText();
-      else text += this.#valueText(this.#value(part.placeholder), place);
+      if ("text" in part) {
+        text += part.text;
+        continue;
+      }
+      const name = part.placeholder;
+      const value = name === "frame" ? this.#frameText() : this.#valueText(this.#value(name), place);
+      if (place === "topic" && !part.levels && value.includes("/")) this.#cause ??= "topic_slash";
+      text += value;
     }
     return text;
   }
 
   #valueText(value: Value, place: "topic" | "text" | "json"): string {
+    const source = numberSource(value);
+    if (source !== null) return source;
     if (typeof value === "bigint" || (place !== "json" && typeof value !== "object")) return String(value);
     if (place === "topic") this.#cause ??= "field_missing";
     return JSON.stringify(value);
   }
 
   #value(name: string): Value {
-    if (name === "ms") return this.#frame.wallMs;
-    if (name === "time") return new Date(this.#frame.wallMs).toISOString();
+    if (name === "ms") return this.#frame.readMs;
+    if (name === "time") return new Date(this.#frame.readMs).toISOString();
     const field = this.#fields.get(name);
     let value: Value;
-    if (field !== undefined) value = field.read(this.#frame);
+    if (field !== undefined) value = field.read(this.#frame, this.#groups);
     else value = /^\d/.test(name) ? this.#groups?.[Number(name)] : this.#groups?.groups?.[name];
     if (value !== undefined) return value;
     this.#cause ??= field?.isJson === true && this.#frame.json === NOT_JSON ? "not_json" : "field_missing";

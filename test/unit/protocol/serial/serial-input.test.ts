@@ -12,6 +12,7 @@ const REFUSED = 0x97;
 function words(publicationsMax: number, silent = 1): FrameMapping {
   return {
     publicationsMax,
+    onRead: () => {},
     map: (bytes, from, end, sink) => {
       const parts = bytes.toString("utf8", from, end).split(" ");
       for (const [i, part] of parts.entries())
@@ -96,7 +97,7 @@ test("the port is paused while the publications of one more line may have no roo
 });
 
 test("a line of which nothing is published is taken", () => {
-  const h = new Harness({ publish: { publicationsMax: 1, map: () => {} } });
+  const h = new Harness({ publish: { publicationsMax: 1, onRead: () => {}, map: () => {} } });
   h.device.data("a\nb\n");
   assert.equal(h.device.paused, false);
   assert.equal(h.counters.get("serial.lines_received"), 2);

@@ -34,6 +34,7 @@ class Bench {
 
   frame(bytes: string | Buffer): Published[] {
     const published: Published[] = [];
+    this.mapping.onRead();
     const around = Buffer.concat([Buffer.from("before"), Buffer.from(bytes), Buffer.from("behind")]);
     this.mapping.map(around, 6, around.length - 6, {
       onPublication: (topic, payload, qos, retain) => {
@@ -98,7 +99,72 @@ const CASES: [string, string | Buffer, string[], Record<string, number>?][] = [
     '{"n":"a\\"b","x":null}',
     ['t {"n": "a\\"b", "x": null, "raw": {"n":"a\\"b","x":null}}'],
   ],
+  // what is in a frame that is not JSON's own; what a double does not hold
+  ["publish: {topic: t, payload: '{v}', fields: {v: {json: /a.b/0/c~1d}}}", '{"a.b":[{"c/d":"x"}]}', ["t x"]],
+  [
+    "publish: {topic: 't/{v}', fields: {v: {json: id}}}",
+    '{"id":12345678901234567891}',
+    ['t/12345678901234567891 {"id":12345678901234567891}'],
+  ],
+  [
+    "publish: {topic: t, payload: '{v}', fields: {v: {json: n}}}",
+    '{"n":[9007199254740993,1e999,1.5]}',
+    ["t [9007199254740993,1e999,1.5]"],
+  ],
+  [
+    "publish: {topic: t, payload: '{v}', fields: {v: {json: n}}}",
+    '{"n":0.12345678901234567890}',
+    ["t 0.12345678901234567890"],
+  ],
+  [
+    "publish: {topic: t, payload: '{v}', fields: {v: {json: n}}}",
+    '{"n":123456789.123456789}',
+    ["t 123456789.123456789"],
+  ],
+  [
+    "publish: {topic: t, payload: '{v}', fields: {v: {json: n, scale: 2}}}",
+    '{"n":9007199254740993}',
+    ["t 18014398509482000"],
+  ],
+  ["publish: {topic: t, payload: '{v}', fields: {v: {json: n}}}", '{"n":1e3}', ["t 1000"]],
+  ["publish: {topic: t, payload: '{v}', fields: {v: {json: on, type: number}}}", '{"on":true}', ["t 1"]],
+  ["publish: {topic: t, payload: '{v}', fields: {v: {json: s}}}", '{"s":"a\\u0000\u00e9"}', ["t a\0\xc3\xa9"]],
+  ["publish: {topic: t, payload: '{v}', fields: {v: {json: __proto__.x}}}", '{"__proto__":{"x":1}}', ["t 1"]],
+  [
+    "publish: {topic: t, payload: '{v}', fields: {v: {json: a}}}",
+    `{"a":${"[".repeat(4000)}${"]".repeat(4000)}}`,
+    [`t ${"[".repeat(4000)}${"]".repeat(4000)}`],
+  ],
+  [
+    "publish: {topic: t, format: json, payload: '{v}', fields: {v: {json: a}}}",
+    `${"[".repeat(4000)}1e999${"]".repeat(4000)}`,
+    [],
+    { mapping_not_json: 1 },
+  ],
+  // what a frame does not have
+  ["publish: {topic: t, payload: '{v}', fields: {v: {json: a, default: -1}}}", '{"b":1}', ["t -1"]],
+  ["publish: {topic: t, format: json, payload: '{v}', fields: {v: {json: a, default: null}}}", "{}", ["t null"]],
+  ["publish: {topic: t, payload: '{v}', fields: {v: {json: a, default: x}}}", "{", [], { mapping_not_json: 1 }],
+  ["publish: {topic: t, payload: '{v}', fields: {v: {column: 2, type: number, default: none}}}", "a,b", ["t none"]],
+  ["publish: {topic: 't/{v}', fields: {v: {offset: 3, default: x}}}", "a", ["t/x a"]],
   // CSV
+  ["publish: {topic: t, payload: '{v}', fields: {v: {column: 1, type: number}}}", "+  12.50", ["t 12.5"]],
+  [
+    "publish: {topic: t, payload: '{v}', fields: {v: {column: 2, separator: ';', comma: true, type: number}}}",
+    "x;-1,5",
+    ["t -1.5"],
+  ],
+  [
+    "publish: {topic: t, payload: '{v}', fields: {v: {column: 1, type: number}}}",
+    "1 2",
+    [],
+    { mapping_field_missing: 1 },
+  ],
+  [
+    "publish: {topic: t, payload: '{a} {b}', fields: {a: {column: 2}, b: {column: 2, separator: ';'}}}",
+    "1,2;3",
+    ["t 2;3 3"],
+  ],
   [
     "publish: {topic: 't/{a}', payload: '{b}', fields: {a: {column: 1}, b: {column: 3}}}",
     'x, y ,"1,""2"""',
@@ -117,7 +183,52 @@ const CASES: [string, string | Buffer, string[], Record<string, number>?][] = [
     [],
     { mapping_field_missing: 1 },
   ],
+  // groups of match as fields
+  [
+    "publish: {topic: 'l/{1}', match: '(.)=(.*)', payload: '{v}', fields: {v: {group: 2, scale: 0.5}}}",
+    "a=3",
+    ["l/a 1.5"],
+  ],
+  ["publish: {topic: l, match: '(?<n>.)=', payload: '{v}', fields: {v: {group: n}}}", "a=3", ["l a"]],
   // offsets
+  [
+    "publish: {topic: t, payload: '{a} {b}', fields: {a: {offset: 1, type: bool, bit: 7}, b: {offset: 0, type: bool, bit: 1}}}",
+    BYTES,
+    ["t true false"],
+  ],
+  ["publish: {topic: t, payload: '{a}', fields: {a: {offset: 0, type: bool, scale: 1}}}", BYTES, ["t 1"]],
+  [
+    "publish: {topic: t, payload: '{a} {b}', fields: {a: {offset: 0, type: uint24}, b: {offset: 1, type: int24, endian: little}}}",
+    BYTES,
+    ["t 130944 33023"],
+  ],
+  [
+    "publish: {topic: t, payload: '{a}', fields: {a: {offset: 0, type: uint16, mask: 0x0ff0, scale: 0.1}}}",
+    BYTES,
+    ["t 3.1"],
+  ],
+  [
+    "publish: {topic: t, payload: '{a}', fields: {a: {offset: 0, type: uint32, mask: 0xf0000000}}}",
+    Buffer.from("f1000000", "hex"),
+    ["t 15"],
+  ],
+  [
+    "publish: {topic: t, payload: '{a} {b}', fields: {a: {offset: 0, type: bcd, length: 2}, b: {offset: 0, type: bcd, length: 3, endian: little, scale: 0.01}}}",
+    Buffer.from("012345", "hex"),
+    ["t 0123 4523.01"],
+  ],
+  [
+    "publish: {topic: t, payload: '{a}', fields: {a: {offset: 0, type: bcd}}}",
+    Buffer.from("1e", "hex"),
+    [],
+    { mapping_field_missing: 1 },
+  ],
+  [
+    "publish: {topic: t, payload: '{a}', fields: {a: {offset: 0, type: float32}}}",
+    Buffer.from("7fc00000", "hex"),
+    [],
+    { mapping_field_missing: 1 },
+  ],
   [
     "publish: {topic: t, payload: '{a} {b}', fields: {a: {offset: 1}, b: {offset: 1, type: int8}}}",
     BYTES,
@@ -150,22 +261,29 @@ const CASES: [string, string | Buffer, string[], Record<string, number>?][] = [
   // time
   ["publish: {topic: t, payload: '{time} {ms}'}", "x", ["t 2023-11-14T22:13:20.000Z 1700000000000"]],
   // topics that a device may not choose
-  ["publish: {topic: 't/{frame}'}", "a/b", ["t/a/b a/b"]],
+  ["publish: {topic: 't/{+frame}'}", "a/b", ["t/a/b a/b"]],
+  ["publish: {topic: 't/{frame}'}", "a/b", [], { mapping_topic_slash: 1 }],
+  ["publish: {topic: 't/{v}', fields: {v: {json: v}}}", '{"v":"../x"}', [], { mapping_topic_slash: 1 }],
+  ["publish: {topic: '{a}{+b}', match: '(?<a>.)(?<b>.*)'}", "xy/z", ["xy/z xy/z"]],
+  ["publish: {topic: '{+frame}/x'}", "$SYS/a", [], { mapping_topic_reserved: 1 }],
+  ["publish: {topic: '{1}{2}/x', match: '(.)(.*)'}", "$SYS", [], { mapping_topic_reserved: 1 }],
+  ["publish: {topic: 't/{+frame}'}", "a/+/b", [], { mapping_topic_wildcard: 1 }],
+  ["publish: {topic: 't/{frame}'}", "a$b", ["t/a$b a$b"]],
   ["publish: {topic: 't/{frame}'}", "+", [], { mapping_topic_wildcard: 1 }],
-  ["publish: {topic: 't/{frame}'}", "a/#", [], { mapping_topic_wildcard: 1 }],
-  ["publish: {topic: '{frame}'}", "$SYS/x", [], { mapping_topic_reserved: 1 }],
-  ["publish: {topic: '{frame}'}", "$share/g/x", [], { mapping_topic_reserved: 1 }],
+  ["publish: {topic: 't/{+frame}'}", "a/#", [], { mapping_topic_wildcard: 1 }],
+  ["publish: {topic: '{+frame}'}", "$SYS/x", [], { mapping_topic_reserved: 1 }],
+  ["publish: {topic: '{+frame}'}", "$share/g/x", [], { mapping_topic_reserved: 1 }],
   ["publish: {topic: 't/{frame}'}", "", [], { mapping_topic_empty_level: 1 }],
-  ["publish: {topic: 't/{frame}/x'}", "a//b", [], { mapping_topic_empty_level: 1 }],
-  ["publish: {topic: '{frame}/x'}", "/a", [], { mapping_topic_empty_level: 1 }],
+  ["publish: {topic: 't/{+frame}/x'}", "a//b", [], { mapping_topic_empty_level: 1 }],
+  ["publish: {topic: '{+frame}/x'}", "/a", [], { mapping_topic_empty_level: 1 }],
   ["publish: {topic: 't/{frame}'}", "a\0b", [], { mapping_topic_characters: 1 }],
   ["publish: {topic: 't/{frame}'}", "a\tb", [], { mapping_topic_characters: 1 }],
   ["publish: {topic: 't/{v}', fields: {v: {json: v}}}", '{"v":"\\ud800"}', [], { mapping_topic_characters: 1 }],
   ["publish: {topic: 't/{frame}'}", Buffer.from([0xff]), [], { mapping_not_text: 1 }],
   ["publish: {topic: 't/{frame}'}", "x".repeat(38), [`t/${"x".repeat(38)} ${"x".repeat(38)}`]],
   ["publish: {topic: 't/{frame}'}", "x".repeat(39), [], { mapping_topic_too_long: 1 }],
-  ["publish: {topic: 't/{frame}'}", "a/b/c", ["t/a/b/c a/b/c"]],
-  ["publish: {topic: 't/{frame}'}", "a/b/c/d", [], { mapping_topic_too_long: 1 }],
+  ["publish: {topic: 't/{+frame}'}", "a/b/c", ["t/a/b/c a/b/c"]],
+  ["publish: {topic: 't/{+frame}'}", "a/b/c/d", [], { mapping_topic_too_long: 1 }],
   // several
   [
     "publish: [{topic: a, format: hex}, {topic: 'b/{frame}'}, {topic: c, match: z}, {topic: d, match: A}]",
@@ -187,6 +305,30 @@ for (const [keys, frame, published, counted = {}] of CASES) {
   });
 }
 
+test("a header names the columns of the lines behind it, until another one comes", () => {
+  const bench = new Bench(
+    `header: "^time", publish: {topic: "w/{where}", payload: "{t}", fields: {where: {column: place}, t: {column: temp, type: number}}}`,
+  );
+  assert.deepEqual(bench.lines("12:00,hall,21.5"), []);
+  assert.deepEqual(bench.lines("time,place,temp"), []);
+  assert.deepEqual(bench.lines("12:00,hall,21.5"), ["w/hall 21.5"]);
+  assert.deepEqual(bench.lines('time, temp ,"place"'), []);
+  assert.deepEqual(bench.lines("12:01,22,yard"), ["w/yard 22"]);
+  assert.deepEqual(bench.lines("time"), []);
+  assert.deepEqual(bench.lines("12:01,22,yard"), []);
+  assert.deepEqual(bench.counted(), { frames_header: 3, mapping_field_missing: 2 });
+});
+
+test("a frame's time is when its last byte was read, however long it waited for the store", () => {
+  const bench = new Bench("publish: {topic: t, payload: '{ms}'}");
+  bench.clock.advance(5);
+  bench.mapping.onRead();
+  bench.clock.advance(3000);
+  const payloads: string[] = [];
+  bench.mapping.map(Buffer.from("x"), 0, 1, { onPublication: (_topic, payload) => payloads.push(`${payload}`) });
+  assert.deepEqual(payloads, ["1700000000005"]);
+});
+
 test("each publication has its QoS and retain", () => {
   const bench = new Bench("publish: [{topic: a, qos: 0}, {topic: b, qos: 2, retain: true}]");
   assert.deepEqual(
@@ -200,7 +342,7 @@ test("each publication has its QoS and retain", () => {
 
 test("the log says once why frames are not published, and each cause for itself", () => {
   const bench = new Bench("publish: {topic: 't/{frame}'}");
-  for (const frame of ["+", "#", "a//b", "+"]) bench.frame(frame);
+  for (const frame of ["+", "#", "", "+"]) bench.frame(frame);
   assert.equal(bench.logged.filter((line) => line.includes("serial-frame-not-published")).length, 2);
 });
 
