@@ -11,6 +11,7 @@ import { OUTCOME_OPTIONS, publish } from "../outcome.ts";
 import { table, threeDigits } from "../table.ts";
 import type { MicroCase } from "./case.ts";
 import { deliverCases } from "./deliver.ts";
+import { framingCases } from "./framings.ts";
 import { inflightCases } from "./inflight.ts";
 import { countsInstructions, instructionsOf } from "./instructions.ts";
 import { outputCases } from "./output.ts";
@@ -32,6 +33,7 @@ const CASES: readonly (() => MicroCase | Promise<MicroCase>)[] = [
   ...outputCases,
   ...inflightCases,
   ...timerCases,
+  ...framingCases,
   ...retainedCases,
   ...storeCases,
 ];

@@ -15,6 +15,7 @@ import { Sniffer } from "./sniffer.ts";
 
 const COUNT_MAX = 1_000_000_000;
 const SECONDS_MAX = 1_000_000;
+const NOTHING = Buffer.alloc(0);
 /** Between tries to open a device that was unplugged. */
 const REOPEN_MS = 500;
 
@@ -94,12 +95,15 @@ function read(stream: SerialStream, decoder: FrameDecoder, sniffer: Sniffer, end
     const handler: SerialStreamHandler = {
       onData: (chunk) => {
         sniffer.bytes += chunk.length;
-        decoder.feed(chunk, 0, sniffer);
+        let at = 0;
+        do at = decoder.feed(chunk, at, sniffer);
+        while (decoder.busy);
         if (sniffer.full) ending.end();
         if (decoder.gapMs === null) return;
         clearTimeout(gap);
         gap = setTimeout(() => {
           decoder.onGap(sniffer);
+          while (decoder.busy) decoder.feed(NOTHING, 0, sniffer);
           if (sniffer.full) ending.end();
         }, decoder.gapMs);
       },

@@ -13,6 +13,7 @@ import { controlSocket } from "./names.ts";
 import { EMPTY_MAPPING } from "./node.ts";
 import { type Reading, Section } from "./section.ts";
 import { readSerial, type SerialConfig } from "./serial.ts";
+import { complainAboutFrames } from "./serial-framing.ts";
 import { readStore, type StoreConfig } from "./store.ts";
 import { responseTemplateProblem } from "./topics.ts";
 import { readUplinks, type UplinkConfig } from "./uplinks.ts";
@@ -70,6 +71,7 @@ export function readConfig(reading: Reading): Config {
   };
   root.finish();
   complainAboutUplinks(root, config);
+  complainAboutFrames(root, config.serial, config.limits);
   return config;
 }
 

@@ -142,6 +142,21 @@ function readBytes(section: Section | null, key: string, fallback: readonly numb
   return fallback;
 }
 
+/** A frame is published, so no more than a publication is possible. What nobody asked for is lowered without a word. */
+export function complainAboutFrames(
+  root: Section,
+  serial: readonly { readonly protocol: string; readonly framing?: FramingConfig }[],
+  { maxPacketBytes }: { readonly maxPacketBytes: number },
+): void {
+  for (const [i, { protocol, framing }] of serial.entries()) {
+    if (protocol !== "frames" || framing === undefined) continue;
+    const { type, frameBytesMax } = framing;
+    if (frameBytesMax <= maxPacketBytes || (type !== "fixed" && frameBytesMax === FRAME_BYTES)) continue;
+    const key = type === "fixed" ? "bytes" : "max_frame";
+    root.complain(`serial[${i}].framing.${key}`, "is more than limits.max_packet_bytes", "make it smaller");
+  }
+}
+
 /** null = none. */
 export function readCheck(section: Section): CheckConfig | null {
   const types = ["none", ...CHECKS] as const;

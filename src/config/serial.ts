@@ -1,13 +1,13 @@
 /** `serial`: frames in, frames out. */
 import type { Section } from "./section.ts";
 import { readSerialCoap, type SerialCoapConfig } from "./serial-coap.ts";
+import { readErrors, type SerialErrors } from "./serial-errors.ts";
 import { type CheckConfig, type FramingConfig, readCheck, readFraming } from "./serial-framing.ts";
 import { type ModbusConfig, readModbus } from "./serial-modbus.ts";
 import { readSerialMqttSn, type SerialMqttSnConfig } from "./serial-mqtt-sn.ts";
 import { type LineSettings, placeName, placeText, readLine, readPlace, type SerialPlace } from "./serial-port.ts";
 import { MAPPED_FRAME_BYTES_MAX, readPublish, type SerialMapping } from "./serial-publish.ts";
 import { readWrites, type SerialWriteConfig } from "./serial-write.ts";
-import { isOwnTopic, topicProblem } from "./topics.ts";
 
 interface LineConfig extends LineSettings {
   readonly name: string;
@@ -28,7 +28,7 @@ export interface FramesLineConfig extends LineConfig {
   /** What is written to the device: the first entry that matches a topic holds. */
   readonly write: readonly SerialWriteConfig[];
   /** Where frames go that are none; null = nowhere. */
-  readonly errors: SerialTopic | null;
+  readonly errors: SerialErrors | null;
 }
 
 export interface CoapLineConfig extends LineConfig {
@@ -133,26 +133,12 @@ function readFrames(section: Section, line: LineConfig): FramesLineConfig {
     write: readWrites(section, name, framing.type === "line"),
     errors: readErrors(section, `serial/${name}/errors`),
   };
-  const { mapping, publish, errors } = serial;
+  const { mapping, publish, errors, write } = serial;
   const frameBytes = framing.type === "fixed" ? framing.bytes : framing.frameBytesMax;
   if (mapping !== null && frameBytes > MAPPED_FRAME_BYTES_MAX) {
     section.complain("framing", "has frames above 8KiB, which publish does not look into", "lower max_frame");
   }
-  if (errors !== null && publish === null && mapping === null)
+  if (errors !== null && publish === null && mapping === null && write.every(({ request }) => request === null))
     section.complain("errors", "means nothing with publish: off", "nothing is read; remove it");
   return serial;
-}
-
-/** `off` turns it off. */
-function readErrors(section: Section, topic: string): SerialTopic | null {
-  if (section.source("errors") === "off") return null;
-  const inner = section.section("errors");
-  if (inner === null) return null;
-  const result: SerialTopic = { topic: inner.text("topic", topic), qos: inner.oneOf("qos", [0, 1, 2], 1) };
-  const problem = topicProblem(result.topic);
-  if (problem !== null) inner.complain("topic", `${JSON.stringify(result.topic)} ${problem}`, "give one topic");
-  if (isOwnTopic(result.topic))
-    inner.complain("topic", `${JSON.stringify(result.topic)} is under $SYS`, "only the gateway itself publishes there");
-  inner.finish();
-  return result;
 }

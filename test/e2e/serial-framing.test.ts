@@ -1,10 +1,11 @@
 // Framings and checks of serial lines against the running gateway, both ways, over pairs of pseudo terminals.
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { Cable } from "../support/cable.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
+import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
 
@@ -15,6 +16,8 @@ interface Case {
   /** What the device says, in chunks; one of the frames is bad. */
   readonly says: readonly string[];
   readonly published: readonly string[];
+  /** The bad one, as it is told of on the topic of errors. */
+  readonly verdict: string;
   readonly error: string;
   /** A message, and the frame that the device has to hear. */
   readonly message: Buffer;
@@ -31,6 +34,7 @@ const CASES: Case[] = [
     check: "crc16-ccitt",
     says: ["c0313233343536", "37383929b1c0c031323334353637383929b2c0"],
     published: ["313233343536373839"],
+    verdict: "check",
     error: "31323334353637383929b2",
     message: Buffer.from("123456789"),
     heard: "c031323334353637383929b1c0",
@@ -41,7 +45,8 @@ const CASES: Case[] = [
     check: "crc32",
     says: [`0700677574${GUT_CRC}`, `ffff0700677574${GUT_CRC}`],
     published: ["677574", "677574"],
-    error: "",
+    verdict: "too-long",
+    error: "ffff",
     message: Buffer.from("gut"),
     heard: `0700677574${GUT_CRC}`,
   },
@@ -51,13 +56,14 @@ const CASES: Case[] = [
     check: "crc16-modbus",
     says: ["7e02074112", "7e7e7d7e"],
     published: ["0207"],
+    verdict: "escape",
     error: "",
     message: Buffer.from("0207", "hex"),
     heard: "7e020741127e",
   },
 ];
 
-for (const { title, framing, check, says, published, error, message, heard } of CASES) {
+for (const { title, framing, check, says, published, verdict, error, message, heard } of CASES) {
   test(`${title}: content is published, a bad frame is shown, messages are framed`, {
     skip: requirePeer("socat"),
   }, async () => {
@@ -79,12 +85,43 @@ for (const { title, framing, check, says, published, error, message, heard } of 
       published.map((content) => Buffer.from(content, "hex").toString()),
     );
     const [bad] = await errors.take(1);
-    if (error !== "") assert.ok(bad?.payload.startsWith(Buffer.from(error.slice(0, 18), "hex").toString()));
+    const told = JSON.parse(bad?.payload ?? "");
+    assert.equal(told.verdict, verdict);
+    assert.ok(told.hex.startsWith(error), told.hex);
+    assert.ok(Math.abs(Date.parse(told.time) - Date.now()) < 60_000);
     await frames.client.publishAsync("serial/meter/set", message, { qos: 1 });
     await eventually("the frame", () => Buffer.from(cable.heard, "latin1").toString("hex") === heard);
     assert.equal(await gateway.end(), 0);
   });
 }
+
+test("a line full of noise does not flood the topic of errors; all of it is counted", {
+  skip: requirePeer("socat"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  const line = { name: "meter", port: cable.port, framing: { type: "slip" }, check: "crc32", errors: {} };
+  await using gateway = new GatewayProcess(folder.path, {
+    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    serial: [line],
+  });
+  await gateway.start();
+  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await using errors = await MqttCollector.open(gateway.port(), "serial/meter/errors");
+  await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
+  const bad = Buffer.from("c06261642121c0", "hex");
+  cable.say(Buffer.concat(Array.from({ length: 300 }, () => bad)));
+  cable.say(Buffer.from(`c0677574${GUT_CRC}c0`, "hex"));
+  assert.equal((await frames.take(1))[0]?.payload, "gut");
+  const told = await errors.take(10);
+  assert.equal(JSON.parse(told[9]?.payload ?? "").text, "bad!!");
+  const { stdout } = await sluice(["status", "--json", "--data-dir", join(folder.path, "data")]);
+  const { counters } = JSON.parse(stdout) as { counters: Record<string, number> };
+  assert.equal(counters["serial.lines_bad_check"], 300);
+  assert.ok((counters["serial.errors_skipped"] ?? 0) > 200, "ten a second");
+  assert.equal(await gateway.end(), 0);
+});
 
 test("idle: frames are told apart by silence", { skip: requirePeer("socat") }, async () => {
   using folder = temporaryFolder();

@@ -1,52 +1,49 @@
 /** From a device whose frames are responses only (`publish: off`): those that nobody asked for are read and forgotten. */
-import type { BadFrame, FrameDecoder, FrameSink } from "../../wire/serial/framing.ts";
-import { FrameGap, type GapOwner } from "./frame-gap.ts";
-import type { ResponseTaker, SerialParts } from "./parts.ts";
+import type { BadFrame, FrameDecoder } from "../../wire/serial/framing.ts";
+import type { BadFrames } from "./bad-frames.ts";
+import { FrameReader, type FrameTaker } from "./frame-reader.ts";
+import type { ResponseTaker, SerialDevice, SerialParts } from "./parts.ts";
 
-export class ResponseInput implements FrameSink, GapOwner {
-  readonly #gap: FrameGap | null;
+export class ResponseInput implements FrameTaker {
+  readonly open = true;
+  readonly #reader: FrameReader;
   readonly #parts: SerialParts;
-  readonly #decoder: FrameDecoder;
+  readonly #badFrames: BadFrames;
   readonly #responses: ResponseTaker;
-  /** As serial-input.ts has it; nothing is published here. */
+  /** As serial-input.ts has it; only bad frames are published here. */
   publisherSlot = -1;
 
-  constructor(parts: SerialParts, decoder: FrameDecoder, responses: ResponseTaker) {
+  constructor(
+    parts: SerialParts,
+    device: SerialDevice,
+    decoder: FrameDecoder,
+    badFrames: BadFrames,
+    responses: ResponseTaker,
+  ) {
     this.#parts = parts;
-    this.#decoder = decoder;
+    this.#reader = new FrameReader(parts, device, decoder, this);
+    this.#badFrames = badFrames;
     this.#responses = responses;
-    const { gapMs } = decoder;
-    this.#gap = gapMs === null ? null : new FrameGap(this, gapMs, parts.clock, parts.busWheel());
   }
 
-  onOpen(): void {}
+  onOpen(): void {
+    this.#reader.onOpen();
+  }
 
   onData(chunk: Buffer): void {
-    this.#gap?.beforeChunk();
-    this.#decoder.feed(chunk, 0, this);
-    this.#gap?.afterChunk();
+    this.#reader.onData(chunk);
   }
 
   onAway(): void {
-    if (this.#decoder.pendingBytes > 0) this.#parts.counters.badFrames.cut.value++;
-    this.#decoder.reset();
-    this.#gap?.stop();
+    this.#reader.onAway();
   }
 
   close(): void {
-    this.#gap?.stop();
+    this.#reader.close();
   }
 
-  get underWay(): boolean {
-    return this.#decoder.pendingBytes > 0;
-  }
-
-  onFrameGap(): void {
-    this.#decoder.onGap(this);
-  }
-
-  onBadFrame(cause: BadFrame, _bytes: Buffer, _from: number, _end: number): void {
-    this.#parts.counters.badFrames[cause].value++;
+  onBadFrame(cause: BadFrame, bytes: Buffer, from: number, end: number): void {
+    this.#badFrames.add(cause, bytes, from, end, this.publisherSlot);
   }
 
   onFrame(bytes: Buffer, from: number, end: number): boolean {

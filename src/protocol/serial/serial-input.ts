@@ -17,16 +17,15 @@ import { SETTLED, type StoreWaiter } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
 import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
 import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
-import type { BadFrame, FrameDecoder, FrameSink } from "../../wire/serial/framing.ts";
-import { BadFrames } from "./bad-frames.ts";
-import { FrameGap, type GapOwner } from "./frame-gap.ts";
+import type { BadFrame, FrameDecoder } from "../../wire/serial/framing.ts";
+import type { BadFrames } from "./bad-frames.ts";
+import { FrameReader, type FrameTaker } from "./frame-reader.ts";
 import type { FrameMapping, PublicationSink, ResponseTaker, SerialDevice, SerialParts, SerialTopic } from "./parts.ts";
 
 /** Publications that are not settled; the port is paused while one more line's may not fit, or at as many bytes. */
 export const PENDING_LINES_MAX = 64;
 export const PENDING_BYTES_MAX = 64 * 1024;
 const RETRY_MS = 500;
-const NOTHING = Buffer.alloc(0);
 
 const WAITING = 0;
 const TAKEN = 1;
@@ -41,24 +40,20 @@ interface PendingLine {
   state: number;
 }
 
-export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Expirable, GapOwner {
+export class SerialInput implements FrameTaker, PublicationSink, StoreWaiter, Expirable {
   readonly #parts: SerialParts;
   /** Where lines go as they are; null: a mapping makes something else of them. */
   readonly #plain: SerialTopic | null;
   readonly #mapping: FrameMapping | null;
   /** Pending publications beyond which the next line's may not fit. */
   readonly #pendingMax: number;
-  readonly #device: SerialDevice;
-  readonly #decoder: FrameDecoder;
+  readonly #reader: FrameReader;
   readonly #responses: ResponseTaker | null;
   readonly #publication = new Publication();
   readonly #pending = new RingBuffer<PendingLine>(PENDING_LINES_MAX);
   #pendingBytes = 0;
   /** Token of the oldest pending line. */
   #headToken = 0;
-  /** What came in one chunk with the line that paused the port. */
-  #rest: Buffer | null = null;
-  #paused = false;
   readonly #retry = new Timer(this, 0);
   /** Lines in state REFUSED. */
   #refused = 0;
@@ -68,9 +63,6 @@ export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Exp
   #denied = false;
   /** Slot of the write side, whose own subscription must not bring these lines back to the device. */
   publisherSlot = -1;
-
-  /** null: silence says nothing in this framing. */
-  readonly #gap: FrameGap | null;
   readonly #badFrames: BadFrames;
 
   /** @param responses null: the line has no requests */
@@ -79,57 +71,34 @@ export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Exp
     to: SerialTopic | FrameMapping,
     device: SerialDevice,
     decoder: FrameDecoder,
-    errors: SerialTopic | null,
+    badFrames: BadFrames,
     responses: ResponseTaker | null,
   ) {
     this.#parts = parts;
     this.#plain = "topic" in to ? to : null;
     this.#mapping = "topic" in to ? null : to;
     this.#pendingMax = PENDING_LINES_MAX - (this.#mapping?.publicationsMax ?? 1);
-    this.#device = device;
-    this.#decoder = decoder;
-    const { gapMs } = decoder;
-    this.#gap = gapMs === null ? null : new FrameGap(this, gapMs, parts.clock, parts.busWheel());
-    this.#badFrames = new BadFrames(parts, errors);
+    this.#reader = new FrameReader(parts, device, decoder, this);
+    this.#badFrames = badFrames;
     this.#responses = responses;
   }
 
   onData(chunk: Buffer): void {
     this.#mapping?.onRead();
-    this.#gap?.beforeChunk();
-    // The gap may have ended the frame after which no more can be taken.
-    const at = this.#open ? this.#decoder.feed(chunk, 0, this) : 0;
-    if (at < chunk.length) this.#rest = Buffer.from(chunk.subarray(at));
-    if (!this.#open) this.#pause();
-    else this.#gap?.afterChunk();
+    this.#reader.onData(chunk);
   }
 
-  get underWay(): boolean {
-    return this.#decoder.pendingBytes > 0;
-  }
-
-  /** Nothing came for the time that ends a frame. While paused nothing can come. */
-  onFrameGap(): void {
-    if (this.#paused) return;
-    this.#decoder.onGap(this);
-    if (!this.#open) this.#pause();
-  }
-
-  /** The line that was under way will not be finished. */
   onAway(): void {
-    if (this.#decoder.pendingBytes > 0) this.#parts.counters.badFrames.cut.value++;
-    this.#decoder.reset();
-    this.#gap?.stop();
+    this.#reader.onAway();
   }
 
-  /** The port was opened again while lines are held: it stays paused. */
   onOpen(): void {
-    if (this.#paused) this.#device.pause();
+    this.#reader.onOpen();
   }
 
   close(): void {
     this.#parts.wheel.cancel(this.#retry);
-    this.#gap?.stop();
+    this.#reader.close();
   }
 
   onBadFrame(cause: BadFrame, bytes: Buffer, from: number, end: number): void {
@@ -139,10 +108,10 @@ export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Exp
   onFrame(bytes: Buffer, from: number, end: number): boolean {
     if (from === end) return true;
     this.#parts.counters.linesReceived.value++;
-    if (this.#responses?.takeResponse(bytes, from, end)) return this.#open;
+    if (this.#responses?.takeResponse(bytes, from, end)) return this.open;
     if (this.#plain === null) this.#mapping?.map(bytes, from, end, this);
     else this.onPublication(this.#plain.topic, bytes.subarray(from, end), this.#plain.qos, false);
-    return this.#open;
+    return this.open;
   }
 
   /** One of those that a line becomes. Behind a refused one of the same line it waits, so that order is kept. */
@@ -159,7 +128,7 @@ export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Exp
   }
 
   /** Whether one more line can be taken. */
-  get #open(): boolean {
+  get open(): boolean {
     return this.#refused === 0 && this.#pending.length <= this.#pendingMax && this.#pendingBytes < PENDING_BYTES_MAX;
   }
 
@@ -208,7 +177,7 @@ export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Exp
       this.#hold();
     }
     this.#forget();
-    this.#goOn();
+    this.#reader.goOn();
   }
 
   /** The pending lines that nothing has to be done for any more leave at the front. */
@@ -223,7 +192,7 @@ export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Exp
   // ---- refusals ----------------------------------------------------------------------------------------------
 
   #hold(): void {
-    this.#pause();
+    this.#reader.pause();
     if (this.#retry.armed) return;
     this.#holdUntilMs = this.#parts.clock.nowMs() + this.#parts.limits.refusalHoldMs;
     this.#parts.wheel.schedule(this.#retry, RETRY_MS);
@@ -244,7 +213,7 @@ export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Exp
     }
     this.#forget();
     if (this.#refused > 0) this.#parts.wheel.schedule(this.#retry, RETRY_MS);
-    else this.#goOn();
+    else this.#reader.goOn();
   }
 
   #drop(topic: string, reason: number): void {
@@ -272,26 +241,5 @@ export class SerialInput implements FrameSink, PublicationSink, StoreWaiter, Exp
     if (this.#denied) return;
     this.#denied = true;
     this.#parts.log.warn("serial-publish-denied", { name: this.#parts.principal.name, topic });
-  }
-
-  // ---- after a pause -----------------------------------------------------------------------------------------
-
-  #goOn(): void {
-    // Whole frames may also wait inside of the decoder.
-    for (let more = this.#paused; more && this.#open; more = this.#rest !== null) {
-      const rest = this.#rest ?? NOTHING;
-      this.#rest = null;
-      const at = this.#decoder.feed(rest, 0, this);
-      if (at < rest.length) this.#rest = rest.subarray(at);
-    }
-    if (!this.#open || !this.#paused) return;
-    this.#paused = false;
-    this.#gap?.restart();
-    this.#device.resume();
-  }
-
-  #pause(): void {
-    this.#paused = true;
-    this.#device.pause();
   }
 }

@@ -7,6 +7,8 @@ import type { DeliveryQueue } from "../../core/delivery-queue.ts";
 import type { PlainLimits } from "../../core/plain-publish.ts";
 import type { CheckOptions } from "../../wire/serial/check.ts";
 import { decoderOf, encoderOf, type FramingOptions } from "../../wire/serial/framings.ts";
+import { windowBytes } from "../../wire/serial/window.ts";
+import { BadFrames, type ErrorTopic } from "./bad-frames.ts";
 import {
   type FrameMapping,
   SerialCounters,
@@ -30,7 +32,7 @@ export interface SerialLineOptions {
   readonly framing: FramingOptions;
   readonly check: CheckOptions | null;
   /** Where frames go that are none. */
-  readonly errors: SerialTopic | null;
+  readonly errors: ErrorTopic | null;
 }
 
 export interface SerialLineParts extends Omit<SerialParts, "counters" | "principal" | "limits"> {
@@ -68,8 +70,9 @@ export class SerialLine implements SerialDeviceHandler {
       write.length === 0 ? null : new SerialOutput(shared, write, device, queue, encoderOf(framing, check));
     const responses = this.#output?.responses ?? null;
     const decoder = decoderOf(framing, check);
-    if (publish !== null) this.#input = new SerialInput(shared, publish, device, decoder, errors, responses);
-    else this.#input = responses === null ? null : new ResponseInput(shared, decoder, responses);
+    const badFrames = new BadFrames(shared, errors);
+    if (publish !== null) this.#input = new SerialInput(shared, publish, device, decoder, badFrames, responses);
+    else this.#input = responses === null ? null : new ResponseInput(shared, device, decoder, badFrames, responses);
   }
 
   /** Subscribes, and opens the port for ever. */
@@ -124,7 +127,8 @@ export function budget(
     const frame = frameBytesMax(framing, limits);
     const escaped = framing.type === "slip" || (framing.type === "start-end" && framing.escape >= 0) ? frame : 0;
     const copy = check === null ? 0 : frame;
-    bytes += PORT_BYTES + frame + PENDING_BYTES_MAX + frame + 3 * (BATCH_BYTES + frame + escaped) + copy;
+    const spare = framing.type === "length" || framing.type === "fixed" ? windowBytes(frame) - frame : 0;
+    bytes += PORT_BYTES + frame + spare + PENDING_BYTES_MAX + frame + 3 * (BATCH_BYTES + frame + escaped) + copy;
   }
   const how = `buffers and frames under way of ${lines.length} lines`;
   const bill = [{ owner: "serial lines", bytes, how }];

@@ -18,6 +18,7 @@ export interface CobsOptions {
 
 export class CobsDecoder implements FrameDecoder {
   readonly gapMs = null;
+  readonly busy = false;
   readonly #check: FrameCheck | null;
   readonly #frame: Buffer;
   #length = 0;

@@ -25,11 +25,13 @@ export interface FrameSink {
 export interface FrameDecoder {
   /** Bytes of a frame whose end has not come. */
   readonly pendingBytes: number;
+  /** There is more to look through than one turn may take: it is to be fed on, if need be with nothing, in another one. */
+  readonly busy: boolean;
   /** After this long without a byte `onGap` is to be called; null = time does not matter. */
   readonly gapMs: number | null;
   /**
    * Takes `chunk[from..)`; `chunk` may be empty, for what an earlier "no more" of the sink left inside.
-   * @returns the index to go on from: chunk.length, or less when the sink said false
+   * @returns the index to go on from: chunk.length, or less when the sink said false or the decoder is busy
    */
   feed(chunk: Buffer, from: number, sink: FrameSink): number;
   /** Nothing came for `gapMs`. */

@@ -9,6 +9,7 @@ export interface IdleOptions {
 
 export class IdleDecoder implements FrameDecoder {
   readonly gapMs: number;
+  readonly busy = false;
   readonly #check: FrameCheck | null;
   readonly #frame: Buffer;
   #length = 0;

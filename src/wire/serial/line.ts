@@ -23,6 +23,7 @@ export interface LineOptions {
 
 export class LineDecoder implements FrameDecoder {
   readonly gapMs = null;
+  readonly busy = false;
   readonly #frameBytesMax: number;
   readonly #check: FrameCheck | null;
   /** The delimiter's last byte, and null: it is the only one. */

@@ -21,6 +21,7 @@ export interface SlipOptions {
 
 export class SlipDecoder implements FrameDecoder {
   readonly gapMs = null;
+  readonly busy = false;
   readonly #check: FrameCheck | null;
   readonly #frame: Buffer;
   #length = 0;

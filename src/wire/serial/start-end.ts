@@ -24,6 +24,7 @@ export interface StartEndOptions {
 
 export class StartEndDecoder implements FrameDecoder {
   readonly gapMs = null;
+  readonly busy = false;
   readonly #options: StartEndOptions;
   readonly #check: FrameCheck | null;
   readonly #start: Matcher;

@@ -171,6 +171,15 @@ const SINGLE: [string, string][] = [
   ["serial: [{port: /dev/a, check: {type: crc32, init: 1}}]", "serial[0].check.init: unknown key"],
   ["serial: [{port: /dev/a, framing: {type: idle, gap_ms: 0}}]", "serial[0].framing.gap_ms: 0 is out of range"],
   ["serial: [{port: /dev/a, framing: {max_frame: 0}}]", "serial[0].framing.max_frame: 0 B is out of range"],
+  [
+    "limits: {max_packet_bytes: 2KiB}\nserial: [{port: /dev/a, framing: {type: fixed, bytes: 2049}}]",
+    "framing.bytes: is more",
+  ],
+  [
+    "limits: {max_packet_bytes: 2KiB}\nserial: [{port: /dev/a, framing: {max_frame: 3KiB}}]",
+    "framing.max_frame: is more",
+  ],
+  ["serial: [{port: /dev/a, errors: {format: text}}]", "serial[0].errors.format"],
   ["serial: [{port: /dev/a, publish: off, errors: {}}]", "serial[0].errors: means nothing with publish: off"],
   ["serial: [{port: /dev/a, errors: {topic: $SYS/a}}]", 'serial[0].errors.topic: "$SYS/a" is under $SYS'],
   ['serial: [{port: /dev/a, publish: {topic: "a/+"}}]', "serial[0].publish.topic"],

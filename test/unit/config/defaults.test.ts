@@ -252,12 +252,14 @@ test("every framing and check of a serial port, with its defaults", () => {
     endian: "little",
     init: 0,
   });
-  const { serial } = loaded("serial: [{port: /dev/a, errors: {}}, {port: /dev/b, errors: {topic: bad, qos: 0}}]");
+  const { serial } = loaded(
+    "serial: [{port: /dev/a, errors: {}}, {port: /dev/b, errors: {topic: bad, qos: 0, format: raw}}]",
+  );
   assert.deepEqual(
     linesOf(serial, "frames").map(({ errors }) => errors),
     [
-      { topic: "serial/a/errors", qos: 1 },
-      { topic: "bad", qos: 0 },
+      { topic: "serial/a/errors", qos: 1, format: "json" },
+      { topic: "bad", qos: 0, format: "raw" },
     ],
   );
 });

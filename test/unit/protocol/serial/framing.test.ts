@@ -2,13 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STORED_LATER } from "../../../../src/core/router.ts";
-import { ERRORS_PER_SECOND } from "../../../../src/protocol/serial/bad-frames.ts";
+import { ERROR_BYTES_MAX, ERRORS_PER_SECOND } from "../../../../src/protocol/serial/bad-frames.ts";
 import { budget } from "../../../../src/protocol/serial/serial-line.ts";
 import type { CheckOptions } from "../../../../src/wire/serial/check.ts";
-import type { FramingOptions } from "../../../../src/wire/serial/framings.ts";
-import { Harness } from "./harness.ts";
+import { encoderOf, type FramingOptions } from "../../../../src/wire/serial/framings.ts";
+import { SEARCH_BYTES } from "../../../../src/wire/serial/window.ts";
+import { Harness, write } from "./harness.ts";
 
 const XOR: CheckOptions = { type: "xor8", position: "end", endian: "big", init: 0 };
+const CRC16: CheckOptions = { type: "crc16-modbus", position: "end", endian: "little", init: 0xffff };
 const SLIP: FramingOptions = { type: "slip", frameBytesMax: 100 };
 const LENGTH: FramingOptions = {
   type: "length",
@@ -55,12 +57,41 @@ test("bad frames are counted by their cause", () => {
   assert.equal(noisy.counters.get("serial.lines_cut"), 1);
 });
 
-test("bad frames are published to errors.topic as they came, so many in a second and no more; the others are counted", () => {
-  const h = new Harness({ framing: LINE, check: XOR, errors: { topic: "serial/meter/errors", qos: 0 } });
-  h.device.data("bad!\n");
-  assert.deepEqual(h.published.splice(0), [{ topic: "serial/meter/errors", payload: "bad!", qos: 0, publisher: 7 }]);
-  h.device.data("bad!\n".repeat(3 * ERRORS_PER_SECOND));
-  assert.equal(h.lines().length, ERRORS_PER_SECOND - 1);
+const ERRORS = { topic: "serial/meter/errors", qos: 0, format: "json" } as const;
+/** LINE's frames have room for 8 bytes. */
+const LONG_LINE: FramingOptions = { ...LINE, frameBytesMax: 2000 };
+
+test("a bad frame is published to errors.topic with its cause, the time, its bytes in hex and as text", () => {
+  const h = new Harness({ framing: LINE, check: XOR, errors: ERRORS });
+  h.clock.advance(1234);
+  h.handle(Buffer.from("b\xffd!\n", "latin1"));
+  const [{ payload, ...published } = { payload: "" }] = h.published.splice(0);
+  assert.deepEqual(published, { topic: "serial/meter/errors", qos: 0, publisher: 7 });
+  assert.deepEqual(JSON.parse(payload), {
+    time: new Date(h.clock.wallMs()).toISOString(),
+    verdict: "check",
+    bytes: 4,
+    hex: "62ff6421",
+    text: "b\ufffdd!",
+  });
+  h.device.data("0123456789\n");
+  assert.equal(JSON.parse(h.lines()[0] ?? "").verdict, "too-long");
+});
+
+test("a long bad frame is shown by its beginning, and how long it was; raw: the bytes alone", () => {
+  const h = new Harness({ framing: LONG_LINE, check: XOR, errors: ERRORS });
+  h.device.data(`${"a".repeat(1501)}\n`);
+  const { bytes, hex } = JSON.parse(h.lines()[0] ?? "");
+  assert.deepEqual([bytes, hex], [1501, "61".repeat(ERROR_BYTES_MAX)]);
+  const raw = new Harness({ framing: LONG_LINE, check: XOR, errors: { ...ERRORS, format: "raw" } });
+  raw.device.data(`bad!\n${"a".repeat(1501)}\n`);
+  assert.deepEqual(raw.lines(), ["bad!", "a".repeat(ERROR_BYTES_MAX)]);
+});
+
+test("so many bad frames are published in a second and no more; the others are counted", () => {
+  const h = new Harness({ framing: LINE, check: XOR, errors: ERRORS });
+  h.device.data("bad!\n".repeat(1 + 3 * ERRORS_PER_SECOND));
+  assert.equal(h.lines().length, ERRORS_PER_SECOND);
   assert.equal(h.counters.get("serial.errors_skipped"), 2 * ERRORS_PER_SECOND + 1);
   h.advance(1000);
   h.device.data("bad!\n".repeat(3 * ERRORS_PER_SECOND));
@@ -68,8 +99,17 @@ test("bad frames are published to errors.topic as they came, so many in a second
   assert.equal(h.counters.get("serial.lines_bad_check"), 1 + 6 * ERRORS_PER_SECOND);
   h.writable = false;
   h.advance(1000);
-  h.device.data("bad!\n");
+  h.device.data("bad!\nbad!\n");
   assert.equal(h.lines().length, 0);
+  assert.equal(h.counters.get("serial.lines_denied"), 2);
+  assert.equal(h.logged.filter((line) => line.includes("serial-publish-denied")).length, 1);
+});
+
+test("a line that is only asked shows its bad frames, too", () => {
+  const request = { timeoutMs: 1000, retries: 0, match: null, reply: null, failure: null };
+  const h = new Harness({ framing: LINE, check: XOR, errors: ERRORS, publish: null, write: [write({ request })] });
+  h.device.data("bad!\n");
+  assert.equal(JSON.parse(h.lines()[0] ?? "").verdict, "check");
 });
 
 test("idle: silence ends a frame, by the timer or when the next chunk comes late; a chunk in time does not", () => {
@@ -137,6 +177,45 @@ test("length: frames found again behind a wrong length are taken one by one when
   held.advance(500);
   assert.deepEqual(held.lines(), ["ab", "ac"]);
   assert.equal(held.device.paused, false);
+});
+
+test("length: a search longer than a turn goes on in the next ones; the port is paused meanwhile, and nothing is lost", () => {
+  const framing: FramingOptions = { ...LENGTH, bytes: 2, frameBytesMax: 60_000 };
+  const h = new Harness({ framing, check: CRC16 });
+  const chunk = 4096;
+  // Each of these bytes may begin a frame of 0x4444 bytes, and none does.
+  const garbage = Buffer.alloc(32_000, 0x44);
+  let turns = 0;
+  const rest = (): void => {
+    for (; h.device.paused; turns++) h.tick(1);
+  };
+  for (let at = 0; at < garbage.length; at += chunk) {
+    h.handle(garbage.subarray(at, at + chunk));
+    rest();
+  }
+  assert.ok(turns >= Math.floor(((garbage.length - 0x4444) * 0x4444) / (SEARCH_BYTES + 0x4444)), `${turns} turns`);
+  h.handle(encoderOf(framing, CRC16).encode(Buffer.from("ab")));
+  rest();
+  h.advance(2000);
+  rest();
+  assert.deepEqual(h.lines(), ["ab"]);
+  assert.equal(h.busWheel.armed, 0);
+});
+
+test("a port that goes away and comes back in the middle of a search stays paused until that is over", () => {
+  const framing: FramingOptions = { ...LENGTH, bytes: 2, frameBytesMax: 60_000 };
+  const h = new Harness({ framing, check: CRC16 });
+  h.handle(Buffer.alloc(19_000, 0x44));
+  assert.equal(h.device.paused, true);
+  h.device.away();
+  h.device.open();
+  assert.equal(h.device.paused, true);
+  for (let turn = 0; h.device.paused && turn < 10_000; turn++) h.tick(1);
+  assert.equal(h.device.paused, false);
+  h.advance(2000);
+  for (let turn = 0; h.device.paused && turn < 10_000; turn++) h.tick(1);
+  h.handle(encoderOf(framing, CRC16).encode(Buffer.from("ab")));
+  assert.deepEqual(h.lines(), ["ab"]);
 });
 
 test("the bill has each line's own frames", () => {
