@@ -6,6 +6,9 @@ import type { SerialDoor } from "../protocol/serial/serial-line.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 import type { RunningLine } from "./running-line.ts";
 
+/** The line is kept for so long, for what is on its way. */
+const GOODBYE_MS = 1000;
+
 /** Serves MQTT-SN on the line. */
 export function createMqttSnLine(
   { clock, counters, config: { limits } }: Ground,
@@ -28,7 +31,8 @@ export function createMqttSnLine(
   return {
     start: () => device.start(),
     stop: async () => {
-      server.close();
+      server.close(); // says goodbye
+      await port.written(GOODBYE_MS);
       await device.close();
     },
     leave: () => {},

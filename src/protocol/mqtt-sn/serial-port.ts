@@ -1,84 +1,64 @@
 /**
  * A serial line as a port for MQTT-SN messages: the one peer is the line, `serial:<name>`. A message that finds no room is
  * dropped and counted, as UDP would: who waits for an answer sends again.
- *
- *     slip     SLIP frames (RFC 1055), a message each
- *     length   messages one behind the other; each begins with its Length. Who lost the beginning finds it after a pause
- *
- *     send --> filling (up to SEND_BYTES) --> the one write under way --> onWritten: the two change places
  */
 import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
 import type { DatagramHandler, DatagramPort, TimeSource } from "../../core/ports.ts";
+import { type FrameDevice, FrameWriter } from "../../transport/frame-writer.ts";
+import { MessageStream } from "../../wire/mqtt-sn/stream.ts";
+import type { FrameSink } from "../../wire/serial/framing.ts";
+import { SlipDecoder, slipBytesMax, writeSlip } from "../../wire/serial/slip.ts";
 
-/** transport/serial-port.ts, as far as it is used here. */
-export interface SerialDevice {
-  readonly isOpen: boolean;
-  write(bytes: Buffer): void;
-}
-
-const END = 0xc0;
-const ESC = 0xdb;
-const ESC_END = 0xdc;
-const ESC_ESC = 0xdd;
-/** Without a byte for so long, what follows begins a message. */
-const PAUSE_MS = 200;
-/** Frames that wait for the write under way, and that write: each. */
+/** Framing `length`: without a byte for so long, what follows begins a message. */
+const GAP_MS = 200;
+/** Messages that wait for the write under way, and in that write: at their longest. */
 const SEND_MESSAGES = 2;
 
-export class MqttSnSerialPort implements DatagramPort {
+export class MqttSnSerialPort implements DatagramPort, FrameSink {
   readonly address: string;
   readonly port = 0;
   readonly maxPayload: number;
   /** Nobody can pretend to be at the other end of a cable. */
   readonly peersVerified = true;
   handler: DatagramHandler | null = null;
-  readonly #device: SerialDevice;
-  readonly #slip: boolean;
+  readonly #decoder: SlipDecoder | MessageStream;
+  readonly #writer: FrameWriter;
   readonly #time: Pick<TimeSource, "nowMs">;
-  readonly #message: Buffer;
-  #length = 0;
-  #escaped = false;
-  /** Until the next END. */
-  #discarding = false;
   #heardMs = 0;
-  #filling: Buffer;
-  #written: Buffer;
-  #filled = 0;
-  #writing = false;
   readonly #bad: Counter;
   readonly #dropped: Counter;
 
   constructor(
     name: string,
-    device: SerialDevice,
-    config: { readonly framing: "slip" | "length"; readonly messageBytesMax: number },
+    device: FrameDevice,
+    { framing, messageBytesMax }: { readonly framing: "slip" | "length"; readonly messageBytesMax: number },
     time: Pick<TimeSource, "nowMs">,
     counters: Counters,
   ) {
     this.address = `serial:${name}`;
-    this.maxPayload = config.messageBytesMax;
-    this.#device = device;
-    this.#slip = config.framing === "slip";
+    this.maxPayload = messageBytesMax;
+    this.#decoder =
+      framing === "slip"
+        ? new SlipDecoder({ frameBytesMax: messageBytesMax }, null)
+        : new MessageStream(messageBytesMax, GAP_MS);
+    this.#writer = new FrameWriter(device, sendBytesOf(messageBytesMax));
     this.#time = time;
-    this.#message = Buffer.allocUnsafeSlow(config.messageBytesMax);
-    this.#filling = Buffer.allocUnsafeSlow(sendBytesOf(config.messageBytesMax));
-    this.#written = Buffer.allocUnsafeSlow(sendBytesOf(config.messageBytesMax));
     this.#bad = counters.counter("mqtt_sn.serial_bad_frames");
     this.#dropped = counters.counter("mqtt_sn.serial_sends_dropped");
   }
 
   send(bytes: Buffer, from: number, end: number): boolean {
     const length = end - from;
-    const room = this.#slip ? 2 + 2 * length : length;
-    if (length > this.maxPayload || this.#filled + room > this.#filling.length || !this.#device.isOpen) {
+    const isSlip = this.#decoder.gapMs === null;
+    const at = length > this.maxPayload ? -1 : this.#writer.placeFor(isSlip ? slipBytesMax(length) : length);
+    if (at < 0) {
       this.#dropped.value++;
       return false;
     }
-    if (this.#slip) this.#filled = writeSlip(bytes, from, end, this.#filling, this.#filled);
-    else this.#filled = copyBytes(bytes, from, length, this.#filling, this.#filled);
-    if (!this.#writing) this.#flush();
+    const out = this.#writer.bytes;
+    this.#writer.placed(isSlip ? writeSlip(bytes, from, end, out, at) : copyBytes(bytes, from, length, out, at));
     return true;
   }
 
@@ -87,115 +67,46 @@ export class MqttSnSerialPort implements DatagramPort {
     this.handler = null;
   }
 
+  /** Resolves when all that was sent has been written, or the device is away; at the latest after `ms`. */
+  written(ms: number): Promise<void> {
+    return this.#writer.written(ms);
+  }
+
   // ---- the line ------------------------------------------------------------------------------------------------
 
   onOpen(): void {
-    this.#reset();
+    this.#decoder.reset();
   }
 
   onData(chunk: Buffer): void {
-    const now = this.#time.nowMs();
-    if (!this.#slip && this.#length > 0 && now - this.#heardMs > PAUSE_MS) {
-      this.#bad.value++;
-      this.#reset();
-    }
-    this.#heardMs = now;
-    for (let i = 0; i < chunk.length; i++) {
-      if (this.#slip) this.#takeSlip(chunk[i] as number);
-      else this.#takeByte(chunk[i] as number);
-    }
+    const { gapMs } = this.#decoder;
+    const nowMs = this.#time.nowMs();
+    if (gapMs !== null && nowMs - this.#heardMs > gapMs) this.#decoder.onGap(this);
+    this.#heardMs = nowMs;
+    this.#decoder.feed(chunk, 0, this);
   }
 
   onWritten(): void {
-    this.#writing = false;
-    if (this.#filled > 0) this.#flush();
+    this.#writer.onWritten();
   }
 
   onAway(): void {
-    this.#reset();
-    this.#filled = 0;
-    this.#writing = false;
+    this.#decoder.reset();
+    this.#writer.onAway();
   }
 
-  #reset(): void {
-    this.#length = 0;
-    this.#escaped = false;
-    this.#discarding = false;
+  onFrame(bytes: Buffer, from: number, end: number): boolean {
+    this.handler?.onDatagram(bytes.subarray(from, end), this.address, this.port, null);
+    return true;
   }
 
-  #flush(): void {
-    const bytes = this.#filling;
-    const length = this.#filled;
-    this.#filling = this.#written;
-    this.#written = bytes;
-    this.#filled = 0;
-    this.#writing = true;
-    this.#device.write(bytes.subarray(0, length));
-  }
-
-  #takeSlip(byte: number): void {
-    if (byte === END) {
-      const whole = !this.#discarding && !this.#escaped;
-      const length = this.#length;
-      if (!whole && !this.#discarding) this.#bad.value++;
-      this.#reset();
-      if (whole && length > 0) this.#deliver(length);
-    } else if (this.#discarding) {
-      return;
-    } else if (byte === ESC && !this.#escaped) {
-      this.#escaped = true;
-    } else if ((this.#escaped && byte !== ESC_END && byte !== ESC_ESC) || this.#length === this.#message.length) {
-      this.#bad.value++;
-      this.#discarding = true;
-    } else {
-      this.#message[this.#length++] = !this.#escaped ? byte : byte === ESC_END ? END : ESC;
-      this.#escaped = false;
-    }
-  }
-
-  #takeByte(byte: number): void {
-    if (this.#discarding) {
-      // Nobody knows where a message begins: a pause will say.
-      this.#length = 1;
-      return;
-    }
-    const message = this.#message;
-    message[this.#length++] = byte;
-    const long = message[0] === 1;
-    if (long && this.#length < 3) return;
-    const due = long ? message.readUInt16BE(1) : (message[0] as number);
-    if (due < (long ? 4 : 2) || due > message.length) {
-      this.#bad.value++;
-      this.#discarding = true;
-    } else if (this.#length === due) {
-      this.#length = 0;
-      this.#deliver(due);
-    }
-  }
-
-  #deliver(length: number): void {
-    this.handler?.onDatagram(this.#message.subarray(0, length), this.address, this.port, null);
+  onBadFrame(): void {
+    this.#bad.value++;
   }
 }
 
 function sendBytesOf(messageBytesMax: number): number {
-  return SEND_MESSAGES * (2 + 2 * messageBytesMax);
-}
-
-function writeSlip(bytes: Buffer, from: number, end: number, out: Buffer, at: number): number {
-  let next = at;
-  out[next++] = END;
-  for (let i = from; i < end; i++) {
-    const byte = bytes[i] as number;
-    if (byte === END || byte === ESC) {
-      out[next++] = ESC;
-      out[next++] = byte === END ? ESC_END : ESC_ESC;
-    } else {
-      out[next++] = byte;
-    }
-  }
-  out[next++] = END;
-  return next;
+  return SEND_MESSAGES * slipBytesMax(messageBytesMax);
 }
 
 /** Bytes of the device's own buffer for what is read. */

@@ -109,6 +109,11 @@ function shapes(): (readonly [number, -1 | 0 | 1] | undefined)[] {
   return all;
 }
 
+/** Whether 1.2 has such a message; an envelope is none. */
+export function isMessageType(type: number): boolean {
+  return SHAPES[type] !== undefined;
+}
+
 /**
  * Decodes the message that `bytes[from..end)` is.
  * @returns OK, MALFORMED or UNKNOWN_TYPE; on MALFORMED the content of `view` is undefined, but for its type when it has one

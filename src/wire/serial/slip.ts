@@ -102,18 +102,29 @@ export class SlipEncoder implements FrameEncoder {
     let length = payload.length + 2;
     for (let i = 0; i < payload.length; i++) if (payload[i] === END || payload[i] === ESC) length++;
     const frame = Buffer.allocUnsafe(length);
-    let at = 0;
-    frame[at++] = END;
-    for (let i = 0; i < payload.length; i++) {
-      const byte = payload[i] as number;
-      if (byte !== END && byte !== ESC) {
-        frame[at++] = byte;
-        continue;
-      }
-      frame[at++] = ESC;
-      frame[at++] = byte === END ? ESC_END : ESC_ESC;
-    }
-    frame[at] = END;
+    writeSlip(payload, 0, payload.length, frame, 0);
     return frame;
   }
+}
+
+/** Most bytes of the frame of a content of so many. */
+export function slipBytesMax(contentBytes: number): number {
+  return 2 + 2 * contentBytes;
+}
+
+/** Writes the frame of `bytes[from..end)` at `at`, where there is room for it. @returns the index after it */
+export function writeSlip(bytes: Buffer, from: number, end: number, out: Buffer, at: number): number {
+  let next = at;
+  out[next++] = END;
+  for (let i = from; i < end; i++) {
+    const byte = bytes[i] as number;
+    if (byte !== END && byte !== ESC) {
+      out[next++] = byte;
+      continue;
+    }
+    out[next++] = ESC;
+    out[next++] = byte === END ? ESC_END : ESC_ESC;
+  }
+  out[next++] = END;
+  return next;
 }

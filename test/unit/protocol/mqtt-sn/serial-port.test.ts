@@ -41,7 +41,7 @@ class World {
   }
 }
 
-const MESSAGES = ["0216", "060c00c0db00", `01001f0c${"ab".repeat(27)}`];
+const MESSAGES = ["0216", "080c00c0db0000c0", "05fe01aabb0216", `01001f0c${"ab".repeat(27)}`];
 
 for (const framing of ["slip", "length"] as const) {
   test(`${framing}: what one port writes another reads, cut at every byte`, () => {
@@ -92,6 +92,22 @@ test("length: who lost the beginning finds it after a pause, not before", () => 
   world.nowMs = 700;
   world.data("0217");
   assert.deepEqual(world.heard, ["0216 serial:node 0", "0217 serial:node 0"]);
+});
+
+test("length: a MsgType that 1.2 does not have, an envelope in an envelope and half a message are counted", () => {
+  const world = new World("length");
+  for (const [hex, at] of [
+    ["0503aabbcc", 1000],
+    ["04fe00aa04fe00aa0216", 2000],
+    ["050c00", 3000],
+    ["ff0c", 4000],
+    ["0217", 5000],
+  ] as const) {
+    world.nowMs = at;
+    world.data(hex);
+  }
+  assert.deepEqual(world.heard, ["0217 serial:node 0"]);
+  assert.equal(world.count("bad_frames"), 4);
 });
 
 test("what finds no room behind the write under way, no open port, or is too long, is dropped and counted", () => {
