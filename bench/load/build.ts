@@ -20,6 +20,7 @@ const PROGRAMS = [
   "sink",
   "coap-load",
   "dtls-load",
+  "serial-load",
 ] as const;
 
 /** Where `buildLoad` puts it. */

@@ -27,6 +27,8 @@ const BACKLOG_BYTES = 8e6;
 const READY_MS = 1000;
 /** Out of the spool, over an uplink. */
 const DRAINED_PER_SECOND = 50_000;
+/** Of bytes that a serial driver hands over at a time: a UART's FIFO, a USB adapter's packets, what one gathers. */
+const BURSTS = [14, 62, 512];
 
 interface Figure {
   readonly name: string;
@@ -182,6 +184,35 @@ test("a backlog of 20,000 messages goes out whole, in order, at a third of 50,00
     rates.push(perSecond);
   }
   assert.ok(Math.max(...rates) > DRAINED_PER_SECOND / ALLOWANCE, `${rates.join()} messages a second`);
+});
+
+interface SerialReport {
+  readonly percentMax: number;
+  readonly figures: readonly Figure[];
+  readonly results: readonly {
+    readonly rounds: readonly { readonly framesReceived: number; readonly lost: number }[];
+  }[];
+}
+
+test("eight serial lines at 115,200 baud, saturated both ways, cost less than three times 30 % of a core and lose no frame", {
+  skip: requirePeer("cc"),
+}, async () => {
+  const percents = BURSTS.map(() => Number.POSITIVE_INFINITY);
+  let limit = 0;
+  const slow = (): number[] => BURSTS.filter((_, i) => !((percents[i] as number) < limit));
+  for (let i = 0; i < TRIES && slow().length > 0; i++) {
+    const bursts = slow();
+    const flags = ["--only", "saturated", "--bursts", bursts.join(), "--seconds", "0.5", "--warm-up", "0.3"];
+    const report = await bench<SerialReport>("serial", ...flags);
+    limit = ALLOWANCE * report.percentMax;
+    for (const { rounds } of report.results) {
+      for (const { framesReceived, lost } of rounds) assert.ok(framesReceived > 0 && lost === 0, `${lost} lost`);
+    }
+    for (const [at, burst] of bursts.entries()) {
+      percents[BURSTS.indexOf(burst)] = report.figures[at]?.values[0] ?? Number.POSITIVE_INFINITY;
+    }
+  }
+  assert.deepEqual(slow(), [], `${percents.join()} percent of a core, the limit is ${limit}`);
 });
 
 test("a bench compares itself with an earlier run and says what is beyond the spread", async () => {
