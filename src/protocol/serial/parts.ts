@@ -98,6 +98,8 @@ export class SerialCounters {
 export interface ResponseTaker {
   /** @returns false: it goes the way of all frames */
   takeResponse(bytes: Buffer, from: number, end: number): boolean;
+  /** All frames that were read together have been dealt with. */
+  onRead(): void;
 }
 
 /** For one line. */

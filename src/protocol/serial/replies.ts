@@ -1,27 +1,36 @@
 /**
  * Where responses go: the MQTT 5 Response Topic of the request with its Correlation Data, else the topic that
- * `request.reply` makes, else the way of all frames.
+ * `request.reply` makes, else the way of all frames. What comes instead of a response goes there, too.
  *
- * The Response Topic is a client's word: the line must be allowed to publish there as to any topic.
+ * The Response Topic is a client's word: the line must be allowed to publish there as to any topic. A request of QoS 1 is
+ * acknowledged when its response is stored, or nobody has to store it: before, it is written again after a crash.
  */
-
+import { RingBuffer } from "../../base/ring-buffer.ts";
+import { type Expirable, Timer } from "../../base/timer-wheel.ts";
 import { topicProblem } from "../../core/plain-publish.ts";
-import type { StoreWaiter } from "../../core/ports.ts";
-import { Publication } from "../../core/publication.ts";
-import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
-import { PUBLISH, QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
+import { PUBLISH } from "../../wire/mqtt/codes.ts";
 import { decodeProperties, PropertiesView, PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import { CORRELATION_DATA } from "../../wire/mqtt/property-table.ts";
+import { type HeldOwner, HeldPublications } from "./held-publications.ts";
 import type { SerialParts } from "./parts.ts";
 import type { Frame } from "./write-lane.ts";
 import { encoded, type WriteRule } from "./write-rule.ts";
 
 /** Of Response Topic and Correlation Data together, for as long as the request waits. */
 export const REPLY_BYTES_MAX = 2048;
-/** Responses of QoS 1 and 2 that wait for the store. */
-export const REPLIES_STORING_MAX = 64;
-/** User Property of what is published instead of a response: timeout or away. */
+/** Responses that wait for the store. */
+export const STORING_BYTES_MAX = 16 * 1024;
+/** Answers to messages that are not even written: they are given in a turn of their own, so many at once. */
+export const UNWRITTEN_MAX = 16;
+/** User Property of what is published instead of a response. */
 export const FAILURE_PROPERTY = "serial-error";
+const UNWRITTEN_MS = 1;
+
+/**
+ * timeout: the device did not answer. away, busy: a message of QoS 0 had no place on the wire. invalid, too-large: it cannot
+ * be a frame.
+ */
+export type Failure = "timeout" | "away" | "busy" | "invalid" | "too-large";
 
 export interface Reply {
   /** null = the way of all frames. */
@@ -29,6 +38,20 @@ export interface Reply {
   readonly correlation: Buffer | null;
   /** Of both. */
   readonly bytes: number;
+}
+
+interface Unwritten {
+  readonly rule: WriteRule;
+  readonly reply: Reply;
+  readonly cause: Failure;
+}
+
+/** Who wrote the requests. */
+export interface RepliesOwner {
+  /** The message with this packet id has had its answer. */
+  acknowledge(packetId: number): void;
+  /** Responses can be taken again. */
+  onRepliesOpen(): void;
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
@@ -54,84 +77,109 @@ export function readReply(rule: WriteRule, topic: () => string, bytes: Buffer, f
   return { topic: responseTopic, correlation, bytes: size };
 }
 
-export class Replies {
+export class Replies implements HeldOwner, Expirable {
   readonly #parts: SerialParts;
-  readonly #publication = new Publication();
-  /** Slot of the write side: a response is not written to the device it came from. */
-  slot = -1;
-  /** Responses that wait for the store. */
-  storing = 0;
-  #denied = false;
+  readonly #owner: RepliesOwner;
+  readonly #held: HeldPublications;
+  readonly #unwritten = new RingBuffer<Unwritten>(UNWRITTEN_MAX);
+  readonly #timer = new Timer(this, 0);
 
-  constructor(parts: SerialParts) {
+  constructor(parts: SerialParts, owner: RepliesOwner) {
+    const { counters } = parts;
     this.#parts = parts;
+    this.#owner = owner;
+    this.#held = new HeldPublications(parts, this, {
+      bytesMax: STORING_BYTES_MAX,
+      atOnceMax: 1,
+      refused: counters.responsesRefused,
+      denied: counters.responsesDenied,
+      words: {
+        refused: "serial-responses-refused",
+        taken: "serial-responses-taken-again",
+        denied: "serial-response-denied",
+      },
+    });
   }
 
-  /** @returns false when the request says of no topic: the frame goes the way of all frames */
-  answer({ rule, reply }: Frame, frame: Buffer): boolean {
-    if (reply === null || reply.topic === null) return false;
-    this.#publish(rule, reply.topic, encoded(rule.config.format, frame), reply.correlation, null);
-    return true;
+  /** Of the write side: a response is not written to the device it came from. */
+  set slot(slot: number) {
+    this.#held.publisherSlot = slot;
   }
 
-  /** Says that no response comes. */
-  fail({ rule, reply }: Frame, cause: "timeout" | "away"): void {
+  /** Whether one more response can be taken: no request is written before. */
+  get isOpen(): boolean {
+    return this.#held.isOpen;
+  }
+
+  /**
+   * The owner hears `acknowledge` with the request's packet id, at once or later.
+   * @returns false when the request says of no topic: the frame goes the way of all frames
+   */
+  answer({ rule, reply, packetId }: Frame, frame: Buffer): boolean {
+    const topic = reply?.topic ?? null;
+    if (topic === null) this.#owner.acknowledge(packetId);
+    else this.#publish(rule, reply as Reply, encoded(rule.config.format, frame), null, packetId);
+    return topic !== null;
+  }
+
+  /** Says that no response comes. The owner hears `acknowledge` as above. */
+  fail({ rule, reply, packetId }: Frame, cause: Failure): void {
     const failure = rule.config.request?.failure ?? null;
-    if (reply === null || reply.topic === null || failure === null) return;
-    this.#publish(rule, reply.topic, Buffer.from(failure), reply.correlation, cause);
+    if (reply === null || reply.topic === null || failure === null) this.#owner.acknowledge(packetId);
+    else this.#publish(rule, reply, Buffer.from(failure), cause, packetId);
   }
 
-  #publish(rule: WriteRule, topic: string, payload: Buffer, correlation: Buffer | null, cause: string | null): void {
-    const { router, authority, principal, limits } = this.#parts;
-    if (topicProblem(topic, limits) !== null || !authority.mayPublish(principal, topic)) {
-      this.#deny(topic);
+  /** Says in a later turn that a message is not written: this one is the router's. */
+  failLater(rule: WriteRule, reply: Reply, cause: Failure): void {
+    if (reply.topic === null || reply.bytes > REPLY_BYTES_MAX || rule.config.request?.failure === null) return;
+    if (this.#unwritten.push({ rule, reply, cause }) && !this.#timer.armed) {
+      this.#parts.busWheel().schedule(this.#timer, UNWRITTEN_MS);
+    }
+  }
+
+  onTimer(): void {
+    for (let next = this.#unwritten.shift(); next !== undefined; next = this.#unwritten.shift()) {
+      const { rule, reply, cause } = next;
+      this.#publish(rule, reply, Buffer.from(rule.config.request?.failure ?? ""), cause, 0);
+    }
+  }
+
+  /** The messages that were not acknowledged come again, with other packet ids. */
+  onAway(): void {
+    this.#held.forgetTickets();
+  }
+
+  close(): void {
+    this.#held.close();
+    this.#parts.busWheel().cancel(this.#timer);
+  }
+
+  #publish(rule: WriteRule, { topic, correlation }: Reply, payload: Buffer, cause: Failure | null, id: number): void {
+    const name = topic as string;
+    if (id === 0 && cause !== null && !this.isOpen) {
+      this.#held.refuse(name); // of those any number may come
+      return;
+    }
+    if (topicProblem(name, this.#parts.limits) !== null) {
+      this.#held.deny(name, id);
       return;
     }
     writer.reset();
     if (correlation !== null) writer.binary(CORRELATION_DATA, correlation);
     if (cause !== null) writer.pair(FAILURE_PROPERTY, cause);
     const properties = writer.length === 0 ? NO_BYTES : writer.buffer.subarray(0, writer.length);
-    const { qos } = rule.config;
-    if (qos > 0 && this.storing >= REPLIES_STORING_MAX) {
-      this.refused(topic, QUOTA_EXCEEDED);
-      return;
-    }
-    this.#publication.setParts(topic, payload, qos, false, properties);
-    this.#publication.publisher = this.slot;
-    const outcome = router.publish(this.#publication, qos === 0 ? NO_WAITER : new StoringReply(this, topic), 0);
-    if (outcome === STORED_LATER) this.storing++;
-    else if (outcome === FORBIDDEN) this.#deny(topic);
-    else if (outcome >= 0x80) this.refused(topic, outcome);
+    this.#held.publish(name, payload, rule.config.qos, false, properties, id);
   }
 
-  /** The store, or who should get it, did not take the response. */
-  refused(topic: string, reason: number): void {
-    const { ledger, clock, counters, principal } = this.#parts;
-    counters.responsesRefused.value++;
-    ledger.record(principal.name, () => topic, reason === QUOTA_EXCEEDED ? "queue-full" : "disk-full", clock.wallMs());
+  // ---- what is held ------------------------------------------------------------------------------------------
+
+  onHold(): void {}
+
+  onRoom(): void {
+    if (this.isOpen) this.#owner.onRepliesOpen();
   }
 
-  #deny(topic: string): void {
-    const { counters, log, principal } = this.#parts;
-    counters.responsesDenied.value++;
-    if (this.#denied) return;
-    this.#denied = true;
-    log.warn("serial-response-denied", { name: principal.name, topic });
-  }
-}
-
-/** Hears from the store what became of one response. */
-class StoringReply implements StoreWaiter {
-  readonly #replies: Replies;
-  readonly #topic: string;
-
-  constructor(replies: Replies, topic: string) {
-    this.#replies = replies;
-    this.#topic = topic;
-  }
-
-  onStored(_token: number, reason: number): void {
-    this.#replies.storing--;
-    if (reason !== 0) this.#replies.refused(this.#topic, reason);
+  onSettled(packetId: number): void {
+    this.#owner.acknowledge(packetId);
   }
 }

@@ -19,7 +19,7 @@ import {
 } from "./parts.ts";
 import { ResponseInput } from "./response-input.ts";
 import { PENDING_BYTES_MAX, SerialInput } from "./serial-input.ts";
-import { SerialOutput, takesTurns } from "./serial-output.ts";
+import { hasRequests, SerialOutput, takesTurns } from "./serial-output.ts";
 import { BATCH_BYTES } from "./write-lane.ts";
 import { turnsBytes } from "./write-turns.ts";
 
@@ -101,6 +101,7 @@ export class SerialLine implements SerialDeviceHandler {
 
   onData(chunk: Buffer): void {
     this.#input?.onData(chunk);
+    this.#output?.responses?.onRead();
   }
 
   onWritten(): void {
@@ -132,11 +133,11 @@ export function budget(
   }
   const how = `buffers and frames under way of ${lines.length} lines`;
   const bill = [{ owner: "serial lines", bytes, how }];
-  const turns = lines.filter(({ write }) => takesTurns(write)).length;
-  const turn = turnsBytes();
-  if (turns > 0) {
-    const how = `${turns} lines x ${turn} B of frames that wait for their turn and responses`;
-    bill.push({ owner: "serial turns", bytes: turns * turn, how });
+  const turns = lines.filter(({ write }) => takesTurns(write));
+  if (turns.length > 0) {
+    const each = turns.map(({ framing, write }) => turnsBytes(frameBytesMax(framing, limits), hasRequests(write)));
+    const how = `frames that wait for their turn, and responses, of ${turns.length} lines`;
+    bill.push({ owner: "serial turns", bytes: each.reduce((sum, line) => sum + line, 0), how });
   }
   return bill;
 }

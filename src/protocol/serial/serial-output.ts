@@ -8,13 +8,12 @@
 import type { SerialWriteConfig } from "../../config/serial-write.ts";
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
 import { DeviceReceiver, type DeviceWriter } from "../../core/device-receiver.ts";
-import type { DropCause } from "../../core/ledger.ts";
 import type { Message } from "../../core/message.ts";
 import type { Publication } from "../../core/publication.ts";
 import { filterMatches } from "../../core/topic.ts";
 import type { FrameEncoder } from "../../wire/serial/framing.ts";
 import type { SerialDevice, SerialParts } from "./parts.ts";
-import { REPLY_BYTES_MAX, Replies, type Reply, readReply } from "./replies.ts";
+import { REPLY_BYTES_MAX, Replies, type RepliesOwner, type Reply, readReply } from "./replies.ts";
 import { WriteBatch } from "./write-batch.ts";
 import type { LaneOwner, WriteLane } from "./write-lane.ts";
 import { WriteRule } from "./write-rule.ts";
@@ -31,7 +30,7 @@ interface Prepared {
   readonly reply: Reply | null;
 }
 
-export class SerialOutput implements DeviceWriter, LaneOwner {
+export class SerialOutput implements DeviceWriter, LaneOwner, RepliesOwner {
   readonly receiver: DeviceReceiver;
   readonly #parts: SerialParts;
   readonly #rules: readonly WriteRule[];
@@ -56,7 +55,7 @@ export class SerialOutput implements DeviceWriter, LaneOwner {
     this.#rules = writes.map((write) => new WriteRule(write));
     this.#device = device;
     this.#encoder = encoder;
-    this.#replies = new Replies(parts);
+    this.#replies = new Replies(parts, this);
     const turns = takesTurns(writes) ? new WriteTurns(device, this, parts, this.#replies) : null;
     this.#lane = turns ?? new WriteBatch(device, this, parts.counters);
     this.responses = hasRequests(writes) ? turns : null;
@@ -73,6 +72,7 @@ export class SerialOutput implements DeviceWriter, LaneOwner {
 
   close(): void {
     this.onAway();
+    this.#replies.close();
     this.receiver.close();
   }
 
@@ -99,6 +99,10 @@ export class SerialOutput implements DeviceWriter, LaneOwner {
     this.receiver.pump();
   }
 
+  onRepliesOpen(): void {
+    this.responses?.onRepliesOpen();
+  }
+
   // ---- messages ----------------------------------------------------------------------------------------------
 
   deliver(publication: Publication): void {
@@ -107,7 +111,12 @@ export class SerialOutput implements DeviceWriter, LaneOwner {
     const prepared = this.#prepare(() => publication.topic, bytes, propertiesFrom, propertiesEnd, payload);
     if (prepared === null) return;
     if (this.writable()) this.#send(prepared, 0);
-    else this.#parts.counters.writesDropped.value++;
+    else this.#drop(prepared);
+  }
+
+  #drop({ rule, reply }: Prepared): void {
+    this.#parts.counters.writesDropped.value++;
+    if (reply !== null) this.#replies.failLater(rule, reply, this.#device.isOpen ? "busy" : "away");
   }
 
   prepare(message: Message): boolean {
@@ -143,19 +152,19 @@ export class SerialOutput implements DeviceWriter, LaneOwner {
     const rule = this.#ruleOf(topic);
     const content = rule.frameOf(topic, payload);
     const reply = rule.config.request === null ? null : readReply(rule, topic, bytes, from, end);
-    if (content === null) return this.#refuse(topic, "invalid");
-    // A line has to stay a line: one with a line end inside would reach the device as two.
-    const problem = this.#encoder.problem(content);
-    if (problem !== null) return this.#refuse(topic, problem);
-    if (reply !== null && reply.bytes > REPLY_BYTES_MAX) return this.#refuse(topic, "too-large");
-    return { rule, content, reply };
-  }
-
-  #refuse(topic: () => string, cause: DropCause): null {
+    const problem = content === null ? "invalid" : this.#problemOf(content, reply);
+    if (problem === null) return { rule, content: content as Buffer, reply };
     const { ledger, counters, clock, principal } = this.#parts;
     counters.writesInvalid.value++;
-    ledger.record(principal.name, topic, cause, clock.wallMs());
+    ledger.record(principal.name, topic, problem, clock.wallMs());
+    if (reply !== null) this.#replies.failLater(rule, reply, problem);
     return null;
+  }
+
+  #problemOf(content: Buffer, reply: Reply | null): "invalid" | "too-large" | null {
+    if (reply !== null && reply.bytes > REPLY_BYTES_MAX) return "too-large";
+    // A line has to stay a line: one with a line end inside would reach the device as two.
+    return this.#encoder.problem(content);
   }
 
   #send({ rule, content, reply }: Prepared, packetId: number): void {

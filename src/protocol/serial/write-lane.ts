@@ -7,8 +7,8 @@ export const BATCH_BYTES = 4096;
 
 export interface Frame {
   readonly bytes: Buffer;
-  /** 0 at QoS 0, and once it was acknowledged. */
-  packetId: number;
+  /** 0 at QoS 0. */
+  readonly packetId: number;
   readonly rule: WriteRule;
   /** Where its response goes; null when it is no request. */
   readonly reply: Reply | null;
@@ -25,7 +25,7 @@ export interface WriteLane {
 
 /** Who gave the frames. */
 export interface LaneOwner {
-  /** The frame with this packet id has left the machine. */
+  /** The frame with this packet id has left the machine; a request has had its answer, or will have none. */
   acknowledge(packetId: number): void;
   /** The lane takes more. */
   onRoom(): void;

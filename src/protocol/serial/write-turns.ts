@@ -7,19 +7,27 @@
  *                  |                           +-- no request: IDLE        |
  *                  +------------------------ timeout, tries left ----------+
  *
- * A response counts from the moment its request is being written: the word that it is written may come later. What
- * comes at no request's turn, or does not match, is none; an answer that comes after its timeout is taken for the one to
- * the request then on the wire, unless `match` tells them apart.
+ * A response counts from the moment its request is being written: the word that it is written may come later. What was
+ * read together with a response was there before the next request, which is written afterwards. An answer that comes
+ * after its timeout is taken for the one to the request then on the wire, unless `match` tells them apart.
+ *
+ * A frame of QoS 1 is acknowledged when it was written; a request when it has its response, or will have none: when the
+ * port goes away before, it is written again. While the gateway takes no responses no request is written.
  */
 import { RingBuffer } from "../../base/ring-buffer.ts";
 import { type Expirable, Timer, type TimerWheel } from "../../base/timer-wheel.ts";
 import { matchesPattern } from "./byte-pattern.ts";
+import { PENDING_MAX } from "./held-publications.ts";
 import type { ResponseTaker, SerialDevice, SerialParts } from "./parts.ts";
-import { REPLIES_STORING_MAX, REPLY_BYTES_MAX, type Replies } from "./replies.ts";
+import { REPLY_BYTES_MAX, type Replies, STORING_BYTES_MAX, UNWRITTEN_MAX } from "./replies.ts";
 import { BATCH_BYTES, type Frame, type LaneOwner, type WriteLane } from "./write-lane.ts";
 
 /** Frames that wait for their turn. */
 export const TURNS_MAX = 64;
+/** The next request waits until what was read with a response is dealt with; a timer says so where no reading does. */
+const READ_MS = 1;
+/** Between two looks whether the gateway takes responses again. */
+const HELD_MS = 100;
 
 const IDLE = 0;
 const RESTING = 1;
@@ -65,9 +73,7 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
   onWritten(): void {
     const frame = this.#current;
     if (this.#state !== WRITING || frame === null) return;
-    const { packetId } = frame;
     const { request } = frame.rule.config;
-    frame.packetId = 0;
     this.#quietSinceMs = this.#parts.clock.nowMs();
     if (request === null || this.#answered) {
       this.#end();
@@ -75,7 +81,7 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
       this.#state = AWAITING;
       this.#wheel.schedule(this.#timer, request.timeoutMs);
     }
-    if (packetId !== 0) this.#owner.acknowledge(packetId);
+    if (request === null) this.#owner.acknowledge(frame.packetId);
     this.#owner.onRoom();
   }
 
@@ -92,11 +98,23 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
     this.#answered = true;
     this.#parts.counters.responses.value++;
     this.#quietSinceMs = this.#parts.clock.nowMs();
-    const taken = this.#replies.answer(frame, bytes.subarray(from, end));
-    if (this.#state === WRITING || this.#current !== frame) return taken; // `onWritten` ends its turn
-    this.#end();
+    // While it is being written `onWritten` ends its turn.
+    if (this.#state !== WRITING) {
+      this.#current = null;
+      this.#rest(READ_MS);
+    }
+    return this.#replies.answer(frame, bytes.subarray(from, end));
+  }
+
+  onRead(): void {
+    if (this.#state !== RESTING) return;
+    this.#next();
     this.#owner.onRoom();
-    return taken;
+  }
+
+  /** Responses can be taken again. */
+  onRepliesOpen(): void {
+    if (this.#state === IDLE) this.#next();
   }
 
   onTimer(): void {
@@ -107,24 +125,32 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
 
   onAway(): number {
     this.#wheel.cancel(this.#timer);
-    let lost = 0;
-    for (let frame = this.#waiting.shift(); frame !== undefined; frame = this.#waiting.shift()) {
-      if (frame.packetId === 0) lost++;
-    }
-    this.#waitingBytes = 0;
     const frame = this.#current;
     this.#state = IDLE;
     this.#current = null;
     this.#quietSinceMs = Number.NEGATIVE_INFINITY;
-    // One that is not acknowledged is written again when the port is back.
-    if (frame?.reply != null && frame.packetId === 0 && !this.#answered) this.#replies.fail(frame, "away");
+    this.#waitingBytes = 0;
+    this.#replies.onAway();
+    if (frame !== null && !this.#answered) this.#lose(frame);
+    let lost = 0;
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      if (this.#lose(next)) lost++;
+    }
     return lost;
+  }
+
+  /** @returns false for one that is written again when the port is back */
+  #lose(frame: Frame): boolean {
+    if (frame.packetId !== 0) return false;
+    this.#replies.fail(frame, "away");
+    return true;
   }
 
   /** Writes the next frame, or waits until it may. */
   #next(): void {
     const frame = this.#current ?? this.#waiting.peek();
-    if (frame === undefined) {
+    if (frame === undefined || !this.#replies.isOpen) {
+      this.#wheel.cancel(this.#timer);
       this.#state = IDLE;
       return;
     }
@@ -132,8 +158,7 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
     const { clock, counters } = this.#parts;
     const restMs = this.#quietSinceMs + Math.max(gapMs, this.#lastGapMs) - clock.nowMs();
     if (restMs > 0) {
-      this.#state = RESTING;
-      this.#wheel.schedule(this.#timer, restMs);
+      this.#rest(restMs);
       return;
     }
     if (this.#current === null) {
@@ -144,14 +169,24 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
       this.#retriesLeft = request?.retries ?? 0;
       if (request !== null) counters.requests.value++;
     }
+    this.#wheel.cancel(this.#timer);
     this.#lastGapMs = gapMs;
     this.#state = WRITING;
     counters.linesWritten.value++;
     this.#device.write(frame.bytes);
   }
 
+  #rest(ms: number): void {
+    this.#state = RESTING;
+    this.#wheel.schedule(this.#timer, ms);
+  }
+
   #timedOut(): void {
     const frame = this.#current as Frame;
+    if (!this.#replies.isOpen) {
+      this.#wheel.schedule(this.#timer, HELD_MS);
+      return;
+    }
     if (this.#retriesLeft > 0) {
       this.#retriesLeft--;
       this.#parts.counters.requestRetries.value++;
@@ -159,15 +194,12 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
       return;
     }
     this.#parts.counters.requestTimeouts.value++;
-    this.#answered = true; // what comes while the failure is published is none
+    this.#end();
     this.#replies.fail(frame, "timeout");
-    if (this.#current === frame) this.#end();
   }
 
   #end(): void {
-    this.#wheel.cancel(this.#timer);
     this.#current = null;
-    this.#state = IDLE;
     this.#next();
   }
 }
@@ -179,12 +211,10 @@ function costOf({ bytes, reply }: Frame): number {
 /** Records of a frame, its response's address, and a response that waits for the store: estimated. */
 const RECORD_BYTES = 256;
 
-/** Worst case of what a line with turns holds beside the frames themselves. */
-export function turnsBytes(): number {
-  return (
-    TURNS_MAX * RECORD_BYTES +
-    BATCH_BYTES +
-    2 * REPLY_BYTES_MAX +
-    REPLIES_STORING_MAX * (RECORD_BYTES + REPLY_BYTES_MAX)
-  );
+/** Worst case of what a line with turns holds beside the frames that are written. @param frame bytes of the longest */
+export function turnsBytes(frame: number, requests: boolean): number {
+  const turns = TURNS_MAX * RECORD_BYTES + BATCH_BYTES;
+  if (!requests) return turns;
+  const responses = PENDING_MAX * RECORD_BYTES + STORING_BYTES_MAX + 2 * frame + REPLY_BYTES_MAX;
+  return turns + 2 * REPLY_BYTES_MAX + responses + UNWRITTEN_MAX * (RECORD_BYTES + REPLY_BYTES_MAX);
 }

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SerialRequestConfig } from "../../../../src/config/serial-write.ts";
 import { STORED_LATER } from "../../../../src/core/router.ts";
-import { REPLIES_STORING_MAX, REPLY_BYTES_MAX } from "../../../../src/protocol/serial/replies.ts";
+import { PENDING_MAX } from "../../../../src/protocol/serial/held-publications.ts";
+import { REPLY_BYTES_MAX, STORING_BYTES_MAX, UNWRITTEN_MAX } from "../../../../src/protocol/serial/replies.ts";
 import { budget } from "../../../../src/protocol/serial/serial-line.ts";
 import { BATCH_BYTES } from "../../../../src/protocol/serial/write-lane.ts";
 import { TURNS_MAX } from "../../../../src/protocol/serial/write-turns.ts";
@@ -102,22 +103,49 @@ test("the response goes to the Response Topic with the Correlation Data; the nex
   h.deliver("one?", 1, TOPIC, asked);
   h.deliver("two?", 1, TOPIC, { responseTopic: "reply/8" });
   assert.deepEqual(h.sent(), ["one?\n"]);
-  assert.equal(h.queue.count, 1, "acknowledged when it was written");
   h.tick(50);
-  assert.deepEqual(h.device.written, []);
-  h.device.data("one!\nunasked\n");
+  assert.deepEqual([h.device.written, h.queue.count], [[], 2]);
+  h.device.data("one!\n");
+  assert.equal(h.queue.count, 1, "acknowledged when its response is here");
+  h.sent();
+  h.device.data("two!\n");
   assert.deepEqual(h.published, [
     { topic: "reply/7", payload: "one!", qos: 1, publisher: 7 },
-    // two? is on the wire already
-    { topic: "reply/8", payload: "unasked", qos: 1, publisher: 7 },
+    { topic: "reply/8", payload: "two!", qos: 1, publisher: 7 },
   ]);
-  assert.deepEqual(h.properties[0], { correlationData: Buffer.from([1, 2, 3]) });
-  assert.deepEqual(h.properties[1], {});
-  h.sent();
+  assert.deepEqual(h.properties, [{ correlationData: Buffer.from([1, 2, 3]) }, {}]);
   h.device.data("unasked\n");
   assert.equal(h.published.at(-1)?.topic, "serial/meter");
   assert.deepEqual([h.counters.get("serial.requests"), h.counters.get("serial.responses")], [2, 2]);
-  assert.equal(h.busWheel.armed, 0);
+  assert.deepEqual([h.queue.count, h.busWheel.armed], [0, 0]);
+});
+
+test("a device that answers twice: what was read together with the response is none to the next request", () => {
+  const h = asking();
+  for (const _ of [1, 2]) h.deliver("?", 1, TOPIC, asked);
+  h.sent();
+  h.device.data("!\nagain\nand again\n");
+  assert.deepEqual(
+    h.published.map(({ topic }) => topic),
+    ["reply/7", "serial/meter", "serial/meter"],
+  );
+  assert.deepEqual(h.sent(), ["?\n"]);
+  h.device.data("!\n");
+  assert.equal(h.published.at(-1)?.topic, "reply/7");
+});
+
+test("a response that silence ends is followed by the next request, too", () => {
+  const h = new Harness({
+    framing: { type: "idle", gapMs: 5, frameBytesMax: 100 },
+    write: [write({ topic: TOPIC, request: { timeoutMs: 100, retries: 0, match: null, reply: null, failure: "" } })],
+  });
+  for (const _ of [1, 2]) h.deliver("?", 1, TOPIC, asked);
+  h.sent();
+  h.device.data("!");
+  h.tick(5);
+  assert.equal(h.published.at(-1)?.topic, "reply/7");
+  h.tick(1);
+  assert.deepEqual(h.device.written, ["?"]);
 });
 
 test("a gap lies between a response and the next request", () => {
@@ -149,15 +177,16 @@ test("frames that do not match go the way of all frames, and the request waits o
   );
 });
 
-test("a response that comes before the word that its request was written counts; the message is acknowledged by that word", () => {
+test("a response that comes before the word that its request was written counts; the next one waits for that word", () => {
   const h = asking();
   h.deliver("?", 1, TOPIC, asked);
   h.deliver("next", 1, TOPIC, asked);
   h.device.data("!\n");
-  assert.deepEqual([h.published[0]?.topic, h.queue.count], ["reply/7", 2]);
+  assert.deepEqual([h.published[0]?.topic, h.queue.count], ["reply/7", 1]);
   h.device.data("more\n");
   assert.equal(h.published.at(-1)?.topic, "serial/meter", "it has its response");
-  assert.deepEqual([h.sent(), h.queue.count], [["?\n", "next\n"], 1]);
+  assert.deepEqual(h.device.written, ["?\n"]);
+  assert.deepEqual(h.sent(), ["?\n", "next\n"]);
 });
 
 test("without a Response Topic the response goes to the topic that reply makes, and without reply as all frames do", () => {
@@ -222,24 +251,33 @@ test("failure: off publishes nothing when no response comes", () => {
   assert.deepEqual([h.published.length, h.counters.get("serial.request_timeouts")], [0, 1]);
 });
 
-test("a port that goes away ends a written request with the word away; one not written is written again", () => {
+test("a port that goes away: a request without response is written again at QoS 1, at QoS 0 its client is told", () => {
   const h = asking();
   h.deliver("written", 1, TOPIC, asked);
   h.sent();
   h.deliver("waiting", 1, TOPIC, { responseTopic: "reply/8" });
+  h.deliver("lost", 0, TOPIC, { responseTopic: "reply/9" });
   h.device.away();
-  assert.deepEqual(h.properties, [
-    { correlationData: Buffer.from([1, 2, 3]), userProperties: [["serial-error", "away"]] },
-  ]);
+  assert.deepEqual(
+    h.published.map(({ topic }) => topic),
+    ["reply/9"],
+  );
+  assert.deepEqual(h.properties, [{ userProperties: [["serial-error", "away"]] }]);
+  assert.deepEqual([h.counters.get("serial.writes_dropped"), h.queue.count], [1, 2]);
   h.device.open();
-  assert.deepEqual(h.device.written, ["waiting\n"]);
-  h.device.away();
-  assert.equal(h.published.length, 1, "it is not acknowledged: it comes again");
-  h.device.written.length = 0;
-  h.device.open();
-  assert.deepEqual(h.sent(), ["waiting\n"]);
+  assert.deepEqual(h.sent(), ["written\n"]);
+  h.device.data("!\n");
+  h.sent();
   h.device.data("!\n");
   assert.deepEqual([h.published.at(-1)?.topic, h.queue.count], ["reply/8", 0]);
+});
+
+test("at QoS 0 a request that was written when the port goes away has its client told so", () => {
+  const h = asking();
+  h.deliver("?", 0, TOPIC, asked);
+  h.sent();
+  h.device.away();
+  assert.deepEqual(h.properties[0]?.userProperties, [["serial-error", "away"]]);
 });
 
 test("a frame without request takes its turn between requests and waits for no response", () => {
@@ -252,6 +290,7 @@ test("a frame without request takes its turn between requests and waits for no r
   h.device.data("!\n");
   assert.deepEqual([h.sent(), h.queue.count], [["command\n", "?\n"], 1]);
   h.sent();
+  h.device.data("!\n");
   assert.equal(h.queue.count, 0);
 });
 
@@ -305,40 +344,174 @@ test("Response Topic and Correlation Data have room together; a message with mor
   assert.equal(h.properties[0]?.correlationData?.length, REPLY_BYTES_MAX - 1);
 });
 
-test("a response that is refused is counted and listed", () => {
+// ---- responses that the gateway does not take -------------------------------------------------------------------
+
+const REFUSED = 0x97;
+
+test("a request is acknowledged when its response is stored; the next one does not wait for that", () => {
   const h = asking();
-  h.outcome = 0x97;
-  h.deliver("?", 1, TOPIC, asked);
-  h.sent();
-  h.device.data("!\n");
   h.outcome = STORED_LATER;
-  h.deliver("?", 1, TOPIC, asked);
-  h.sent();
-  h.device.data("!\n");
-  h.settle(1, 0x83);
-  assert.equal(h.counters.get("serial.responses_refused"), 2);
-  assert.deepEqual(
-    h.ledger.entries().map(({ topic, cause }) => [topic, cause]),
-    [
-      ["reply/7", "queue-full"],
-      ["reply/7", "disk-full"],
-    ],
-  );
+  for (const payload of ["a", "b"]) h.deliver(payload, 1, TOPIC, asked);
+  for (const _ of [1, 2]) {
+    h.sent();
+    h.device.data("!\n");
+  }
+  assert.deepEqual([h.published.length, h.queue.count], [2, 2]);
+  h.settle(1);
+  assert.equal(h.queue.count, 1);
+  h.settle(1);
+  assert.equal(h.queue.count, 0);
 });
 
-test("responses that wait for the store are bounded: one more is refused until one is stored", () => {
+test("a response stored after the port was away acknowledges nothing that is written anew", () => {
   const h = asking();
   h.outcome = STORED_LATER;
-  const ask = () => {
+  h.deliver("a", 1, TOPIC, asked);
+  h.sent();
+  h.device.data("!\n");
+  h.device.away();
+  h.device.open();
+  h.settle(1);
+  assert.deepEqual([h.queue.count, h.sent()], [1, ["a\n"]]);
+  h.device.data("!\n");
+  h.settle(1);
+  assert.equal(h.queue.count, 0);
+});
+
+for (const late of [false, true]) {
+  test(`a response that ${late ? "the store refuses later" : "is refused"} is held and tried again; no request is written meanwhile`, () => {
+    const h = asking();
+    h.outcome = late ? STORED_LATER : REFUSED;
+    for (const payload of ["a", "b"]) h.deliver(payload, 1, TOPIC, asked);
+    h.sent();
+    h.device.data("!\n");
+    h.outcome = REFUSED;
+    if (late) {
+      h.sent(); // b was on the wire already
+      h.settle(1, 0x83);
+      h.device.data("!!\n");
+      h.deliver("c", 1, TOPIC, asked);
+    }
+    h.published.length = 0;
+    h.advance(3000);
+    assert.deepEqual([h.device.written, h.queue.count], [[], late ? 3 : 2]);
+    assert.deepEqual([...new Set(h.lines())], ["!"]);
+    h.outcome = 0;
+    h.advance(500);
+    assert.deepEqual(h.lines(), late ? ["!", "!!"] : ["!"]);
+    assert.deepEqual([h.device.written, h.queue.count], [[late ? "c\n" : "b\n"], 1]);
+    assert.deepEqual([h.counters.get("serial.responses_refused"), h.wheel.armed], [0, 0]);
+  });
+}
+
+test("at the end of refusal_hold the response is dropped, counted and listed; refused ones after it at once, until one is taken", () => {
+  const h = asking();
+  h.outcome = REFUSED;
+  for (const payload of ["a", "b", "c", "d"]) h.deliver(payload, 1, TOPIC, asked);
+  h.sent();
+  h.device.data("!\n");
+  h.advance(10_500);
+  assert.deepEqual([h.sent(), h.queue.count], [["b\n"], 3]);
+  h.device.data("!\n");
+  assert.deepEqual([h.sent(), h.queue.count], [["c\n"], 2]);
+  const [entry] = h.ledger.entries();
+  assert.deepEqual([entry?.receiver, entry?.topic, entry?.cause], ["serial:meter", "reply/7", "queue-full"]);
+  assert.equal(h.counters.get("serial.responses_refused"), 2);
+  h.outcome = 0;
+  h.device.data("!\n");
+  assert.match(h.logged.at(-1) ?? "", /serial-responses-taken-again .*dropped=2/);
+  h.outcome = REFUSED;
+  h.sent();
+  h.device.data("!\n");
+  assert.equal(h.counters.get("serial.responses_refused"), 2, "it is held again");
+});
+
+test("a request that waits for its response does not time out while responses are held", () => {
+  const h = asking({ match: "OK*" });
+  h.outcome = STORED_LATER;
+  for (const payload of ["a", "b"]) h.deliver(payload, 1, TOPIC, asked);
+  h.sent();
+  h.device.data("OK a\n");
+  h.sent();
+  h.outcome = REFUSED;
+  h.settle(1, 0x83);
+  h.advance(3000);
+  assert.equal(h.counters.get("serial.request_timeouts"), 0);
+  h.outcome = 0;
+  h.advance(500);
+  h.published.length = 0;
+  h.device.data("OK b\n");
+  assert.deepEqual([h.lines(), h.queue.count], [["OK b"], 0]);
+});
+
+test("responses that wait for the store are bounded: no request is written until one is stored", () => {
+  const h = asking();
+  h.outcome = STORED_LATER;
+  for (let i = 0; i < PENDING_MAX; i++) {
     h.deliver("?", 0, TOPIC, asked);
     h.sent();
     h.device.data("!\n");
-  };
-  for (let i = 0; i < REPLIES_STORING_MAX + 1; i++) ask();
-  assert.deepEqual([h.published.length, h.counters.get("serial.responses_refused")], [REPLIES_STORING_MAX, 1]);
+  }
+  h.deliver("?", 0, TOPIC, asked);
+  h.tick(10);
+  assert.deepEqual([h.published.length, h.device.written], [PENDING_MAX, []]);
   h.settle(1);
-  ask();
-  assert.equal(h.published.length, REPLIES_STORING_MAX + 1);
+  assert.deepEqual(h.device.written, ["?\n"]);
+});
+
+test("responses that wait for the store are bounded in bytes, too", () => {
+  const h = asking();
+  h.outcome = STORED_LATER;
+  let given = 0;
+  for (; given < PENDING_MAX; given++) {
+    h.deliver("?", 0, TOPIC, asked);
+    if (h.sent().length === 0) break;
+    h.device.data(`${"x".repeat(4000)}\n`);
+  }
+  assert.equal(given, Math.ceil(STORING_BYTES_MAX / 4000));
+});
+
+// ---- messages that are not written ------------------------------------------------------------------------------
+
+test("who asks with what is no frame is told so, in a later turn", () => {
+  const h = asking({ failure: "no" }, { format: "hex" });
+  h.deliver("no hex", 1, TOPIC, asked);
+  h.deliver("no hex", 1);
+  h.deliver("0a", 1, TOPIC, { responseTopic: "reply/8" });
+  assert.deepEqual([h.published, h.device.written], [[], []]);
+  h.tick(1);
+  assert.deepEqual(h.published, [
+    { topic: "reply/7", payload: "no", qos: 1, publisher: 7 },
+    { topic: "reply/8", payload: "no", qos: 1, publisher: 7 },
+  ]);
+  assert.deepEqual(h.properties[0], {
+    correlationData: Buffer.from([1, 2, 3]),
+    userProperties: [["serial-error", "invalid"]],
+  });
+  assert.deepEqual([h.counters.get("serial.writes_invalid"), h.queue.count], [3, 0]);
+});
+
+test("who asks at QoS 0 is told when the port is away, or too much waits for it", () => {
+  const h = asking();
+  for (let i = 0; i < TURNS_MAX + 2; i++) h.deliver("?", 0, TOPIC, asked);
+  h.tick(1);
+  assert.deepEqual(h.properties[0]?.userProperties, [["serial-error", "busy"]]);
+  h.device.away();
+  h.properties.length = 0;
+  h.deliver("?", 0, TOPIC, asked);
+  h.tick(1);
+  assert.deepEqual(h.properties[0]?.userProperties, [["serial-error", "away"]]);
+});
+
+test("those who are told in one turn are bounded, the others only counted; failure: off tells nobody", () => {
+  const h = asking({}, { format: "hex" });
+  for (let i = 0; i < UNWRITTEN_MAX + 10; i++) h.deliver("no hex", 0, TOPIC, asked);
+  h.tick(1);
+  assert.deepEqual([h.published.length, h.counters.get("serial.writes_invalid")], [UNWRITTEN_MAX, UNWRITTEN_MAX + 10]);
+  const off = asking({ failure: null }, { format: "hex" });
+  off.deliver("no hex", 0, TOPIC, asked);
+  off.tick(1);
+  assert.equal(off.published.length, 0);
 });
 
 // ---- several entries -------------------------------------------------------------------------------------------

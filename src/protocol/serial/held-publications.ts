@@ -1,0 +1,253 @@
+/**
+ * Publications of a wire that knows no acknowledgement: what the gateway refuses is held here, with its owner paused, and
+ * tried again for `refusal_hold`.
+ *
+ *     FLOWING --- refused ---> HOLDING --- taken ---> FLOWING
+ *                                 |
+ *                                 +-- refusal_hold --> DROPPING --- one is taken ---> FLOWING
+ *
+ * When the hold is over, the held ones are dropped and counted, and so is each refused one after them, until one is
+ * taken again: holding every single one would stop the wire for ever.
+ *
+ *     pending  | settled | waiting for the store | refused | waiting |     in order of arrival, bounded
+ */
+import type { Counter } from "../../base/counters.ts";
+import { RingBuffer } from "../../base/ring-buffer.ts";
+import { type Expirable, Timer } from "../../base/timer-wheel.ts";
+import { SETTLED, type StoreWaiter } from "../../core/ports.ts";
+import { Publication } from "../../core/publication.ts";
+import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
+import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
+import type { SerialParts } from "./parts.ts";
+
+/** That are not settled. */
+export const PENDING_MAX = 64;
+const RETRY_MS = 500;
+
+const WAITING = 0;
+const TAKEN = 1;
+const REFUSED = 2;
+
+interface Pending {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly properties: Buffer;
+  readonly qos: number;
+  readonly retain: boolean;
+  ticket: number;
+  state: number;
+}
+
+/** Who publishes. */
+export interface HeldOwner {
+  /** No more is to come until `onRoom`. */
+  onHold(): void;
+  /** There is room again, or may be. */
+  onRoom(): void;
+  /** The publication with this ticket is over: stored, dropped or denied. Not told of ticket 0. */
+  onSettled(ticket: number): void;
+}
+
+/** What is published here, in counters and in the log. */
+export interface HeldKind {
+  /** Bytes of those that are not settled: no more is to come when they are as many. */
+  readonly bytesMax: number;
+  /** Most that the owner publishes before it looks at `isOpen` again. */
+  readonly atOnceMax: number;
+  readonly refused: Counter;
+  readonly denied: Counter;
+  readonly words: { readonly refused: string; readonly taken: string; readonly denied: string };
+}
+
+export class HeldPublications implements StoreWaiter, Expirable {
+  readonly #parts: SerialParts;
+  readonly #owner: HeldOwner;
+  readonly #kind: HeldKind;
+  readonly #publication = new Publication();
+  readonly #pending = new RingBuffer<Pending>(PENDING_MAX);
+  #pendingBytes = 0;
+  /** Store token of the oldest pending one. */
+  #headToken = 0;
+  readonly #retry = new Timer(this, 0);
+  /** In state REFUSED. */
+  #refused = 0;
+  #holdUntilMs = 0;
+  #dropping = false;
+  #droppedInARow = 0;
+  #denied = false;
+  /** Slot of the line's write side, whose own subscription must not bring what the device says back to it. */
+  publisherSlot = -1;
+
+  constructor(parts: SerialParts, owner: HeldOwner, kind: HeldKind) {
+    this.#parts = parts;
+    this.#owner = owner;
+    this.#kind = kind;
+  }
+
+  /** Whether more can be taken. */
+  get isOpen(): boolean {
+    const { atOnceMax, bytesMax } = this.#kind;
+    return this.#refused === 0 && this.#pending.length <= PENDING_MAX - atOnceMax && this.#pendingBytes < bytesMax;
+  }
+
+  /**
+   * Behind a refused one it waits, so that order is kept.
+   * @param payload    valid until return, as `properties`, an MQTT 5 property block
+   * @param ticket     for `onSettled`, which may be called before this returns
+   */
+  publish(topic: string, payload: Buffer, qos: number, retain: boolean, properties: Buffer, ticket: number): void {
+    const { authority, principal } = this.#parts;
+    if (!authority.mayPublish(principal, topic)) {
+      this.deny(topic, ticket);
+    } else if (this.#refused > 0) {
+      this.#publication.setParts(topic, payload, qos, retain, properties);
+      this.#keep(topic, REFUSED, ticket);
+    } else {
+      this.#publishNew(topic, payload, qos, retain, properties, ticket);
+    }
+  }
+
+  /** There is no place for it. */
+  refuse(topic: string): void {
+    const { ledger, clock, principal } = this.#parts;
+    this.#kind.refused.value++;
+    ledger.record(principal.name, () => topic, "queue-full", clock.wallMs());
+  }
+
+  /** It may not be published. */
+  deny(topic: string, ticket: number): void {
+    this.#kind.denied.value++;
+    if (!this.#denied) {
+      this.#denied = true;
+      this.#parts.log.warn(this.#kind.words.denied, { name: this.#parts.principal.name, topic });
+    }
+    this.#settled(ticket);
+  }
+
+  /** The tickets given so far stand for nothing any more. */
+  forgetTickets(): void {
+    for (let i = 0; i < this.#pending.length; i++) (this.#pending.at(i) as Pending).ticket = 0;
+  }
+
+  close(): void {
+    this.#parts.wheel.cancel(this.#retry);
+  }
+
+  #publishNew(topic: string, payload: Buffer, qos: number, retain: boolean, properties: Buffer, ticket: number): void {
+    const token = this.#headToken + this.#pending.length;
+    const outcome = this.#publish(topic, payload, qos, retain, properties, token);
+    if (outcome === STORED_LATER) {
+      this.#keep(topic, WAITING, ticket);
+    } else if (outcome < 0x80) {
+      this.#taken();
+      this.#settled(ticket);
+    } else if (outcome === FORBIDDEN) {
+      this.deny(topic, ticket);
+    } else if (this.#dropping) {
+      this.#drop(topic, outcome, ticket);
+    } else {
+      this.#keep(topic, REFUSED, ticket);
+      this.#hold();
+    }
+  }
+
+  #publish(topic: string, payload: Buffer, qos: number, retain: boolean, properties: Buffer, token: number): number {
+    this.#publication.setParts(topic, payload, qos, retain, properties);
+    this.#publication.publisher = this.publisherSlot;
+    return this.#parts.router.publish(this.#publication, qos === 0 ? NO_WAITER : this, token);
+  }
+
+  /** The publication's bytes are its own copy of payload and properties. */
+  #keep(topic: string, state: number, ticket: number): void {
+    const { bytes, propertiesFrom, propertiesEnd, payloadFrom, payloadEnd, qos, retain } = this.#publication;
+    const payload = bytes.subarray(payloadFrom, payloadEnd);
+    const properties = bytes.subarray(propertiesFrom, propertiesEnd);
+    this.#pending.push({ topic, payload, properties, qos, retain, ticket, state });
+    this.#pendingBytes += payload.length + properties.length;
+    if (state === REFUSED) this.#refused++;
+  }
+
+  onStored(token: number, reason: number): void {
+    const pending = this.#pending.at(token - this.#headToken) as Pending;
+    if (reason === SETTLED) {
+      pending.state = TAKEN;
+      this.#taken();
+      this.#settled(pending.ticket);
+    } else if (this.#dropping) {
+      pending.state = TAKEN;
+      this.#drop(pending.topic, reason, pending.ticket);
+    } else {
+      pending.state = REFUSED;
+      this.#refused++;
+      this.#hold();
+    }
+    this.#forget();
+    this.#owner.onRoom();
+  }
+
+  /** Those that nothing has to be done for any more leave at the front. */
+  #forget(): void {
+    for (let first = this.#pending.peek(); first?.state === TAKEN; first = this.#pending.peek()) {
+      this.#pending.shift();
+      this.#pendingBytes -= first.payload.length + first.properties.length;
+      this.#headToken++;
+    }
+  }
+
+  // ---- refusals ----------------------------------------------------------------------------------------------
+
+  #hold(): void {
+    this.#owner.onHold();
+    if (this.#retry.armed) return;
+    this.#holdUntilMs = this.#parts.clock.nowMs() + this.#parts.limits.refusalHoldMs;
+    this.#parts.wheel.schedule(this.#retry, RETRY_MS);
+  }
+
+  /** Tries the refused ones again, in order; at the end of the hold drops them. */
+  onTimer(): void {
+    const last = this.#parts.clock.nowMs() >= this.#holdUntilMs;
+    for (let i = 0; i < this.#pending.length && this.#refused > 0; i++) {
+      const pending = this.#pending.at(i) as Pending;
+      if (pending.state !== REFUSED) continue;
+      const { topic, payload, properties, qos, retain, ticket } = pending;
+      const outcome = this.#publish(topic, payload, qos, retain, properties, this.#headToken + i);
+      if (outcome >= 0x80 && outcome !== FORBIDDEN && !last) break;
+      this.#refused--;
+      pending.state = outcome === STORED_LATER ? WAITING : TAKEN;
+      if (outcome === STORED_LATER) continue;
+      if (outcome === FORBIDDEN) {
+        this.deny(topic, ticket);
+      } else if (outcome >= 0x80) {
+        this.#drop(topic, outcome, ticket);
+      } else {
+        this.#taken();
+        this.#settled(ticket);
+      }
+    }
+    this.#forget();
+    if (this.#refused > 0) this.#parts.wheel.schedule(this.#retry, RETRY_MS);
+    else this.#owner.onRoom();
+  }
+
+  #drop(topic: string, reason: number, ticket: number): void {
+    const { ledger, log, clock, principal } = this.#parts;
+    if (!this.#dropping) log.warn(this.#kind.words.refused, { name: principal.name, reason });
+    this.#dropping = true;
+    this.#droppedInARow++;
+    this.#kind.refused.value++;
+    const cause = reason === QUOTA_EXCEEDED ? "queue-full" : "disk-full";
+    ledger.record(principal.name, () => topic, cause, clock.wallMs());
+    this.#settled(ticket);
+  }
+
+  #taken(): void {
+    if (!this.#dropping) return;
+    this.#dropping = false;
+    this.#parts.log.info(this.#kind.words.taken, { name: this.#parts.principal.name, dropped: this.#droppedInARow });
+    this.#droppedInARow = 0;
+  }
+
+  #settled(ticket: number): void {
+    if (ticket !== 0) this.#owner.onSettled(ticket);
+  }
+}
