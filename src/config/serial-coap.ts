@@ -5,6 +5,8 @@ import type { Section } from "./section.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
 
 export interface SerialCoapConfig {
+  /** `slip`: a CoAP message is a frame, without slipmux's byte in front and check behind. */
+  readonly framing: "slipmux" | "slip";
   /** Most bytes of a CoAP message, either way. */
   readonly messageBytesMax: number;
   /** Requests a second. */
@@ -16,16 +18,22 @@ export interface SerialCoapConfig {
   readonly diagnostics: string | null;
 }
 
+const FRAMINGS = ["slipmux", "slip"] as const;
 /** A block of 64 bytes and its options. */
 const MESSAGE_BYTES_MIN = 128;
 /** RFC 7252 section 4.6: the size that every implementation may count on. */
 const MESSAGE_BYTES = 1152;
+/** A byte with its start and stop bit. */
+const BITS_PER_BYTE = 10;
 const DAY_MS = 86_400_000;
 
-export function readSerialCoap(section: Section): SerialCoapConfig {
+/** @param baud what it carries in a second is the longest message where nothing else is said */
+export function readSerialCoap(section: Section, baud: number): SerialCoapConfig {
   const coap = section.sectionOrEmpty("coap");
+  const secondBytes = Math.max(MESSAGE_BYTES_MIN, Math.min(MESSAGE_BYTES, Math.floor(baud / BITS_PER_BYTE)));
   const config: SerialCoapConfig = {
-    messageBytesMax: coap.bytes("max_message", MESSAGE_BYTES, MESSAGE_BYTES_MIN, MESSAGE_BYTES),
+    framing: coap.oneOf("framing", FRAMINGS, "slipmux"),
+    messageBytesMax: coap.bytes("max_message", secondBytes, MESSAGE_BYTES_MIN, MESSAGE_BYTES),
     rate: coap.count("rate", 200, 1, 1_000_000),
     heartbeatMs: coap.duration("heartbeat", 30_000, 1000, DAY_MS),
     notify: coap.oneOf("notify", NOTIFY_TYPES, "qos"),

@@ -113,7 +113,7 @@ function readProtocol(section: Section, line: LineConfig): SerialConfig {
     case "frames":
       return readFrames(section, line);
     case "coap":
-      return { ...line, protocol, coap: readSerialCoap(section) };
+      return { ...line, protocol, coap: readSerialCoap(section, line.baud) };
     case "mqtt-sn":
       return { ...line, protocol, mqttSn: readSerialMqttSn(section) };
     case "modbus":

@@ -292,6 +292,8 @@ export interface DatagramPort {
   readonly maxPayload: number;
   /** Whether a peer has proven that it receives at its address before anything of it is handed on (DTLS: the cookie). */
   readonly peersVerified: boolean;
+  /** How long an answer may take before what asked for it counts as lost; absent = as the protocol has it for networks. */
+  readonly answerMs?: number;
   handler: DatagramHandler | null;
   /** Queues one datagram; false when it was dropped (counted by the port). The bytes are copied or sent before return. */
   send(bytes: Buffer, from: number, end: number, address: string, port: number): boolean;
@@ -306,4 +308,6 @@ export interface DatagramHandler {
    * under way for the peer must not go to whoever comes next from its address. Never called on plain UDP.
    */
   onPeerGone?(address: string, port: number): void;
+  /** The one peer at the other end of a line is there, for the first time or again. */
+  onPeerBack?(): void;
 }

@@ -17,20 +17,20 @@ export function createCoapLine(
   ground: Ground,
   rooms: Rooms,
   device: SerialDoor,
-  { name, coap }: CoapLineConfig,
+  { name, baud, coap }: CoapLineConfig,
 ): RunningLine {
   const { log, counters } = ground;
   const { router, authority } = rooms;
   const principal: Principal = { name: `serial:${name}`, clientId: `serial:${name}` };
   const diagnostics = new Diagnostics({ principal, router, authority, log, counters }, coap.diagnostics);
-  const port = new SlipmuxPort(name, device, coap.messageBytesMax, diagnostics, counters);
+  const port = new SlipmuxPort({ ...coap, name, baud }, device, diagnostics, { counters, log });
   const server = new CoapServer(port, coapPartsOf(ground, rooms), { ...coap, anonymous: null, principal });
   device.handler = port;
   return {
     start: () => device.start(),
     stop: async () => {
-      server.close(); // says goodbye to who observes
-      await port.written(GOODBYE_MS);
+      server.close();
+      await port.written(GOODBYE_MS); // what is answered already
       await device.close();
     },
     leave: () => {},

@@ -1,18 +1,41 @@
 // A microcontroller that speaks CoAP over a serial line (slipmux) to the running gateway.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Cable } from "../support/cable.ts";
+import { uintOption } from "../support/coap-messages.ts";
+import { LibcoapObserver, libcoap } from "../support/coap-peers.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
-import { coapFrame, coapOver, slip } from "../support/slipmux-peer.ts";
+import type { Observed } from "../support/raw-coap.ts";
+import { coapFrame, coapOver, SlipmuxBridge, slip } from "../support/slipmux-peer.ts";
+import { preloadable } from "../support/store-process.ts";
 
 function config(port: string): Record<string, unknown> {
   return {
     listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
     serial: [{ name: "node", port, protocol: "coap", coap: { diagnostics: "site/console" } }],
+  };
+}
+
+function residentBytes(pid: number): number {
+  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+}
+
+/** Writes the file into the terminal, over and over, as fast as it goes. */
+function flooding(file: string, terminal: string): AsyncDisposable {
+  const child = spawn("sh", ["-c", 'while cat "$1"; do :; done > "$2"', "sh", file, terminal], { stdio: "ignore" });
+  return {
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await once(child, "exit");
+    },
   };
 }
 
@@ -46,8 +69,9 @@ test("a device publishes, reads, observes and uploads in blocks over its line; w
   cable.say(slip(Buffer.from("\nbooted, 3 sensors\r\n")));
   await eventually("the text", () => mqtt.messages.some(({ topic }) => topic === "site/console"));
   assert.equal(mqtt.messages.find(({ topic }) => topic === "site/console")?.payload, "booted, 3 sensors");
+  const told = observed.notifications.length;
   assert.equal(await gateway.end(), 0);
-  await eventually("goodbye", () => observed.notifications.at(-1)?.code === "5.03");
+  assert.equal(observed.notifications.length, told, "no goodbye: the observation is kept");
 });
 
 test("frames hit by noise, packets and text without frames are dropped; CoAP goes on behind them", {
@@ -68,6 +92,154 @@ test("frames hit by noise, packets and text without frames are dropped; CoAP goe
   assert.equal((await device.put("/ps/plant/a?qos=1", "1")).code, "2.04");
   await device.ping();
   assert.equal(await gateway.end(), 0);
+});
+
+/** Whether the device was told of `value` by one more notification. */
+const sees = (observed: Observed, value: string) => () => observed.value === value;
+
+test("what a device observes outlives its unplugging and the gateway's kill -9, without a word of its own", {
+  skip: requirePeer("socat"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  await using gateway = new GatewayProcess(folder.path, config(cable.port));
+  await gateway.start();
+  await eventually("the port is open", opened(gateway, 1));
+  await using first = await MqttCollector.open(gateway.port(), "nothing");
+  using device = coapOver(cable);
+  const { observed } = await device.observe("/ps/plant/setpoint");
+  const all = await device.observe("/ps/plant/%2B/mode");
+
+  await cable.unplug();
+  await eventually("the gateway notices", () => gateway.stderr.includes("serial-away"));
+  await first.client.publishAsync("plant/setpoint", "20", { qos: 1, retain: true });
+  await first.client.publishAsync("plant/a/mode", "auto", { qos: 1, retain: true });
+  await cable.plug();
+  await eventually("the setpoint of meanwhile", sees(observed, "20"));
+  await eventually("the mode of meanwhile", () => all.observed.notifications.at(-1)?.payload === "auto");
+
+  await gateway.end("SIGKILL");
+  await gateway.start();
+  await using second = await MqttCollector.open(gateway.port(), "nothing");
+  await second.client.publishAsync("plant/setpoint", "21", { qos: 1, retain: true });
+  await eventually("the setpoint after the restart", sees(observed, "21"));
+  assert.equal(await gateway.end(), 0);
+});
+
+for (const framing of ["slipmux", "slip"] as const) {
+  test(`libcoap at the end of a ${framing} line has the resources that it has over UDP`, {
+    skip: requirePeer("socat", "coap-client", "python3"),
+  }, async () => {
+    using folder = temporaryFolder();
+    await using cable = new Cable(folder.path);
+    await cable.plug();
+    const listeners = [{ type: "mqtt", bind: "127.0.0.1:0" }];
+    const serial = [{ name: "node", port: cable.port, protocol: "coap", coap: { framing } }];
+    await using gateway = new GatewayProcess(folder.path, { listeners, serial });
+    await gateway.start();
+    await eventually("the port is open", opened(gateway, 1));
+    await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
+    await using line = await SlipmuxBridge.open(cable, framing);
+
+    assert.match(await libcoap(line, "/ps/plant/a"), / c:4\.04 /);
+    assert.match(await libcoap(line, "/ps/plant/a?retain=true", "-m", "put", "-e", "21.5"), / c:2\.01 /);
+    assert.match(await libcoap(line, "/ps/plant/a"), / c:2\.05 .* :: '21\.5'/);
+    assert.match(await libcoap(line, "/mqtt/publish/plant/b", "-m", "post", "-e", "b"), / c:2\.04 /);
+    assert.match(await libcoap(line, "/.well-known/core"), /<\/ps>/);
+    assert.match(await libcoap(line, "/health"), / c:2\.05 /);
+
+    const log = join(folder.path, "log");
+    const text = randomBytes(3_000).toString("hex");
+    writeFileSync(log, text);
+    assert.match(await libcoap(line, "/ps/plant/log?retain=true", "-m", "put", "-f", log, "-b", "512"), / c:2\.01 /);
+    const got = join(folder.path, "got");
+    await libcoap(line, "/ps/plant/log", "-o", got);
+    assert.equal(readFileSync(got, "utf8"), text);
+    assert.deepEqual(
+      (await mqtt.take(3)).map(({ topic }) => topic),
+      ["plant/a", "plant/b", "plant/log"],
+    );
+
+    await mqtt.client.publishAsync("plant/setpoint", "18", { qos: 1, retain: true });
+    await using observer = new LibcoapObserver(line, "/ps/plant/setpoint");
+    await observer.sees("18");
+    for (const value of ["19", "20", "21"]) {
+      await mqtt.client.publishAsync("plant/setpoint", value, { qos: 1, retain: true });
+      await observer.sees(value);
+    }
+    await gateway.end("SIGKILL");
+    await gateway.start();
+    await using again = await MqttCollector.open(gateway.port(), "nothing");
+    await observer.sees("21");
+    await again.client.publishAsync("plant/setpoint", "22", { qos: 1, retain: true });
+    await observer.sees("22");
+    await observer.end();
+    assert.match(await libcoap(line, "/ps/plant/a", "-m", "delete"), / c:2\.02 /);
+    assert.equal(await gateway.end(), 0);
+  });
+}
+
+test("with a full disk a device hears 5.03, and its repetition is taken when there is room again", {
+  skip: requirePeer("socat", "cc"),
+}, async () => {
+  using folder = temporaryFolder();
+  const control = join(folder.path, "control");
+  writeFileSync(control, "");
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  await using gateway = new GatewayProcess(folder.path, config(cable.port), {
+    LD_PRELOAD: preloadable("fsync-shim"),
+    SHIM_MATCH: join(folder.path, "data/sluice."),
+    SHIM_CONTROL: control,
+  });
+  await gateway.start();
+  await eventually("the port is open", opened(gateway, 1));
+  using device = coapOver(cable);
+  writeFileSync(control, "full=1");
+  const refused = await device.put("/ps/plant/a?retain=true&qos=1", "1");
+  assert.deepEqual([refused.code, uintOption(refused, "Max-Age")], ["5.03", 10]);
+  writeFileSync(control, "");
+  let code = "";
+  await eventually("it is taken", () => {
+    void device.put("/ps/plant/a?retain=true&qos=1", "1").then((answer) => {
+      code = answer.code;
+    });
+    return code === "2.01" || code === "2.04";
+  });
+  assert.equal((await device.request("/ps/plant/a")).payload, "1");
+});
+
+test("a device that floods its line slows nobody else down, and takes no memory", {
+  skip: requirePeer("socat"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using mad = new Cable(folder.path, "mad-");
+  await using good = new Cable(folder.path, "good-");
+  await Promise.all([mad.plug(), good.plug()]);
+  const line = (name: string, port: string) => ({ name, port, protocol: "coap" });
+  const serial = [line("mad", mad.port), line("good", good.port)];
+  const listeners = [{ type: "mqtt", bind: "127.0.0.1:0" }];
+  await using gateway = new GatewayProcess(folder.path, { listeners, serial });
+  await gateway.start();
+  await eventually("the ports are open", opened(gateway, 2));
+  await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
+  using device = coapOver(good, { ackTimeoutMs: 5_000 });
+  const rssBefore = residentBytes(gateway.pid);
+  const noise = [
+    coapFrame(Buffer.from("40030001b27073ff31", "hex")),
+    randomBytes(999),
+    slip(Buffer.alloc(4_000, 0xa9)),
+  ];
+  const flood = join(folder.path, "flood");
+  writeFileSync(flood, Buffer.concat(Array.from({ length: 50 }, () => Buffer.concat(noise))));
+  await using _flood = flooding(flood, mad.deviceEnd);
+  for (let i = 0; i < 30; i++) {
+    assert.equal((await device.put("/ps/plant/a?qos=1", `${i}`)).code, "2.04");
+    await mqtt.client.publishAsync("plant/b", `${i}`, { qos: 1 });
+  }
+  await mqtt.take(60);
+  assert.ok(residentBytes(gateway.pid) - rssBefore < 24 << 20);
 });
 
 test("a device that is unplugged and comes back with the message ids of before is a new peer", {

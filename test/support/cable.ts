@@ -9,7 +9,7 @@ import { peerPath } from "./peers.ts";
 /** The cable: the gateway opens `port`, the test holds the device's end. */
 export class Cable {
   readonly port: string;
-  readonly #deviceEnd: string;
+  readonly deviceEnd: string;
   #socat: ChildProcess | null = null;
   #descriptor = -1;
   #read = "";
@@ -17,14 +17,14 @@ export class Cable {
   /** @param name  of its ends in the folder, for more than one */
   constructor(folder: string, name = "") {
     this.port = join(folder, `${name}port`);
-    this.#deviceEnd = join(folder, `${name}device`);
+    this.deviceEnd = join(folder, `${name}device`);
   }
 
   async plug(): Promise<void> {
     const end = (link: string) => `pty,raw,echo=0,link=${link}`;
-    this.#socat = spawn(peerPath("socat"), [end(this.port), end(this.#deviceEnd)], { stdio: "inherit" });
-    await eventually("socat's terminals", () => existsSync(this.port) && existsSync(this.#deviceEnd));
-    this.#descriptor = openSync(this.#deviceEnd, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+    this.#socat = spawn(peerPath("socat"), [end(this.port), end(this.deviceEnd)], { stdio: "inherit" });
+    await eventually("socat's terminals", () => existsSync(this.port) && existsSync(this.deviceEnd));
+    this.#descriptor = openSync(this.deviceEnd, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
   }
 
   async unplug(): Promise<void> {

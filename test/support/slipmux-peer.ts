@@ -1,4 +1,8 @@
-// The device's side of a slipmux line by hand: SLIP and the FCS written anew from RFC 1055 and RFC 1662.
+// The device's side of a slipmux line by hand: SLIP and the FCS written anew from RFC 1055 and RFC 1662; and a door
+// through which any CoAP client that speaks UDP is the device (slipmux_bridge.py).
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import type { Cable } from "./cable.ts";
 import { RawCoap, type RawOptions, type Wire } from "./raw-coap.ts";
 
@@ -60,4 +64,29 @@ export function coapOver(cable: Cable, options: RawOptions = {}): RawCoap {
     }, POLL_MS);
     return { send: (bytes) => cable.say(coapFrame(bytes)), close: () => clearInterval(polling) };
   }, options);
+}
+
+/** A UDP port on 127.0.0.1; what a client sends there the device says, and what the device hears the client gets. */
+export class SlipmuxBridge implements AsyncDisposable {
+  readonly host = "127.0.0.1";
+  readonly port: number;
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child;
+    this.port = port;
+  }
+
+  static async open(cable: Cable, framing: "slipmux" | "slip" = "slipmux"): Promise<SlipmuxBridge> {
+    const words = [join(import.meta.dirname, "slipmux_bridge.py"), cable.deviceEnd, framing];
+    const child = spawn("python3", words, { stdio: ["ignore", "pipe", "inherit"] });
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    return new SlipmuxBridge(child, Number(line));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.kill();
+    await once(this.#child, "exit");
+  }
 }

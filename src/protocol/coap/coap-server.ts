@@ -94,14 +94,26 @@ export class CoapServer implements RequestHandler {
       endpoint: this.endpoint,
       notify: options.notify,
       name: addressAndPort(port.address, port.port),
-      lasting: !port.peersVerified,
+      lasting: this.#principal !== null || !port.peersVerified,
+      line: this.#principal?.name ?? null,
       bytesMax: port.maxPayload,
     };
     const registrations = new Registrations(parts.shared.observers, this.#listener, parts);
     const listener = parts.shared.newListener();
     this.#topics = new TopicResource(parts, listener, 1, registrations);
     this.#publishTopics = new TopicResource(parts, listener, 2, null);
-    parts.shared.observers.open(this.#listener);
+    parts.shared.observers.expect(this.#listener);
+    if (this.#principal === null) this.onPeerBack();
+  }
+
+  /** What was observed here before goes on. */
+  onPeerBack(): void {
+    this.#shared.observers.open(this.#listener);
+  }
+
+  /** Of a line: what it observes waits until it is back. */
+  onPeerGone(): void {
+    if (this.#principal !== null) this.#shared.observers.suspend(this.#listener);
   }
 
   close(): void {

@@ -6,8 +6,10 @@
  *     send --> filling (frames to go, up to 4 KiB) --> the one write under way --> onWritten: the two change places
  *
  * A datagram that finds no room is dropped and counted, as UDP would: CoAP repeats what has to arrive.
+ * @see draft-bormann-t2trg-slipmux-04; RFC 7252 sections 4.2 (repetition) and 4.8.1 (ACK_TIMEOUT)
  */
 import type { Counter, Counters } from "../../base/counters.ts";
+import type { Log } from "../../base/log.ts";
 import type { Line } from "../../config/budget.ts";
 import type { DatagramHandler, DatagramPort } from "../../core/ports.ts";
 import type { BadFrame, FrameSink } from "../../wire/serial/framing.ts";
@@ -15,9 +17,11 @@ import { SlipDecoder } from "../../wire/serial/slip.ts";
 import {
   COAP,
   COAP_FRAME_OVERHEAD,
+  type CoapFraming,
   coapFrameBytesMax,
   DIAGNOSTIC,
   encodeCoap,
+  isBareCoap,
   isPacket,
   isWhole,
 } from "../../wire/serial/slipmux.ts";
@@ -29,8 +33,20 @@ export interface DiagnosticSink {
   onDiagnostic(bytes: Buffer, from: number, end: number): void;
 }
 
+export interface SlipmuxOptions {
+  readonly name: string;
+  readonly framing: CoapFraming;
+  /** Of a CoAP message, either way. */
+  readonly messageBytesMax: number;
+  readonly baud: number;
+}
+
 /** Frames that wait for the write under way; and that write. */
 const SEND_BYTES = 4096;
+/** RFC 7252 section 4.8: how long an acknowledgement may take on a line that takes no time. */
+const ACK_TIMEOUT_MS = 2_000;
+/** A byte with start, parity and stop. */
+const BITS_PER_BYTE = 11;
 
 export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink {
   /** `serial:<name>`: the peer's address and its identity, too. */
@@ -39,7 +55,10 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
   readonly maxPayload: number;
   /** Nobody can pretend to be at the other end of a cable. */
   readonly peersVerified = true;
+  readonly answerMs: number;
   handler: DatagramHandler | null = null;
+  readonly #name: string;
+  readonly #framing: CoapFraming;
   readonly #device: SerialDevice;
   readonly #diagnostics: DiagnosticSink;
   readonly #decoder: SlipDecoder;
@@ -48,6 +67,9 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
   #filled = 0;
   #writing = false;
   #onIdle: (() => void) | null = null;
+  /** It has been said that the device speaks the other framing. */
+  #otherFraming = false;
+  readonly #log: Log;
   readonly #received: Counter;
   readonly #sent: Counter;
   readonly #sendsDropped: Counter;
@@ -59,18 +81,22 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
   readonly #tooLong: Counter;
   readonly #cut: Counter;
 
-  /** @param messageBytesMax  of a CoAP message, either way */
   constructor(
-    name: string,
+    { name, framing, messageBytesMax, baud }: SlipmuxOptions,
     device: SerialDevice,
-    messageBytesMax: number,
     diagnostics: DiagnosticSink,
-    counters: Counters,
+    { counters, log }: { readonly counters: Counters; readonly log: Log },
   ) {
     this.address = `serial:${name}`;
     this.maxPayload = messageBytesMax;
+    // The longest message behind another one, and the same from the device.
+    const frameMs = ((messageBytesMax + 2 + COAP_FRAME_OVERHEAD) * BITS_PER_BYTE * 1000) / baud;
+    this.answerMs = ACK_TIMEOUT_MS + Math.ceil(4 * frameMs);
+    this.#name = name;
+    this.#framing = framing;
     this.#device = device;
     this.#diagnostics = diagnostics;
+    this.#log = log;
     this.#decoder = new SlipDecoder({ frameBytesMax: messageBytesMax + COAP_FRAME_OVERHEAD }, null);
     this.#received = counters.counter("slipmux.coap_received");
     this.#sent = counters.counter("slipmux.coap_sent");
@@ -91,7 +117,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
       this.#sendsDropped.value++;
       return false;
     }
-    this.#filled = encodeCoap(bytes, from, end, this.#filling, this.#filled);
+    this.#filled = encodeCoap(this.#framing, bytes, from, end, this.#filling, this.#filled);
     this.#sent.value++;
     if (!this.#writing) this.#flush();
     return true;
@@ -118,6 +144,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
 
   onOpen(): void {
     this.#decoder.reset();
+    this.handler?.onPeerBack?.();
   }
 
   onData(chunk: Buffer): void {
@@ -154,15 +181,21 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
 
   onFrame(bytes: Buffer, from: number, end: number): boolean {
     const first = bytes[from] as number;
-    if (first === COAP) {
-      this.#onCoap(bytes, from, end);
-    } else if (first === DIAGNOSTIC) {
+    const bare = this.#framing === "slip";
+    if (first === DIAGNOSTIC) {
       this.#texts.value++;
       this.#diagnostics.onDiagnostic(bytes, from + 1, end);
-    } else if (isPacket(first)) {
+    } else if (bare && isBareCoap(first)) {
+      this.#onCoap(bytes, from, end);
+    } else if (!bare && first === COAP) {
+      if (isWhole(bytes, from, end)) this.#onCoap(bytes, from + 1, end - 2);
+      else this.#badCheck.value++;
+    } else if (!bare && isPacket(first)) {
       this.#packets.value++;
     } else {
       this.#unknown.value++;
+      const isOther = bare ? first === COAP && isWhole(bytes, from, end) : isBareCoap(first);
+      if (isOther && !this.#otherFraming) this.#tellOtherFraming();
     }
     return true;
   }
@@ -173,12 +206,14 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
   }
 
   #onCoap(bytes: Buffer, from: number, end: number): void {
-    if (!isWhole(bytes, from, end)) {
-      this.#badCheck.value++;
-      return;
-    }
     this.#received.value++;
-    this.handler?.onDatagram(bytes.subarray(from + 1, end - 2), this.address, this.port, this.address);
+    this.handler?.onDatagram(bytes.subarray(from, end), this.address, this.port, this.address);
+  }
+
+  #tellOtherFraming(): void {
+    this.#otherFraming = true;
+    const framing = this.#framing === "slip" ? "slipmux" : "slip";
+    this.#log.warn("serial-coap-framing", { name: this.#name, advice: `frames look like coap.framing: ${framing}` });
   }
 }
 

@@ -1,15 +1,21 @@
 /**
- * Slipmux (draft-bormann-t2trg-slipmux): what a SLIP frame holds is told by its first byte, so that one UART carries
+ * Slipmux (draft-bormann-t2trg-slipmux-04): what a SLIP frame holds is told by its first byte, so that one UART carries
  * text for people, CoAP and IP packets. CoAP has a check behind it, the FCS of RFC 1662 over all that is before it.
  *
- *     C0 | 0A | UTF-8 text              | C0     diagnostics
- *     C0 | A9 | CoAP message | FCS16    | C0     low byte first
- *     C0 | 45-4F or 60-6F ...           | C0     an IPv4 or IPv6 packet
+ *     C0 | 0A | UTF-8 text              | C0     diagnostics (section 4), from the device only
+ *     C0 | A9 | CoAP message | FCS16    | C0     configuration (section 5), low byte first
+ *     C0 | 45-4F or 60-6F ...           | C0     an IPv4 or IPv6 packet (section 3)
+ *     C0 | ... DB                       | C0     taken back by its sender (section 6)
+ *
+ * Bare SLIP has CoAP without the byte and the check; its version, 01 in the first two bits, then tells it from text.
  */
 export const DIAGNOSTIC = 0x0a;
 export const COAP = 0xa9;
 
-/** Around a CoAP message, before escapes. */
+/** How CoAP is framed. */
+export type CoapFraming = "slipmux" | "slip";
+
+/** Around a CoAP message, before escapes, at most. */
 export const COAP_FRAME_OVERHEAD = 3;
 
 const END = 0xc0;
@@ -27,6 +33,11 @@ export function isPacket(first: number): boolean {
   return (first >= 0x45 && first <= 0x4f) || (first >= 0x60 && first <= 0x6f);
 }
 
+/** Whether a frame that begins with it is a CoAP message of version 1 (RFC 7252 section 3), without slipmux. */
+export function isBareCoap(first: number): boolean {
+  return first >> 6 === 1;
+}
+
 /** Whether `bytes[from..end)`, the first byte 0xA9 and the FCS included, arrived whole. */
 export function isWhole(bytes: Buffer, from: number, end: number): boolean {
   return end - from >= COAP_FRAME_OVERHEAD && fcs16(bytes, from, end, FCS_INIT) === FCS_GOOD;
@@ -42,13 +53,22 @@ export function coapFrameBytesMax(messageBytes: number): number {
  * It begins with an END of its own, so that noise before it is a frame by itself (RFC 1055).
  * @returns index behind it
  */
-export function encodeCoap(message: Buffer, from: number, end: number, out: Buffer, at: number): number {
+export function encodeCoap(
+  framing: CoapFraming,
+  message: Buffer,
+  from: number,
+  end: number,
+  out: Buffer,
+  at: number,
+): number {
   out[at++] = END;
-  out[at++] = COAP;
+  if (framing === "slipmux") out[at++] = COAP;
   for (let i = from; i < end; i++) at = put(message[i] as number, out, at);
-  const fcs = ~fcs16(message, from, end, FCS_OF_COAP);
-  at = put(fcs & 0xff, out, at);
-  at = put((fcs >> 8) & 0xff, out, at);
+  if (framing === "slipmux") {
+    const fcs = ~fcs16(message, from, end, FCS_OF_COAP);
+    at = put(fcs & 0xff, out, at);
+    at = put((fcs >> 8) & 0xff, out, at);
+  }
   out[at++] = END;
   return at;
 }

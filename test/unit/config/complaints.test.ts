@@ -145,6 +145,7 @@ const SINGLE: [string, string][] = [
   ["serial: [{port: /dev/a, coap: {}}]", "serial[0].coap: means nothing without protocol: coap"],
   ["serial: [{port: /dev/a, protocol: coap, coap: {diagnostics: a/#}}]", "serial[0].coap.diagnostics"],
   ["serial: [{port: /dev/a, protocol: coap, coap: {max_message: 2KiB}}]", "serial[0].coap.max_message"],
+  ["serial: [{port: /dev/a, protocol: coap, coap: {framing: cobs}}]", "serial[0].coap.framing"],
   ["serial: [{port: /dev/a, framing: slop}]", 'serial[0].framing: "slop" is not possible; did you mean slip?'],
   ["serial: [{port: /dev/a, framing: fixed}]", "serial[0].framing: fixed needs bytes"],
   ["serial: [{port: /dev/a, framing: {type: fixed}}]", "serial[0].framing: fixed needs bytes"],

@@ -99,6 +99,7 @@ export class CoapEndpoint implements DatagramHandler {
   /** What is under way for whoever was at this address is over, and nothing goes there under the name of the old session. */
   onPeerGone(address: string, port: number): void {
     const { peers } = this.tables;
+    this.#handler.onPeerGone?.();
     for (const peer of peers.of(this)) {
       if (peer.port !== port || peer.address !== address || peer.gone) continue;
       peers.begin(peer);
@@ -106,6 +107,10 @@ export class CoapEndpoint implements DatagramHandler {
       this.#transmitter.giveUp(peer);
       peers.end(peer);
     }
+  }
+
+  onPeerBack(): void {
+    this.#handler.onPeerBack?.();
   }
 
   onDatagram(datagram: Buffer, address: string, port: number, identity: string | null): void {

@@ -70,6 +70,10 @@ export interface RequestHandler {
   onLogin(reply: Reply, principal: Principal | null, reason: number): void;
   /** The store settled or refused what the request published. */
   onStored(reply: Reply, reason: number): void;
+  /** A peer's session is over; where the listener has one peer, it is away. */
+  onPeerGone?(): void;
+  /** The one peer is there. */
+  onPeerBack?(): void;
 }
 
 export class Reply implements Expirable, StoreWaiter, LoginWaiter, OutgoingOwner {

@@ -2,7 +2,7 @@
  * Sends the messages of ours: NONs, and CONs with retransmission, one in flight per peer (NSTART, RFC 7252 section 4.7).
  *
  *      attempt     1        2              3                            4      5            given up
- *                  |- 2..3 -|---- x 2 -----|----------- x 4 ------------| . . .|. . x 16 ...|     seconds
+ *                  |- 2..3 -|---- x 2 -----|----------- x 4 ------------| . . .|. . x 16 ...|     seconds (more on a slow line)
  *
  * One per listener. Message IDs count up per peer from a number that nobody else knows, so that an acknowledgement by
  * somebody with a forged address is a guess; who has guessed wrong once proves nothing by it.
@@ -36,6 +36,8 @@ export class Transmitter {
   readonly #port: DatagramPort;
   readonly #parts: MessageParts;
   readonly #tables: MessageTables;
+  /** RFC 7252 section 4.8.1 lets it be larger. */
+  readonly #ackTimeoutMs: number;
   readonly #ping = Buffer.alloc(HEADER_BYTES);
   readonly #retransmitted: Counter;
   readonly #unacknowledged: Counter;
@@ -45,6 +47,7 @@ export class Transmitter {
     this.#port = port;
     this.#parts = parts;
     this.#tables = tables;
+    this.#ackTimeoutMs = port.answerMs ?? ACK_TIMEOUT_MS;
     this.#retransmitted = parts.counters.counter("coap.retransmitted");
     this.#unacknowledged = parts.counters.counter("coap.unacknowledged");
   }
@@ -253,7 +256,7 @@ export class Transmitter {
     out.messageId = messageId;
     out.datagram = datagram;
     out.retransmissions = 0;
-    out.timeoutMs = ACK_TIMEOUT_MS * (1 + this.#parts.random() * (ACK_RANDOM_FACTOR - 1));
+    out.timeoutMs = this.#ackTimeoutMs * (1 + this.#parts.random() * (ACK_RANDOM_FACTOR - 1));
     this.#port.send(datagram, 0, datagram.length, peer.address, peer.port);
     this.#parts.wheel.schedule(out.timer, out.timeoutMs);
   }

@@ -87,6 +87,8 @@ export class Observer implements Receiver, OutgoingOwner {
   replacedId = -1;
   /** The store has a record of it. */
   kept = false;
+  /** It is from before a restart, or before its line was away, and its client has not registered again. */
+  restored = false;
 
   constructor(
     host: ObserverHost,

@@ -69,7 +69,10 @@ export class Observers implements NotifierHost, Expirable {
   #count = 0;
   #textBytes = 0;
   #generation: number;
-  readonly #leftUntilMs: number;
+  /** Those that there are, whether their clients are there or not. */
+  readonly #listeners = new Set<ObservedListener>();
+  /** Until then a listener may come whose records are there. */
+  #leftUntilMs: number;
   readonly #refused: Counter;
   readonly #evicted: Counter;
 
@@ -117,6 +120,7 @@ export class Observers implements NotifierHost, Expirable {
     }
     if (known !== null) this.remove(known);
     if (registration.keeps) this.#removeElsewhere(registration);
+    if (listener.line !== null) this.#removeForgotten(registration);
     const watcher = this.#watchers.get(peer) ?? new Watcher(listener, peer);
     if (!this.#hasRoom(watcher, textBytesOf(filter, principal)) || !this.#hold(watcher)) {
       this.#refused.value++;
@@ -143,6 +147,7 @@ export class Observers implements NotifierHost, Expirable {
     const isOther = qos !== wanted.qos || noLocal !== wanted.noLocal;
     if (!keeps || isOther || accept !== wanted.accept || szx !== wanted.szx) this.#records.forget(observer);
     observer.wanted = wanted;
+    observer.restored = false;
     observer.interestMs = this.#parts.clock.nowMs();
     if (isOther) this.#subscribe(observer);
     this.#notifier.renew(observer);
@@ -158,6 +163,19 @@ export class Observers implements NotifierHost, Expirable {
     }
   }
 
+  /**
+   * A device that was reset begins with new tokens, and should reset those that it does not know (RFC 7641 section 3.2).
+   * Simple ones acknowledge all; their places would run out, one with each start.
+   */
+  #removeForgotten({ peer, filter, principal, keeps }: Registration): void {
+    let at = this.#watchers.get(peer)?.first ?? null;
+    while (keeps && at !== null) {
+      const other = at;
+      at = at.next;
+      if (other.restored && other.filter === filter && isSame(other.principal, principal)) this.remove(other);
+    }
+  }
+
   #subscribe(observer: Observer): void {
     const { qos, noLocal } = observer.wanted;
     this.#parts.router.subscribe(observer, observer.filter, qos | (noLocal ? NO_LOCAL : 0), 0);
@@ -166,7 +184,13 @@ export class Observers implements NotifierHost, Expirable {
   #hasRoom(watcher: Watcher, textBytes: number): boolean {
     const { observersMax, observersPerPeerMax, textBytesMax } = this.#limits;
     if (watcher.count >= observersPerPeerMax) return false;
-    const fits = (): boolean => this.#count < observersMax && this.#textBytes + textBytes <= textBytesMax;
+    // Who is away keeps the place.
+    let leftBytes = textBytes;
+    for (const left of this.#records.leftRecords()) {
+      leftBytes += textBytesOf(left.filter, { name: left.principal, clientId: left.clientId });
+    }
+    const entriesMax = observersMax - this.#records.left;
+    const fits = (): boolean => this.#count < entriesMax && this.#textBytes + leftBytes <= textBytesMax;
     if (fits()) return true;
     const latestMs = this.#parts.clock.nowMs() - UNPROVEN_MS;
     for (const other of this.#watchers.values()) {
@@ -242,7 +266,12 @@ export class Observers implements NotifierHost, Expirable {
 
   // ---- listeners and restarts --------------------------------------------------------------------------------
 
-  /** A listener is there: what its clients observed before the restart goes on, and they are told the present value. */
+  /** A listener is there, if not its clients: what they observed before waits for `open`. */
+  expect(listener: ObservedListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Its clients are, too: what they observed before goes on, and they are told the present value. */
   open(listener: ObservedListener): void {
     this.#records.takeUp(listener.name, (record) => listener.lasting && this.#restore(listener, record));
   }
@@ -251,12 +280,14 @@ export class Observers implements NotifierHost, Expirable {
   #restore(listener: ObservedListener, record: ObserverRecord): boolean {
     const { address, port, token, filter, wanted, bytesMax } = record;
     const { peers } = listener.endpoint.tables;
-    const peer = peers.take(listener.endpoint, peers.hashOf(address), address, port, null, false);
+    const { endpoint, line } = listener;
+    const peer = peers.take(endpoint, peers.hashOf(address), address, port, line, line !== null);
     const principal = { name: record.principal, clientId: record.clientId };
     const registration = { listener, peer, token, filter, principal, wanted, bytesMax, keeps: false };
     const observer = this.register(registration);
     if (observer === null) return false;
     observer.kept = true;
+    observer.restored = true;
     observer.stale = true;
     if (observer.isWildcard) this.tellRetained(observer);
     if (!this.#may(observer)) this.end(observer, FORBIDDEN);
@@ -282,11 +313,24 @@ export class Observers implements NotifierHost, Expirable {
 
   /** The listener closes. What the store has stays there; who is not in it is told to register anew, once. */
   close(listener: ObservedListener): void {
+    this.#takeAll(listener, true);
+    this.#listeners.delete(listener);
+    this.#leftUntilMs = this.#parts.clock.nowMs() + LISTENERS_MS;
+    if (this.#records.left > 0) this.#look();
+  }
+
+  /** Nobody is there at the listener's line: what the store has waits for `open`. */
+  suspend(listener: ObservedListener): void {
+    this.#takeAll(listener, false);
+  }
+
+  #takeAll(listener: ObservedListener, saysGoodbye: boolean): void {
     const options = [uintOption(MAX_AGE, RETRY_AFTER_SECONDS)];
     for (const watcher of [...this.#watchers.values()]) {
       if (watcher.listener !== listener) continue;
       for (let at = watcher.first; at !== null; at = watcher.first) {
-        if (!at.kept && at.final === 0 && watcher.isProven())
+        if (at.kept) this.#records.leave(at);
+        else if (saysGoodbye && at.final === 0 && watcher.isProven())
           watcher.send(at, false, SERVICE_UNAVAILABLE, options, NO_BYTES);
         this.#take(at);
       }
@@ -303,13 +347,14 @@ export class Observers implements NotifierHost, Expirable {
   onTimer(): void {
     const { authority, clock } = this.#parts;
     const nowMs = clock.nowMs();
-    if (nowMs >= this.#leftUntilMs) this.#records.deleteLeft();
+    const mayComeYet = nowMs < this.#leftUntilMs;
+    if (!mayComeYet) this.#records.deleteLeft(new Set([...this.#listeners].map(({ name }) => name)));
     const isReloaded = this.#generation !== authority.generation;
     this.#generation = authority.generation;
     for (const watcher of this.#watchers.values()) {
       for (let at = watcher.first; at !== null; at = at.next) this.#lookAt(at, nowMs, isReloaded);
     }
-    if (this.#count > 0 || this.#records.left > 0) this.#look();
+    if (this.#count > 0 || (mayComeYet && this.#records.left > 0)) this.#look();
   }
 
   #lookAt(observer: Observer, nowMs: number, isReloaded: boolean): void {

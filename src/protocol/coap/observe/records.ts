@@ -37,7 +37,7 @@ export class ObserverRecords {
   readonly #store: RecordStore;
   /** Of the receiver; 0 = there is none yet. */
   #id: number;
-  /** What the process before this one left, by text; nobody has taken it up yet. */
+  /** By text: what the process before this one left, and of lines that are away; nobody has taken it up. */
   readonly #left = new Map<string, ObserverRecord>();
 
   constructor(store: RecordStore) {
@@ -56,6 +56,10 @@ export class ObserverRecords {
     return this.#left.size;
   }
 
+  leftRecords(): Iterable<ObserverRecord> {
+    return this.#left.values();
+  }
+
   /** Takes up those of a listener. `restore` says whether the observation goes on; else its record is deleted. */
   takeUp(listener: string, restore: (record: ObserverRecord) => boolean): void {
     for (const [text, record] of this.#left) {
@@ -65,16 +69,26 @@ export class ObserverRecords {
     }
   }
 
-  /** The listeners of what is left are not there any more. */
-  deleteLeft(): void {
-    for (const text of this.#left.keys()) this.#delete(text);
-    this.#left.clear();
+  /** Forgets what is left of listeners other than these. */
+  deleteLeft(listeners: ReadonlySet<string>): void {
+    for (const [text, { listener }] of this.#left) {
+      if (listeners.has(listener)) continue;
+      this.#left.delete(text);
+      this.#delete(text);
+    }
   }
 
   keep(observer: Observer): void {
     if (this.#id === 0) this.#id = this.#store.createReceiver(KIND, NAME).id;
     observer.kept = true;
     this.#store.putSubscription(this.#id, { filter: encode(observer), options: 0, subscriptionId: 0 });
+  }
+
+  /** It is out of memory, and its record stays. */
+  leave(observer: Observer): void {
+    const text = encode(observer);
+    const record = decode(text);
+    if (record !== null) this.#left.set(text, record);
   }
 
   /** To be called before anything of it changes that its record has. */

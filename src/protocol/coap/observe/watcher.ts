@@ -30,6 +30,8 @@ export interface ObservedListener {
   readonly name: string;
   /** Whether a client is known by its address alone, so that its observations can outlive the process: not over DTLS. */
   readonly lasting: boolean;
+  /** The identity of its one peer, which is a line's; null = it has many. */
+  readonly line: string | null;
   /** Largest datagram that the listener can send. */
   readonly bytesMax: number;
 }

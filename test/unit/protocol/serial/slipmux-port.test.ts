@@ -26,13 +26,18 @@ class World {
   readonly gone: string[] = [];
   readonly port: SlipmuxPort;
 
-  constructor(messageBytesMax = 256) {
+  readonly lines: string[] = [];
+
+  constructor(messageBytesMax = 256, framing: "slipmux" | "slip" = "slipmux", baud = 115_200) {
     const diagnostics = {
       onDiagnostic: (bytes: Buffer, from: number, end: number) =>
         void this.texts.push(bytes.toString("utf8", from, end)),
     };
-    this.port = new SlipmuxPort("node", this.device, messageBytesMax, diagnostics, this.counters);
+    const log = new Log({ level: "warn", format: "text", write: (line) => void this.lines.push(line) });
+    const parts = { counters: this.counters, log };
+    this.port = new SlipmuxPort({ name: "node", framing, messageBytesMax, baud }, this.device, diagnostics, parts);
     this.port.handler = {
+      onPeerBack: () => void this.gone.push("back"),
       onDatagram: (bytes, address, port, identity) =>
         void this.heard.push(`${bytes.toString("hex")} ${address} ${port} ${identity}`),
       onPeerGone: (address) => void this.gone.push(address),
@@ -45,9 +50,9 @@ class World {
   }
 }
 
-function frameOf(message: Buffer): Buffer {
+function frameOf(message: Buffer, framing: "slipmux" | "slip" = "slipmux"): Buffer {
   const out = Buffer.alloc(coapFrameBytesMax(message.length));
-  return out.subarray(0, encodeCoap(message, 0, message.length, out, 0));
+  return out.subarray(0, encodeCoap(framing, message, 0, message.length, out, 0));
 }
 
 const send = (port: SlipmuxPort, message: Buffer): boolean => port.send(message, 0, message.length, port.address, 0);
@@ -111,10 +116,47 @@ test("when the device goes away its peer does; a frame under way is forgotten, a
   device.isOpen = true;
   device.written.length = 0;
   port.onOpen();
+  assert.deepEqual(world.gone, ["serial:node", "back"]);
   port.onData(frame);
   assert.equal(world.heard.length, 1);
   send(port, Buffer.from("60000003", "hex"));
   assert.deepEqual(device.written, [frameOf(Buffer.from("60000003", "hex")).toString("hex")]);
+});
+
+test("bare SLIP has messages without byte and check; text is text there, too, and packets are none", () => {
+  const world = new World(256, "slip");
+  const message = Buffer.from("48010001c0dbc0dbc0dbc0db", "hex");
+  const frame = frameOf(message, "slip");
+  assert.equal(frame.toString("hex"), `c048010001${"dbdcdbdd".repeat(4)}c0`);
+  world.port.onData(Buffer.concat([frame, Buffer.from("c00a6869c0c0600000c0c0800000c0", "hex")]));
+  assert.deepEqual(world.heard, [
+    `${message.toString("hex")} serial:node 0 serial:node`,
+    "600000 serial:node 0 serial:node",
+  ]);
+  assert.deepEqual(world.texts, ["hi"]);
+  assert.deepEqual(world.counts, { coap_received: 2, diagnostics: 1, unknown: 1 });
+  send(world.port, message);
+  assert.deepEqual(world.device.written, [frame.toString("hex")]);
+});
+
+test("a device with the other framing is named once in the log, with what to set", () => {
+  for (const [mine, other] of [
+    ["slipmux", "slip"],
+    ["slip", "slipmux"],
+  ] as const) {
+    const { port, lines } = new World(256, mine);
+    const frame = frameOf(Buffer.from("40010001", "hex"), other);
+    port.onData(Buffer.from("c0ffc0", "hex"));
+    assert.equal(lines.length, 0);
+    port.onData(Buffer.concat([frame, frame]));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] as string, new RegExp(`serial-coap-framing name=node .*coap.framing: ${other}"?$`));
+  }
+});
+
+test("an answer may take what two of the longest frames take on the line each way, and two seconds", () => {
+  assert.equal(new World(1152, "slipmux", 115_200).port.answerMs, 2_000 + 442);
+  assert.equal(new World(128, "slipmux", 1_200).port.answerMs, 2_000 + 4_877);
 });
 
 test("who closes may wait until all is written, until the device is away, or for some time", async () => {

@@ -17,7 +17,7 @@ function decoded(chunks: readonly (Buffer | string)[], frameBytesMax = 64): stri
 
 function encoded(message: Buffer): Buffer {
   const out = Buffer.alloc(coapFrameBytesMax(message.length));
-  return out.subarray(0, encodeCoap(message, 0, message.length, out, 0));
+  return out.subarray(0, encodeCoap("slipmux", message, 0, message.length, out, 0));
 }
 
 test("the check is RFC 1662's FCS over the first byte and the message, low byte first", () => {

@@ -82,6 +82,8 @@ export class World {
   /** Whether clients reset the pings that come with a request of theirs. */
   answersPings = false;
   readonly authority: Authority & { generation: number };
+  /** Of the one peer of a line. */
+  readonly #identity: string | null;
   #messageId = 0;
 
   constructor({
@@ -144,7 +146,8 @@ export class World {
       admitLogin: () => true,
       schedule: (sliced: Sliced) => void this.slices.push(sliced),
     };
-    this.port.peersVerified = secure;
+    this.#identity = options.principal?.name ?? null;
+    this.port.peersVerified = secure || this.#identity !== null;
     this.port.port = listenerPort;
     this.port.maxPayload = bytesMax;
     this.shared = new CoapShared(parts);
@@ -189,7 +192,7 @@ export class World {
   // ---- messages ----------------------------------------------------------------------------------------------
 
   receive(bytes: Buffer, { address, port }: Client = CLIENT): void {
-    this.port.handler?.onDatagram(bytes, address, port, null);
+    this.port.handler?.onDatagram(bytes, address, port, this.#identity);
   }
 
   /** What has been sent since the last `take`, pings of ours left out. */
