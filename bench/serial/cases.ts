@@ -103,7 +103,7 @@ function coapFrames(confirmable: boolean): (port: number) => Buffer[] {
         payload: Buffer.from(String(n).padStart(40, "0")),
       });
       const out = Buffer.alloc(coapFrameBytesMax(message.length));
-      return out.subarray(0, encodeCoap(message, 0, message.length, out, 0));
+      return out.subarray(0, encodeCoap("slipmux", message, 0, message.length, out, 0));
     });
 }
 
