@@ -20,7 +20,8 @@ export function createModbusLine(
   const { router, authority, ledger, sys } = rooms;
   const { name, modbus } = config;
   const principal = { name: `serial:${name}`, clientId: `serial:${name}` };
-  const parts = { principal, router, authority, ledger, clock, random: Math.random, log, counters, alarm };
+  const { limits } = ground.config;
+  const parts = { principal, router, authority, ledger, clock, limits, random: Math.random, log, counters, alarm };
   const { baud, dataBits, parity, stopBits, place } = config;
   const bits = 1 + dataBits + (parity === "none" ? 0 : 1) + stopBits;
   const characters = place.kind === "tcp" || place.kind === "unix" ? null : { baud, bits };

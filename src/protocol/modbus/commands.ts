@@ -1,87 +1,37 @@
 /**
- * To the slaves: a message of a point's `set` topic is a write, and what came of it is published to `.../set/result`. At QoS 1
- * the line is a durable receiver: a message is acknowledged when its result is known, and waits in the queue while the
- * port is away. What a slave that is silent is told fails at once, and says so.
+ * To the slaves: a message of a point's `set` topic is a write, and what came of it is published to its MQTT 5 Response
+ * Topic, or to `.../set/result`. At QoS 1 the line is a durable receiver: a message is acknowledged when its result is
+ * known, and waits in the queue while the port is away. What a slave that is silent is told fails at once, and says so.
  *
  *     queue --> commands (64 at most) --> the bus --> result published, message acknowledged
  */
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
 import { DeviceReceiver, type DeviceWriter } from "../../core/device-receiver.ts";
+import type { DropCause } from "../../core/drop-causes.ts";
 import type { Message } from "../../core/message.ts";
 import type { Publication } from "../../core/publication.ts";
-import { exceptionText } from "../../wire/modbus/codes.ts";
-import type { Request } from "../../wire/modbus/request.ts";
-import { type Job, SILENT } from "./job.ts";
+import { responseTopicOf } from "../../core/response-topic.ts";
+import { Command, type Origin, type Target } from "./command.ts";
+import type { Job } from "./job.ts";
 import type { ModbusCounters, ModbusParts } from "./parts.ts";
-import { type Point, valueText } from "./point.ts";
-import { isAway, type Poll } from "./poll.ts";
+import { valueText } from "./point.ts";
 import { parseCommand, type Write } from "./set-value.ts";
-import type { Slave } from "./slave.ts";
 
 /** That wait for the bus. */
 export const COMMANDS_MAX = 64;
+/** Of Response Topic and Correlation Data together, for as long as the command waits. */
+export const RESPONSE_BYTES_MAX = 2048;
+const NEVER = Number.POSITIVE_INFINITY;
 
-/** A point that may be written, with the polls that read it back. */
-export interface Target {
-  readonly point: Point;
-  readonly slave: Slave;
-  readonly poll: Poll;
-}
-
-class Command implements Job {
-  readonly slave: Slave;
-  readonly target: Target;
-  readonly packetId: number;
-  /** Or what is wrong with it. */
-  readonly write: Write | string;
-  readonly #done: (command: Command, problem: string | null, nowMs: number) => void;
-
-  constructor(target: Target, packetId: number, write: Write | string, done: Command["finish"]) {
-    this.target = target;
-    this.slave = target.slave;
-    this.packetId = packetId;
-    this.write = write;
-    this.#done = done;
-  }
-
-  fill(request: Request): void {
-    const { address, writeMultiple } = this.target.point.config;
-    const { bytes } = this.write as Write;
-    const { unit } = this.slave;
-    if (typeof bytes === "boolean") {
-      if (writeMultiple) request.writeCoils(unit, address, [bytes]);
-      else request.writeCoil(unit, address, bytes);
-    } else if (bytes.length === 2 && !writeMultiple) {
-      request.writeRegister(unit, address, bytes);
-    } else {
-      request.writeRegisters(unit, address, bytes);
-    }
-  }
-
-  onAnswer(_bytes: Buffer, _from: number, _end: number, nowMs: number): void {
-    this.slave.onAnswer();
-    this.target.poll.dueMs = Math.min(this.target.poll.dueMs, nowMs);
-    this.finish(this, null, nowMs);
-  }
-
-  onFailure(code: number, nowMs: number): void {
-    if (code === SILENT || isAway(code))
-      this.slave.onSilence(nowMs, code === SILENT ? "no answer" : exceptionText(code));
-    else this.slave.onAnswer();
-    this.finish(this, code === SILENT ? "no answer" : exceptionText(code), nowMs);
-  }
-
-  finish(command: Command, problem: string | null, nowMs: number): void {
-    this.#done(command, problem, nowMs);
-  }
-}
+/** Publishes a result. @param correlation goes with it */
+export type TellResult = (topic: string, payload: string, correlation: Buffer | null) => void;
 
 export class Commands implements DeviceWriter {
   readonly receiver: DeviceReceiver;
   readonly #targets: ReadonlyMap<string, Target>;
   readonly #parts: ModbusParts;
   readonly #counters: ModbusCounters;
-  readonly #publish: (topic: string, payload: string) => void;
+  readonly #publish: TellResult;
   readonly #wake: () => void;
   #waiting: Command[] = [];
   /** Handed to the bus; still the receiver's until its result is known. */
@@ -98,7 +48,7 @@ export class Commands implements DeviceWriter {
     parts: ModbusParts,
     counters: ModbusCounters,
     queue: DeliveryQueue | null,
-    publish: (topic: string, payload: string) => void,
+    publish: TellResult,
     wake: () => void,
   ) {
     this.#targets = targets;
@@ -122,7 +72,9 @@ export class Commands implements DeviceWriter {
     const lost = this.#underWay === null ? this.#waiting : [this.#underWay, ...this.#waiting];
     this.#underWay = null;
     this.#waiting = [];
-    for (const command of lost) if (command.packetId === 0) this.#drop(command.target, "the port is away");
+    for (const command of lost) {
+      if (command.origin.packetId === 0) this.#drop(command.target, command.origin, "the port is away");
+    }
   }
 
   close(): void {
@@ -130,15 +82,24 @@ export class Commands implements DeviceWriter {
     this.receiver.close();
   }
 
-  /** The next one for the bus. Those that cannot go end here. */
+  /** When `take` may have one. */
+  get readyMs(): number {
+    return this.#underWay === null ? (this.#waiting[0]?.slave.heldUntilMs ?? NEVER) : NEVER;
+  }
+
+  /** The next one for the bus, one at a time. Those that cannot go end here. */
   take(nowMs: number): Job | null {
-    for (let command = this.#waiting.shift(); command !== undefined; command = this.#waiting.shift()) {
+    while (this.readyMs <= nowMs) {
+      const command = this.#waiting.shift() as Command;
       this.#underWay = command;
       if (typeof command.write === "string") {
         this.#counters.writesInvalid.value++;
-        const { principal, ledger, clock } = this.#parts;
-        ledger.record(principal.name, () => setTopic(command.target), "invalid", clock.wallMs());
+        this.#list(command, "invalid");
         this.#finish(command, command.write);
+      } else if (command.origin.expiresMs <= nowMs) {
+        this.#counters.writesExpired.value++;
+        this.#list(command, "expired");
+        this.#finish(command, "expired");
       } else if (command.slave.blockedUntilMs > nowMs) {
         this.#finish(command, "no answer");
       } else {
@@ -148,14 +109,21 @@ export class Commands implements DeviceWriter {
     return null;
   }
 
+  #list({ target }: Command, cause: DropCause): void {
+    const { principal, ledger, clock } = this.#parts;
+    ledger.record(principal.name, () => setTopic(target), cause, clock.wallMs());
+  }
+
   // ---- messages ----------------------------------------------------------------------------------------------
 
   deliver(publication: Publication): void {
     const target = this.#targets.get(publication.topic);
     if (target === undefined) return;
-    const { bytes, payloadFrom, payloadEnd } = publication;
-    if (!this.writable()) this.#drop(target, this.#open ? "too many commands wait" : "the port is away");
-    else this.#enter(target, bytes.subarray(payloadFrom, payloadEnd), 0);
+    const { bytes, propertiesFrom, propertiesEnd, payloadFrom, payloadEnd, expirySeconds } = publication;
+    const leftMs = expirySeconds < 0 ? NEVER : expirySeconds * 1000;
+    const origin = this.#originOf(bytes, propertiesFrom, propertiesEnd, leftMs, 0);
+    if (!this.writable()) this.#drop(target, origin, this.#open ? "too many commands wait" : "the port is away");
+    else this.#enter(target, bytes.subarray(payloadFrom, payloadEnd), origin);
   }
 
   prepare(message: Message): boolean {
@@ -164,16 +132,28 @@ export class Commands implements DeviceWriter {
 
   write(message: Message, packetId: number): void {
     const target = this.#targets.get(message.topic);
-    if (target !== undefined) this.#enter(target, message.payload, packetId);
+    if (target === undefined) return;
+    const { bytes, topicEnd, propertiesEnd } = message;
+    const leftMs = message.leftMs(this.#parts.clock);
+    this.#enter(target, message.payload, this.#originOf(bytes, topicEnd, propertiesEnd, leftMs, packetId));
   }
 
   writable(): boolean {
     return this.#open && this.#waiting.length < COMMANDS_MAX;
   }
 
-  #enter(target: Target, payload: Buffer, packetId: number): void {
-    const write = parseCommand(target.point.config, payload);
-    this.#waiting.push(new Command(target, packetId, write, (command, problem) => this.#finish(command, problem)));
+  #originOf(bytes: Buffer, from: number, end: number, leftMs: number, packetId: number): Origin {
+    const { topic, correlation } = responseTopicOf(bytes, from, end);
+    const expiresMs = this.#parts.clock.nowMs() + leftMs;
+    return { packetId, expiresMs, responseTopic: topic, correlation };
+  }
+
+  #enter(target: Target, payload: Buffer, origin: Origin): void {
+    const { responseTopic, correlation } = origin;
+    const isTooLong = Buffer.byteLength(responseTopic ?? "") + (correlation?.length ?? 0) > RESPONSE_BYTES_MAX;
+    const write = isTooLong ? "the Response Topic is too long" : parseCommand(target.point.config, payload);
+    const kept = isTooLong ? { ...origin, responseTopic: null, correlation: null } : origin;
+    this.#waiting.push(new Command(target, kept, write, (command, problem) => this.#finish(command, problem)));
     this.#wake();
   }
 
@@ -182,20 +162,22 @@ export class Commands implements DeviceWriter {
     this.#underWay = null;
     if (problem === null) this.#counters.writesDone.value++;
     else this.#counters.writesFailed.value++;
-    this.#tell(command.target, typeof command.write === "string" ? null : command.write, problem);
-    this.receiver.acknowledge(command.packetId);
+    const { target, origin, write } = command;
+    this.#tell(target, origin, typeof write === "string" ? null : write, problem);
+    this.receiver.acknowledge(origin.packetId);
     this.receiver.pump();
   }
 
-  #drop(target: Target, problem: string): void {
+  #drop(target: Target, origin: Origin, problem: string): void {
     this.#counters.writesDropped.value++;
-    this.#tell(target, null, problem);
+    this.#tell(target, origin, null, problem);
   }
 
-  #tell(target: Target, write: Write | null, problem: string | null): void {
+  #tell(target: Target, { responseTopic, correlation }: Origin, write: Write | null, problem: string | null): void {
     const value = write === null ? "" : `,"value":${valueText(write.value)}`;
     const error = problem === null ? "" : `,"error":${JSON.stringify(problem)}`;
-    this.#publish(`${setTopic(target)}/result`, `{"ok":${problem === null}${value}${error}}`);
+    const topic = responseTopic ?? `${setTopic(target)}/result`;
+    this.#publish(topic, `{"ok":${problem === null}${value}${error}}`, correlation);
   }
 }
 

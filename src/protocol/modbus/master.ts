@@ -1,24 +1,28 @@
 /**
- * The bus: one request at a time, commands before polls but never two commands while a poll is due, of the polls that
- * are due the one that went longest ago: by their dues, those of an overloaded bus would pass by one another, always the same.
+ * The bus: commands before polls but never two commands while a poll is due, of the polls that are due the one that went
+ * longest ago: by their dues, those of an overloaded bus would pass by one another, always the same.
  *
- *              port opens          due                  answer, or none in time
- *     AWAY ----------------> IDLE -----> BUSY (1 request) -----------------------> GAP -----> IDLE
- *       ^                                  |     ^                                  |   silence
- *       +------- port is away -------------+     +--------- asked again ------------+
+ *                  +-- asked again, or the next request of its job --+
+ *                  v                                                 |
+ *     FREE ----> READY ---- gap is over, port takes it ----> SENT ---+----> FREE
+ *                                                              answer, or none in time
  *
- * There is never more than one thing to wait for, so there is one alarm. Work that somebody hands in begins at the next ring,
- * never within the call: a command may finish at once, and its giver must not be told while it is still giving.
+ * On a serial line there is one exchange, and silence before each request; with the MBAP header up to `inFlight`, and what
+ * is ready goes out in one write. Work that somebody hands in begins at the next ring of the one alarm, never within the
+ * call: a command may finish at once, and its giver must not be told while it is still giving.
  */
-import type { AnswerReader, Framing } from "../../wire/modbus/reader.ts";
-import { ADU_BYTES_MAX, INCOMPLETE } from "../../wire/modbus/reader.ts";
-import { answerLength, Request } from "../../wire/modbus/request.ts";
+import { BROADCAST } from "../../wire/modbus/codes.ts";
+import type { AnswerSink, Framing } from "../../wire/modbus/reader.ts";
+import { ADU_BYTES_MAX } from "../../wire/modbus/reader.ts";
+import { answerLength, type Request } from "../../wire/modbus/request.ts";
 import { ANSWERS } from "../../wire/modbus/response.ts";
 import type { Commands } from "./commands.ts";
+import { Exchange, FREE, READY, SENT } from "./exchange.ts";
 import { type Job, SILENT } from "./job.ts";
 import type { Alarm, ModbusCounters, ModbusDoor, ModbusParts } from "./parts.ts";
 import type { Poll } from "./poll.ts";
 import { Rate } from "./rate.ts";
+import type { Slave } from "./slave.ts";
 
 export interface BusOptions {
   /** For an answer to begin, after the request has left. */
@@ -29,35 +33,37 @@ export interface BusOptions {
   readonly gapMs: number;
   /** Time that a byte takes on the line; 0 on a network. */
   readonly byteMs: number;
+  /** Requests that may wait for their answers at a time. */
+  readonly inFlight: number;
+  /** RTU: unit 0 is all slaves, answers do not say which request they are for. */
+  readonly isBus: boolean;
+  /** For all slaves to deal with a broadcast. */
+  readonly turnaroundMs: number;
 }
 
-const AWAY = 0;
-const IDLE = 1;
-const BUSY = 2;
-const GAP = 3;
 /** What `frame` adds to a PDU, at most. */
 const FRAME_BYTES = 7;
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
-export class Master {
+export class Master implements AnswerSink {
   readonly polls: readonly Poll[];
   readonly #commands: Commands | null;
   readonly #device: ModbusDoor;
   readonly #framing: Framing;
-  readonly #reader: AnswerReader;
   readonly #options: BusOptions;
   readonly #parts: Pick<ModbusParts, "clock">;
   readonly #counters: ModbusCounters;
   readonly #alarm: Alarm;
-  readonly #request = new Request();
-  readonly #output = Buffer.allocUnsafeSlow(ADU_BYTES_MAX);
+  readonly #exchanges: readonly Exchange[];
+  readonly #output: Buffer;
   /** Ms that the bus was in use. */
   readonly #used: Rate;
-  #state = AWAY;
-  #job: Job | null = null;
-  #tries = 0;
-  #written = false;
-  #answered = false;
-  #beganMs = 0;
+  /** Its use is counted up to here. */
+  #usedMs = 0;
+  #open = false;
+  /** The port has requests of ours. */
+  #writing = false;
+  #gapEndMs = 0;
   #wasCommand = false;
 
   constructor(
@@ -73,12 +79,13 @@ export class Master {
     this.#commands = commands;
     this.#device = device;
     this.#framing = framing;
-    this.#reader = framing.reader;
     this.#options = options;
     this.#parts = parts;
     this.#counters = counters;
+    this.#exchanges = Array.from({ length: options.inFlight }, () => new Exchange());
+    this.#output = Buffer.allocUnsafeSlow(options.inFlight * ADU_BYTES_MAX);
     this.#used = new Rate(parts.clock.nowMs());
-    this.#alarm = parts.alarm(() => this.#onAlarm());
+    this.#alarm = parts.alarm(() => this.#step());
   }
 
   /** Percent of the last ten seconds. */
@@ -87,126 +94,189 @@ export class Master {
   }
 
   onOpen(): void {
-    this.#idle();
+    this.#open = true;
+    this.#gapEndMs = 0;
+    // Whether the wire echoes is known only when something was read.
+    this.#wasCommand = true;
+    this.#step();
   }
 
-  /** The slave is not to blame: a poll is tried again when the port is back, a command is its giver's. */
+  /** The slaves are not to blame: a poll is tried again when the port is back, a command is its giver's. */
   onAway(): void {
     this.#alarm.clear();
-    this.#reader.reset();
-    this.#state = AWAY;
-    this.#job = null;
+    this.#framing.reader.reset();
+    for (const exchange of this.#exchanges) exchange.free();
+    this.#open = false;
+    this.#writing = false;
   }
 
   /** There is a command. */
   wake(): void {
-    if (this.#state === IDLE) this.#alarm.set(0);
+    if (this.#open && !this.#writing) this.#alarm.set(0);
   }
 
   onWritten(): void {
-    if (this.#state !== BUSY) return;
-    this.#written = true;
-    if (this.#answered) this.#gap();
-    else this.#alarm.set(this.#options.timeoutMs + this.#lineMs(answerLength(this.#request)));
+    this.#writing = false;
+    const now = this.#now();
+    for (const exchange of this.#exchanges) {
+      if (exchange.state === SENT && exchange.deadlineMs === Number.POSITIVE_INFINITY)
+        exchange.deadlineMs = now + this.#patienceMs(exchange.request);
+    }
+    this.#rest(now);
   }
 
   onData(chunk: Buffer): void {
-    const { badFrames, strayBytes } = this.#reader;
-    const verdict = this.#reader.feed(chunk);
-    this.#counters.badFrames.value += this.#reader.badFrames - badFrames;
-    this.#counters.strayBytes.value += this.#reader.strayBytes - strayBytes;
-    if (verdict === INCOMPLETE || this.#state !== BUSY || this.#job === null) return;
-    const job = this.#job;
-    this.#answered = true;
-    this.#job = null;
+    const { reader } = this.#framing;
+    const { badFrames, strayBytes, echoes } = reader;
+    reader.feed(chunk, this);
+    this.#counters.badFrames.value += reader.badFrames - badFrames;
+    this.#counters.strayBytes.value += reader.strayBytes - strayBytes;
+    this.#counters.echoes.value += reader.echoes - echoes;
+  }
+
+  onAnswer(request: Request, verdict: number): void {
+    const exchange = this.#exchanges.find((candidate) => candidate.request === request) as Exchange;
+    const job = exchange.job as Job;
+    const { tries } = exchange;
+    const { reader } = this.#framing;
+    const now = this.#now();
     if (verdict === ANSWERS) {
-      job.onAnswer(this.#reader.bytes, this.#reader.from, this.#reader.end, this.#now());
+      this.#end(exchange, now, job.onAnswer(reader.bytes, reader.from, reader.end, now));
     } else {
       this.#counters.exceptions.value++;
       job.slave.exceptions++;
-      job.onFailure(verdict, this.#now());
+      this.#end(exchange, now, true);
+      job.onFailure(verdict, now);
     }
-    // Before its request is known to have left the port takes no other.
-    if (this.#written && this.#state === BUSY) this.#gap();
+    if (tries > 1) this.#awaitLate(exchange, job.slave, now);
+    this.#rest(now);
   }
 
-  #onAlarm(): void {
-    if (this.#state === IDLE) this.#begin();
-    else if (this.#state === GAP) this.#afterGap();
-    else if (this.#state === BUSY && this.#written) this.#onSilence();
-    else if (this.#state === BUSY) this.#alarm.set(this.#options.timeoutMs); // the port still has the request, or goes away
+  /** What is due now: deadlines, then requests. */
+  #step(): void {
+    if (!this.#open || this.#writing) return;
+    const now = this.#now();
+    for (const exchange of this.#exchanges)
+      if (exchange.state === SENT && exchange.deadlineMs <= now) this.#onDeadline(exchange, now);
+    if (now >= this.#gapEndMs) this.#send(now);
+    if (!this.#writing) this.#rest(now);
   }
 
-  #onSilence(): void {
-    const job = this.#job as Job;
+  #onDeadline(exchange: Exchange, now: number): void {
+    const { request } = exchange;
+    const job = exchange.job as Job;
+    if (this.#isBroadcast(request)) {
+      this.#end(exchange, now, job.onAnswer(NO_BYTES, 0, 0, now));
+      return;
+    }
+    this.#framing.reader.forget(request);
     this.#counters.timeouts.value++;
     job.slave.timeouts++;
-    if (job.slave.state === "silent" || this.#tries > this.#options.retries) {
-      this.#job = null;
-      job.onFailure(SILENT, this.#now());
-    }
-    this.#reader.reset();
-    if (this.#state === BUSY) this.#gap();
-  }
-
-  #gap(): void {
-    const now = this.#now();
-    this.#used.add(now, now - this.#beganMs + this.#options.gapMs);
-    this.#state = GAP;
-    if (this.#options.gapMs > 0) this.#alarm.set(this.#options.gapMs);
-    else this.#alarm.set(0);
-  }
-
-  #afterGap(): void {
-    if (this.#job !== null) this.#send(this.#job);
-    else this.#idle();
-  }
-
-  #idle(): void {
-    this.#state = IDLE;
-    this.#begin();
-  }
-
-  /** The next job, or when there will be one. */
-  #begin(): void {
-    const now = this.#now();
-    let first: Poll | null = null;
-    let soonestMs = Number.POSITIVE_INFINITY;
-    for (const poll of this.polls) {
-      const readyMs = poll.readyMs;
-      soonestMs = Math.min(soonestMs, readyMs);
-      if (readyMs <= now && (first === null || poll.begunMs < first.begunMs)) first = poll;
-    }
-    const command = this.#wasCommand && first !== null ? null : (this.#commands?.take(now) ?? null);
-    this.#wasCommand = command !== null;
-    this.#tries = 0;
-    if (command !== null) {
-      this.#send(command);
-    } else if (first !== null) {
-      first.onBegin(now);
-      this.#send(first);
-    } else if (soonestMs !== Number.POSITIVE_INFINITY) {
-      this.#alarm.set(Math.max(0, soonestMs - now));
+    const givesUp = job.slave.state === "silent" || exchange.tries > this.#options.retries;
+    if (givesUp) {
+      this.#end(exchange, now, true);
+      job.onFailure(SILENT, now);
+      this.#awaitLate(exchange, job.slave, now);
+    } else {
+      const { tries } = exchange;
+      this.#end(exchange, now, false);
+      exchange.tries = tries;
     }
   }
 
-  #send(job: Job): void {
-    this.#job = job;
-    this.#tries++;
-    this.#counters.requests.value++;
-    this.#state = BUSY;
-    this.#written = false;
-    this.#answered = false;
-    this.#beganMs = this.#now();
-    job.fill(this.#request);
-    const length = this.#framing.encode(this.#request, this.#output);
-    this.#reader.expect(this.#request);
-    this.#alarm.set(this.#options.timeoutMs + this.#lineMs(length));
+  /** On a bus an answer that comes too late, or to an earlier try, may look like that to the slave's next request. */
+  #awaitLate({ request, state }: Exchange, slave: Slave, now: number): void {
+    if (!this.#options.isBus) return;
+    const endMs = now + this.#patienceMs(request);
+    slave.heldUntilMs = endMs;
+    if (state === READY) this.#gapEndMs = endMs;
+  }
+
+  /** @param done or its job has another request */
+  #end(exchange: Exchange, now: number, done: boolean): void {
+    this.#used.add(now, now - this.#usedMs + (this.#exchanges.length === 1 ? this.#options.gapMs : 0));
+    this.#usedMs = now;
+    this.#gapEndMs = now + this.#options.gapMs;
+    if (done) exchange.free();
+    else exchange.begin(exchange.job as Job);
+  }
+
+  /** Writes all that is to go now. */
+  #send(now: number): void {
+    let length = 0;
+    if (this.#exchanges.every(({ state }) => state !== SENT)) this.#usedMs = now;
+    for (const exchange of this.#exchanges) {
+      if (exchange.state === FREE) {
+        const job = this.#next(now);
+        if (job !== null) exchange.begin(job);
+      }
+      if (exchange.state === READY) length = this.#put(exchange, length);
+    }
+    if (length === 0) return;
+    this.#writing = true;
     this.#device.write(this.#output.subarray(0, length));
   }
 
-  #lineMs(pduBytes: number): number {
-    return (pduBytes + FRAME_BYTES) * this.#options.byteMs;
+  #put(exchange: Exchange, at: number): number {
+    const { request } = exchange;
+    const { reader } = this.#framing;
+    (exchange.job as Job).fill(request);
+    const end = this.#framing.encode(request, this.#output, at);
+    if (!this.#isBroadcast(request)) reader.expect(request);
+    this.#counters.requests.value++;
+    exchange.tries++;
+    exchange.state = SENT;
+    exchange.deadlineMs = Number.POSITIVE_INFINITY;
+    return end;
+  }
+
+  #next(now: number): Job | null {
+    let first: Poll | null = null;
+    for (const poll of this.polls) {
+      if (poll.readyMs > now || (first !== null && poll.begunMs >= first.begunMs)) continue;
+      if (this.#mayBegin(poll)) first = poll;
+    }
+    const command = this.#wasCommand && first !== null ? null : (this.#commands?.take(now) ?? null);
+    this.#wasCommand = command !== null;
+    if (command !== null || first === null) return command;
+    first.onBegin(now);
+    return first;
+  }
+
+  /** Not twice at a time, and of a slave that may be dead one at a time. */
+  #mayBegin(poll: Poll): boolean {
+    const isSure = poll.slave.state === "answers";
+    return this.#exchanges.every(({ job }) => job !== poll && (isSure || job?.slave !== poll.slave));
+  }
+
+  /** Until the next deadline, the end of the gap, or until something is due. */
+  #rest(now: number): void {
+    if (!this.#open || this.#writing) return;
+    let nextMs = Number.POSITIVE_INFINITY;
+    let dueMs = Number.POSITIVE_INFINITY;
+    for (const { state, deadlineMs } of this.#exchanges) {
+      if (state === SENT) nextMs = Math.min(nextMs, deadlineMs);
+      else if (state === READY) dueMs = now;
+    }
+    if (dueMs > now && this.#exchanges.some(({ state }) => state === FREE)) dueMs = this.#dueMs();
+    nextMs = Math.min(nextMs, Math.max(dueMs, this.#gapEndMs));
+    if (nextMs !== Number.POSITIVE_INFINITY) this.#alarm.set(Math.max(0, nextMs - now));
+  }
+
+  #dueMs(): number {
+    let dueMs = this.#commands?.readyMs ?? Number.POSITIVE_INFINITY;
+    for (const poll of this.polls) if (poll.readyMs < dueMs && this.#mayBegin(poll)) dueMs = poll.readyMs;
+    return dueMs;
+  }
+
+  #isBroadcast({ unit }: Request): boolean {
+    return this.#options.isBus && unit === BROADCAST;
+  }
+
+  /** Ms after which no answer to `request`, which has left, comes any more. */
+  #patienceMs(request: Request): number {
+    if (this.#isBroadcast(request)) return this.#options.turnaroundMs;
+    return this.#options.timeoutMs + (answerLength(request) + FRAME_BYTES) * this.#options.byteMs;
   }
 
   #now(): number {

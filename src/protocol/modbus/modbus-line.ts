@@ -3,19 +3,25 @@ import type { Counters } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
 import type { ModbusConfig } from "../../config/serial-modbus.ts";
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
+import { topicProblem } from "../../core/plain-publish.ts";
 import type { StoreWaiter } from "../../core/ports.ts";
 import { SETTLED } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
 import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
 import { RtuFraming, silenceMs } from "../../wire/modbus/rtu.ts";
 import { TcpFraming } from "../../wire/modbus/tcp.ts";
-import { COMMANDS_MAX, Commands, type Target } from "./commands.ts";
+import { PropertiesWriter } from "../../wire/mqtt/properties.ts";
+import { CORRELATION_DATA } from "../../wire/mqtt/property-table.ts";
+import { isBroadcast, type Target } from "./command.ts";
+import { COMMANDS_MAX, Commands, RESPONSE_BYTES_MAX, type TellResult } from "./commands.ts";
 import { Master } from "./master.ts";
 import { ModbusCounters, type ModbusDoor, type ModbusDoorHandler, type ModbusParts } from "./parts.ts";
 import { Point } from "./point.ts";
 import { Poll } from "./poll.ts";
 import { planReads } from "./poll-plan.ts";
 import { Slave } from "./slave.ts";
+
+const properties = new PropertiesWriter(RESPONSE_BYTES_MAX + 8);
 
 export interface ModbusLineOptions {
   readonly name: string;
@@ -46,37 +52,36 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
     this.#counters = new ModbusCounters(parts.counters);
     const polls: Poll[] = [];
     const targets = new Map<string, Target>();
+    const addTarget = (point: Point, slave: Slave, poll: Poll | null): void => {
+      if (point.config.write) targets.set(`${point.config.topic}/set`, { point, slave, poll });
+    };
+    const pollParts = { ...parts, line: name, counters: this.#counters, backoff: modbus.backoff };
+    const onNews = (point: Point, now: number): void => this.#publishValue(point, now);
     this.slaves = modbus.slaves.map((config) => {
       const slave = new Slave(name, config, modbus.backoff, parts, nowMs);
       for (const group of config.groups) {
+        if (isBroadcast(modbus.transport, slave.unit)) {
+          for (const point of group.points) addTarget(new Point(point), slave, null);
+          continue;
+        }
         for (const read of planReads(group, modbus.maxGap)) {
           const points = read.points.map((point) => new Point(point));
-          const pollParts = { ...parts, line: name, counters: this.#counters, backoff: modbus.backoff };
-          const onNews = (point: Point, now: number): void => this.#publishValue(point, now);
           const poll = new Poll(slave, read, points, group.intervalMs, { ...pollParts, onNews }, nowMs);
           slave.wantedPerSecond += 1000 / group.intervalMs;
           polls.push(poll);
           this.#points.push(...points);
-          for (const point of points)
-            if (point.config.write) targets.set(`${point.config.topic}/set`, { point, slave, poll });
+          for (const point of points) addTarget(point, slave, poll);
         }
       }
       return slave;
     });
+    const tell: TellResult = (topic, payload, correlation) => this.#publishResult(topic, payload, correlation);
     this.#commands =
-      targets.size === 0
-        ? null
-        : new Commands(
-            targets,
-            parts,
-            this.#counters,
-            queue,
-            (topic, payload) => this.#publish(topic, payload, 1, false, NO_WAITER, 0),
-            () => this.#master.wake(),
-          );
+      targets.size === 0 ? null : new Commands(targets, parts, this.#counters, queue, tell, () => this.#master.wake());
     const byteMs = characters === null ? 0 : (characters.bits * 1000) / characters.baud;
     const silence = characters === null || modbus.transport === "tcp" ? 0 : Math.ceil(silenceMs(characters));
-    const bus = { ...modbus, byteMs, gapMs: Math.max(silence, modbus.gapMs) };
+    const isBus = modbus.transport === "rtu";
+    const bus = { ...modbus, byteMs, isBus, gapMs: Math.max(silence, modbus.gapMs) };
     const framing = modbus.transport === "tcp" ? new TcpFraming() : new RtuFraming();
     this.#master = new Master(polls, this.#commands, device, framing, bus, parts, this.#counters);
     this.#addGauges(parts.counters);
@@ -139,13 +144,32 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
     if (outcome !== FORBIDDEN) this.#counters.valuesRefused.value++;
   }
 
-  #publish(topic: string, payload: string, qos: number, retain: boolean, waiter: StoreWaiter, token: number): number {
+  /** Where to may be a client's word. */
+  #publishResult(topic: string, payload: string, correlation: Buffer | null): void {
+    if (topicProblem(topic, this.#parts.limits) !== null) {
+      this.#deny(topic);
+      return;
+    }
+    properties.reset();
+    if (correlation !== null) properties.binary(CORRELATION_DATA, correlation);
+    this.#publish(topic, payload, 1, false, NO_WAITER, 0, properties.buffer.subarray(0, properties.length));
+  }
+
+  #publish(
+    topic: string,
+    payload: string,
+    qos: number,
+    retain: boolean,
+    waiter: StoreWaiter,
+    token: number,
+    properties?: Buffer,
+  ): number {
     const { authority, principal, router } = this.#parts;
     if (!authority.mayPublish(principal, topic)) {
       this.#deny(topic);
       return FORBIDDEN;
     }
-    this.#publication.setParts(topic, Buffer.from(payload), qos, retain);
+    this.#publication.setParts(topic, Buffer.from(payload), qos, retain, properties);
     this.#publication.publisher = this.#commands?.receiver.slot ?? -1;
     return router.publish(this.#publication, waiter, token);
   }

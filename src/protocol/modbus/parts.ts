@@ -4,7 +4,7 @@ import type { Log } from "../../base/log.ts";
 import type { Random } from "../../base/random.ts";
 import type { DeviceRouter } from "../../core/device-receiver.ts";
 import type { Ledger } from "../../core/ledger.ts";
-import type { Publisher } from "../../core/plain-publish.ts";
+import type { PlainLimits, Publisher } from "../../core/plain-publish.ts";
 import type { Authority, Principal, TimeSource } from "../../core/ports.ts";
 
 /** The port: `SerialPort` of transport, or a TCP connection in its place. */
@@ -43,6 +43,7 @@ export interface ModbusParts {
   readonly authority: Pick<Authority, "mayPublish">;
   readonly ledger: Pick<Ledger, "record">;
   readonly clock: TimeSource;
+  readonly limits: PlainLimits;
   readonly random: Random;
   readonly log: Log;
   readonly counters: Counters;
@@ -56,6 +57,7 @@ export class ModbusCounters {
   readonly exceptions: Counter;
   readonly badFrames: Counter;
   readonly strayBytes: Counter;
+  readonly echoes: Counter;
   readonly pollsMissed: Counter;
   readonly valuesPublished: Counter;
   readonly valuesRefused: Counter;
@@ -65,6 +67,7 @@ export class ModbusCounters {
   readonly writesFailed: Counter;
   readonly writesInvalid: Counter;
   readonly writesDropped: Counter;
+  readonly writesExpired: Counter;
 
   constructor(counters: Counters) {
     this.requests = counters.counter("modbus.requests");
@@ -72,6 +75,7 @@ export class ModbusCounters {
     this.exceptions = counters.counter("modbus.exceptions");
     this.badFrames = counters.counter("modbus.bad_frames");
     this.strayBytes = counters.counter("modbus.stray_bytes");
+    this.echoes = counters.counter("modbus.echoes");
     this.pollsMissed = counters.counter("modbus.polls_missed");
     this.valuesPublished = counters.counter("modbus.values_published");
     this.valuesRefused = counters.counter("modbus.values_refused");
@@ -81,5 +85,6 @@ export class ModbusCounters {
     this.writesFailed = counters.counter("modbus.writes_failed");
     this.writesInvalid = counters.counter("modbus.writes_invalid");
     this.writesDropped = counters.counter("modbus.writes_dropped");
+    this.writesExpired = counters.counter("modbus.writes_expired");
   }
 }

@@ -1,5 +1,5 @@
 /** One named value of a slave: what it was published as, and whether a new one is to be published. */
-import type { ModbusPoint } from "../../config/serial-modbus.ts";
+import type { ModbusPoint } from "../../config/serial-modbus-point.ts";
 import { bitAt, decodeNumber, decodeText } from "../../wire/modbus/values.ts";
 
 export type Value = number | bigint | boolean | string;
@@ -11,6 +11,7 @@ export const NEWS = 2;
 
 export class Point {
   readonly config: ModbusPoint;
+  readonly #names: ReadonlyMap<number, string> | null;
   /** The one taken last, to be published; 0 before. */
   value: Value = 0;
   /** The one published last; null = none, or the store would not have it. */
@@ -19,6 +20,7 @@ export class Point {
 
   constructor(config: ModbusPoint) {
     this.config = config;
+    this.#names = config.names === null ? null : new Map(config.names);
   }
 
   /**
@@ -27,7 +29,7 @@ export class Point {
    * @returns UNCHANGED, NOT_FINITE or NEWS
    */
   take(bytes: Uint8Array, at: number, place: number, nowMs: number): number {
-    const value = this.#decode(bytes, at, place);
+    const value = this.decode(bytes, at, place);
     if (typeof value === "number" && !Number.isFinite(value)) return NOT_FINITE;
     this.value = value;
     return this.#isNews(value, nowMs) ? NEWS : UNCHANGED;
@@ -51,23 +53,36 @@ export class Point {
   }
 
   #isNews(value: Value, nowMs: number): boolean {
-    const { publish, deadband, repeatMs } = this.config;
+    const { publish, repeatMs } = this.config;
     const last = this.#published;
     if (publish === "always" || last === null) return true;
     if (repeatMs !== "off" && nowMs - this.#publishedMs >= repeatMs) return true;
-    if (typeof value === "number" && typeof last === "number" && deadband > 0) return Math.abs(value - last) > deadband;
-    if (typeof value === "bigint" && typeof last === "bigint" && deadband > 0)
-      return Math.abs(Number(value - last)) > deadband;
-    return value !== last;
+    return value !== last && !this.#isNear(value, last);
   }
 
-  #decode(bytes: Uint8Array, at: number, place: number): Value {
-    const { table, type, bit, layout, count, scale, offset } = this.config;
+  /** Whether a number lies within the deadband around the one published last. */
+  #isNear(value: Value, last: Value): boolean {
+    const { deadband, deadbandPercent } = this.config;
+    if (deadband === 0 && deadbandPercent === 0) return false;
+    const isNumber = typeof value === "number" && typeof last === "number";
+    if (!isNumber && !(typeof value === "bigint" && typeof last === "bigint")) return false;
+    const change = isNumber ? value - last : Number((value as bigint) - (last as bigint));
+    return Math.abs(change) <= Math.max(deadband, (deadbandPercent / 100) * Math.abs(Number(last)));
+  }
+
+  /**
+   * @param at    where the bits or registers of an answer begin in `bytes`
+   * @param place of this point's first bit or register among them
+   */
+  decode(bytes: Uint8Array, at: number, place: number): Value {
+    const { table, type, bit, bits, layout, count, scale, offset } = this.config;
     if (table === "coil" || table === "discrete") return bitAt(bytes, at, place);
     const from = at + 2 * place;
-    if (type === "bool") return (((decodeNumber("uint16", layout, bytes, from) as number) >> bit) & 1) === 1;
     if (type === "text") return decodeText(layout, bytes, from, count);
-    const raw = decodeNumber(type, layout, bytes, from);
+    const whole = decodeNumber(type === "bool" ? "uint16" : type, layout, bytes, from);
+    const raw = bits > 0 ? ((whole as number) >> bit) & ((1 << bits) - 1) : whole;
+    if (type === "bool") return raw === 1;
+    if (this.#names !== null) return this.#names.get(Number(raw)) ?? raw;
     if (scale === 1 && offset === 0) return type === "float32" ? shortest(raw as number) : raw;
     return rounded(Number(raw) * scale + offset);
   }

@@ -4,7 +4,8 @@
  *     points    0 1 2 3     | 10 11 |    a point is never cut in two
  *     requests  [ 0 - 3 ]     [10-11]    max_gap: 6 or more would make them one
  */
-import type { ModbusGroup, ModbusPoint, ModbusTable } from "../../config/serial-modbus.ts";
+import type { ModbusGroup } from "../../config/serial-modbus.ts";
+import type { ModbusPoint, ModbusTable } from "../../config/serial-modbus-point.ts";
 import {
   READ_BITS_MAX,
   READ_COILS,

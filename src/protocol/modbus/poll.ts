@@ -53,7 +53,8 @@ export class Poll implements Job {
 
   /** When it may go. */
   get readyMs(): number {
-    return Math.max(this.dueMs, this.slave.blockedUntilMs, this.#blockedUntilMs);
+    const { blockedUntilMs, heldUntilMs } = this.slave;
+    return Math.max(this.dueMs, blockedUntilMs, heldUntilMs, this.#blockedUntilMs);
   }
 
   /** It goes now: the next due. */
@@ -68,7 +69,7 @@ export class Poll implements Job {
     request.read(this.slave.unit, this.#read.functionCode, this.#read.address, this.#read.count);
   }
 
-  onAnswer(bytes: Buffer, from: number, _end: number, nowMs: number): void {
+  onAnswer(bytes: Buffer, from: number, _end: number, nowMs: number): boolean {
     this.slave.onAnswer();
     this.slave.polls.add(nowMs, 1);
     if (this.#refusals !== null) {
@@ -81,6 +82,7 @@ export class Poll implements Job {
       if (verdict === NEWS) this.#parts.onNews(point, nowMs);
       else if (verdict === NOT_FINITE) this.#parts.counters.valuesNotFinite.value++;
     }
+    return true;
   }
 
   onFailure(code: number, nowMs: number): void {

@@ -1,13 +1,19 @@
 /** The payload of a command: a value, judged by what its point is. */
-import type { ModbusPoint } from "../../config/serial-modbus.ts";
+import type { ModbusPoint } from "../../config/serial-modbus-point.ts";
 import { encodeNumber, encodeText } from "../../wire/modbus/values.ts";
 import type { Value } from "./point.ts";
+
+/** Bits of a register: those that `and` has stay, of the others those that `or` has are set. */
+export interface Mask {
+  readonly and: number;
+  readonly or: number;
+}
 
 export interface Write {
   /** As it was asked for, in the point's unit. */
   readonly value: Value;
-  /** true and false are for a coil, bytes for registers. */
-  readonly bytes: Buffer | boolean;
+  /** true and false are for a coil, bytes for registers, a mask for bits of one. */
+  readonly bits: Buffer | boolean | Mask;
 }
 
 /** A text of 123 registers in JSON. */
@@ -26,24 +32,40 @@ export function parseCommand(point: ModbusPoint, payload: Buffer): Write | strin
   if (payload.length > PAYLOAD_BYTES_MAX) return "the payload is too long";
   const given = valueIn(payload.toString("utf8"), point.type === "text");
   if (given === null) return "the payload holds no value";
-  if (point.table === "coil") {
+  if (point.type === "bool") {
     const on = BOOLEANS[given.toLowerCase()];
-    return on === undefined ? "the payload is neither true nor false" : { value: on, bytes: on };
+    if (on === undefined) return "the payload is neither true nor false";
+    return { value: on, bits: point.table === "coil" ? on : maskOf(point, on ? 1 : 0) };
   }
   if (point.type === "text") {
-    const bytes = encodeText(point.layout, point.count, given);
-    return bytes === null ? `the text does not fit ${2 * point.count} bytes of Latin-1` : { value: given, bytes };
+    const bits = encodeText(point.layout, point.count, given);
+    return bits === null ? `the text does not fit ${2 * point.count} bytes of Latin-1` : { value: given, bits };
   }
-  return point.type === "bool" ? "a bit of a register is not written" : numberOf(point, point.type, given);
+  const named = rawOfName(point, given);
+  return numberOf(point, point.type, named === null ? given : `${named}`, named === null ? null : given);
 }
 
+function maskOf({ bit, bits, layout }: ModbusPoint, value: number): Mask {
+  const swap = (register: number): number =>
+    layout.byteOrder === "big" ? register : ((register & 0xff) << 8) | (register >> 8);
+  const field = ((1 << bits) - 1) << bit;
+  return { and: swap(0xffff & ~field), or: swap(value << bit) };
+}
+
+function rawOfName({ names }: ModbusPoint, given: string): number | null {
+  for (const [raw, name] of names ?? []) if (name === given) return raw;
+  return null;
+}
+
+/** @param name of the value, to be told instead of the number */
 function numberOf(
   point: ModbusPoint,
   type: Exclude<ModbusPoint["type"], "text" | "bool">,
   given: string,
+  name: string | null,
 ): Write | string {
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(given)) return "the payload is no number";
-  const { scale, offset, min, max } = point;
+  const { scale, offset, min, max, bits } = point;
   const value = Number(given);
   if ((min !== null && value < min) || (max !== null && value > max))
     return `out of range: from ${min ?? "any"} to ${max ?? "any"}`;
@@ -53,9 +75,13 @@ function numberOf(
   const whole = typeof raw === "number" && !isFloat ? Math.round(raw) : raw;
   if (typeof raw === "number" && !isFloat && Math.abs(raw - Number(whole)) > 1e-6 * Math.max(1, Math.abs(raw)))
     return `${given} is no multiple of ${scale}`;
+  const told = name ?? (isWide ? (raw as bigint) : value);
+  if (bits > 0) {
+    const fits = whole >= 0 && whole < 2 ** bits;
+    return fits ? { value: told, bits: maskOf(point, Number(whole)) } : `out of range for ${bits} bits`;
+  }
   const bytes = encodeNumber(type, point.layout, whole);
-  if (bytes === null) return `out of range for ${type}`;
-  return { value: isWide ? (raw as bigint) : value, bytes };
+  return bytes === null ? `out of range for ${type}` : { value: told, bits: bytes };
 }
 
 /** The text of the value: as it stands, or of `{"value": ...}`; null = there is none. */

@@ -14,8 +14,10 @@ export class Slave {
   readonly unit: number;
   readonly polls: Rate;
   state: SlaveState = "unknown";
-  /** Not asked before. */
+  /** Silent, and not asked before. */
   blockedUntilMs = 0;
+  /** Not asked before, as an answer to an earlier request may still come. */
+  heldUntilMs = 0;
   timeouts = 0;
   exceptions = 0;
   /** Requests a second that its poll groups ask for. */

@@ -8,8 +8,8 @@
 import { RingBuffer } from "../../base/ring-buffer.ts";
 import { type Expirable, Timer } from "../../base/timer-wheel.ts";
 import { topicProblem } from "../../core/plain-publish.ts";
-import { PUBLISH } from "../../wire/mqtt/codes.ts";
-import { decodeProperties, PropertiesView, PropertiesWriter } from "../../wire/mqtt/properties.ts";
+import { responseTopicOf } from "../../core/response-topic.ts";
+import { PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import { CORRELATION_DATA } from "../../wire/mqtt/property-table.ts";
 import { type HeldOwner, HeldPublications } from "./held-publications.ts";
 import type { SerialParts } from "./parts.ts";
@@ -55,24 +55,13 @@ export interface RepliesOwner {
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
-const view = new PropertiesView();
 const writer = new PropertiesWriter(REPLY_BYTES_MAX + 64);
 
 /** What the request in `bytes` with properties in [from..end) says of its response. */
 export function readReply(rule: WriteRule, topic: () => string, bytes: Buffer, from: number, end: number): Reply {
-  let responseTopic: string | null = null;
-  let correlation: Buffer | null = null;
-  if (from < end && decodeProperties(bytes, from, end, PUBLISH, view) === 0) {
-    const { responseTopicAt, responseTopicLength, correlationDataAt, correlationDataLength } = view;
-    if (responseTopicAt > 0) {
-      responseTopic = bytes.toString("utf8", responseTopicAt, responseTopicAt + responseTopicLength);
-    }
-    if (correlationDataAt > 0) {
-      correlation = Buffer.from(bytes.subarray(correlationDataAt, correlationDataAt + correlationDataLength));
-    }
-  }
+  const { topic: said, correlation } = responseTopicOf(bytes, from, end);
   const template = rule.config.request?.reply ?? null;
-  if (responseTopic === null && template !== null) responseTopic = rule.topics.fill(template, topic());
+  const responseTopic = said ?? (template === null ? null : rule.topics.fill(template, topic()));
   const size = Buffer.byteLength(responseTopic ?? "") + (correlation?.length ?? 0);
   return { topic: responseTopic, correlation, bytes: size };
 }

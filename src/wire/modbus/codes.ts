@@ -8,8 +8,12 @@ export const WRITE_SINGLE_COIL = 5;
 export const WRITE_SINGLE_REGISTER = 6;
 export const WRITE_MULTIPLE_COILS = 15;
 export const WRITE_MULTIPLE_REGISTERS = 16;
+export const MASK_WRITE_REGISTER = 22;
 /** Added to the function code of an answer that is an exception. */
 export const EXCEPTION = 0x80;
+
+/** A request to it goes to all, and none of them answers. @see MODBUS over Serial Line Specification V1.02 section 2.1 */
+export const BROADCAST = 0;
 
 export const SERVER_DEVICE_BUSY = 6;
 export const GATEWAY_PATH_UNAVAILABLE = 0x0a;

@@ -1,11 +1,17 @@
 /** What the two framings have in common for a master. */
 import type { Request } from "./request.ts";
 
-/** Nothing whole yet. */
-export const INCOMPLETE = -1;
+/** Who waits for answers. */
+export interface AnswerSink {
+  /**
+   * `request` is answered, and no longer waited for. The PDU is the reader's `bytes[from..end)`, valid until return.
+   * @param verdict ANSWERS, or an exception code
+   */
+  onAnswer(request: Request, verdict: number): void;
+}
 
 export interface AnswerReader {
-  /** The answer's PDU lies in `bytes[from..end)` after `feed` found it, until the next call. */
+  /** The answer's PDU lies in `bytes[from..end)` while the sink hears of it. */
   readonly bytes: Buffer;
   readonly from: number;
   readonly end: number;
@@ -13,17 +19,21 @@ export interface AnswerReader {
   readonly badFrames: number;
   /** Bytes that belong to no answer that was waited for, since the start. */
   readonly strayBytes: number;
-  /** From here on the answer to `request` is looked for. */
+  /** Requests that the wire brought back, since the start. */
+  readonly echoes: number;
+  /** From here on the answer to `request`, as it was encoded last, is looked for. */
   expect(request: Request): void;
-  /** @returns INCOMPLETE, ANSWERS, or the exception code; after the latter two the rest of `chunk` is dropped */
-  feed(chunk: Uint8Array): number;
-  /** Nothing is waited for any more. */
+  /** Its answer is not waited for any more. */
+  forget(request: Request): void;
+  /** Takes any piece of what comes in. */
+  feed(chunk: Uint8Array, sink: AnswerSink): void;
+  /** The connection is gone: nothing is waited for any more. */
   reset(): void;
 }
 
 export interface Framing {
-  /** Puts `request` into `bytes`, which has ADU_BYTES_MAX. @returns its length */
-  encode(request: Request, bytes: Buffer): number;
+  /** Puts `request` into `bytes` from `at`, which has ADU_BYTES_MAX there. @returns where it ends */
+  encode(request: Request, bytes: Buffer, at: number): number;
   readonly reader: AnswerReader;
 }
 

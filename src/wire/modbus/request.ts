@@ -4,6 +4,7 @@ import { assert } from "../../base/assert.ts";
 import {
   isOfBits,
   isRead,
+  MASK_WRITE_REGISTER,
   PDU_BYTES_MAX,
   READ_BITS_MAX,
   READ_REGISTERS_MAX,
@@ -18,6 +19,8 @@ const COIL_ON = 0xff00;
 export class Request {
   /** 0 to 255. */
   unit = 0;
+  /** Of the MBAP header; encoding sets it. */
+  transaction = 0;
   functionCode = 0;
   /** Of the first bit or register, from 0. */
   address = 0;
@@ -68,6 +71,17 @@ export class Request {
     this.pduLength = 6 + registers.length;
   }
 
+  /**
+   * Changes bits of a register: what it holds AND `and`, with `or` where `and` is 0.
+   * @see MODBUS Application Protocol V1.1b3 section 6.16
+   */
+  maskWrite(unit: number, address: number, and: number, or: number): void {
+    this.#begin(unit, MASK_WRITE_REGISTER, address, 1);
+    this.pdu.writeUInt16BE(and, 3);
+    this.pdu.writeUInt16BE(or, 5);
+    this.pduLength = 7;
+  }
+
   #begin(unit: number, functionCode: number, address: number, count: number): void {
     assert(address >= 0 && address + count <= 0x1_0000, "addresses of 16 bits");
     this.unit = unit;
@@ -81,6 +95,7 @@ export class Request {
 
 /** Bytes of the PDU that answers `request`, unless it is an exception. */
 export function answerLength({ functionCode, count }: Request): number {
+  if (functionCode === MASK_WRITE_REGISTER) return 7;
   if (!isRead(functionCode)) return 5;
   return 2 + (isOfBits(functionCode) ? Math.ceil(count / 8) : 2 * count);
 }

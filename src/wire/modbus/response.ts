@@ -27,7 +27,7 @@ export function judgeAnswer(request: Request, bytes: Uint8Array, from: number, e
  * the count of bytes; of a write, what it repeats of the request.
  */
 export function beginsAnswer(request: Request, bytes: Uint8Array, from: number, end: number): boolean {
-  const known = Math.min(end - from, isRead(request.functionCode) ? 2 : 5);
+  const known = Math.min(end - from, isRead(request.functionCode) ? 2 : answerLength(request));
   for (let i = 0; i < known; i++) {
     const expected = i === 1 && isRead(request.functionCode) ? answerLength(request) - 2 : request.pdu[i];
     if (bytes[from + i] !== expected) return false;

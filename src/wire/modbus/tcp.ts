@@ -5,7 +5,7 @@
  * @see MODBUS Messaging on TCP/IP Implementation Guide V1.0b section 3.1.3
  */
 import { PDU_BYTES_MAX } from "./codes.ts";
-import { ADU_BYTES_MAX, type AnswerReader, type Framing, INCOMPLETE } from "./reader.ts";
+import { ADU_BYTES_MAX, type AnswerReader, type AnswerSink, type Framing } from "./reader.ts";
 import type { Request } from "./request.ts";
 import { judgeAnswer, NO_ANSWER } from "./response.ts";
 
@@ -18,15 +18,15 @@ export class TcpFraming implements Framing {
   readonly reader = new TcpReader();
   #transaction = 0;
 
-  encode(request: Request, bytes: Buffer): number {
+  encode(request: Request, bytes: Buffer, at: number): number {
     this.#transaction = (this.#transaction + 1) & 0xffff;
-    this.reader.transaction = this.#transaction;
-    bytes.writeUInt16BE(this.#transaction, 0);
-    bytes.writeUInt16BE(0, 2);
-    bytes.writeUInt16BE(1 + request.pduLength, 4);
-    bytes[PREFIX_BYTES] = request.unit;
-    request.pdu.copy(bytes, PREFIX_BYTES + 1, 0, request.pduLength);
-    return PREFIX_BYTES + 1 + request.pduLength;
+    request.transaction = this.#transaction;
+    bytes.writeUInt16BE(this.#transaction, at);
+    bytes.writeUInt16BE(0, at + 2);
+    bytes.writeUInt16BE(1 + request.pduLength, at + 4);
+    bytes[at + PREFIX_BYTES] = request.unit;
+    request.pdu.copy(bytes, at + PREFIX_BYTES + 1, 0, request.pduLength);
+    return at + PREFIX_BYTES + 1 + request.pduLength;
   }
 }
 
@@ -36,30 +36,36 @@ export class TcpReader implements AnswerReader {
   end = 0;
   badFrames = 0;
   strayBytes = 0;
-  /** Of the request that is waited for. */
-  transaction = 0;
-  #request: Request | null = null;
+  readonly echoes = 0;
+  /** Waited for, a few at most; they may be answered in any order. */
+  readonly #requests: Request[] = [];
   #length = 0;
   /** A header was wrong: nobody can tell where the next one begins, so nothing is taken until the next request. */
   #lost = false;
 
   /** What is there of a frame stays: the rest of a late answer may still come. */
   expect(request: Request): void {
-    this.#request = request;
+    this.#requests.push(request);
     this.#lost = false;
   }
 
-  reset(): void {
-    this.#request = null;
-    this.strayBytes += this.#length;
-    this.#length = 0;
+  forget(request: Request): void {
+    const at = this.#requests.indexOf(request);
+    if (at >= 0) this.#requests.splice(at, 1);
   }
 
-  feed(chunk: Uint8Array): number {
+  reset(): void {
+    this.#requests.length = 0;
+    this.strayBytes += this.#length;
+    this.#length = 0;
+    this.#lost = false;
+  }
+
+  feed(chunk: Uint8Array, sink: AnswerSink): void {
     for (let at = 0; at < chunk.length; at++) {
       if (this.#lost) {
         this.strayBytes += chunk.length - at;
-        return INCOMPLETE;
+        return;
       }
       this.bytes[this.#length++] = chunk[at] as number;
       if (this.#length < PREFIX_BYTES) continue;
@@ -70,32 +76,30 @@ export class TcpReader implements AnswerReader {
         this.#length = 0;
         this.#lost = true;
       } else if (this.#length === PREFIX_BYTES + length) {
-        const verdict = this.#judge();
-        if (verdict !== NO_ANSWER) {
-          this.strayBytes += chunk.length - at - 1;
-          return verdict;
-        }
+        this.#length = 0;
+        this.#take(PREFIX_BYTES + length, sink);
       }
     }
-    return INCOMPLETE;
   }
 
-  #judge(): number {
-    const request = this.#request;
-    const end = this.#length;
-    this.#length = 0;
-    if (request !== null && this.bytes.readUInt16BE(0) === this.transaction) {
-      const verdict =
-        this.bytes[PREFIX_BYTES] === request.unit ? judgeAnswer(request, this.bytes, PREFIX_BYTES + 1, end) : NO_ANSWER;
-      if (verdict !== NO_ANSWER) {
-        this.#request = null;
-        this.from = PREFIX_BYTES + 1;
-        this.end = end;
-        return verdict;
-      }
-      this.badFrames++;
+  /** A whole frame: one of an unknown transaction comes too late, or twice. */
+  #take(end: number, sink: AnswerSink): void {
+    const transaction = this.bytes.readUInt16BE(0);
+    const request = this.#requests.find((waiting) => waiting.transaction === transaction);
+    if (request === undefined) {
+      this.strayBytes += end;
+      return;
     }
-    this.strayBytes += end;
-    return NO_ANSWER;
+    const isUnit = this.bytes[PREFIX_BYTES] === request.unit;
+    const verdict = isUnit ? judgeAnswer(request, this.bytes, PREFIX_BYTES + 1, end) : NO_ANSWER;
+    if (verdict === NO_ANSWER) {
+      this.badFrames++;
+      this.strayBytes += end;
+      return;
+    }
+    this.forget(request);
+    this.from = PREFIX_BYTES + 1;
+    this.end = end;
+    sink.onAnswer(request, verdict);
   }
 }

@@ -52,7 +52,14 @@ test("what cannot be is complained about with its path", () => {
   assert.deepEqual(ofPoint({ table: "coil", type: "uint16" }), ["point.type uint16 does not fit a coil"]);
   assert.deepEqual(ofPoint({ type: "bool" }), ["point.bit is missing"]);
   assert.deepEqual(ofPoint({ table: "input", write: true }), ["point.write an input is only read"]);
-  assert.deepEqual(ofPoint({ type: "bool", bit: 1, write: true }), ["point.write a bit of a register is not written"]);
+  assert.deepEqual(ofPoint({ bit: 1 }), ["point.bit of a number says where bits begin"]);
+  assert.deepEqual(ofPoint({ bit: 9, bits: 8 }), ["point.bits 8 from bit 9 end beyond 15"]);
+  assert.deepEqual(ofPoint({ deadband: "101%" }), ["point.deadband is above 100 %"]);
+  assert.deepEqual(ofPoint({ names: { a: "b" } }), ["point.names.a is no whole number"]);
+  assert.deepEqual(ofPoint({ names: { 1: "b", 2: "b" } }), ["point.names.2 b is the name of another number"]);
+  assert.deepEqual(ofPoint({ names: { 1: "b" }, scale: 2 }), [
+    "point.names are for whole numbers without scale and offset",
+  ]);
   assert.deepEqual(ofPoint({ scale: 0 }), ["point.scale 0 makes all values one"]);
   assert.deepEqual(ofPoint({ topic: "a/{what}" }), ['point.topic "a/{what}" has {what}, which is no placeholder']);
   assert.deepEqual(ofPoint({ topic: "$SYS/x" }), [
@@ -69,11 +76,24 @@ test("what cannot be is complained about with its path", () => {
     modbus: {
       slaves: [
         { name: "s", unit: 1, groups: [group] },
-        { name: "s", unit: 0, groups: [] },
+        { name: "s", unit: 248, groups: [] },
       ],
     },
   });
   assert.equal(twins.length, 4, twins.join("\n"));
+});
+
+test("unit 0 of a bus is all slaves: only written to, without an answer; on a network it is a unit like another", () => {
+  const complaints = (transport: string, point: Record<string, unknown>) =>
+    complaintsOf({ modbus: { transport, slaves: [{ unit: 0, groups: [{ points: [{ address: 0, ...point }] }] }] } });
+  const all = "serial[0].modbus.slaves[0].groups[0].points[0]";
+  const why = "unit 0 is all slaves, and none answers";
+  assert.deepEqual(complaints("rtu", {}), [`${all}.write is missing: ${why}`]);
+  assert.deepEqual(complaints("rtu", { write: true, verify: true }), [`${all}.verify needs an answer: ${why}`]);
+  const bool = { write: true, type: "bool", bit: 1 };
+  assert.deepEqual(complaints("rtu", bool), [`${all}.bit needs a read: ${why}`]);
+  assert.deepEqual(complaints("rtu", { ...bool, mask_write: true }), []);
+  assert.deepEqual(complaints("tcp", {}), []);
 });
 
 test("a line has 1,000 points at most, and they are in the bill", async () => {

@@ -58,6 +58,8 @@ export class FakeBus implements ModbusDoor {
   /** Requests that came, as unit and PDU in hexadecimal. */
   readonly asked: string[] = [];
   readonly slaves = new Map<number, Answer>();
+  /** The wire brings back what is sent. */
+  echoes = false;
   #output: Buffer | null = null;
 
   start(): void {}
@@ -89,8 +91,9 @@ export class FakeBus implements ModbusDoor {
     if (frame === null) return false;
     this.#output = null;
     if (crc16(frame, 0, frame.length) !== 0) throw new Error("a request with a wrong CRC");
-    this.asked.push(`${frame[0]}:${frame.toString("hex", 1, frame.length - 2)}`);
     this.handler?.onWritten();
+    if (this.echoes) this.handler?.onData(frame);
+    this.asked.push(`${frame[0]}:${frame.toString("hex", 1, frame.length - 2)}`);
     const pdu = this.slaves.get(frame[0] as number)?.(frame.subarray(1, -2)) ?? null;
     if (pdu !== null) this.say(frame[0] as number, pdu);
     return true;
@@ -127,6 +130,12 @@ export function registers(values: number[], coils: boolean[] = []): Answer {
       case 6:
         values[address] = count;
         return Buffer.from(pdu);
+      case 15:
+        for (let i = 0; i < count; i++) coils[address + i] = ((pdu[6] as number) >> i) % 2 === 1;
+        return Buffer.from(pdu.subarray(0, 5));
+      case 22:
+        values[address] = ((values[address] as number) & count) | (pdu.readUInt16BE(5) & ~count & 0xffff);
+        return Buffer.from(pdu);
       case 16:
         for (let i = 0; i < count; i++) values[address + i] = pdu.readUInt16BE(6 + 2 * i);
         return Buffer.from(pdu.subarray(0, 5));
@@ -134,6 +143,11 @@ export function registers(values: number[], coils: boolean[] = []): Answer {
         return Buffer.of((pdu[0] as number) | 0x80, 1);
     }
   };
+}
+
+/** One as in the configuration, with one group. */
+export function slave(unit: number, points: Record<string, unknown>[], group: Record<string, unknown> = {}) {
+  return { name: `s${unit}`, unit, groups: [{ interval: "1s", points, ...group }] };
 }
 
 export function modbusOf(modbus: Record<string, unknown>): ModbusConfig {
@@ -152,6 +166,10 @@ export class Harness {
   readonly bus = new FakeBus();
   readonly logged: string[] = [];
   readonly published: { topic: string; payload: string }[] = [];
+  /** Topics that the line may not publish to. */
+  readonly denied = new Set<string>();
+  /** Properties of what was published last. */
+  properties: Buffer = Buffer.alloc(0);
   readonly waiting: { waiter: StoreWaiter; token: number }[] = [];
   readonly filters: string[] = [];
   receiver: Receiver | null = null;
@@ -190,9 +208,10 @@ export class Harness {
           subscribe: (_receiver, filter) => this.filters.push(filter) > 0,
           unsubscribe: () => true,
         },
-        authority: { mayPublish: () => true },
+        authority: { mayPublish: (_principal, topic) => !this.denied.has(topic) },
         ledger,
         clock,
+        limits: { topicLevels: 20, topicBytes: 512, maxPacketBytes: 65536 },
         random: () => 1,
         log: new Log({ level: "debug", format: "text", write: (text) => this.logged.push(text.slice(25)) }),
         counters,
@@ -209,6 +228,7 @@ export class Harness {
   #publish(publication: Publication, waiter: StoreWaiter, token: number): number {
     const payload = publication.bytes.toString("utf8", publication.payloadFrom, publication.payloadEnd);
     this.published.push({ topic: publication.topic, payload });
+    this.properties = Buffer.from(publication.bytes.subarray(publication.propertiesFrom, publication.propertiesEnd));
     if (this.outcome === STORED_LATER) this.waiting.push({ waiter, token });
     return this.outcome;
   }
@@ -227,9 +247,11 @@ export class Harness {
     this.clock.advance(end - this.clock.nowMs());
   }
 
-  deliver(topic: string, payload: string, qos: number): void {
+  /** @param properties of MQTT 5 */
+  deliver(topic: string, payload: string, qos: number, properties?: Buffer, expirySeconds = -1): void {
     const publication = new Publication();
-    publication.setParts(topic, Buffer.from(payload), qos, false);
+    publication.setParts(topic, Buffer.from(payload), qos, false, properties);
+    publication.expirySeconds = expirySeconds;
     if (qos === 0) {
       this.receiver?.deliver(publication, 0, null);
       return;

@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STORED_LATER } from "../../../../src/core/router.ts";
-import { COMMANDS_MAX } from "../../../../src/protocol/modbus/commands.ts";
 import { budget } from "../../../../src/protocol/modbus/modbus-line.ts";
 import { planReads } from "../../../../src/protocol/modbus/poll-plan.ts";
-import { Harness, modbusOf, registers } from "./harness.ts";
+import { Harness, modbusOf, registers, slave } from "./harness.ts";
 
 const QUEUE_FULL = 0x97;
-
-function slave(unit: number, points: Record<string, unknown>[], group: Record<string, unknown> = {}) {
-  return { name: `s${unit}`, unit, groups: [{ interval: "1s", points, ...group }] };
-}
 
 function reads(points: Record<string, unknown>[], maxGap = 0): string[] {
   const group = modbusOf({
@@ -232,138 +227,10 @@ test("while the port is away nobody is asked and no slave is blamed", () => {
   assert.equal(h.counters.get("modbus.timeouts"), 0);
 });
 
-// ---- commands ------------------------------------------------------------------------------------------------
-
-const WRITABLE = [
-  { name: "setpoint", address: 0, type: "int16", scale: 0.1, min: -20, max: 90, write: true },
-  { name: "relay", address: 0, table: "coil", write: true },
-  { name: "total", address: 1, type: "uint32", write: true },
-  { name: "label", address: 3, type: "text", length: 2, write: true },
-];
-
-test("a command is written, its result is published, the value read back at once, and the message acknowledged", () => {
-  const values = [0, 0, 0, 0, 0];
-  const coils = [false];
-  const h = new Harness({ slaves: [slave(1, WRITABLE, { interval: "1h" })] });
-  h.bus.slaves.set(1, registers(values, coils));
-  h.bus.open();
-  h.advance(10);
-  h.taken();
-  h.deliver("serial/bus/s1/setpoint/set", "-21.5e0", 1);
-  h.deliver("serial/bus/s1/setpoint/set", "21.5", 1);
-  h.deliver("serial/bus/s1/relay/set", "on", 0);
-  h.deliver("serial/bus/s1/total/set", '{"value": 70000}', 1);
-  h.deliver("serial/bus/s1/label/set", "SN42", 1);
-  h.advance(50);
-  assert.deepEqual(values, [215, 1, 4464, 0x534e, 0x3432]);
-  assert.deepEqual(coils, [true]);
-  const told = h.taken();
-  const of = (name: string) =>
-    told.filter((line) => line.startsWith(`serial/bus/s1/${name}`)).map((line) => line.slice(14));
-  assert.deepEqual(of("setpoint"), [
-    'setpoint/set/result {"ok":false,"error":"out of range: from -20 to 90"}',
-    'setpoint/set/result {"ok":true,"value":21.5}',
-    "setpoint 21.5",
-  ]);
-  assert.deepEqual(of("relay"), ['relay/set/result {"ok":true,"value":true}', "relay true"]);
-  assert.ok(of("total").includes("total 70000") && of("label").includes("label SN42"));
-  assert.equal(h.queue.count, 0);
-  assert.equal(h.counters.get("modbus.writes_done"), 4);
-  assert.equal(h.counters.get("modbus.writes_invalid"), 1);
-  assert.equal(h.ledger.entries().length, 1);
-});
-
-test("payloads that are no value of the point are refused in words, and nothing is written", () => {
-  const h = new Harness({ write_qos: 0, slaves: [slave(1, WRITABLE, { interval: "1h" })] });
-  h.bus.slaves.set(1, registers([0, 0, 0, 0, 0]));
-  h.bus.open();
-  h.advance(10);
-  const asked = h.bus.asked.length;
-  const errors = (topic: string, ...payloads: string[]): string[] => {
-    h.taken();
-    for (const payload of payloads) h.deliver(`serial/bus/s1/${topic}/set`, payload, 0);
-    h.advance(100);
-    return h.taken().map((line) => (JSON.parse(line.slice(line.indexOf("{"))) as { error: string }).error);
-  };
-  assert.deepEqual(errors("setpoint", "warm", "", "{}", "21.55", "1e99", "0x10"), [
-    "the payload is no number",
-    "the payload holds no value",
-    "the payload holds no value",
-    "21.55 is no multiple of 0.1",
-    "out of range: from -20 to 90",
-    "the payload is no number",
-  ]);
-  assert.deepEqual(errors("total", "-1", "4294967296"), ["out of range for uint32", "out of range for uint32"]);
-  assert.deepEqual(errors("relay", "2"), ["the payload is neither true nor false"]);
-  assert.deepEqual(errors("label", "SN421", "€"), Array(2).fill("the text does not fit 4 bytes of Latin-1"));
-  assert.deepEqual(errors("label", "x".repeat(3000)), ["the payload is too long"]);
-  assert.equal(h.bus.asked.length, asked);
-});
-
-test("what the slave refuses, and what a silent one is told, fails with its reason; commands do not hold up polls", () => {
-  const h = new Harness({
-    timeout: "100ms",
-    slaves: [slave(1, WRITABLE), slave(2, [{ name: "a", address: 0, write: true }], { interval: "100ms" })],
-  });
-  h.bus.slaves.set(1, (pdu) => (pdu[0] === 6 ? Buffer.of(0x86, 4) : registers([0, 0, 0, 0, 0])(pdu)));
-  h.bus.slaves.set(2, registers([0]));
-  h.bus.open();
-  h.advance(10);
-  h.taken();
-  h.deliver("serial/bus/s1/setpoint/set", "1", 1);
-  h.advance(10);
-  assert.deepEqual(h.taken(), [
-    'serial/bus/s1/setpoint/set/result {"ok":false,"value":1,"error":"server device failure"}',
-  ]);
-  h.bus.slaves.delete(1);
-  h.advance(2000);
-  const asked = h.bus.asked.filter((request) => request.startsWith("2:03")).length;
-  for (let i = 0; i < 40; i++) h.deliver("serial/bus/s1/setpoint/set", `${i}`, 1);
-  h.advance(2000);
-  assert.equal(h.taken().filter((line) => line.includes('"error":"no answer"')).length, 40);
-  assert.ok(h.bus.asked.filter((request) => request.startsWith("2:03")).length - asked >= 15);
-  assert.equal(h.queue.count, 0);
-});
-
-test("at QoS 1 commands wait for the port; at QoS 0 they are lost with a word, and so are more than fit", () => {
-  const h = new Harness({ slaves: [slave(1, WRITABLE, { interval: "1h" })] });
-  const values = [0, 0, 0, 0, 0];
-  h.bus.slaves.set(1, registers(values));
-  h.deliver("serial/bus/s1/setpoint/set", "1", 0);
-  assert.deepEqual(h.taken(), ['serial/bus/s1/setpoint/set/result {"ok":false,"error":"the port is away"}']);
-  h.deliver("serial/bus/s1/setpoint/set", "2", 1);
-  h.bus.open();
-  h.advance(50);
-  assert.equal(values[0], 20);
-  h.taken();
-  for (let i = 0; i < COMMANDS_MAX + 3; i++) h.deliver("serial/bus/s1/setpoint/set", `${i % 50}`, 0);
-  assert.equal(h.taken().filter((line) => line.includes("too many commands wait")).length, 3);
-  h.bus.away();
-  assert.equal(h.taken().length, COMMANDS_MAX);
-  assert.equal(h.counters.get("modbus.writes_dropped"), 1 + 3 + COMMANDS_MAX);
-});
-
-test("a command under way when the port goes away is written again when it is back", () => {
-  const h = new Harness({ slaves: [slave(1, WRITABLE, { interval: "1h" })] });
-  const values = [0, 0, 0, 0, 0];
-  h.bus.slaves.set(1, registers(values));
-  h.bus.open();
-  h.advance(10);
-  h.bus.slaves.set(1, () => null);
-  h.deliver("serial/bus/s1/setpoint/set", "3", 1);
-  h.advance(10);
-  h.bus.away();
-  assert.equal(h.queue.count, 1);
-  h.bus.slaves.set(1, registers(values));
-  h.bus.open();
-  h.advance(50);
-  assert.equal(values[0], 30);
-  assert.equal(h.queue.count, 0);
-});
-
 test("the bill names a line by its slaves and points; none costs nothing", () => {
   assert.deepEqual(budget([]), []);
-  const one = budget([modbusOf({ slaves: [slave(1, WRITABLE)] })])[0]?.bytes ?? 0;
-  const two = budget([modbusOf({ slaves: [slave(1, WRITABLE), slave(2, WRITABLE)] })])[0]?.bytes ?? 0;
+  const points = [{ address: 0 }, { address: 1, write: true }];
+  const one = budget([modbusOf({ slaves: [slave(1, points)] })])[0]?.bytes ?? 0;
+  const two = budget([modbusOf({ slaves: [slave(1, points), slave(2, points)] })])[0]?.bytes ?? 0;
   assert.ok(two > one && one > 64 * 1024 && one < 256 * 1024, `${one}, ${two}`);
 });

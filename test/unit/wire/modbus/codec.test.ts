@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../../../src/base/random.ts";
 import { crc16 } from "../../../../src/wire/modbus/crc.ts";
-import { type AnswerReader, type Framing, INCOMPLETE } from "../../../../src/wire/modbus/reader.ts";
+import type { AnswerReader, Framing } from "../../../../src/wire/modbus/reader.ts";
 import { Request } from "../../../../src/wire/modbus/request.ts";
 import { ANSWERS, judgeAnswer, NO_ANSWER } from "../../../../src/wire/modbus/response.ts";
 import { RtuFraming, silenceMs } from "../../../../src/wire/modbus/rtu.ts";
@@ -67,6 +67,12 @@ const VECTORS: readonly Vector[] = [
     request: "10 0001 0002 04 000A 0102",
     answer: "10 0001 0002",
   },
+  {
+    title: "6.16 mask write register 5",
+    fill: (r) => r.maskWrite(17, 4, 0x00f2, 0x0025),
+    request: "16 0004 00F2 0025",
+    answer: "16 0004 00F2 0025",
+  },
 ];
 
 for (const { title, fill, request: expected, answer } of VECTORS) {
@@ -95,7 +101,7 @@ test("the MBAP header is that of the implementation guide: transaction, protocol
   const request = new Request();
   request.read(0xff, 3, 4, 1);
   const bytes = Buffer.alloc(260);
-  assert.equal(bytes.toString("hex", 0, framing.encode(request, bytes)), "000100000006ff0300040001");
+  assert.equal(bytes.toString("hex", 0, framing.encode(request, bytes, 0)), "000100000006ff0300040001");
 });
 
 test("3.5 characters of silence, and 1.75 ms above 19,200 baud", () => {
@@ -116,11 +122,25 @@ function framed(kind: "rtu" | "tcp", unit: number, pdu: Buffer, transaction = 1)
   return bytes;
 }
 
+/** Nothing whole yet. */
+const INCOMPLETE = -1;
+
+/** @returns the last verdict */
+function feed(reader: AnswerReader, chunk: Uint8Array): number {
+  let verdict = INCOMPLETE;
+  reader.feed(chunk, {
+    onAnswer: (_request, found) => {
+      verdict = found;
+    },
+  });
+  return verdict;
+}
+
 function asked(kind: "rtu" | "tcp", fill: Vector["fill"]): { reader: AnswerReader; request: Request } {
   const framing: Framing = kind === "rtu" ? new RtuFraming() : new TcpFraming();
   const request = new Request();
   fill(request);
-  framing.encode(request, Buffer.alloc(260));
+  framing.encode(request, Buffer.alloc(260), 0);
   framing.reader.expect(request);
   return { reader: framing.reader, request };
 }
@@ -131,8 +151,8 @@ for (const kind of ["rtu", "tcp"] as const) {
       const bytes = framed(kind, 17, hex(answer));
       for (let cut = 1; cut < bytes.length; cut++) {
         const { reader } = asked(kind, fill);
-        assert.equal(reader.feed(bytes.subarray(0, cut)), INCOMPLETE);
-        assert.equal(reader.feed(bytes.subarray(cut)), ANSWERS);
+        assert.equal(feed(reader, bytes.subarray(0, cut)), INCOMPLETE);
+        assert.equal(feed(reader, bytes.subarray(cut)), ANSWERS);
         assert.equal(reader.bytes.toString("hex", reader.from, reader.end), hex(answer).toString("hex"));
       }
     }
@@ -140,9 +160,9 @@ for (const kind of ["rtu", "tcp"] as const) {
 
   test(`${kind}: an exception is its code; what comes when nothing is asked is counted and dropped`, () => {
     const { reader } = asked(kind, (r) => r.read(17, 3, 0, 1));
-    assert.equal(reader.feed(framed(kind, 17, hex("83 02"))), 2);
+    assert.equal(feed(reader, framed(kind, 17, hex("83 02"))), 2);
     const late = framed(kind, 17, hex("03 02 0001"));
-    assert.equal(reader.feed(late), INCOMPLETE);
+    assert.equal(feed(reader, late), INCOMPLETE);
     assert.equal(reader.strayBytes, late.length);
   });
 
@@ -153,11 +173,11 @@ for (const kind of ["rtu", "tcp"] as const) {
       const { reader, request } = asked(kind, fill);
       for (let chunk = 0; chunk < 5; chunk++) {
         const bytes = Buffer.from(Array.from({ length: Math.floor(random() * 300) }, () => Math.floor(random() * 256)));
-        assert.equal(reader.feed(bytes), INCOMPLETE);
+        assert.equal(feed(reader, bytes), INCOMPLETE);
       }
       reader.reset();
       reader.expect(request);
-      assert.equal(reader.feed(framed(kind, 17, hex(answer))), ANSWERS);
+      assert.equal(feed(reader, framed(kind, 17, hex(answer))), ANSWERS);
     }
   });
 }
@@ -171,10 +191,84 @@ test("rtu: noise, an echo of the request, another's answer and a frame with a wr
   const other = framed("rtu", 18, hex("03 06 022B 0000 0064"));
   for (const before of [Buffer.of(0, 0xff, 17), echo, other, broken]) {
     const { reader } = asked("rtu", fill);
-    assert.equal(reader.feed(Buffer.concat([before, answer])), ANSWERS);
-    assert.equal(reader.strayBytes, before.length);
+    assert.equal(feed(reader, Buffer.concat([before, answer])), ANSWERS);
+    assert.equal(reader.strayBytes, before === echo ? 0 : before.length);
+    assert.equal(reader.echoes, before === echo ? 1 : 0);
     assert.equal(reader.badFrames, before === broken ? 1 : 0);
   }
+});
+
+test("rtu: on a wire that echoes, as a read has told, the echo of a write is not its confirmation; on another it is one", () => {
+  const framing = new RtuFraming();
+  const { reader } = framing;
+  const request = new Request();
+  const output = Buffer.alloc(260);
+  const ask = (fill: Vector["fill"]): Buffer => {
+    fill(request);
+    const end = framing.encode(request, output, 0);
+    reader.expect(request);
+    return Buffer.from(output.subarray(0, end));
+  };
+  const read = (r: Request): void => r.read(17, 3, 0x6b, 3);
+  const answer = framed("rtu", 17, hex("03 06 022B 0000 0064"));
+  const writes: Vector["fill"][] = [
+    (r) => r.writeCoil(17, 1, true),
+    (r) => r.writeRegister(17, 1, hex("0003")),
+    (r) => r.maskWrite(17, 4, 0x00f2, 0x0025),
+  ];
+  for (const echoes of [false, true, false]) {
+    const echo = ask(read);
+    assert.equal(feed(reader, echoes ? Buffer.concat([echo, answer]) : answer), ANSWERS);
+    for (const write of writes) {
+      const frame = ask(write);
+      assert.equal(feed(reader, frame), echoes ? INCOMPLETE : ANSWERS);
+      if (echoes) assert.equal(feed(reader, frame), ANSWERS);
+    }
+    const frame = ask((r) => r.writeRegisters(17, 1, hex("000A 0102")));
+    if (echoes) assert.equal(feed(reader, frame), INCOMPLETE);
+    assert.equal(feed(reader, framed("rtu", 17, hex("10 0001 0002"))), ANSWERS);
+  }
+  assert.equal(reader.echoes, 5);
+  assert.equal(reader.badFrames, 0);
+  // An echo alone, of a slave that is dead, tells as well.
+  const echo = ask(read);
+  assert.equal(feed(reader, echo), INCOMPLETE);
+  reader.forget(request);
+  assert.equal(feed(reader, ask(writes[1] as Vector["fill"])), INCOMPLETE);
+});
+
+test("rtu: an answer that begins like its request is told from an echo, cut anywhere", () => {
+  // Registers 0x0600 and on, three of them: the address begins with the answer's count of bytes.
+  const read = (r: Request): void => r.read(17, 3, 0x0600, 3);
+  const answer = framed("rtu", 17, hex("03 06 0003 4711 0815"));
+  const echo = framed("rtu", 17, hex("03 0600 0003"));
+  for (const bytes of [answer, Buffer.concat([echo, answer])]) {
+    for (let cut = 1; cut < bytes.length; cut++) {
+      const { reader } = asked("rtu", read);
+      assert.equal(feed(reader, bytes.subarray(0, cut)), INCOMPLETE);
+      assert.equal(feed(reader, bytes.subarray(cut)), ANSWERS);
+      assert.equal(reader.badFrames, 0);
+    }
+  }
+});
+
+test("tcp: several requests are answered in any order, once each; a wrong unit is no answer", () => {
+  const framing = new TcpFraming();
+  const requests = [1, 2, 3].map((unit) => {
+    const request = new Request();
+    request.read(unit, 3, 0, 1);
+    framing.encode(request, Buffer.alloc(260), 0);
+    framing.reader.expect(request);
+    return request;
+  });
+  const answered: number[] = [];
+  const sink = { onAnswer: (request: Request): void => void answered.push(requests.indexOf(request)) };
+  const answer = (unit: number, transaction: number): Buffer => framed("tcp", unit, hex("03 02 0001"), transaction);
+  const bytes = Buffer.concat([answer(3, 3), answer(3, 3), answer(9, 1), answer(1, 1), answer(2, 7), answer(2, 2)]);
+  for (const byte of bytes) framing.reader.feed(Buffer.of(byte), sink);
+  assert.deepEqual(answered, [2, 0, 1]);
+  assert.equal(framing.reader.badFrames, 1);
+  assert.equal(framing.reader.strayBytes, 3 * 11);
 });
 
 test("tcp: an answer that comes too late has another transaction, and is not taken for the next", () => {
@@ -182,20 +276,20 @@ test("tcp: an answer that comes too late has another transaction, and is not tak
   const request = new Request();
   request.read(1, 3, 0, 1);
   const output = Buffer.alloc(260);
-  framing.encode(request, output);
+  framing.encode(request, output, 0);
   framing.reader.expect(request);
-  framing.encode(request, output);
+  framing.encode(request, output, 0);
   framing.reader.expect(request);
-  assert.equal(framing.reader.feed(framed("tcp", 1, hex("03 02 0001"), 1)), INCOMPLETE);
-  assert.equal(framing.reader.feed(framed("tcp", 1, hex("03 02 0002"), 2)), ANSWERS);
+  assert.equal(feed(framing.reader, framed("tcp", 1, hex("03 02 0001"), 1)), INCOMPLETE);
+  assert.equal(feed(framing.reader, framed("tcp", 1, hex("03 02 0002"), 2)), ANSWERS);
   assert.equal(framing.reader.bytes[framing.reader.end - 1], 2);
 });
 
 test("tcp: after a header that cannot be one nothing is taken until the next request", () => {
   const { reader, request } = asked("tcp", (r) => r.read(1, 3, 0, 1));
   const answer = framed("tcp", 1, hex("03 02 0001"));
-  assert.equal(reader.feed(Buffer.concat([hex("0001 0001 0003 000000"), answer])), INCOMPLETE);
+  assert.equal(feed(reader, Buffer.concat([hex("0001 0001 0003 000000"), answer])), INCOMPLETE);
   assert.equal(reader.badFrames, 1);
   reader.expect(request);
-  assert.equal(reader.feed(answer), ANSWERS);
+  assert.equal(feed(reader, answer), ANSWERS);
 });
