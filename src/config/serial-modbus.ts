@@ -68,11 +68,13 @@ export function readModbus(serial: Section, line: string): ModbusConfig {
     gapMs: section.duration("gap", 0, 0, 10_000),
     maxGap: section.count("max_gap", 0, 0, 120),
     backoff: { baseMs, capMs },
-    inFlight: transport === "tcp" ? section.count("in_flight", 1, 1, IN_FLIGHT_MAX) : 1,
-    turnaroundMs: transport === "rtu" ? section.duration("turnaround", 100, 0, 10_000) : 0,
+    inFlight: section.count("in_flight", 1, 1, IN_FLIGHT_MAX),
+    turnaroundMs: section.duration("turnaround", 100, 0, 10_000),
     writeQos: section.oneOf("write_qos", [0, 1], 1),
     slaves: sections.slice(0, MODBUS_SLAVES_MAX).map((slave) => readSlave(slave, line, transport, inherited)),
   };
+  if (transport === "rtu" && config.inFlight > 1)
+    section.complain("in_flight", "above 1 needs transport: tcp", "RTU does not say which request an answer is for");
   section.finish();
   complainOfTwins(section, config);
   return config;

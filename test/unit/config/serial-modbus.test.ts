@@ -44,6 +44,9 @@ serial:
 test("what cannot be is complained about with its path", () => {
   assert.deepEqual(complaintsOf({}), ["serial[0].modbus is missing"]);
   assert.deepEqual(complaintsOf({ modbus: {} }), ["serial[0].modbus.slaves names none"]);
+  assert.deepEqual(complaintsOf({ modbus: { in_flight: 2, slaves: [{ groups: [{ points: [{ address: 1 }] }] }] } }), [
+    "serial[0].modbus.in_flight above 1 needs transport: tcp",
+  ]);
   assert.deepEqual(
     complaintsOf({ framing: "line", modbus: { slaves: [{ unit: 1, groups: [{ points: [{ address: 1 }] }] }] } }),
     ["serial[0].framing means nothing to protocol: modbus"],
