@@ -1,8 +1,8 @@
-// The DTLS addon: src/native/dtls by node-gyp, with the headers inside the pinned Node's package, so nothing is
-// downloaded. Built when its sources or that Node changed. Where it cannot be built that is one line, and the rest goes on.
+// The addons: each folder of src/native by node-gyp, with the headers inside the pinned Node's package, so nothing is
+// downloaded. Built when its sources or that Node changed. Where one cannot be built that is a line, and the rest goes on.
 //
-//   build/dtls-x64.node      beside build/sluice.mjs; src/native/dtls/binding.ts finds it
-//   build/native/x64/        where it is compiled, with build.log
+//   build/dtls-x64.node      beside build/sluice.mjs; src/native/load.ts finds it
+//   build/native/dtls-x64/   where it is compiled, with build.log
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -21,7 +21,9 @@ import { delimiter, join } from "node:path";
 import { withLock } from "./lock.mjs";
 import { findNode, ROOT } from "./root.mjs";
 
-const SOURCES = join(ROOT, "src/native/dtls");
+/** By the name of its folder, and what there is not without it. */
+export const ADDONS = { dtls: "DTLS", tty: "RS-485 by the driver, mark or space parity" };
+
 const INPUTS = ["scripts/addon.mjs", "node_modules/node-gyp/package.json"];
 /** What compiles for another CPU, as Debian calls it. */
 const CROSS = { arm64: "aarch64-linux-gnu", x64: "x86_64-linux-gnu" };
@@ -30,49 +32,64 @@ const CHECKED =
 
 /**
  * Builds the addon if it is missing or older than its sources.
+ * @param {keyof typeof ADDONS} name
  * @param {string} [arch]
  * @param {{ checked?: boolean }} [how] checked: with AddressSanitizer, in a folder of its own
  * @returns {Promise<string | null>} why there is none now, null = there is
  */
-export async function ensureAddon(arch = process.arch, { checked = false } = {}) {
-  if (!existsSync(join(SOURCES, "binding.gyp"))) return "there is no src/native/dtls";
-  if (isBuilt(arch, checked)) return null;
-  return await withLock(() => (isBuilt(arch, checked) ? null : build(arch, checked)));
+export async function ensureAddon(name, arch = process.arch, { checked = false } = {}) {
+  if (!hasSources(name)) return `there is no src/native/${name}`;
+  if (isBuilt(name, arch, checked)) return null;
+  return await withLock(() => (isBuilt(name, arch, checked) ? null : build(name, arch, checked)));
 }
 
-/** Where it lies once it is built. */
-export function addonFile(arch = process.arch, checked = false) {
-  return join(ROOT, "build", checked ? "native/checked" : "", `dtls-${arch}.node`);
+/** @param {keyof typeof ADDONS} name */
+export function hasSources(name) {
+  return existsSync(join(sourcesOf(name), "binding.gyp"));
 }
 
-function isBuilt(arch, checked) {
+/**
+ * Where it lies once it is built.
+ * @param {keyof typeof ADDONS} name
+ */
+export function addonFile(name, arch = process.arch, checked = false) {
+  return join(ROOT, "build", checked ? "native/checked" : "", `${name}-${arch}.node`);
+}
+
+function isBuilt(name, arch, checked) {
   try {
-    return existsSync(addonFile(arch, checked)) && readFileSync(stampOf(arch, checked), "utf8") === hashOf();
+    return (
+      existsSync(addonFile(name, arch, checked)) && readFileSync(stampOf(name, arch, checked), "utf8") === hashOf(name)
+    );
   } catch {
     return false;
   }
 }
 
-function stampOf(arch, checked) {
-  return join(workOf(arch, checked), "stamp");
+function stampOf(name, arch, checked) {
+  return join(workOf(name, arch, checked), "stamp");
 }
 
-function workOf(arch, checked) {
-  return join(ROOT, "build/native", checked ? `checked-${arch}` : arch);
+function workOf(name, arch, checked) {
+  return join(ROOT, "build/native", `${checked ? "checked-" : ""}${name}-${arch}`);
 }
 
-function sources() {
-  return readdirSync(SOURCES)
-    .filter((name) => /\.(cc|h|gyp)$/.test(name))
+function sourcesOf(name) {
+  return join(ROOT, "src/native", name);
+}
+
+function sourceNames(name) {
+  return readdirSync(sourcesOf(name))
+    .filter((file) => /\.(cc|h|gyp)$/.test(file))
     .sort();
 }
 
-function hashOf() {
+function hashOf(name) {
   const hash = createHash("sha256");
   const headers = join(headersFolder() ?? "", "package.json");
   for (const file of [
-    ...sources().map((name) => join(SOURCES, name)),
-    ...INPUTS.map((name) => join(ROOT, name)),
+    ...sourceNames(name).map((file) => join(sourcesOf(name), file)),
+    ...INPUTS.map((file) => join(ROOT, file)),
     headers,
   ])
     hash.update(`${file.slice(ROOT.length)}\0`).update(existsSync(file) ? readFileSync(file) : "");
@@ -85,7 +102,7 @@ function headersFolder() {
   return existsSync(join(folder, "include/node/node_api.h")) ? folder : undefined;
 }
 
-function build(arch, checked) {
+function build(name, arch, checked) {
   const cross = arch !== process.arch;
   const compiler = cross ? `${CROSS[arch]}-g++` : (process.env.CXX ?? "g++");
   const missing = ["python3", "make", compiler].filter((program) => !isProgram(program));
@@ -96,12 +113,14 @@ function build(arch, checked) {
   const headers = headersFolder();
   if (headers === undefined) return `it needs the headers of node-linux-${process.arch} (npm ci --include=optional)`;
 
-  const work = workOf(arch, checked);
+  const work = workOf(name, arch, checked);
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
-  const hash = hashOf();
-  for (const name of sources()) copyFileSync(join(SOURCES, name), join(work, name));
-  process.stderr.write(`sluice: building the DTLS addon${cross ? ` for ${arch}` : ""}${checked ? ", checked" : ""}\n`);
+  const hash = hashOf(name);
+  for (const source of sourceNames(name)) copyFileSync(join(sourcesOf(name), source), join(work, source));
+  process.stderr.write(
+    `sluice: building the ${name} addon${cross ? ` for ${arch}` : ""}${checked ? ", checked" : ""}\n`,
+  );
   const gyp = join(ROOT, "node_modules/node-gyp/bin/node-gyp.js");
   const args = ["rebuild", "-C", work, `--nodedir=${headers}`, `--arch=${arch}`, "--jobs=max", "--loglevel=error"];
   const env = { ...process.env };
@@ -112,12 +131,12 @@ function build(arch, checked) {
   writeFileSync(log, `${stdout}${stderr}`);
   if (status !== 0) return `its build failed, see ${log}`;
 
-  const file = addonFile(arch, checked);
+  const file = addonFile(name, arch, checked);
   mkdirSync(join(file, ".."), { recursive: true });
   // By rename: a gateway that has the old one loaded keeps it.
-  copyFileSync(join(work, "build/Release/dtls.node"), `${file}.tmp`);
+  copyFileSync(join(work, "build/Release", `${name}.node`), `${file}.tmp`);
   renameSync(`${file}.tmp`, file);
-  writeFileSync(stampOf(arch, checked), hash);
+  writeFileSync(stampOf(name, arch, checked), hash);
   return null;
 }
 

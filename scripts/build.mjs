@@ -6,7 +6,7 @@
 //   build/chunks/*.mjs    what `await import("./x.ts")` loads when it is configured, and the other verbs
 //   build/library/        the doors for programs: index.mjs, client.mjs and what they share
 //   build/types/          their declarations
-//   build/dtls-x64.node   the DTLS addon (addon.mjs)
+//   build/dtls-x64.node   the DTLS addon (addon.mjs), and tty-x64.node that for serial lines
 //   build/stamp.json      hash of the sources and the list of the files above
 import { createHash } from "node:crypto";
 import {
@@ -21,7 +21,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { ensureAddon } from "./addon.mjs";
+import { ADDONS, ensureAddon, hasSources } from "./addon.mjs";
 import { declarations } from "./declarations.mjs";
 import { withLock } from "./lock.mjs";
 import { BUNDLE, ROOT, SetupError } from "./root.mjs";
@@ -47,14 +47,15 @@ const CHUNK_KEEP_MS = 3_600_000;
 /** Builds what has a source that changed since the last build. */
 export async function ensureBuilt() {
   await ensureBundle();
-  await ensureAddonOrSay();
+  await ensureAddonsOrSay();
 }
 
-/** The DTLS addon; where it cannot be built, that is a line and no more. */
-export async function ensureAddonOrSay() {
-  if (!existsSync(join(ROOT, "src/native/dtls/binding.gyp"))) return;
-  const reason = await ensureAddon();
-  if (reason !== null) process.stderr.write(`sluice: no DTLS, its addon is not built: ${reason}\n`);
+/** The addons; where one cannot be built, that is a line and no more. */
+export async function ensureAddonsOrSay() {
+  for (const [name, what] of Object.entries(ADDONS).filter(([name]) => hasSources(name))) {
+    const reason = await ensureAddon(name);
+    if (reason !== null) process.stderr.write(`sluice: no ${what}, its addon is not built: ${reason}\n`);
+  }
 }
 
 async function ensureBundle() {

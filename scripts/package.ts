@@ -1,9 +1,9 @@
 // node scripts/package.ts --arch x64|arm64: packs the appliance into build/sluice-<version>-linux-<arch>.tar.gz.
-// node scripts/package.ts --npm: packs build/sluice-<version>.tgz for npm, with the DTLS addon for both CPUs.
+// node scripts/package.ts --npm: packs build/sluice-<version>.tgz for npm, with the addons for both CPUs.
 //
 //   bin/sluice bin/node      launcher and runtime
 //   lib/sluice.mjs chunks/   the bundle, with lib/node_modules/ for the packages that have native parts
-//   lib/dtls-<arch>.node     the DTLS addon
+//   lib/dtls-<arch>.node     the DTLS addon; tty-<arch>.node that for serial lines
 //   sluice.service sluice.yaml sluice.sysusers    what README.md (board/README.md) installs
 //   LICENSE licenses/        ours, and those of what we ship
 import { spawnSync } from "node:child_process";
@@ -23,7 +23,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import * as esbuild from "esbuild";
-import { addonFile, ensureAddon } from "./addon.mjs";
+import { ADDONS, addonFile, ensureAddon } from "./addon.mjs";
 import { builtFiles, EXTERNAL, ensureBuilt } from "./build.mjs";
 import { npmCommand } from "./install.mjs";
 import { nodeOf } from "./package-node.ts";
@@ -31,6 +31,7 @@ import { ROOT, SetupError } from "./root.mjs";
 
 const ARCHES = ["x64", "arm64"] as const;
 type Arch = (typeof ARCHES)[number];
+const ADDON_NAMES = Object.keys(ADDONS) as (keyof typeof ADDONS)[];
 
 /** The native parts that go with the externals; prebuilt inside their packages, glibc. */
 const NATIVE: Readonly<Record<Arch, readonly string[]>> = {
@@ -63,10 +64,12 @@ try {
 /** With the addon for every CPU that this machine can compile for. */
 async function packForNpm(): Promise<string> {
   for (const arch of ARCHES) {
-    const reason = await ensureAddon(arch);
-    if (reason === null) continue;
-    rmSync(addonFile(arch), { force: true });
-    process.stderr.write(`sluice: this package has no DTLS on ${arch}: ${reason}\n`);
+    for (const name of ADDON_NAMES) {
+      const reason = await ensureAddon(name, arch);
+      if (reason === null) continue;
+      rmSync(addonFile(name, arch), { force: true });
+      process.stderr.write(`sluice: this package has no ${ADDONS[name]} on ${arch}: ${reason}\n`);
+    }
   }
   const [program, ...npm] = npmCommand();
   const args = [...npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", join(ROOT, "build")];
@@ -76,8 +79,10 @@ async function packForNpm(): Promise<string> {
 }
 
 async function pack(arch: Arch): Promise<string> {
-  const reason = await ensureAddon(arch);
-  if (reason !== null) throw new SetupError(`no package without DTLS: ${reason}`);
+  for (const addon of ADDON_NAMES) {
+    const reason = await ensureAddon(addon, arch);
+    if (reason !== null) throw new SetupError(`no package without ${ADDONS[addon]}: ${reason}`);
+  }
   const { version, dependencies } = readJson(join(ROOT, "package.json"));
   const name = `sluice-${version}-linux-${arch}`;
   const staging = mkdtempSync(join(ROOT, "build/package-"));
@@ -97,7 +102,9 @@ async function pack(arch: Arch): Promise<string> {
   for (const file of NATIVE[arch]) {
     copyInto(join(ROOT, "node_modules", file), join(tree, "lib/node_modules", file));
   }
-  copyInto(addonFile(arch), join(tree, "lib", basename(addonFile(arch))));
+  for (const addon of ADDON_NAMES.map((addonName) => addonFile(addonName, arch))) {
+    copyInto(addon, join(tree, "lib", basename(addon)));
+  }
   for (const folder of closure(Object.keys(dependencies ?? {}))) copyLicense(folder, join(tree, "licenses"));
 
   for (const file of BOARD_FILES) copyFileSync(join(ROOT, "board", file), join(tree, file));

@@ -6,7 +6,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "node:test";
 import { parseArgs } from "node:util";
-import { ensureAddonOrSay, ensureBuilt } from "./build.mjs";
+import { ensureAddonsOrSay, ensureBuilt } from "./build.mjs";
 import { ROOT, SetupError } from "./root.mjs";
 import { describeError, TestReport } from "./test-report.ts";
 
@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
 
 const files = testFiles(positionals);
 if (files.length === 0) fail(`no test file matches ${positionals.join(" ")}`);
-await (files.some(needsProduct) ? ensureBuilt() : ensureAddonOrSay()).catch((error: unknown) =>
+await (files.some(needsProduct) ? ensureBuilt() : ensureAddonsOrSay()).catch((error: unknown) =>
   fail(error instanceof SetupError ? error.message : describeError(error)),
 );
 if (values.long !== undefined) process.env["SLUICE_LONG"] = values.long;

@@ -28,7 +28,7 @@ const FLOORS: Readonly<Record<string, number>> = {
 /** The one place that may import a dependency: a file, or a folder with all in it. */
 const DOORS: Readonly<Record<string, string>> = {
   ws: "transport/ws.ts",
-  serialport: "transport/serial-tty.ts",
+  serialport: "transport/serial-binding.ts",
   socks: "transport/proxy-socks.ts",
   "coap-packet": "wire/coap/",
   cborg: "wire/senml/cbor.ts",
@@ -36,9 +36,10 @@ const DOORS: Readonly<Record<string, string>> = {
   yaml: "config/",
 };
 
-/** Rooms that only one other may enter: a file, or all files whose path begins so. */
-const DOORS_OF_ROOMS: Readonly<Record<string, string>> = {
-  native: "transport/dtls",
+/** Folders that only one other room may enter: all files whose path begins so. */
+const DOORS_OF_FOLDERS: Readonly<Record<string, string>> = {
+  "native/dtls/": "transport/dtls",
+  "native/tty/": "transport/serial-",
 };
 
 const LINES_MAX = 400;
@@ -84,8 +85,9 @@ function judge(path: string, target: string, files: ReadonlyMap<string, string>)
   const toRoom = roomOf(to);
   const toFloor = floorOf(toRoom);
   if (toRoom === room || toFloor === undefined) return [];
-  const door = DOORS_OF_ROOMS[toRoom];
-  if (door !== undefined && !path.startsWith(door)) return [`${path} imports ${to}: its door is ${door}`];
+  for (const [folder, door] of Object.entries(DOORS_OF_FOLDERS)) {
+    if (to.startsWith(folder) && !path.startsWith(door)) return [`${path} imports ${to}: its door is ${door}`];
+  }
   if (toFloor > floor) return [`${path} imports up: ${to} is on floor ${toFloor}, it is on ${floor}`];
   if (toFloor === floor) return [`${path} imports its neighbour ${to}: share through a lower floor or core/ports.ts`];
   return [];

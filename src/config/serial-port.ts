@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { addressText, parseBind, UNIX_PATH_BYTES_MAX } from "./bind.ts";
 import type { Section } from "./section.ts";
+import { type Rs485Settings, readRs485 } from "./serial-rs485.ts";
 
 export type SerialPlace =
   /** A device by its path. */
@@ -22,14 +23,14 @@ export interface MatchedPlace {
   readonly interface: number | null;
 }
 
-export interface LineSettings {
+export interface LineSettings extends Rs485Settings {
   readonly baud: number;
   readonly dataBits: 5 | 6 | 7 | 8;
-  readonly parity: "none" | "even" | "odd";
-  readonly stopBits: 1 | 2;
+  readonly parity: "none" | "even" | "odd" | "mark" | "space";
+  readonly stopBits: 1 | 1.5 | 2;
   readonly flow: "none" | "rts-cts" | "xon-xoff";
-  /** Who switches the transmitter: nobody here, or the gateway by RTS. */
-  readonly rs485: "none" | "rts";
+  /** The driver hands on each byte at once, at the cost of more interrupts. */
+  readonly lowLatency: boolean;
 }
 
 const BAUD_MIN = 50;
@@ -106,7 +107,7 @@ function readSerialNumber(section: Section): string | null {
 }
 
 /** Settings that only a device has. */
-const DEVICE_KEYS = ["data_bits", "parity", "stop_bits", "flow", "rs485"];
+const DEVICE_KEYS = ["data_bits", "parity", "stop_bits", "flow", "rs485", "low_latency"];
 
 /** Also of a place behind a socket, where the baud rate only says how fast the line behind it is. */
 export function readLine(section: Section, place: SerialPlace): LineSettings {
@@ -116,30 +117,22 @@ export function readLine(section: Section, place: SerialPlace): LineSettings {
       if (section.has(key)) section.complain(key, `means nothing over ${place.kind}`, "set it at the other end");
     }
   }
-  const settings = {
+  const settings: LineSettings = {
     baud: section.count("baud", 115_200, BAUD_MIN, BAUD_MAX),
     dataBits: section.oneOf("data_bits", [5, 6, 7, 8] as const, 8),
-    parity: section.oneOf("parity", ["none", "even", "odd"] as const, "none"),
-    stopBits: section.oneOf("stop_bits", [1, 2] as const, 1),
+    parity: section.oneOf("parity", ["none", "even", "odd", "mark", "space"] as const, "none"),
+    stopBits: section.oneOf("stop_bits", [1, 1.5, 2] as const, 1),
     flow: section.oneOf("flow", ["none", "rts-cts", "xon-xoff"] as const, "none"),
-    rs485: readRs485(section),
+    lowLatency: section.flag("low_latency", false),
+    ...readRs485(section),
   };
-  if (settings.rs485 === "rts" && settings.flow === "rts-cts") {
+  if (settings.rs485 !== "none" && settings.flow === "rts-cts") {
     section.complain("rs485", "needs RTS, which flow has", "set flow: none");
   }
+  if (settings.stopBits === 1.5 && settings.dataBits !== 5) {
+    section.complain("stop_bits", "1.5 goes with five data bits alone", "set data_bits: 5, or stop_bits: 2");
+  }
   return settings;
-}
-
-/** Node has no way to TIOCSRS485, so a driver that would switch by itself has to be told by somebody else. */
-function readRs485(section: Section): "none" | "rts" {
-  const rs485 = section.oneOf("rs485", ["none", "rts", "driver"] as const, "none");
-  if (rs485 !== "driver") return rs485;
-  section.complain(
-    "rs485",
-    "driver cannot be switched on from here",
-    "have the kernel do it (linux,rs485-enabled-at-boot-time in the device tree) and leave rs485 out, or use rts",
-  );
-  return "none";
 }
 
 /** For logs and complaints: "/dev/ttyUSB0", "usb 0403:6001 serial A1 interface 0", "tcp://10.0.0.7:2001". */

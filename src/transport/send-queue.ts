@@ -17,25 +17,43 @@ export function sendQueueBytes({ localPort, remotePort, remoteFamily }: Socket):
   }
 }
 
+export interface SendQueue {
+  readonly bytes: number;
+  /**
+   * The peer's window is closed: it is there, and takes nothing for now. The kernel asks it again and again; false once it
+   * has left that unanswered.
+   */
+  readonly held: boolean;
+}
+
+const EMPTY: SendQueue = { bytes: 0, held: false };
+
 /**
  * Of whom a "no" must never be heard as a "yes": of all connections between these ports the longest queue.
- * @returns null when there is none in the list, as after a reset that node has not read yet; 0 where there is no list
+ * @returns null when there is none in the list, as after a reset that node has not read yet; an empty one where there is
+ *          no list
  */
-export function listedQueueBytes({ localPort, remotePort, remoteFamily }: Socket): number | null {
+export function listedQueue({ localPort, remotePort, remoteFamily }: Socket): SendQueue | null {
   if (localPort === undefined || remotePort === undefined) return null;
   let list: string;
   try {
     list = readFileSync(LISTS[remoteFamily === "IPv6" ? "IPv6" : "IPv4"], "latin1");
   } catch {
-    return 0;
+    return EMPTY;
   }
   return longestQueueIn(list, localPort, remotePort);
 }
 
-export function longestQueueIn(list: string, localPort: number, remotePort: number): number | null {
-  let longest: number | null = null;
-  for (const [, queue] of list.matchAll(new RegExp(lineBetween(localPort, remotePort), "g"))) {
-    longest = Math.max(longest ?? 0, Number.parseInt(queue as string, 16));
+/** What `icsk_pending` is while a closed window is probed. */
+const PROBING = "04";
+
+/** The line's next words: "tr:when retransmits uid probes", of which the last counts those without an answer. */
+export function longestQueueIn(list: string, localPort: number, remotePort: number): SendQueue | null {
+  let longest: SendQueue | null = null;
+  const line = `${lineBetween(localPort, remotePort)}[0-9A-F]+ (0[0-9]):[0-9A-F]+ [0-9A-F]+ +\\d+ +(\\d+) `;
+  for (const [, queue = "", timer, probes] of list.matchAll(new RegExp(line, "g"))) {
+    const bytes = Number.parseInt(queue, 16);
+    if (bytes >= (longest?.bytes ?? 0)) longest = { bytes, held: timer === PROBING && probes === "0" };
   }
   return longest;
 }

@@ -6,14 +6,20 @@
  * What it is while open is a stream: a device (`serial-tty.ts`) or a socket (`serial-socket.ts`).
  */
 import { Backoff } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Counter, Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import { type LineSettings, placeText, type SerialPlace } from "../config/serial-port.ts";
 import { openSocket } from "./serial-socket.ts";
-import type { OpenSerialStream, SerialStream, SerialStreamHandler } from "./serial-stream.ts";
-import { openTty } from "./serial-tty.ts";
+import {
+  type DriverFacts,
+  type OpenSerialStream,
+  type SerialStream,
+  type SerialStreamHandler,
+  transmitMs,
+} from "./serial-stream.ts";
 import { describeError } from "./socket-error.ts";
 
 export interface SerialHandler {
@@ -37,6 +43,7 @@ export interface SerialParts {
   readonly random: Random;
   readonly counters: Counters;
   readonly log: Log;
+  readonly clock: Clock;
 }
 
 /** How a port stands, as plain JSON. */
@@ -46,18 +53,33 @@ export interface SerialPortStatus extends LineSettings {
   /** Path of the device that is open; null = none, or it is behind a socket. */
   readonly device: string | null;
   readonly open: boolean;
+  /** Wall time of the last change: opened, or gone. */
+  readonly sinceMs: number;
   /** Why it is not open. */
   readonly error: string | null;
-  /** How often it was. */
+  /** Why it was not, the last time, and when that was; null = it always was. */
+  readonly lastError: { readonly words: string; readonly atMs: number } | null;
+  /** How often it was opened. */
   readonly opened: number;
+  /** Of all openings. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Why what is being written does not leave; null = it does, or nothing is. */
+  readonly heldBy: string | null;
+  /** null = away, or behind a socket. */
+  readonly driver: DriverFacts | null;
 }
 
 const REOPEN_MS = { baseMs: 250, capMs: 5_000 };
 /** Who stays open so long is not one of those that hang up at once. */
 const PROVEN_MS = 1_000;
 
+/** What takes so much longer to write than the line needs for it is held up. */
+const HELD_MS = 10_000;
+
 const REOPEN = 0;
 const PROVEN = 1;
+const HELD = 2;
 
 const AWAY = 0;
 const OPENING = 1;
@@ -71,6 +93,7 @@ export class SerialPort implements Expirable, SerialStreamHandler {
   readonly #backoff: Backoff;
   readonly #reopen = new Timer(this, REOPEN);
   readonly #proven = new Timer(this, PROVEN);
+  readonly #held = new Timer(this, HELD);
   readonly #opened: Counter;
   readonly #bytesRead: Counter;
   readonly #bytesWritten: Counter;
@@ -80,7 +103,12 @@ export class SerialPort implements Expirable, SerialStreamHandler {
   #opening: Promise<void> = Promise.resolve();
   #closing: Promise<void> = Promise.resolve();
   #writingBytes = 0;
+  #isHeld = false;
   #timesOpened = 0;
+  #read = 0;
+  #written = 0;
+  #sinceMs: number;
+  #lastError: { words: string; atMs: number } | null = null;
   /** Path of the device that was opened last. */
   #device: string | null = null;
   /** What the log said last; a port that stays away for the same reason is not news. */
@@ -91,6 +119,7 @@ export class SerialPort implements Expirable, SerialStreamHandler {
     this.#options = options;
     this.#parts = parts;
     this.#open = open ?? (() => this.#openPlace());
+    this.#sinceMs = parts.clock.wallMs();
     this.#backoff = new Backoff(REOPEN_MS, parts.random);
     this.#opened = parts.counters.counter("serial.opened");
     this.#bytesRead = parts.counters.counter("serial.bytes_read");
@@ -102,16 +131,23 @@ export class SerialPort implements Expirable, SerialStreamHandler {
   }
 
   status(): SerialPortStatus {
-    const { name, place, baud, dataBits, parity, stopBits, flow, rs485 } = this.#options;
+    const { name, place, baud, dataBits, parity, stopBits, flow, rs485, rs485Line, lowLatency } = this.#options;
     const open = this.isOpen;
+    const facts = this.#stream?.facts() ?? null;
     return {
       name,
       port: placeText(place),
       device: open ? this.#device : null,
       open,
+      sinceMs: this.#sinceMs,
       error: open || this.#lastWords === "" ? null : this.#lastWords,
+      lastError: this.#lastError,
       opened: this.#timesOpened,
-      ...{ baud, dataBits, parity, stopBits, flow, rs485 },
+      bytesRead: this.#read,
+      bytesWritten: this.#written,
+      heldBy: this.#isHeld ? (facts?.heldBy ?? null) : null,
+      driver: facts?.driver ?? null,
+      ...{ baud, dataBits, parity, stopBits, flow, rs485, rs485Line, lowLatency },
     };
   }
 
@@ -143,23 +179,29 @@ export class SerialPort implements Expirable, SerialStreamHandler {
    */
   write(bytes: Buffer): void {
     this.#writingBytes = bytes.length;
+    this.#parts.wheel.schedule(this.#held, HELD_MS + 2 * transmitMs(bytes.length, this.#options.baud));
     this.#stream?.write(bytes);
   }
 
   onTimer(kind: number): void {
     if (kind === REOPEN) this.start();
-    else this.#backoff.reset();
+    else if (kind === PROVEN) this.#backoff.reset();
+    else this.#setHeld(true);
   }
 
   // ---- the stream --------------------------------------------------------------------------------------------
 
   onData(chunk: Buffer): void {
     this.#bytesRead.value += chunk.length;
+    this.#read += chunk.length;
     this.handler?.onData(chunk);
   }
 
   onSent(): void {
     this.#bytesWritten.value += this.#writingBytes;
+    this.#written += this.#writingBytes;
+    this.#parts.wheel.cancel(this.#held);
+    if (this.#isHeld) this.#setHeld(false);
     this.#backoff.reset();
     this.handler?.onWritten();
   }
@@ -177,7 +219,7 @@ export class SerialPort implements Expirable, SerialStreamHandler {
     if (place.kind === "unix") return openSocket({ path: place.path }, baud, wheel);
     const path = place.kind === "match" ? await (await import("./serial-devices.ts")).pathOf(place) : place.path;
     this.#device = path;
-    return openTty(path, this.#options, wheel);
+    return (await import("./serial-tty.ts")).openTty(path, this.#options, wheel);
   }
 
   async #tryOpen(): Promise<void> {
@@ -198,17 +240,40 @@ export class SerialPort implements Expirable, SerialStreamHandler {
     this.#opened.value++;
     this.#timesOpened++;
     this.#lastWords = "";
-    const { name, place, baud } = this.#options;
-    const device = place.kind === "match" ? { device: this.#device } : {};
-    this.#parts.log.info("serial-open", { name, path: placeText(place), ...device, baud });
+    this.#sinceMs = this.#parts.clock.wallMs();
+    this.#logOpen(stream.facts().driver);
     this.#parts.wheel.schedule(this.#proven, PROVEN_MS);
     this.handler?.onOpen();
     if (this.#stream === stream) stream.start(this);
   }
 
+  #logOpen(driver: DriverFacts | null): void {
+    const { name, place, baud } = this.#options;
+    const device = place.kind === "match" ? { device: this.#device } : {};
+    const real = driver?.baud ?? baud;
+    const line = {
+      ...(real === baud ? { baud } : { baud: real, wanted_baud: baud }),
+      ...(driver === null || driver.rs485 === null ? {} : { rs485: driver.rs485 }),
+      ...(driver === null || driver.refused.length === 0 ? {} : { not_by_driver: driver.refused.join("; ") }),
+    };
+    this.#parts.log.info("serial-open", { name, path: placeText(place), ...device, ...line });
+  }
+
+  /** The other end takes nothing, or takes it again. */
+  #setHeld(held: boolean): void {
+    this.#isHeld = held;
+    const { name, place } = this.#options;
+    const path = placeText(place);
+    if (held) this.#parts.log.warn("serial-held", { name, path, reason: this.#stream?.facts().heldBy ?? "" });
+    else this.#parts.log.info("serial-flows", { name, path });
+  }
+
   /** One line of log per change of state. */
   #failed(words: string): void {
     if (this.#state === CLOSED) return;
+    const nowMs = this.#parts.clock.wallMs();
+    if (this.#state === OPEN) this.#sinceMs = nowMs;
+    this.#lastError = { words, atMs: nowMs };
     if (words !== this.#lastWords) {
       this.#lastWords = words;
       const { name, place } = this.#options;
@@ -224,6 +289,8 @@ export class SerialPort implements Expirable, SerialStreamHandler {
     if (this.#stream !== null) this.#closing = this.#stream.close();
     this.#stream = null;
     this.#parts.wheel.cancel(this.#proven);
+    this.#parts.wheel.cancel(this.#held);
+    this.#isHeld = false;
     if (wasOpen) this.handler?.onAway();
   }
 }

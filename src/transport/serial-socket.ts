@@ -6,27 +6,43 @@
  * peer speaks, which is at most once a tick and once a read.
  *
  * A peer that vanished without a word is found either way: by TCP keepalive when nothing is under way, else because
- * nothing is acknowledged.
+ * nothing is acknowledged. One that takes nothing because its device holds the line up is there all the same: it answers
+ * when its kernel is asked whether it takes more.
  */
 import { connect, type Socket } from "node:net";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
-import { listedQueueBytes } from "./send-queue.ts";
-import { READ_BYTES, type SerialStream, type SerialStreamHandler, transmitMs } from "./serial-stream.ts";
+import { listedQueue, type SendQueue } from "./send-queue.ts";
+import {
+  type LineFacts,
+  READ_BYTES,
+  type SerialStream,
+  type SerialStreamHandler,
+  transmitMs,
+} from "./serial-stream.ts";
 import { describeError } from "./socket-error.ts";
 
 export type SocketPlace = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** Silence before the first probe; then node has the kernel send ten, a second apart. */
 export const KEEP_ALIVE_DELAY_MS = 15_000;
-/** So long may a peer take nothing of what was written: as long as keepalive takes. */
+/** So long may a peer leave unanswered what was written: as long as keepalive takes. */
 export const UNACKNOWLEDGED_MS = 25_000;
 const CONNECT_MS = 10_000;
 const CHECK_MS = 20;
+const CHECK_MS_MAX = 1000;
 
-/** @throws Error with the reason in words */
-export function openSocket(place: SocketPlace, baud: number, wheel: TimerWheel): Promise<SocketStream> {
+/**
+ * @param look what the kernel still has of what was written
+ * @throws Error with the reason in words
+ */
+export function openSocket(
+  place: SocketPlace,
+  baud: number,
+  wheel: TimerWheel,
+  look: (socket: Socket) => SendQueue | null = listedQueue,
+): Promise<SocketStream> {
   return new Promise((resolve, reject) => {
-    const stream = new SocketStream(place, baud, wheel, (error) => {
+    const stream = new SocketStream(place, baud, wheel, look, (error) => {
       if (error === null) resolve(stream);
       else reject(error);
     });
@@ -38,6 +54,7 @@ export class SocketStream implements SerialStream, Expirable {
   readonly #tcp: boolean;
   readonly #baud: number;
   readonly #wheel: TimerWheel;
+  readonly #look: (socket: Socket) => SendQueue | null;
   readonly #check = new Timer(this, 0);
   readonly #closed: Promise<void>;
   #handler: SerialStreamHandler | null = null;
@@ -51,7 +68,14 @@ export class SocketStream implements SerialStream, Expirable {
   #paused = false;
 
   /** @param onOpened called once, in a later turn */
-  constructor(place: SocketPlace, baud: number, wheel: TimerWheel, onOpened: (error: Error | null) => void) {
+  constructor(
+    place: SocketPlace,
+    baud: number,
+    wheel: TimerWheel,
+    look: (socket: Socket) => SendQueue | null,
+    onOpened: (error: Error | null) => void,
+  ) {
+    this.#look = look;
     this.#tcp = "port" in place;
     this.#baud = baud;
     this.#wheel = wheel;
@@ -111,6 +135,10 @@ export class SocketStream implements SerialStream, Expirable {
     });
   }
 
+  facts(): LineFacts {
+    return { heldBy: "the other end takes nothing", driver: null };
+  }
+
   async close(): Promise<void> {
     this.#forget();
     this.#socket.destroy();
@@ -120,7 +148,7 @@ export class SocketStream implements SerialStream, Expirable {
   onTimer(): void {
     if (this.#acknowledged()) return;
     if (this.#checkedMs >= UNACKNOWLEDGED_MS) this.#gone("what was written is not acknowledged");
-    else this.#checkAfter(Math.min(1000, Math.max(CHECK_MS, this.#checkedMs)));
+    else this.#checkAfter(Math.min(CHECK_MS_MAX, Math.max(CHECK_MS, this.#checkedMs)));
   }
 
   #checkAfter(ms: number): void {
@@ -130,9 +158,9 @@ export class SocketStream implements SerialStream, Expirable {
 
   /** Tells the handler if it is so. */
   #acknowledged(): boolean {
-    const listed = this.#socket.destroyed ? null : listedQueueBytes(this.#socket);
-    const left = listed === null ? Number.POSITIVE_INFINITY : listed + this.#socket.writableLength;
-    if (left < this.#left) this.#checkedMs = 0; // slow, but there
+    const listed = this.#socket.destroyed ? null : this.#look(this.#socket);
+    const left = listed === null ? Number.POSITIVE_INFINITY : listed.bytes + this.#socket.writableLength;
+    if (left < this.#left || listed?.held) this.#checkedMs = 0; // slow, or held up, but there
     this.#left = left;
     if (left > 0) return false;
     this.#awaited = false;

@@ -9,6 +9,35 @@ export interface SerialStream {
   write(bytes: Buffer): void;
   /** The handler hears nothing any more. Resolves when what was open is closed. */
   close(): Promise<void>;
+  /** How the line is, as far as it tells. */
+  facts(): LineFacts;
+}
+
+/** What a line that is open says of itself, as plain JSON; null = it does not. */
+export interface LineFacts {
+  /** Why what was written does not leave; asked only when it does not. */
+  readonly heldBy: string | null;
+  readonly driver: DriverFacts | null;
+}
+
+export interface DriverFacts {
+  /** As the driver has really set it. */
+  readonly baud: number | null;
+  /** Who switches the transmitter: the gateway by RTS, or the driver; null = nobody here. */
+  readonly rs485: "rts" | "driver" | null;
+  /** What the driver cannot do of what it was asked for, in words. */
+  readonly refused: readonly string[];
+  /** Since the line was opened. */
+  readonly errors: LineErrors | null;
+}
+
+export interface LineErrors {
+  readonly framing: number;
+  readonly parity: number;
+  /** Bytes lost in the hardware, and in the driver's buffer. */
+  readonly overrun: number;
+  readonly bufferOverrun: number;
+  readonly break: number;
 }
 
 export interface SerialStreamHandler {

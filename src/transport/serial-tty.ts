@@ -1,79 +1,80 @@
 /**
- * The door to `serialport`: a device that is open.
+ * A serial device that is open.
  *
- * Only the binding is loaded (bindings-cpp; without the streams and parsers around it 9 MB less), and used for what it
- * alone can do: open with line settings, poll, drain, set RTS. Reading and writing are plain non-blocking calls on the
- * descriptor, so a paused port holds nothing in memory, and no thread of libuv's pool is taken for them.
+ * What was written counts as sent when it has left the machine: the driver says how much it still has, and when that is
+ * nothing the hardware's FIFO is drained. So no thread of libuv's pool waits for a device that holds the line up (CTS, XOFF),
+ * which may do so for as long as it likes.
  *
- * `SerialPort.list()` is never called: it starts `udevadm`, and where that is missing the process dies.
- *
- * With `rs485: rts` the transmitter is on from before a write until it is drained:
+ * Where the gateway switches an RS-485 transmitter itself, it is on from before a write until it is drained:
  *
  *     write -> RTS on -> bytes to the kernel -> time to send them -> drain -> RTS off -> onSent
  */
 import { readSync, writeSync } from "node:fs";
-import { createRequire } from "node:module";
+import { setTimeout as pause } from "node:timers/promises";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { LineSettings } from "../config/serial-port.ts";
-import { READ_BYTES, type SerialStream, type SerialStreamHandler, transmitMs } from "./serial-stream.ts";
+import type { TtyAddon } from "../native/tty/binding.ts";
+import { explainTrouble, refuseIfHeld } from "./port-access.ts";
+import {
+  type BoundPort,
+  type ControlLines,
+  type OpenBoundPort,
+  openWithBinding,
+  UV_READABLE,
+  UV_WRITABLE,
+} from "./serial-binding.ts";
+import { type DriverLine, SerialDriver, setUpLine, ttyAddon } from "./serial-driver.ts";
+import {
+  type LineFacts,
+  READ_BYTES,
+  type SerialStream,
+  type SerialStreamHandler,
+  transmitMs,
+} from "./serial-stream.ts";
 import { describeError } from "./socket-error.ts";
-
-/** What is used of the binding's open port. */
-export interface BoundPort {
-  readonly fd: number;
-  readonly poller: {
-    on(event: "readable" | "writable", listener: (error: Error | null) => void): unknown;
-    poll(events: number): void;
-  };
-  /** Sets all of them; what is not named is off. */
-  set(lines: ControlLines): Promise<void>;
-  drain(): Promise<void>;
-  close(): Promise<void>;
-}
-
-export interface ControlLines {
-  readonly rts: boolean;
-  readonly dtr: boolean;
-  readonly cts: boolean;
-  readonly dsr: boolean;
-  readonly brk: boolean;
-  readonly lowLatency: boolean;
-}
-
-export type OpenBoundPort = (path: string, settings: LineSettings) => Promise<BoundPort>;
 
 /** The most a tty's own buffer holds. */
 const KERNEL_BYTES = 4096;
 /** Draining blocks a thread of libuv's pool of four, so for no longer than this. */
 const DRAIN_AT_ONCE_MS = 50;
-const UV_READABLE = 1;
-const UV_WRITABLE = 2;
+/** How often a line that is held up is looked at. */
+const HELD_MS_MAX = 1000;
 
 const HUNG_UP = "the device is gone";
 const NOTHING: Buffer = Buffer.alloc(0);
 
-/** @throws Error in the words of the system */
+/**
+ * @param addon or the reason why there is none
+ * @throws Error in words
+ */
 export async function openTty(
   path: string,
   settings: LineSettings,
   wheel: TimerWheel,
   open: OpenBoundPort = openWithBinding,
+  addon: TtyAddon | string = ttyAddon(),
 ): Promise<TtyStream> {
-  const port = await open(path, settings);
-  if (settings.rs485 === "rts") {
-    try {
-      await port.set(linesWithRts(false));
-    } catch (error) {
-      await port.close().catch(ignore);
-      throw error;
-    }
+  refuseIfHeld(path); // the binding would change its settings before it sees the lock
+  const port = await open(path, settings).catch((error: unknown) => {
+    throw explainTrouble(error, path);
+  });
+  try {
+    const line = await setUpLine(port, settings, addon);
+    const stream = new TtyStream(port, settings, line, typeof addon === "string" ? null : addon, wheel);
+    if (line.rs485 === "rts") await stream.listen();
+    return stream;
+  } catch (error) {
+    await port.close().catch(ignore);
+    throw error;
   }
-  return new TtyStream(port, settings, wheel);
 }
 
 export class TtyStream implements SerialStream, Expirable {
   readonly #port: BoundPort;
-  readonly #baud: number;
+  readonly #settings: LineSettings;
+  readonly #line: DriverLine;
+  readonly #driver: SerialDriver | null;
+  /** The gateway switches the transmitter. */
   readonly #switched: boolean;
   readonly #wheel: TimerWheel;
   readonly #transmitted = new Timer(this, 0);
@@ -84,13 +85,24 @@ export class TtyStream implements SerialStream, Expirable {
   #outputAt = 0;
   /** The transmitter is on, or needs no switch. */
   #mayTransmit: boolean;
+  /** RTS as it is being set. */
+  #switching: Promise<void> = Promise.resolve();
+  /** Between two looks at what the driver still has. */
+  #lookMs = 0;
 
-  constructor(port: BoundPort, settings: LineSettings, wheel: TimerWheel) {
+  constructor(port: BoundPort, settings: LineSettings, line: DriverLine, addon: TtyAddon | null, wheel: TimerWheel) {
     this.#port = port;
-    this.#baud = settings.baud;
-    this.#switched = settings.rs485 === "rts";
+    this.#settings = settings;
+    this.#line = line;
+    this.#driver = addon === null ? null : new SerialDriver(addon, port.fd);
+    this.#switched = line.rs485 === "rts";
     this.#mayTransmit = !this.#switched;
     this.#wheel = wheel;
+  }
+
+  /** Switches the transmitter off. */
+  listen(): Promise<void> {
+    return this.#transmitter(false);
   }
 
   start(handler: SerialStreamHandler): void {
@@ -119,18 +131,39 @@ export class TtyStream implements SerialStream, Expirable {
 
   async close(): Promise<void> {
     this.#handler = null;
-    this.#output = null;
     this.#wheel.cancel(this.#transmitted);
+    // The kernel would wait half a minute for a device that holds the line up. What is lost so is written again.
+    if (this.#output !== null && this.#settings.flow !== "none") this.#driver?.discardOutput();
+    this.#output = null;
+    if (this.#switched) await this.#switching.catch(ignore); // by its descriptor, which may be another's once it is closed
     await this.#port.close().catch(ignore);
   }
 
+  facts(): LineFacts {
+    return { heldBy: this.#holder(), driver: { ...this.#line, errors: this.#driver?.errors() ?? null } };
+  }
+
   onTimer(): void {
-    void this.#drain();
+    this.#awaitSent();
+  }
+
+  #holder(): string {
+    const { flow } = this.#settings;
+    if (flow === "rts-cts" && this.#driver?.clearToSend === false) return "CTS is off";
+    return flow === "xon-xoff" ? "XOFF, or the device takes nothing" : "the device takes nothing";
+  }
+
+  #transmitter(on: boolean): Promise<void> {
+    const { rs485Line, lowLatency } = this.#settings;
+    this.#switching = this.#port.set(controlLines(on === rs485Line.rtsOnSend, lowLatency));
+    return this.#switching;
   }
 
   async #transmitOn(): Promise<void> {
+    const { delayBeforeMs } = this.#settings.rs485Line;
     try {
-      await this.#port.set(linesWithRts(true));
+      await this.#transmitter(true);
+      if (delayBeforeMs > 0) await pause(delayBeforeMs);
     } catch (error) {
       this.#gone(describeError(error));
       return;
@@ -185,20 +218,40 @@ export class TtyStream implements SerialStream, Expirable {
       else this.#gone(describeError(error));
       return;
     }
-    const ms = transmitMs(Math.min(output.length, KERNEL_BYTES), this.#baud);
-    if (ms < DRAIN_AT_ONCE_MS) void this.#drain();
+    this.#lookMs = 0;
+    const ms = transmitMs(Math.min(output.length, KERNEL_BYTES), this.#settings.baud);
+    if (ms < DRAIN_AT_ONCE_MS) this.#awaitSent();
     else this.#wheel.schedule(this.#transmitted, ms);
     this.#watch();
   }
 
+  /** Drains what cannot take long any more; looks again later at what may. */
+  #awaitSent(): void {
+    if (this.#handler === null) return;
+    const waiting = this.#driver?.outputBytes ?? 0;
+    const ms = transmitMs(waiting, this.#settings.baud);
+    if (waiting === 0 || (this.#settings.flow === "none" && ms < DRAIN_AT_ONCE_MS && this.#lookMs === 0)) {
+      void this.#drain();
+      return;
+    }
+    this.#lookMs = Math.min(HELD_MS_MAX, Math.max(1, Math.ceil(ms), 2 * this.#lookMs));
+    // The wheel is too coarse for a line that is not held up.
+    if (this.#lookMs < DRAIN_AT_ONCE_MS) setTimeout(this.#onLook, this.#lookMs);
+    else this.#wheel.schedule(this.#transmitted, this.#lookMs);
+  }
+
+  readonly #onLook = (): void => this.#awaitSent();
+
   async #drain(): Promise<void> {
+    const { delayAfterMs } = this.#settings.rs485Line;
     try {
       await this.#port.drain();
       // A hang-up ends the wait for the last bit as if it had left; what is called after it fails.
       if (this.#handler !== null) writeSync(this.#port.fd, NOTHING);
+      if (this.#switched && delayAfterMs > 0) await pause(delayAfterMs);
       if (this.#switched && this.#handler !== null) {
         this.#mayTransmit = false;
-        await this.#port.set(linesWithRts(false));
+        await this.#transmitter(false);
       }
     } catch (error) {
       this.#gone(describeError(error));
@@ -215,8 +268,8 @@ export class TtyStream implements SerialStream, Expirable {
   }
 }
 
-function linesWithRts(rts: boolean): ControlLines {
-  return { rts, dtr: true, cts: false, dsr: false, brk: false, lowLatency: false };
+function controlLines(rts: boolean, lowLatency: boolean): ControlLines {
+  return { rts, dtr: true, cts: false, dsr: false, brk: false, lowLatency };
 }
 
 function isBusy(error: unknown): boolean {
@@ -225,35 +278,3 @@ function isBusy(error: unknown): boolean {
 }
 
 function ignore(): void {}
-
-/** Loads the binding at the first call. */
-const openWithBinding: OpenBoundPort = async (path, settings) => {
-  // Through serialport's own place: the binding is its dependency, not ours.
-  const require = createRequire(createRequire(import.meta.url).resolve("serialport"));
-  const { autoDetect } = require("@serialport/bindings-cpp") as Binding;
-  const port = await autoDetect().open(bindingOptions(path, settings));
-  if (!("poller" in port)) throw new Error("serial lines are not supported on this system");
-  return port as BoundPort;
-};
-
-/** The settings in the binding's words. */
-export function bindingOptions(path: string, settings: LineSettings): BindingOptions {
-  const { baud, dataBits, parity, stopBits, flow } = settings;
-  const xonXoff = flow === "xon-xoff";
-  return { path, baudRate: baud, dataBits, parity, stopBits, rtscts: flow === "rts-cts", xon: xonXoff, xoff: xonXoff };
-}
-
-export interface BindingOptions {
-  readonly path: string;
-  readonly baudRate: number;
-  readonly dataBits: number;
-  readonly parity: string;
-  readonly stopBits: number;
-  readonly rtscts: boolean;
-  readonly xon: boolean;
-  readonly xoff: boolean;
-}
-
-interface Binding {
-  autoDetect(): { open(options: BindingOptions): Promise<object> };
-}

@@ -164,11 +164,15 @@ test("the package holds what runs and what it says, and no source", () => {
   );
 });
 
-test("the package has the DTLS addon for both CPUs", {
+test("the package has the addons for both CPUs", {
   skip: requirePeer("g++", "aarch64-linux-gnu-g++"),
 }, () => {
   const home = join(install("addon", []), "node_modules/sluice/build");
-  for (const cpu of ["x64", "arm64"]) assert.ok(readdirSync(home).includes(`dtls-${cpu}.node`), cpu);
-  const load = `process.dlopen(module, ${JSON.stringify(join(home, `dtls-${process.arch}.node`))})`;
-  execFileSync(process.execPath, ["-e", load]);
+  for (const cpu of ["x64", "arm64"]) {
+    for (const name of ["dtls", "tty"]) assert.ok(readdirSync(home).includes(`${name}-${cpu}.node`), `${name} ${cpu}`);
+  }
+  for (const name of ["dtls", "tty"]) {
+    const load = `process.dlopen(module, ${JSON.stringify(join(home, `${name}-${process.arch}.node`))})`;
+    execFileSync(process.execPath, ["-e", load]);
+  }
 });

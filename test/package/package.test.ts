@@ -66,6 +66,7 @@ for (const arch of ["x64", "arm64"] as const) {
         "bin/sluice",
         "lib/sluice.mjs",
         `lib/dtls-${arch}.node`,
+        `lib/tty-${arch}.node`,
         "sluice.service",
         "sluice.yaml",
         "LICENSE",
@@ -78,7 +79,7 @@ for (const arch of ["x64", "arm64"] as const) {
         [],
       );
       const binaries = files.filter((file) => file === "bin/node" || file.endsWith(".node"));
-      assert.equal(binaries.length, 4, binaries.join());
+      assert.equal(binaries.length, 5, binaries.join());
       for (const file of binaries) assert.equal(machineOf(join(home, file)), MACHINE[arch], file);
     });
 

@@ -10,9 +10,7 @@
  * Nothing that a peer sends throws. What throws are mistakes of the caller: wrong types, a freed session, material
  * that OpenSSL does not take.
  */
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { type Addon, loadAddon } from "../load.ts";
 
 /** Bits that receive, send, onTimeout and close answer. Several may be set; 0 = nothing happened. */
 /** takeOutput() has datagrams. */
@@ -167,9 +165,7 @@ export interface DtlsAddon {
   readonly openssl: string;
 }
 
-/** Changes whenever the addon's API does: a leftover of an older build is refused. */
-const REVISION = 2;
-const CPUS = ["x64", "arm64"];
+const ADDON: Addon = { name: "dtls", title: "DTLS", revision: 2 };
 
 let loaded: DtlsAddon | string | undefined;
 
@@ -178,7 +174,7 @@ let loaded: DtlsAddon | string | undefined;
  * @returns the addon, or the reason why there is none, for a log or a complaint
  */
 export function loadDtls(): DtlsAddon | string {
-  loaded ??= loadDtlsFrom(folders(), process.arch);
+  loaded ??= loadAddon<DtlsAddon>(ADDON);
   return loaded;
 }
 
@@ -186,30 +182,5 @@ export function loadDtls(): DtlsAddon | string {
  * @param folders where `dtls-<cpu>.node` may lie; the first one that is there is taken
  */
 export function loadDtlsFrom(folders: readonly string[], cpu: string): DtlsAddon | string {
-  const file = find(folders, cpu);
-  if (file === undefined) {
-    const other = CPUS.find((name) => find(folders, name) !== undefined);
-    if (other !== undefined) return `the DTLS addon is built for ${other}, this is ${cpu}`;
-    return "the DTLS addon is not built (npm run build says what it needs)";
-  }
-  const module = { exports: {} as Partial<DtlsAddon> & { readonly revision?: number } };
-  try {
-    // It is linked with -z now: a symbol that this node's OpenSSL does not have is missed here, not in a handshake.
-    process.dlopen(module, file);
-  } catch (error) {
-    return `the DTLS addon does not load: ${error instanceof Error ? error.message : String(error)}`;
-  }
-  const { exports } = module;
-  if (exports.revision !== REVISION) return `the DTLS addon ${file} is of another version than this program`;
-  return exports as DtlsAddon;
-}
-
-function find(folders: readonly string[], cpu: string): string | undefined {
-  return folders.map((folder) => join(folder, `dtls-${cpu}.node`)).find((file) => existsSync(file));
-}
-
-/** From the sources, the bundle build/sluice.mjs, a chunk of it, the library in build/library and its chunks. */
-function folders(): string[] {
-  const here = dirname(fileURLToPath(import.meta.url));
-  return [here, join(here, ".."), join(here, "../.."), join(here, "../../../build")];
+  return loadAddon<DtlsAddon>(ADDON, folders, cpu);
 }

@@ -4,6 +4,7 @@ import test from "node:test";
 import { defaultConfig } from "../../../src/config/config.ts";
 import { load } from "../../../src/config/load.ts";
 import { linesOf } from "../../../src/config/serial.ts";
+import { RS485_LINE } from "../../../src/config/serial-rs485.ts";
 
 const KIB = 1024;
 const MIB = 2 ** 20;
@@ -152,7 +153,16 @@ test("an uplink needs its url only", () => {
 
 test("a serial port needs its port only; writing to the device is asked for", () => {
   const { serial } = loaded("serial: [{port: /dev/ttyUSB0}, {port: /dev/ttyS1, write: {}, publish: off}]");
-  const line = { baud: 115_200, dataBits: 8, parity: "none", stopBits: 1, flow: "none", rs485: "none" };
+  const line = {
+    baud: 115_200,
+    dataBits: 8,
+    parity: "none",
+    stopBits: 1,
+    flow: "none",
+    rs485: "none",
+    rs485Line: RS485_LINE,
+    lowLatency: false,
+  };
   const framing = { type: "line", delimiter: [0x0a], frameBytesMax: 8192 };
   const kind = { protocol: "frames", framing, check: null, errors: null };
   const at = (path: string) => ({ place: { kind: "device", path }, port: path, ...line, ...kind });

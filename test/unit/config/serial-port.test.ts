@@ -37,6 +37,23 @@ for (const [yaml, place, name, words] of PLACES) {
   });
 }
 
+test("RS-485 by a word, or with its details", () => {
+  assert.deepEqual(lineOf("{port: /dev/a, rs485: driver}").rs485, "driver");
+  const { rs485, rs485Line } = lineOf(
+    "{port: /dev/a, rs485: {rts_on_send: false, delay_before: 2ms, delay_after: 100ms, rx_during_tx: true, terminate: true}}",
+  );
+  assert.equal(rs485, "auto");
+  const details = { rtsOnSend: false, delayBeforeMs: 2, delayAfterMs: 100, rxDuringTx: true, terminate: true };
+  assert.deepEqual(rs485Line, details);
+});
+
+test("stick parity, and one and a half stop bits", () => {
+  const { parity, dataBits, stopBits, lowLatency } = lineOf(
+    "{port: /dev/a, parity: space, data_bits: 5, stop_bits: 1.5, low_latency: true}",
+  );
+  assert.deepEqual([parity, dataBits, stopBits, lowLatency], ["space", 5, 1.5, true]);
+});
+
 test("the line's settings", () => {
   const { baud, dataBits, parity, stopBits, flow, rs485 } = lineOf(
     "{port: /dev/a, baud: 9600, data_bits: 7, parity: even, stop_bits: 2, flow: xon-xoff, rs485: rts}",

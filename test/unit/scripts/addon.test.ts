@@ -7,13 +7,18 @@ import { requireAddon } from "../../support/dtls-pair.ts";
 import { requirePeer } from "../../support/peers.ts";
 
 test("what is built is not built again", { skip: requireAddon() || requirePeer("g++") }, async () => {
-  assert.equal(await ensureAddon(), null);
-  const { mtimeMs } = statSync(addonFile());
-  assert.equal(await ensureAddon(), null);
-  assert.equal(statSync(addonFile()).mtimeMs, mtimeMs);
+  assert.equal(await ensureAddon("dtls"), null);
+  const { mtimeMs } = statSync(addonFile("dtls"));
+  assert.equal(await ensureAddon("dtls"), null);
+  assert.equal(statSync(addonFile("dtls")).mtimeMs, mtimeMs);
 });
 
 test("the checked build, and that for another CPU, have files of their own", () => {
-  const files = new Set([addonFile("x64"), addonFile("arm64"), addonFile("x64", true)]);
-  assert.equal(files.size, 3);
+  const files = new Set([
+    addonFile("dtls", "x64"),
+    addonFile("dtls", "arm64"),
+    addonFile("dtls", "x64", true),
+    addonFile("tty", "x64"),
+  ]);
+  assert.equal(files.size, 4);
 });

@@ -9,8 +9,10 @@ import { Counters } from "../../../src/base/counters.ts";
 import { Log } from "../../../src/base/log.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
 import type { LineSettings } from "../../../src/config/serial-port.ts";
+import { RS485_LINE } from "../../../src/config/serial-rs485.ts";
+import { type BoundPort, bindingOptions, type ControlLines } from "../../../src/transport/serial-binding.ts";
 import { SerialPort } from "../../../src/transport/serial-port.ts";
-import { type BoundPort, bindingOptions, type ControlLines, openTty } from "../../../src/transport/serial-tty.ts";
+import { openTty } from "../../../src/transport/serial-tty.ts";
 
 type Listener = (error: Error | null) => void;
 
@@ -47,6 +49,10 @@ class FakeBound implements BoundPort {
     return this.setError === null ? Promise.resolve() : Promise.reject(new Error(this.setError));
   }
 
+  getBaudRate(): Promise<{ baudRate: number }> {
+    return Promise.resolve({ baudRate: 9600 });
+  }
+
   drain(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.drains.push((error) => (error === undefined ? resolve() : reject(error)));
@@ -67,6 +73,8 @@ const SETTINGS: LineSettings = {
   stopBits: 1,
   flow: "none",
   rs485: "none",
+  rs485Line: RS485_LINE,
+  lowLatency: false,
 };
 
 class Bench {
@@ -88,13 +96,13 @@ class Bench {
     t.after(() => rmSync(directory, { recursive: true }));
     this.file = join(directory, "port");
     writeFileSync(this.file, "");
-    const { wheel, counters } = this;
+    const { clock, wheel, counters } = this;
     const log = new Log({ level: "debug", format: "text", write: (line) => this.logged.push(line.slice(25)) });
     const settings: LineSettings = { ...SETTINGS, baud, rs485 };
     this.port = new SerialPort(
       { name: "meter", place: { kind: "device", path: "/dev/x" }, ...settings },
-      { wheel, counters, log, random: () => this.random },
-      () => openTty("/dev/x", settings, wheel, () => this.#open()),
+      { clock, wheel, counters, log, random: () => this.random },
+      () => openTty("/dev/x", settings, wheel, () => this.#open(), "the tty addon is not built"),
     );
     this.port.handler = {
       onOpen: () => this.heard.push("open"),
@@ -316,12 +324,24 @@ test("says how it stands", async (t) => {
   const b = new Bench(t);
   b.error = "No such file or directory";
   await b.start();
-  const common = { name: "meter", port: "/dev/x", device: null, ...SETTINGS };
-  assert.deepEqual(b.port.status(), { ...common, open: false, error: "No such file or directory", opened: 0 });
+  const atMs = b.clock.wallMs();
+  const words = "No such file or directory";
+  const common = { name: "meter", port: "/dev/x", device: null, heldBy: null, lastError: { words, atMs }, ...SETTINGS };
+  const bytes = { bytesRead: 0, bytesWritten: 0 };
+  const away = { open: false, sinceMs: atMs, error: words, opened: 0, driver: null };
+  assert.deepEqual(b.port.status(), { ...common, ...bytes, ...away });
   b.error = null;
   b.advance(300);
   await turn();
-  assert.deepEqual(b.port.status(), { ...common, open: true, error: null, opened: 1 });
+  writeFileSync(b.file, "hello");
+  b.last.emit("readable");
+  b.port.write(Buffer.from("x"));
+  b.last.emit("writable");
+  b.last.drains[0]?.();
+  await turn();
+  const driver = { baud: 9600, rs485: null, refused: [], errors: null };
+  const open = { open: true, sinceMs: atMs + 300, error: null, opened: 1, driver };
+  assert.deepEqual(b.port.status(), { ...common, bytesRead: 5, bytesWritten: 1, ...open });
 });
 
 test("the line's settings reach the binding in its words", () => {

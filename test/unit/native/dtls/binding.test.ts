@@ -220,7 +220,7 @@ test("a worker thread loads it, too, and takes what it leaves with it", { skip }
   `;
   const before = addon().live();
   const folder = process.env["SLUICE_DTLS_ADDON"];
-  const file = folder === undefined ? addonFile() : join(folder, `dtls-${process.arch}.node`);
+  const file = folder === undefined ? addonFile("dtls") : join(folder, `dtls-${process.arch}.node`);
   const worker = new Worker(code, { eval: true, workerData: { file } });
   const [inside] = await new Promise<unknown[]>((resolve, reject) => {
     const said: unknown[] = [];
