@@ -145,14 +145,15 @@ export class SerialLines {
     ]);
     const ground = this.#ground;
     const rooms = this.#rooms;
-    const { wheel } = rooms;
+    const { wheel, transport } = rooms;
+    const { flusher } = transport;
     const { clock, counters, log } = ground;
     const loaded = <T>(room: T | null): T => {
       if (room === null) throw new Error("a serial line of a protocol that was not loaded");
       return room;
     };
     return (config) => {
-      const port = new SerialPort(config, { wheel, counters, log, clock, random: Math.random });
+      const port = new SerialPort(config, { wheel, counters, log, clock, flusher, random: Math.random });
       const queue = isDurable(config) ? this.#queueOf(config.name) : null;
       const made = (line: RunningLine): Made => ({ port, queue, line });
       switch (config.protocol) {

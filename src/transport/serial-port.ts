@@ -4,6 +4,9 @@
  *     AWAY ---- open ----> OPENING ----> OPEN ---- hang-up, error ----> AWAY      backoff between tries
  *
  * What it is while open is a stream: a device (`serial-tty.ts`) or a socket (`serial-socket.ts`).
+ *
+ * No real line brings as much as one read takes, but a terminal server does, or a pseudo terminal: after a full read, and
+ * when the handler says that it has done enough for one turn of the event loop, the port waits in `turn-queue.ts` as links do.
  */
 import { Backoff } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
@@ -12,15 +15,18 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import { type LineSettings, placeText, type SerialPlace } from "../config/serial-port.ts";
+import type { Flusher } from "./flusher.ts";
 import { openSocket } from "./serial-socket.ts";
 import {
   type DriverFacts,
   type OpenSerialStream,
+  READ_BYTES,
   type SerialStream,
   type SerialStreamHandler,
   transmitMs,
 } from "./serial-stream.ts";
 import { describeError } from "./socket-error.ts";
+import type { TurnTaker } from "./turn-queue.ts";
 
 export interface SerialHandler {
   onOpen(): void;
@@ -30,6 +36,8 @@ export interface SerialHandler {
   onWritten(): void;
   /** The port is away; a write under way is not confirmed any more. */
   onAway(): void;
+  /** The turn that `awaitTurn` asked for; the port may be away by then. */
+  onTurn?(): void;
 }
 
 export interface SerialOptions extends LineSettings {
@@ -44,6 +52,8 @@ export interface SerialParts {
   readonly counters: Counters;
   readonly log: Log;
   readonly clock: Clock;
+  /** Where ports wait for their turn. */
+  readonly flusher: Pick<Flusher, "turns" | "scheduleEnd">;
 }
 
 /** How a port stands, as plain JSON. */
@@ -86,7 +96,7 @@ const OPENING = 1;
 const OPEN = 2;
 const CLOSED = 3;
 
-export class SerialPort implements Expirable, SerialStreamHandler {
+export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   readonly #options: SerialOptions;
   readonly #parts: SerialParts;
   readonly #open: OpenSerialStream;
@@ -102,6 +112,9 @@ export class SerialPort implements Expirable, SerialStreamHandler {
   #stream: SerialStream | null = null;
   #opening: Promise<void> = Promise.resolve();
   #closing: Promise<void> = Promise.resolve();
+  /** The handler has paused it. */
+  #paused = false;
+  #waitsForTurn = false;
   #writingBytes = 0;
   #isHeld = false;
   #timesOpened = 0;
@@ -162,16 +175,34 @@ export class SerialPort implements Expirable, SerialStreamHandler {
   async close(): Promise<void> {
     this.#leave(CLOSED);
     this.#parts.wheel.cancel(this.#reopen);
+    this.#parts.flusher.turns.leave(this);
     await this.#opening;
     await this.#closing;
   }
 
   pause(): void {
+    this.#paused = true;
     this.#stream?.pause();
   }
 
   resume(): void {
-    this.#stream?.resume();
+    this.#paused = false;
+    if (!this.#waitsForTurn) this.#stream?.resume();
+  }
+
+  /** Nothing more in this turn of the event loop; the handler hears `onTurn` in a later one, once. */
+  awaitTurn(): void {
+    if (this.#waitsForTurn) return;
+    this.#waitsForTurn = true;
+    this.#stream?.pause();
+    this.#parts.flusher.turns.wait(this);
+    this.#parts.flusher.scheduleEnd();
+  }
+
+  takeTurn(): void {
+    this.#waitsForTurn = false;
+    this.handler?.onTurn?.();
+    if (!this.#paused && !this.#waitsForTurn) this.#stream?.resume();
   }
 
   /**
@@ -195,6 +226,7 @@ export class SerialPort implements Expirable, SerialStreamHandler {
     this.#bytesRead.value += chunk.length;
     this.#read += chunk.length;
     this.handler?.onData(chunk);
+    if (chunk.length === READ_BYTES && this.#stream !== null) this.awaitTurn();
   }
 
   onSent(): void {
@@ -243,6 +275,8 @@ export class SerialPort implements Expirable, SerialStreamHandler {
     this.#sinceMs = this.#parts.clock.wallMs();
     this.#logOpen(stream.facts().driver);
     this.#parts.wheel.schedule(this.#proven, PROVEN_MS);
+    this.#paused = false;
+    if (this.#waitsForTurn) stream.pause();
     this.handler?.onOpen();
     if (this.#stream === stream) stream.start(this);
   }

@@ -1,8 +1,11 @@
 /**
  * From chunks of the device to frames, with what stops the decoder and makes it go on: a sink that takes no more, silence,
- * and a search that is more than one turn's work (`busy`). The port is paused meanwhile, so what is kept is at most a chunk.
+ * a search that is more than one turn's work (`busy`), and frames that are. The port is paused meanwhile, so what is kept is
+ * at most a chunk.
  *
- *     READING --- the sink is closed, or the decoder busy ---> PAUSED --- open again, or 2 ms later ---> READING
+ *     READING --- the sink is closed -------> PAUSED --- open again ---------> READING
+ *             --- the decoder is busy ------>        --- 2 ms later --------->
+ *             --- no work left for a turn -->        --- the port's turn ---->
  */
 import { type Expirable, Timer, type TimerWheel } from "../../base/timer-wheel.ts";
 import type { FrameDecoder, FrameSink } from "../../wire/serial/framing.ts";
@@ -11,14 +14,23 @@ import type { SerialDevice, SerialParts } from "./parts.ts";
 
 /** Between two turns of a search. */
 const TURN_MS = 2;
+/**
+ * Frames and publications that a line works off in one turn of the event loop: 0.2 to 1 ms. A read of the port may hold
+ * thousands of frames of a byte or two; the others then wait for a later turn.
+ */
+export const WORK_PER_TURN = 256;
 const NOTHING = Buffer.alloc(0);
 
 export interface FrameTaker extends FrameSink {
   /** Whether one more frame can be taken; when it can again it says so by `goOn`. */
   readonly open: boolean;
+  /** @returns false also when no `work` is left */
+  onFrame(bytes: Buffer, from: number, end: number): boolean;
 }
 
 export class FrameReader implements GapOwner, Expirable {
+  /** Left in this turn of WORK_PER_TURN; the taker counts it down. */
+  work = WORK_PER_TURN;
   readonly #parts: SerialParts;
   readonly #device: SerialDevice;
   readonly #decoder: FrameDecoder;
@@ -42,9 +54,10 @@ export class FrameReader implements GapOwner, Expirable {
   }
 
   onData(chunk: Buffer): void {
+    this.work = WORK_PER_TURN;
     this.#gap?.beforeChunk();
     // The gap may have ended the frame after which no more can be taken.
-    const at = this.#taker.open ? this.#decoder.feed(chunk, 0, this.#taker) : 0;
+    const at = this.#goes ? this.#decoder.feed(chunk, 0, this.#taker) : 0;
     if (at < chunk.length) this.#rest = Buffer.from(chunk.subarray(at));
     if (!this.#stops()) this.#gap?.afterChunk();
   }
@@ -85,7 +98,7 @@ export class FrameReader implements GapOwner, Expirable {
   /** More can be taken, perhaps. */
   goOn(): void {
     // Whole frames may also wait inside of the decoder.
-    for (let more = this.#paused; more && this.#taker.open && !this.#turn.armed; more = this.#rest !== null) {
+    for (let more = this.#paused; more && this.#goes && !this.#turn.armed; more = this.#rest !== null) {
       const rest = this.#rest ?? NOTHING;
       this.#rest = null;
       const at = this.#decoder.feed(rest, 0, this.#taker);
@@ -93,6 +106,10 @@ export class FrameReader implements GapOwner, Expirable {
       if (this.#decoder.busy) this.#wheel?.schedule(this.#turn, TURN_MS);
     }
     if (!this.#paused || !this.#taker.open || this.#turn.armed) return;
+    if (this.work <= 0) {
+      this.#device.awaitTurn();
+      return;
+    }
     this.#paused = false;
     this.#gap?.restart();
     this.#device.resume();
@@ -102,10 +119,21 @@ export class FrameReader implements GapOwner, Expirable {
     this.goOn();
   }
 
+  onTurn(): void {
+    this.work = WORK_PER_TURN;
+    this.goOn();
+  }
+
+  get #goes(): boolean {
+    return this.work > 0 && this.#taker.open;
+  }
+
   /** Pauses the port when no more is to come for now. */
   #stops(): boolean {
-    if (this.#taker.open && !this.#decoder.busy) return false;
-    if (this.#decoder.busy) this.#wheel?.schedule(this.#turn, TURN_MS);
+    const { busy } = this.#decoder;
+    if (this.#goes && !busy) return false;
+    if (busy) this.#wheel?.schedule(this.#turn, TURN_MS);
+    if (this.work <= 0) this.#device.awaitTurn();
     this.pause();
     return true;
   }

@@ -21,6 +21,8 @@ export interface SerialDevice {
   readonly isOpen: boolean;
   pause(): void;
   resume(): void;
+  /** Nothing more in this turn of the event loop; the device's handler hears `onTurn` in a later one, once. */
+  awaitTurn(): void;
   /** One at a time; the device's handler hears `onWritten`. */
   write(bytes: Buffer): void;
 }
@@ -33,6 +35,8 @@ export interface SerialDeviceHandler {
   onWritten(): void;
   /** What was being written is not confirmed any more. */
   onAway(): void;
+  /** The turn that `awaitTurn` asked for. */
+  onTurn?(): void;
 }
 
 /** Takes what a frame is published as. */

@@ -38,18 +38,25 @@ export class ResponseInput implements FrameTaker {
     this.#reader.onAway();
   }
 
+  onTurn(): void {
+    this.#reader.onTurn();
+  }
+
   close(): void {
     this.#reader.close();
   }
 
   onBadFrame(cause: BadFrame, bytes: Buffer, from: number, end: number): void {
+    this.#reader.work--;
     this.#badFrames.add(cause, bytes, from, end, this.publisherSlot);
   }
 
   onFrame(bytes: Buffer, from: number, end: number): boolean {
-    if (from === end) return true;
-    this.#parts.counters.linesReceived.value++;
-    this.#responses.takeResponse(bytes, from, end);
-    return true;
+    this.#reader.work--;
+    if (from < end) {
+      this.#parts.counters.linesReceived.value++;
+      this.#responses.takeResponse(bytes, from, end);
+    }
+    return this.#reader.work > 0;
   }
 }

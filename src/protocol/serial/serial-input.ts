@@ -96,27 +96,34 @@ export class SerialInput implements FrameTaker, PublicationSink, StoreWaiter, Ex
     this.#reader.onOpen();
   }
 
+  onTurn(): void {
+    this.#reader.onTurn();
+  }
+
   close(): void {
     this.#parts.wheel.cancel(this.#retry);
     this.#reader.close();
   }
 
   onBadFrame(cause: BadFrame, bytes: Buffer, from: number, end: number): void {
+    this.#reader.work--;
     this.#badFrames.add(cause, bytes, from, end, this.publisherSlot);
   }
 
   onFrame(bytes: Buffer, from: number, end: number): boolean {
-    if (from === end) return true;
+    this.#reader.work--;
+    if (from === end) return this.#goesOn;
     this.#parts.counters.linesReceived.value++;
-    if (this.#responses?.takeResponse(bytes, from, end)) return this.open;
+    if (this.#responses?.takeResponse(bytes, from, end)) return this.#goesOn;
     if (this.#plain === null) this.#mapping?.map(bytes, from, end, this);
     else this.onPublication(this.#plain.topic, bytes.subarray(from, end), this.#plain.qos, false);
-    return this.open;
+    return this.#goesOn;
   }
 
   /** One of those that a line becomes. Behind a refused one of the same line it waits, so that order is kept. */
   onPublication(topic: string, payload: Buffer, qos: number, retain: boolean): void {
     const { authority, principal } = this.#parts;
+    this.#reader.work--;
     if (!authority.mayPublish(principal, topic)) {
       this.#deny(topic);
     } else if (this.#refused > 0) {
@@ -125,6 +132,10 @@ export class SerialInput implements FrameTaker, PublicationSink, StoreWaiter, Ex
     } else {
       this.#publishNew(topic, payload, qos, retain);
     }
+  }
+
+  get #goesOn(): boolean {
+    return this.open && this.#reader.work > 0;
   }
 
   /** Whether one more line can be taken. */

@@ -104,6 +104,10 @@ export class SerialLine implements SerialDeviceHandler {
     this.#output?.responses?.onRead();
   }
 
+  onTurn(): void {
+    this.#input?.onTurn();
+  }
+
   onWritten(): void {
     this.#output?.onWritten();
   }

@@ -12,7 +12,9 @@ import type { LineSettings } from "../../../src/config/serial-port.ts";
 import { RS485_LINE } from "../../../src/config/serial-rs485.ts";
 import { type BoundPort, bindingOptions, type ControlLines } from "../../../src/transport/serial-binding.ts";
 import { SerialPort } from "../../../src/transport/serial-port.ts";
+import { READ_BYTES } from "../../../src/transport/serial-stream.ts";
 import { openTty } from "../../../src/transport/serial-tty.ts";
+import { TurnQueue } from "../../../src/transport/turn-queue.ts";
 
 type Listener = (error: Error | null) => void;
 
@@ -81,6 +83,7 @@ class Bench {
   readonly clock = new ManualClock();
   readonly wheel = new TimerWheel(this.clock, 50);
   readonly counters = new Counters();
+  readonly turns = new TurnQueue(this.counters);
   readonly logged: string[] = [];
   readonly heard: string[] = [];
   readonly bound: FakeBound[] = [];
@@ -101,7 +104,10 @@ class Bench {
     const settings: LineSettings = { ...SETTINGS, baud, rs485 };
     this.port = new SerialPort(
       { name: "meter", place: { kind: "device", path: "/dev/x" }, ...settings },
-      { clock, wheel, counters, log, random: () => this.random },
+      {
+        ...{ clock, wheel, counters, log, random: () => this.random },
+        flusher: { turns: this.turns, scheduleEnd: () => {} },
+      },
       () => openTty("/dev/x", settings, wheel, () => this.#open(), "the tty addon is not built"),
     );
     this.port.handler = {
@@ -109,6 +115,7 @@ class Bench {
       onData: (chunk) => this.heard.push(`data ${chunk.toString()}`),
       onWritten: () => this.heard.push("written"),
       onAway: () => this.heard.push("away"),
+      onTurn: () => this.heard.push("turn"),
     };
   }
 
@@ -192,6 +199,33 @@ test("a paused port polls for nothing and reads nothing; resume goes on", async 
   b.port.resume();
   b.last.emit("readable");
   assert.deepEqual(b.heard, ["open", "data hello"]);
+});
+
+test("after a full read the port waits for its turn, as it does when its handler asks for one", async (t) => {
+  const b = new Bench(t);
+  writeFileSync(b.file, "x".repeat(READ_BYTES + 1));
+  await b.start();
+  b.last.emit("readable");
+  assert.equal(b.last.polled.at(-1), 0, "nothing is polled for");
+  assert.equal(b.counters.get("serial.bytes_read"), READ_BYTES);
+  b.port.resume();
+  assert.equal(b.last.polled.at(-1), 0, "nor when the handler would go on");
+  b.turns.run();
+  assert.equal(b.last.polled.at(-1), 1);
+  b.last.emit("readable");
+  assert.equal(b.counters.get("serial.bytes_read"), READ_BYTES + 1);
+  assert.equal(b.last.polled.at(-1), 1, "there was no more");
+
+  b.port.pause();
+  b.port.awaitTurn();
+  b.port.awaitTurn();
+  b.turns.run();
+  b.turns.run();
+  assert.deepEqual(b.heard.slice(-1), ["turn"], "once");
+  assert.equal(b.last.polled.at(-1), 0, "the handler has paused it");
+  b.port.awaitTurn();
+  await b.port.close();
+  assert.equal(b.turns.empty, true, "who is closed waits no more");
 });
 
 test("a write waits for the poller, the time the line needs, and the drain", async (t) => {

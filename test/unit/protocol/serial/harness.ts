@@ -29,6 +29,8 @@ export class FakeDevice implements SerialDoor {
   handler: SerialDeviceHandler | null = null;
   isOpen = false;
   paused = false;
+  /** A turn was asked for, and not given yet. */
+  awaitsTurn = false;
   started = false;
   readonly written: string[] = [];
 
@@ -58,6 +60,17 @@ export class FakeDevice implements SerialDoor {
 
   resume(): void {
     this.paused = false;
+  }
+
+  awaitTurn(): void {
+    this.awaitsTurn = true;
+  }
+
+  /** Gives the turn that was asked for. */
+  turn(): void {
+    if (!this.awaitsTurn) throw new Error("no turn was asked for");
+    this.awaitsTurn = false;
+    this.handler?.onTurn?.();
   }
 
   write(bytes: Buffer): void {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
 import type { FrameMapping } from "../../../../src/protocol/serial/parts.ts";
+import { WORK_PER_TURN } from "../../../../src/protocol/serial/frame-reader.ts";
 import { PENDING_LINES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
 import { Harness } from "./harness.ts";
 
@@ -94,6 +95,50 @@ test("the port is paused while the publications of one more line may have no roo
   h.settle(1000);
   assert.equal(h.published.length, 120);
   assert.equal(h.device.paused, false);
+});
+
+test("a line works off so many frames in a turn, and the others in later ones, in order", () => {
+  const h = new Harness();
+  h.device.data("a\n".repeat(WORK_PER_TURN + 10));
+  assert.equal(h.published.length, WORK_PER_TURN / 2, "a frame and its publication");
+  assert.equal(h.device.paused, true);
+  h.device.turn();
+  assert.equal(h.published.length, WORK_PER_TURN);
+  assert.equal(h.device.paused, true);
+  h.device.turn();
+  assert.equal(h.published.length, WORK_PER_TURN + 10);
+  assert.equal(h.device.paused, false);
+});
+
+test("frames that become many publications, empty ones, and noise have the same share", () => {
+  const many = new Harness({ publish: words(3) });
+  many.device.data("a b c\n".repeat(100));
+  assert.equal(many.published.length, 3 * (WORK_PER_TURN / 4));
+  const empty = new Harness();
+  empty.device.data("\n".repeat(1000));
+  assert.equal(empty.device.awaitsTurn, true);
+  const noise = new Harness({ framing: { type: "slip", frameBytesMax: 100 } });
+  noise.line.onData(Buffer.from("db00c0".repeat(500), "hex"));
+  assert.equal(noise.device.awaitsTurn, true);
+});
+
+test("a line that waits for the store goes on when that is done, and with its turn when it has used that up", () => {
+  const h = new Harness();
+  h.outcome = STORED_LATER;
+  h.device.data("a\n".repeat(400));
+  assert.equal(h.published.length, PENDING_LINES_MAX);
+  assert.equal(h.device.awaitsTurn, false, "the store is waited for");
+  h.settle(PENDING_LINES_MAX);
+  assert.equal(h.published.length, WORK_PER_TURN / 2);
+  assert.equal(h.device.awaitsTurn, false, "the store again");
+  h.settle(PENDING_LINES_MAX);
+  assert.equal(h.published.length, WORK_PER_TURN / 2, "the share is used up");
+  for (let i = 0; h.device.paused; i++) {
+    assert.ok(i < 20);
+    if (h.device.awaitsTurn) h.device.turn();
+    h.settle(PENDING_LINES_MAX);
+  }
+  assert.equal(h.published.length, 400);
 });
 
 test("a line of which nothing is published is taken", () => {

@@ -156,8 +156,8 @@ test("a port that comes back while lines are held stays paused", () => {
 
 test("QoS 0 lines are neither kept nor held", () => {
   const h = new Harness({ publish: { topic: "serial/meter", qos: 0 } });
-  h.device.data(`${"x\n".repeat(200)}`);
-  assert.equal(h.lines().length, 200);
+  h.device.data("x\n".repeat(100));
+  assert.equal(h.lines().length, 100);
   assert.equal(h.device.paused, false);
 });
 

@@ -13,6 +13,7 @@ class FakeDevice {
   readonly written: string[] = [];
   pause(): void {}
   resume(): void {}
+  awaitTurn(): void {}
   write(bytes: Buffer): void {
     this.written.push(bytes.toString("hex"));
   }
