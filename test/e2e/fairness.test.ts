@@ -9,6 +9,7 @@ import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { connect, PUBACK, pingreq, publish, readPublish, subscribe } from "../support/mqtt-packets.ts";
 import { RawMqtt } from "../support/raw-mqtt.ts";
+import { roundTrips } from "../support/round-trips.ts";
 import type { Storm, StormOrder } from "../support/storm-worker.ts";
 
 const PING_BYTES = 2;
@@ -73,22 +74,6 @@ const CASES: readonly Case[] = [
     ],
   },
 ];
-
-/** Sends to itself, one message after the other. @returns ms, ascending */
-async function roundTrips(bystander: RawMqtt, ms: number): Promise<number[]> {
-  const times: number[] = [];
-  const message = publish(4, { topic: "bystander", payload: "x" });
-  const end = performance.now() + ms;
-  while (performance.now() < end) {
-    const begin = performance.now();
-    const arrived = once(bystander.socket, "data");
-    bystander.send(message);
-    await arrived;
-    times.push(performance.now() - begin);
-    bystander.packets.length = 0;
-  }
-  return times.sort((a, b) => a - b);
-}
 
 /** What the gateway counts, as `sluice status --json` has it and as `$SYS` says it. */
 async function counted(gateway: GatewayProcess, counter: string): Promise<readonly [status: number, sys: number]> {

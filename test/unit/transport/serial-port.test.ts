@@ -201,7 +201,7 @@ test("a paused port polls for nothing and reads nothing; resume goes on", async 
   assert.deepEqual(b.heard, ["open", "data hello"]);
 });
 
-test("after a full read the port waits for its turn, as it does when its handler asks for one", async (t) => {
+test("after a large read the port waits for its turn, as it does when its handler asks for one", async (t) => {
   const b = new Bench(t);
   writeFileSync(b.file, "x".repeat(READ_BYTES + 1));
   await b.start();

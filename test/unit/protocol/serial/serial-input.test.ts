@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
-import type { FrameMapping } from "../../../../src/protocol/serial/parts.ts";
 import { WORK_PER_TURN } from "../../../../src/protocol/serial/frame-reader.ts";
+import type { FrameMapping } from "../../../../src/protocol/serial/parts.ts";
 import { PENDING_LINES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
 import { Harness } from "./harness.ts";
 
