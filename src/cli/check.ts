@@ -32,7 +32,7 @@ export async function check(args: string[]): Promise<number> {
   const lines = await memoryBill(config);
   const { memoryLimitBytes } = config;
   const fit = fits(lines, memoryLimitBytes);
-  const notes = notesOf(config);
+  const notes = [...notesOf(config), ...(await modbusNotes(config))];
   if (values.json)
     say(JSON.stringify({ event: "bill", lines, totalBytes: totalBytes(lines), memoryLimitBytes, fits: fit, notes }));
   else say([budgetTable(lines, memoryLimitBytes), ...notes.map((note) => `note: ${note}`)].join("\n"));
@@ -54,6 +54,16 @@ function notesOf({ uplinks, listeners }: Config): string[] {
       note("session_expiry", "the server forgets the session, and what it has for it, before the next connection");
   }
   return notes;
+}
+
+/** Polls that their bus has no time for. */
+async function modbusNotes({ serial }: Config): Promise<string[]> {
+  if (serial.every(({ protocol }) => protocol !== "modbus")) return [];
+  const { busTimeNote, charactersOf } = await import("../protocol/modbus/bus-time.ts");
+  return serial.flatMap((line, i) => {
+    const note = line.protocol === "modbus" ? busTimeNote(line.modbus, charactersOf(line)) : null;
+    return note === null ? [] : `serial[${i}].modbus: ${note}`;
+  });
 }
 
 async function store(

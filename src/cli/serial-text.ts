@@ -1,4 +1,5 @@
 /** How a serial port stands, for people. */
+import type { ModbusStatus } from "./modbus-text.ts";
 import { printable } from "./printable.ts";
 
 /** The parts of `SerialPortStatus` (transport/serial-port.ts) that are printed. */
@@ -14,6 +15,8 @@ export interface SerialStatus {
   readonly stopBits: number;
   readonly flow: string;
   readonly rs485: string;
+  /** Of a line that speaks it. */
+  readonly modbus?: ModbusStatus;
 }
 
 export function serialText(port: SerialStatus): string {

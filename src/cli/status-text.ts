@@ -1,6 +1,7 @@
 /** The gateway's status for people: the few numbers that say whether it is well. */
 import { bytesText, decimalBytesText, durationText } from "../config/units.ts";
 import { YEARS_MAX } from "../store/write-budget.ts";
+import { modbusLines } from "./modbus-text.ts";
 import { printable } from "./printable.ts";
 import { type SerialStatus, serialText } from "./serial-text.ts";
 import { type UplinkStatus, uplinkLines } from "./uplink-text.ts";
@@ -117,7 +118,10 @@ export function statusText(status: Status): string {
   if (status.store?.written.wear) rows.push(["wear", wearText(status.store.written.wear)]);
   if (status.clock !== null) rows.push(["clock", clockText(status.clock)]);
   if (status.store?.damaged) rows.push(["damaged", damagedText(status.store.damaged)]);
-  for (const port of status.serial ?? []) rows.push(["serial", serialText(port)]);
+  for (const port of status.serial ?? []) {
+    rows.push(["serial", serialText(port)]);
+    if (port.modbus !== undefined) for (const line of modbusLines(port.modbus)) rows.push(["", `  ${printable(line)}`]);
+  }
   for (const uplink of status.uplinks) {
     for (const [i, line] of uplinkLines(uplink).entries()) rows.push(i === 0 ? ["uplink", line] : ["", `  ${line}`]);
   }

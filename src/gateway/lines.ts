@@ -53,7 +53,7 @@ export class SerialLines {
 
   /** In the order of the configuration. */
   status(): readonly SerialPortStatus[] {
-    return this.#entries.map(({ made: { port } }) => port.status());
+    return this.#entries.map(({ made: { port, line } }) => ({ ...port.status(), ...line.status?.() }));
   }
 
   /** Starts those of the configuration; gives up what waits for those that it does not have any more. */

@@ -1,6 +1,7 @@
 /** Lines with a Modbus master, loaded in one piece with the first of them (uplink-rooms.ts says why). */
 import type { ModbusLineConfig } from "../config/serial.ts";
 import type { DeliveryQueue } from "../core/delivery-queue.ts";
+import { charactersOf } from "../protocol/modbus/bus-time.ts";
 import { ModbusLine, sysValues } from "../protocol/modbus/modbus-line.ts";
 import type { Alarm, ModbusDoor } from "../protocol/modbus/parts.ts";
 import type { Ground, Rooms } from "./rooms.ts";
@@ -22,10 +23,7 @@ export function createModbusLine(
   const principal = { name: `serial:${name}`, clientId: `serial:${name}` };
   const { limits } = ground.config;
   const parts = { principal, router, authority, ledger, clock, limits, random: Math.random, log, counters, alarm };
-  const { baud, dataBits, parity, stopBits, place } = config;
-  const bits = 1 + dataBits + (parity === "none" ? 0 : 1) + stopBits;
-  const characters = place.kind === "tcp" || place.kind === "unix" ? null : { baud, bits };
-  const line = new ModbusLine(device, { name, characters, modbus }, parts, queue);
+  const line = new ModbusLine(device, { name, characters: charactersOf(config), modbus }, parts, queue);
   const values = sysValues([modbus]);
   if (sys !== null) sys.toldMax += values;
   return {
@@ -38,6 +36,7 @@ export function createModbusLine(
       }
       line.leave();
     },
+    status: () => ({ modbus: line.status() }),
   };
 }
 

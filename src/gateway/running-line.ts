@@ -9,4 +9,6 @@ export interface RunningLine {
    * that is made in the same turn, or to be deleted.
    */
   leave(): void;
+  /** What its protocol adds to the port's status. Absent: nothing. */
+  status?(): object;
 }

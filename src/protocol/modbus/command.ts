@@ -111,6 +111,7 @@ export class Command implements Job {
     const words = code === SILENT ? "no answer" : exceptionText(code);
     if (code === SILENT || isAway(code)) this.slave.onSilence(nowMs, words);
     else this.slave.onAnswer();
+    this.slave.lastError = words;
     this.#done(this, this.#step === VERIFY ? `written, but not read back: ${words}` : words);
   }
 

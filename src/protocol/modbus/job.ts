@@ -15,4 +15,6 @@ export interface Job {
   onAnswer(bytes: Buffer, from: number, end: number, nowMs: number): boolean;
   /** @param code an exception code, or SILENT */
   onFailure(code: number, nowMs: number): void;
+  /** The port went away meanwhile. Absent: its giver knows. */
+  onLost?(): void;
 }

@@ -12,7 +12,7 @@
  * call: a command may finish at once, and its giver must not be told while it is still giving.
  */
 import { BROADCAST } from "../../wire/modbus/codes.ts";
-import type { AnswerSink, Framing } from "../../wire/modbus/reader.ts";
+import type { AnswerReader, AnswerSink, Framing } from "../../wire/modbus/reader.ts";
 import { ADU_BYTES_MAX } from "../../wire/modbus/reader.ts";
 import { answerLength, type Request } from "../../wire/modbus/request.ts";
 import { ANSWERS } from "../../wire/modbus/response.ts";
@@ -88,6 +88,10 @@ export class Master implements AnswerSink {
     this.#alarm = parts.alarm(() => this.#step());
   }
 
+  get reader(): AnswerReader {
+    return this.#framing.reader;
+  }
+
   /** Percent of the last ten seconds. */
   busyPercent(): number {
     return Math.min(100, this.#used.perSecond(this.#now()) / 10);
@@ -96,6 +100,7 @@ export class Master implements AnswerSink {
   onOpen(): void {
     this.#open = true;
     this.#gapEndMs = 0;
+    for (const poll of this.polls) poll.onOpen(this.#now());
     // Whether the wire echoes is known only when something was read.
     this.#wasCommand = true;
     this.#step();
@@ -105,7 +110,10 @@ export class Master implements AnswerSink {
   onAway(): void {
     this.#alarm.clear();
     this.#framing.reader.reset();
-    for (const exchange of this.#exchanges) exchange.free();
+    for (const exchange of this.#exchanges) {
+      exchange.job?.onLost?.();
+      exchange.free();
+    }
     this.#open = false;
     this.#writing = false;
   }

@@ -8,10 +8,11 @@ import type { StoreWaiter } from "../../core/ports.ts";
 import { SETTLED } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
 import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
-import { RtuFraming, silenceMs } from "../../wire/modbus/rtu.ts";
+import { type Characters, RtuFraming } from "../../wire/modbus/rtu.ts";
 import { TcpFraming } from "../../wire/modbus/tcp.ts";
 import { PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import { CORRELATION_DATA } from "../../wire/mqtt/property-table.ts";
+import { byteMsOf, gapMsOf } from "./bus-time.ts";
 import { isBroadcast, type Target } from "./command.ts";
 import { COMMANDS_MAX, Commands, RESPONSE_BYTES_MAX, type TellResult } from "./commands.ts";
 import { Master } from "./master.ts";
@@ -20,13 +21,14 @@ import { Point } from "./point.ts";
 import { Poll } from "./poll.ts";
 import { planReads } from "./poll-plan.ts";
 import { Slave } from "./slave.ts";
+import { hundredths, type ModbusStatus, statusOf } from "./status.ts";
 
 const properties = new PropertiesWriter(RESPONSE_BYTES_MAX + 8);
 
 export interface ModbusLineOptions {
   readonly name: string;
   /** Of the wire; null on a network, whose bytes take no time and need no silence. */
-  readonly characters: { readonly baud: number; readonly bits: number } | null;
+  readonly characters: Characters | null;
   readonly modbus: ModbusConfig;
 }
 
@@ -78,10 +80,8 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
     const tell: TellResult = (topic, payload, correlation) => this.#publishResult(topic, payload, correlation);
     this.#commands =
       targets.size === 0 ? null : new Commands(targets, parts, this.#counters, queue, tell, () => this.#master.wake());
-    const byteMs = characters === null ? 0 : (characters.bits * 1000) / characters.baud;
-    const silence = characters === null || modbus.transport === "tcp" ? 0 : Math.ceil(silenceMs(characters));
     const isBus = modbus.transport === "rtu";
-    const bus = { ...modbus, byteMs, isBus, gapMs: Math.max(silence, modbus.gapMs) };
+    const bus = { ...modbus, byteMs: byteMsOf(characters), isBus, gapMs: gapMsOf(modbus, characters) };
     const framing = modbus.transport === "tcp" ? new TcpFraming() : new RtuFraming();
     this.#master = new Master(polls, this.#commands, device, framing, bus, parts, this.#counters);
     this.#addGauges(parts.counters);
@@ -103,6 +103,10 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
   leave(): void {
     this.#commands?.close();
     this.#parts.counters.removeGauges({ under: `modbus.${this.name}.`, except: [] });
+  }
+
+  status(): ModbusStatus {
+    return statusOf(this.#master, this.slaves, this.#parts.clock.nowMs());
   }
 
   onOpen(): void {
@@ -185,7 +189,6 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
   #addGauges(counters: Counters): void {
     const gauge = (value: string, read: () => number): void => counters.gauge(`modbus.${this.name}.${value}`, read);
     const { clock } = this.#parts;
-    const hundredths = (value: number): number => Math.round(value * 100) / 100;
     const achieved = (slave: Slave): number => slave.polls.perSecond(clock.nowMs());
     const sum = (of: (slave: Slave) => number): number => this.slaves.reduce((all, slave) => all + of(slave), 0);
     gauge("polls_wanted_per_second", () => hundredths(sum(({ wantedPerSecond }) => wantedPerSecond)));

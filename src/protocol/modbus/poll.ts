@@ -1,4 +1,7 @@
-/** One read of a poll group, due again and again. Dues keep their phase; those that the bus had no time for are missed, and counted. */
+/**
+ * One read of a poll group, due again and again. Dues keep their phase. Those that the bus had no
+ * time for are missed, and counted; those of a slave that is silent are not.
+ */
 import { Backoff } from "../../base/backoff.ts";
 import {
   exceptionText,
@@ -59,10 +62,25 @@ export class Poll implements Job {
 
   /** It goes now: the next due. */
   onBegin(nowMs: number): void {
-    const late = Math.max(0, Math.floor((nowMs - this.dueMs) / this.intervalMs));
-    this.#parts.counters.pollsMissed.value += late;
-    this.dueMs += (late + 1) * this.intervalMs;
+    const missed = this.#intervalsSince(this.readyMs, nowMs);
+    this.#parts.counters.pollsMissed.value += missed;
+    this.slave.pollsMissed += missed;
+    this.dueMs += (this.#intervalsSince(this.dueMs, nowMs) + 1) * this.intervalMs;
     this.begunMs = nowMs;
+  }
+
+  #intervalsSince(fromMs: number, nowMs: number): number {
+    return Math.max(0, Math.floor((nowMs - fromMs) / this.intervalMs));
+  }
+
+  /** What was due while the port was away is due now, and was not missed for want of time. */
+  onOpen(nowMs: number): void {
+    this.dueMs = Math.max(this.dueMs, nowMs);
+  }
+
+  /** It is due at once when the port is back. */
+  onLost(): void {
+    this.dueMs = this.begunMs;
   }
 
   fill(request: Request): void {
@@ -92,6 +110,7 @@ export class Poll implements Job {
       this.slave.onSilence(nowMs, exceptionText(code));
     } else {
       this.slave.onAnswer();
+      this.slave.lastError = exceptionText(code);
       if (this.#refusals === null) {
         this.#refusals = new Backoff(this.#parts.backoff, this.#parts.random);
         this.#parts.log.warn("modbus-read-refused", { ...this.#words(), exception: exceptionText(code) });

@@ -20,6 +20,10 @@ export class Slave {
   heldUntilMs = 0;
   timeouts = 0;
   exceptions = 0;
+  /** Polls that the bus had no time for. */
+  pollsMissed = 0;
+  /** In words. */
+  lastError: string | null = null;
   /** Requests a second that its poll groups ask for. */
   wantedPerSecond = 0;
   readonly #backoff: Backoff;
@@ -55,6 +59,7 @@ export class Slave {
   /** It did not answer, or cannot be reached: it is left alone for a while. */
   onSilence(nowMs: number, cause: string): void {
     this.blockedUntilMs = nowMs + this.#backoff.next();
+    this.lastError = cause;
     if (this.state === "silent") return;
     this.state = "silent";
     this.#log.warn("modbus-slave-away", { name: this.#line, slave: this.name, unit: this.unit, cause });

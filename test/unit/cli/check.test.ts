@@ -77,6 +77,20 @@ test("the bill of the defaults fits, a line per owner", async () => {
   assert.equal(new Set(bill.lines.map((line: { owner: string }) => line.owner)).size, bill.lines.length);
 });
 
+test("polls that their bus has no time for are a note with numbers", async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "gw.yaml");
+  const points = Array.from({ length: 20 }, (_, i) => ({ address: 4 * i }));
+  const modbus = { slaves: [{ groups: [{ interval: "500ms", points }] }] };
+  const line = { port: "/dev/ttyS9", protocol: "modbus", baud: 9600, parity: "even", modbus };
+  writeFileSync(file, JSON.stringify({ serial: [line] }));
+  const { code, stdout } = await sluice(["check", "--config", file]);
+  assert.equal(code, 0, stdout);
+  assert.match(stdout, /^note: serial\[0\]\.modbus: 40 polls a second take 1048 ms of each second at 9600 baud/m);
+  writeFileSync(file, JSON.stringify({ serial: [{ ...line, baud: 115_200 }] }));
+  assert.doesNotMatch((await sluice(["check", "--config", file])).stdout, /polls a second/);
+});
+
 test("what does not fit in memory_limit is neither checked nor run", async () => {
   using folder = temporaryFolder();
   const file = join(folder.path, "gw.yaml");

@@ -60,6 +60,9 @@ export class FakeBus implements ModbusDoor {
   readonly slaves = new Map<number, Answer>();
   /** The wire brings back what is sent. */
   echoes = false;
+  /** Modbus TCP; answers wait in `unsaid` for the test to say them. */
+  mbap = false;
+  readonly unsaid: Buffer[] = [];
   #output: Buffer | null = null;
 
   start(): void {}
@@ -90,13 +93,31 @@ export class FakeBus implements ModbusDoor {
     const frame = this.#output;
     if (frame === null) return false;
     this.#output = null;
-    if (crc16(frame, 0, frame.length) !== 0) throw new Error("a request with a wrong CRC");
     this.handler?.onWritten();
+    if (this.mbap) this.#takeMbap(frame);
+    else this.#takeRtu(frame);
+    return true;
+  }
+
+  #takeRtu(frame: Buffer): void {
+    if (crc16(frame, 0, frame.length) !== 0) throw new Error("a request with a wrong CRC");
     if (this.echoes) this.handler?.onData(frame);
     this.asked.push(`${frame[0]}:${frame.toString("hex", 1, frame.length - 2)}`);
     const pdu = this.slaves.get(frame[0] as number)?.(frame.subarray(1, -2)) ?? null;
     if (pdu !== null) this.say(frame[0] as number, pdu);
-    return true;
+  }
+
+  /** Several requests in one write. */
+  #takeMbap(frames: Buffer): void {
+    for (let at = 0; at < frames.length; ) {
+      const end = at + 6 + frames.readUInt16BE(at + 4);
+      const unit = frames[at + 6] as number;
+      const transaction = frames.readUInt16BE(at);
+      this.asked.push(`${unit}:${frames.toString("hex", at + 7, end)}`);
+      const pdu = this.slaves.get(unit)?.(frames.subarray(at + 7, end)) ?? null;
+      if (pdu !== null) this.unsaid.push(mbapFrame(transaction, unit, pdu));
+      at = end;
+    }
   }
 
   say(unit: number, pdu: Buffer): void {
@@ -104,6 +125,14 @@ export class FakeBus implements ModbusDoor {
     bytes.writeUInt16LE(crc16(bytes, 0, bytes.length - 2), bytes.length - 2);
     this.handler?.onData(bytes);
   }
+}
+
+function mbapFrame(transaction: number, unit: number, pdu: Buffer): Buffer {
+  const header = Buffer.alloc(7);
+  header.writeUInt16BE(transaction, 0);
+  header.writeUInt16BE(pdu.length + 1, 4);
+  header[6] = unit;
+  return Buffer.concat([header, pdu]);
 }
 
 /** Holding registers and coils that are read and written. */
@@ -181,6 +210,7 @@ export class Harness {
   constructor(modbus: Record<string, unknown>, baud = 115_200) {
     const { clock, counters, ledger } = this;
     const config = modbusOf(modbus);
+    this.bus.mbap = config.transport === "tcp";
     const host = {
       store: this.store,
       time: clock,

@@ -98,6 +98,29 @@ test("publish: always publishes each poll, repeat what is old; a value that is n
   assert.equal(h.counters.get("modbus.values_not_finite"), 4);
 });
 
+test("a deadband in percent is of the value published last; 64-bit numbers that differ by one are different", () => {
+  const values = [1000, 0, 0x20, 0, 0, 1];
+  const points = [
+    { name: "a", address: 0, deadband: "2%" },
+    { name: "b", address: 2, type: "uint64" },
+  ];
+  const h = new Harness({ slaves: [slave(1, points)] });
+  h.bus.slaves.set(1, registers(values));
+  h.bus.open();
+  h.advance(10);
+  h.taken();
+  const next = (value: number): string[] => {
+    values[0] = value;
+    h.advance(1000);
+    return h.taken().map((line) => line.slice("serial/bus/s1/".length));
+  };
+  assert.deepEqual(next(1020), []);
+  assert.deepEqual(next(1021), ["a 1021"]);
+  assert.deepEqual(next(1001), []);
+  values[5] = 2;
+  assert.deepEqual(next(1000), ["a 1000", "b 9007199254740994"]);
+});
+
 test("a value that is refused, at once or by the store later, comes again with the next poll", () => {
   const h = new Harness({ slaves: [slave(1, [{ name: "a", address: 0 }])] });
   h.bus.slaves.set(1, registers([5]));
@@ -178,6 +201,44 @@ test("an answer that was lost is asked for again; a slave that was silent before
   assert.equal(h.counters.get("modbus.timeouts"), 2);
 });
 
+test("an answer that comes after its timeout is not taken for that to the slave's next request, which looks the same", () => {
+  const points = [
+    { name: "a", address: 0, publish: "always" },
+    { name: "b", address: 10, publish: "always" },
+  ];
+  const values = [...Array(10).fill(1), 2];
+  const h = new Harness({
+    timeout: "100ms",
+    retries: 1,
+    slaves: [slave(1, points), slave(2, [{ name: "c", address: 0, publish: "always" }], { interval: "20ms" })],
+  });
+  const answer = registers(values);
+  h.bus.slaves.set(2, registers([3]));
+  h.bus.open();
+  // Slave 1 answers its first request so late that it was asked again: two answers of `a` come, the second by itself.
+  const late: Buffer[] = [];
+  h.bus.slaves.set(1, (pdu) => {
+    late.push(answer(pdu) as Buffer);
+    return null;
+  });
+  h.advance(150);
+  assert.equal(late.length, 2);
+  h.bus.slaves.set(1, answer);
+  h.bus.say(1, late[0] as Buffer);
+  h.advance(50);
+  h.bus.say(1, late[1] as Buffer);
+  const early = h.taken();
+  assert.equal(early.filter((line) => line.startsWith("serial/bus/s1/")).join(), "serial/bus/s1/a 1");
+  assert.ok(early.length > 1, "the other slave is asked meanwhile");
+  h.advance(2000);
+  const told = h.taken().filter((line) => line.startsWith("serial/bus/s1/"));
+  assert.ok(told.length >= 3);
+  assert.ok(
+    told.every((line) => line === "serial/bus/s1/a 1" || line === "serial/bus/s1/b 2"),
+    told.join(),
+  );
+});
+
 test("between an answer and the next request there are 3.5 characters, or gap if it is longer", () => {
   for (const [gap, perSecond] of [
     ["0ms", 200],
@@ -211,6 +272,70 @@ test("a bus that has no time for all shows it: achieved against wanted, missed p
   }
   assert.equal(h.counters.get("modbus.bus.bus_used_percent"), 100);
   assert.ok(h.counters.get("modbus.polls_missed") > 500);
+});
+
+test("the status says what the bus has time for, and of each slave what it does and what went wrong last", () => {
+  const points = [{ name: "a", address: 0 }];
+  const h = new Harness({
+    timeout: "100ms",
+    retries: 0,
+    backoff: { min: "4s", max: "4s" },
+    slaves: [slave(1, points), slave(2, points, { interval: "500ms" }), slave(3, points)],
+  });
+  h.bus.slaves.set(1, registers([1]));
+  h.bus.slaves.set(3, () => Buffer.of(0x83, 2));
+  h.bus.open();
+  h.advance(3000);
+  h.bus.handler?.onData(Buffer.from("noise"));
+  const { slaves, ...bus } = h.line.status();
+  assert.deepEqual(bus, {
+    busUsedPercent: 4,
+    pollsWantedPerSecond: 4,
+    pollsPerSecond: 1.33,
+    badFrames: 0,
+    strayBytes: 5,
+    echoes: 0,
+  });
+  const common = { pollsMissed: 0, timeouts: 0, exceptions: 0, lastError: null, nextTryMs: 0 };
+  assert.deepEqual(slaves, [
+    { ...common, name: "s1", unit: 1, state: "answers", pollsWantedPerSecond: 1, pollsPerSecond: 1.33 },
+    {
+      ...common,
+      name: "s2",
+      unit: 2,
+      state: "silent",
+      nextTryMs: 1103,
+      pollsWantedPerSecond: 2,
+      pollsPerSecond: 0,
+      timeouts: 1,
+      lastError: "no answer",
+    },
+    {
+      ...common,
+      name: "s3",
+      unit: 3,
+      state: "answers",
+      pollsWantedPerSecond: 1,
+      pollsPerSecond: 0,
+      exceptions: 1,
+      lastError: "illegal data address",
+    },
+  ]);
+});
+
+test("what a silent slave, or a port that is away, did not answer was not missed for want of time", () => {
+  const points = [{ name: "a", address: 0 }];
+  const h = new Harness({ timeout: "100ms", slaves: [slave(1, points), slave(2, points)] });
+  h.bus.slaves.set(1, registers([1]));
+  h.bus.open();
+  h.advance(60_000);
+  h.bus.away();
+  h.advance(60_000);
+  h.bus.slaves.set(2, registers([1]));
+  h.bus.open();
+  h.advance(60_000);
+  assert.equal(h.counters.get("modbus.polls_missed"), 0);
+  assert.equal(h.counters.get("modbus.bus.slaves_silent"), 0);
 });
 
 test("while the port is away nobody is asked and no slave is blamed", () => {
