@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
 import { WORK_PER_TURN } from "../../../../src/protocol/serial/frame-reader.ts";
+import { PENDING_MAX } from "../../../../src/protocol/serial/held-publications.ts";
 import type { FrameMapping } from "../../../../src/protocol/serial/parts.ts";
-import { PENDING_LINES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
 import { Harness } from "./harness.ts";
 
 const REFUSED = 0x97;
@@ -87,10 +87,10 @@ test("the port is paused while the publications of one more line may have no roo
   const h = new Harness({ publish: words(3, -1) });
   h.outcome = STORED_LATER;
   h.device.data("a b c\n".repeat(40));
-  assert.equal(h.published.length, Math.floor(PENDING_LINES_MAX / 3) * 3);
+  assert.equal(h.published.length, Math.floor(PENDING_MAX / 3) * 3);
   assert.equal(h.device.paused, true);
   h.settle(3);
-  assert.equal(h.published.length, Math.floor(PENDING_LINES_MAX / 3) * 3 + 3);
+  assert.equal(h.published.length, Math.floor(PENDING_MAX / 3) * 3 + 3);
   h.settle(1000);
   h.settle(1000);
   assert.equal(h.published.length, 120);

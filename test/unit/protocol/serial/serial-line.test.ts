@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STORED_LATER } from "../../../../src/core/router.ts";
-import { PENDING_BYTES_MAX, PENDING_LINES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
+import { PENDING_MAX } from "../../../../src/protocol/serial/held-publications.ts";
+import { PENDING_BYTES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
 import { BATCH_BYTES } from "../../../../src/protocol/serial/write-lane.ts";
 import { Harness, LINE_BYTES_MAX, write } from "./harness.ts";
 
@@ -53,12 +54,12 @@ test("who may not publish: lines are dropped and counted, one line of log", () =
 test("lines that wait for the store are bounded: the port is paused at the limit, and goes on in order", () => {
   const h = new Harness();
   h.outcome = STORED_LATER;
-  const lines = Array.from({ length: PENDING_LINES_MAX + 10 }, (_, i) => `line ${i}`);
+  const lines = Array.from({ length: PENDING_MAX + 10 }, (_, i) => `line ${i}`);
   h.device.data(`${lines.join("\n")}\n`);
-  assert.equal(h.published.length, PENDING_LINES_MAX);
+  assert.equal(h.published.length, PENDING_MAX);
   assert.equal(h.device.paused, true);
   h.settle(1);
-  assert.equal(h.published.length, PENDING_LINES_MAX + 1);
+  assert.equal(h.published.length, PENDING_MAX + 1);
   assert.equal(h.device.paused, true);
   h.settle(20);
   assert.equal(h.device.paused, false);
