@@ -104,6 +104,8 @@ export interface ResponseTaker {
   takeResponse(bytes: Buffer, from: number, end: number): boolean;
   /** All frames that were read together have been dealt with. */
   onRead(): void;
+  /** Frames are held and the port is paused, or no more: a response could not be read. */
+  onInputHeld(held: boolean): void;
 }
 
 /** For one line. */

@@ -108,10 +108,12 @@ export class SerialInput implements FrameTaker, PublicationSink, HeldOwner {
 
   onHold(): void {
     this.#reader.pause();
+    this.#responses?.onInputHeld(true);
   }
 
   onRoom(): void {
     this.#reader.goOn();
+    if (this.open) this.#responses?.onInputHeld(false);
   }
 
   onSettled(): void {}

@@ -106,6 +106,7 @@ export class SerialLine implements SerialDeviceHandler {
 
   onTurn(): void {
     this.#input?.onTurn();
+    this.#output?.responses?.onRead();
   }
 
   onWritten(): void {

@@ -12,7 +12,7 @@
  * after its timeout is taken for the one to the request then on the wire, unless `match` tells them apart.
  *
  * A frame of QoS 1 is acknowledged when it was written; a request when it has its response, or will have none: when the
- * port goes away before, it is written again. While the gateway takes no responses no request is written.
+ * port goes away before, it is written again. While the gateway takes no responses no request is written, nor times out.
  */
 import { RingBuffer } from "../../base/ring-buffer.ts";
 import { type Expirable, Timer, type TimerWheel } from "../../base/timer-wheel.ts";
@@ -47,6 +47,8 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
   #current: Frame | null = null;
   #retriesLeft = 0;
   #answered = false;
+  /** The port is paused, as the gateway does not take what the device says. */
+  #inputHeld = false;
   /** End of what was last on the wire, and the gap that the frame before wants behind it. */
   #quietSinceMs = Number.NEGATIVE_INFINITY;
   #lastGapMs = 0;
@@ -112,9 +114,19 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
     this.#owner.onRoom();
   }
 
+  onInputHeld(held: boolean): void {
+    this.#inputHeld = held;
+    if (!held) this.onRepliesOpen();
+  }
+
   /** Responses can be taken again. */
   onRepliesOpen(): void {
     if (this.#state === IDLE) this.#next();
+  }
+
+  /** Whether a response would be taken. */
+  get #mayAsk(): boolean {
+    return this.#replies.isOpen && !this.#inputHeld;
   }
 
   onTimer(): void {
@@ -149,7 +161,7 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
   /** Writes the next frame, or waits until it may. */
   #next(): void {
     const frame = this.#current ?? this.#waiting.peek();
-    if (frame === undefined || !this.#replies.isOpen) {
+    if (frame === undefined || (frame.rule.config.request !== null && !this.#mayAsk)) {
       this.#wheel.cancel(this.#timer);
       this.#state = IDLE;
       return;
@@ -183,7 +195,7 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
 
   #timedOut(): void {
     const frame = this.#current as Frame;
-    if (!this.#replies.isOpen) {
+    if (!this.#mayAsk) {
       this.#wheel.schedule(this.#timer, HELD_MS);
       return;
     }

@@ -126,17 +126,17 @@ test("a line that waits for the store goes on when that is done, and with its tu
   const h = new Harness();
   h.outcome = STORED_LATER;
   h.device.data("a\n".repeat(400));
-  assert.equal(h.published.length, PENDING_LINES_MAX);
+  assert.equal(h.published.length, PENDING_MAX);
   assert.equal(h.device.awaitsTurn, false, "the store is waited for");
-  h.settle(PENDING_LINES_MAX);
+  h.settle(PENDING_MAX);
   assert.equal(h.published.length, WORK_PER_TURN / 2);
   assert.equal(h.device.awaitsTurn, false, "the store again");
-  h.settle(PENDING_LINES_MAX);
+  h.settle(PENDING_MAX);
   assert.equal(h.published.length, WORK_PER_TURN / 2, "the share is used up");
   for (let i = 0; h.device.paused; i++) {
     assert.ok(i < 20);
     if (h.device.awaitsTurn) h.device.turn();
-    h.settle(PENDING_LINES_MAX);
+    h.settle(PENDING_MAX);
   }
   assert.equal(h.published.length, 400);
 });

@@ -444,6 +444,29 @@ test("a request that waits for its response does not time out while responses ar
   assert.deepEqual([h.lines(), h.queue.count], [["OK b"], 0]);
 });
 
+test("a request neither times out nor is written while the port is paused for frames that are refused; a command is", () => {
+  const ask = { timeoutMs: 100, retries: 0, match: "OK*", reply: null, failure: "" };
+  const h = new Harness({ write: [write({ topic: "ask", request: ask }), write({ topic: "tell" })] });
+  h.deliver("a", 1, "ask", asked);
+  h.sent();
+  h.outcome = REFUSED;
+  h.device.data("frame\n");
+  h.advance(3000);
+  assert.equal(h.counters.get("serial.request_timeouts"), 0);
+  h.outcome = 0;
+  h.advance(500);
+  h.device.data("OK a\n");
+  h.outcome = REFUSED;
+  h.device.data("frame\n");
+  h.deliver("c", 1, "tell");
+  h.deliver("b", 1, "ask", asked);
+  assert.deepEqual(h.sent(), ["c\n"]);
+  assert.deepEqual([h.device.written, h.queue.count], [[], 1]);
+  h.outcome = 0;
+  h.advance(500);
+  assert.deepEqual(h.device.written, ["b\n"]);
+});
+
 test("responses that wait for the store are bounded: no request is written until one is stored", () => {
   const h = asking();
   h.outcome = STORED_LATER;
