@@ -45,6 +45,7 @@ const MTU_MAX = 1472;
 export function readCoap(section: Section, type: string): CoapConfig | null {
   if (type !== "coap") {
     for (const key of ["dtls", "multicast", "heartbeat", "rate", "notify"]) {
+      if (key === "rate" && type === "mqtt-sn") continue;
       if (section.has(key)) section.complain(key, `means nothing to ${type}`, "remove it");
     }
     return null;

@@ -9,13 +9,25 @@ export interface MqttSnConfig {
   readonly gatewayId: number;
   /** Clients at a time, asleep or not. */
   readonly maxClients: number;
-  /** Where ADVERTISE goes, a multicast group whose SEARCHGW are answered, and how often; null = nowhere. */
-  readonly advertise: { readonly address: string; readonly port: number; readonly intervalMs: number } | null;
+  /** Messages a second from one address. */
+  readonly rate: number;
+  /** A multicast group that ADVERTISE goes to and whose SEARCHGW are answered; null = none. */
+  readonly advertise: AdvertiseConfig | null;
   /** Topic by predefined topic id, as ids ascend. */
   readonly predefined: readonly (readonly [id: number, topic: string])[];
 }
 
+export interface AdvertiseConfig {
+  readonly address: string;
+  readonly port: number;
+  readonly intervalMs: number;
+  /** Networks that ADVERTISE and GWINFO go over; 1: they stay on the link. */
+  readonly hops: number;
+}
+
 const KEYS = ["gateway_id", "max_clients", "advertise", "predefined"];
+/** A CONNECT counts as ten messages. */
+const CONNECT_RATE_MIN = 10;
 const TOPIC_ID_MAX = 0xfffe;
 /** What fits in the two bytes that ADVERTISE has for it. */
 const INTERVAL_MS_MAX = 65_535_000;
@@ -32,17 +44,19 @@ export function readMqttSn(section: Section, type: string): MqttSnConfig | null 
   return {
     gatewayId: section.count("gateway_id", 1, 0, 255),
     maxClients: section.count("max_clients", 64, 1, 10_000),
+    rate: section.count("rate", 500, CONNECT_RATE_MIN, 1_000_000),
     advertise: readAdvertise(section),
     predefined: readPredefined(section),
   };
 }
 
-function readAdvertise(section: Section): MqttSnConfig["advertise"] {
+function readAdvertise(section: Section): AdvertiseConfig | null {
   const advertise = section.section("advertise");
   if (advertise === null) return null;
   const text = advertise.text("to", "");
   const to = parseBind(text);
   const intervalMs = advertise.duration("interval", 900_000, 1000, INTERVAL_MS_MAX);
+  const hops = advertise.count("hops", 1, 1, 255);
   advertise.finish();
   if (typeof to === "string" || to.unix !== null || !isGroup(to.host) || to.port === 0) {
     advertise.complain(
@@ -52,7 +66,7 @@ function readAdvertise(section: Section): MqttSnConfig["advertise"] {
     );
     return null;
   }
-  return { address: to.host, port: to.port, intervalMs };
+  return { address: to.host, port: to.port, intervalMs, hops };
 }
 
 function isGroup(host: string): boolean {

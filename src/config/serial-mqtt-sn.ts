@@ -7,6 +7,8 @@ export interface SerialMqttSnConfig {
   readonly framing: "slip" | "length";
   /** Says who it is in GWINFO. */
   readonly gatewayId: number;
+  /** More than one behind a forwarder. */
+  readonly maxClients: number;
   /** Most bytes of a message, either way. */
   readonly messageBytesMax: number;
   readonly predefined: readonly (readonly [id: number, topic: string])[];
@@ -19,6 +21,7 @@ export function readSerialMqttSn(section: Section): SerialMqttSnConfig {
   const config: SerialMqttSnConfig = {
     framing: mqttSn.oneOf("framing", FRAMINGS, "slip"),
     gatewayId: mqttSn.count("gateway_id", 1, 0, 255),
+    maxClients: mqttSn.count("max_clients", 1, 1, 10_000),
     messageBytesMax: mqttSn.bytes("max_message", 1024, 64, 8192),
     predefined: readPredefined(mqttSn),
   };

@@ -50,7 +50,7 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   if (mqttSn.length > 0) lines.push(...(await import("./mqtt-sn-listeners.ts")).mqttSnBudget(mqttSn));
   if (snLines.length > 0) {
     const room = await import("./mqtt-sn-listeners.ts");
-    lines.push(...room.mqttSnBudget(snLines.map(() => 1)));
+    lines.push(...room.mqttSnBudget(snLines.map(({ maxClients }) => maxClients)));
     lines.push(...room.mqttSnLinesBudget(snLines.map(({ messageBytesMax }) => messageBytesMax)));
   }
   const dtls = listeners.flatMap(({ coap }) => coap?.dtls ?? []);

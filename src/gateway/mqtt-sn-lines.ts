@@ -18,10 +18,11 @@ export function createMqttSnLine(
 ): RunningLine {
   const port = new MqttSnSerialPort(name, device, mqttSn, clock, counters);
   const parts = { router, registry, authority, store, time: clock, wheel, counters, limits };
-  const { gatewayId, predefined } = mqttSn;
+  const { gatewayId, maxClients, predefined } = mqttSn;
   const server = new MqttSnServer(port, parts, {
     gatewayId,
-    clientsMax: 1,
+    clientsMax: maxClients,
+    rate: null,
     predefined: new Map(predefined),
     advertise: null,
     anonymous: null,

@@ -18,12 +18,13 @@ export async function openMqttSn(
   { anonymous, mqttSn }: ListenerConfig,
 ): Promise<Listener> {
   if (mqttSn === null) throw new ListenerError(`listeners[${options.index}]: not an MQTT-SN listener`);
-  const { gatewayId, maxClients, advertise, predefined } = mqttSn;
-  const port = await listenUdp({ ...options, groups: advertise !== null });
+  const { gatewayId, maxClients, rate, advertise, predefined } = mqttSn;
+  const port = await listenUdp({ ...options, groups: advertise?.port === options.port });
   const parts = { router, registry, authority, store, time: clock, wheel, counters, limits };
   const server = new MqttSnServer(port, parts, {
     gatewayId,
     clientsMax: maxClients,
+    rate,
     predefined: new Map(predefined),
     advertise,
     anonymous,
@@ -32,9 +33,12 @@ export async function openMqttSn(
   if (advertise !== null) {
     const { UdpGroups } = await import("../transport/udp-groups.ts");
     const { host } = options;
-    const groups = new UdpGroups({ transport, port, host, groups: [advertise.address], receiver: server.searches });
+    const { address, port: groupPort } = advertise;
+    const receiver = server.discovery.searches;
+    const groups = new UdpGroups({ transport, port, groupPort, host, groups: [address], receiver });
     stops.push(() => groups.close());
     await groups.open();
+    server.discovery.open({ send: (bytes, from, end, hops) => groups.send(address, bytes, from, end, hops) });
   }
   return port.listener;
 }

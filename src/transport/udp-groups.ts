@@ -42,6 +42,8 @@ interface Place {
 export interface GroupOptions {
   readonly transport: Transport;
   readonly port: UdpPort;
+  /** Of the groups, where it is not that of `port`. */
+  readonly groupPort?: number;
   /** As configured: which interfaces. 0.0.0.0 are those with IPv4, :: all of both kinds. */
   readonly host: string;
   /** IPv4 and IPv6; those that the host cannot have are passed over. */
@@ -78,6 +80,27 @@ export class UdpGroups implements Expirable {
   /** Joins what there is and goes on looking. */
   async open(): Promise<void> {
     await this.refresh();
+  }
+
+  /** Sends `bytes[from..end)` from the port to a group, on all interfaces that are joined. @param hops networks at most */
+  send(group: string, bytes: Buffer, from: number, end: number, hops: number): void {
+    const { port } = this.#options;
+    for (const [key, problem] of this.#joined) {
+      const [joined = "", local = ""] = key.split(" ");
+      if (problem === null && joined === group) {
+        port.sendToGroup(bytes, from, end, group, this.#groupPort, local, hops);
+      }
+    }
+  }
+
+  /** Whether the port itself would take what is sent to a group. */
+  get #comesTwice(): boolean {
+    const { host, port } = this.#options;
+    return isWildcard(host) && this.#groupPort === port.port;
+  }
+
+  get #groupPort(): number {
+    return this.#options.groupPort ?? this.#options.port.port;
   }
 
   close(): void {
@@ -124,7 +147,7 @@ export class UdpGroups implements Expirable {
       const socket = await this.#socketFor(boundAddress(group, place), place.ipv6);
       if (this.#closed) return;
       socket.addMembership(group, place.local);
-      if (isWildcard(this.#options.host)) {
+      if (this.#comesTwice) {
         this.#options.port.shutOut(group, place.local, place.ipv6 ? NO_SOURCE_V6 : NO_SOURCE_V4);
       }
     } catch (error) {
@@ -139,7 +162,7 @@ export class UdpGroups implements Expirable {
     const known = this.#sockets.get(address);
     if (known !== undefined) return known;
     const socket = createSocket({ type: ipv6 ? "udp6" : "udp4", reuseAddr: true });
-    socket.bind(this.#options.port.port, address);
+    socket.bind(this.#groupPort, address);
     try {
       await once(socket, "listening");
     } catch (error) {
@@ -172,7 +195,7 @@ export class UdpGroups implements Expirable {
     } else if (wasJoined) {
       dropQuietly(socket, group, local);
     }
-    if (wasJoined && isWildcard(this.#options.host)) {
+    if (wasJoined && this.#comesTwice) {
       this.#options.port.letIn(group, local, isIPv6(group) ? NO_SOURCE_V6 : NO_SOURCE_V4);
     }
   }

@@ -132,6 +132,29 @@ export class UdpPort {
     return this.#place.subarray(0, length);
   }
 
+  /**
+   * Queues one datagram to a multicast group, copied. It leaves through one interface, as memberships name it, and goes over
+   * `hops` networks at most. @returns false when it was dropped
+   */
+  sendToGroup(
+    bytes: Buffer,
+    from: number,
+    end: number,
+    group: string,
+    port: number,
+    local: string,
+    hops: number,
+  ): boolean {
+    try {
+      this.#socket.setMulticastInterface(local);
+      this.#socket.setMulticastTTL(hops);
+    } catch {
+      this.#dropped.value++; // the interface is gone, or the socket is closed
+      return false;
+    }
+    return this.send(bytes, from, end, group, port);
+  }
+
   /** Takes datagrams to a multicast group from nobody but `source`, which is nobody's address. May throw. */
   shutOut(group: string, local: string, source: string): void {
     this.#socket.addSourceSpecificMembership(source, group, local);

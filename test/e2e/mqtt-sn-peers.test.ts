@@ -90,3 +90,52 @@ test("scapy and MQTT.js hear one another: every QoS, topic ids of all kinds, the
   assert.deepEqual(scapy.came, []);
   assertKnownToTshark(scapy.bytes);
 });
+
+test("scapy as a forwarder: its wireless nodes are clients of their own", {
+  skip: requirePython("scapy.contrib.mqttsn") || requirePeer("tshark"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using gateway = new GatewayProcess(folder.path, { listeners: LISTENERS });
+  await gateway.start();
+  await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
+  await using scapy = new ScapyClient(gateway.port("mqtt-sn"));
+  for (const node of ["01", "aabb", "00112233445566778899aabbccddeeff"]) {
+    assert.equal((await scapy.ask("SEARCHGW", { radius: 2 }, "GWINFO", node))["gw_id"], 9);
+    await scapy.ask("CONNECT", { client_id: `node-${node}`, duration: 60, cleansess: 1 }, "CONNACK", node);
+    await scapy.ask("SUBSCRIBE", { mid: 1, qos: 1, tid_type: SHORT, short_topic: "dn" }, "SUBACK", node);
+    const fields = { qos: 1, tid_type: PREDEFINED, tid: 5, mid: 2, data: node };
+    assert.equal((await scapy.ask("PUBLISH", fields, "PUBACK", node))["return_code"], 0);
+    await scapy.ask("DISCONNECT", { duration: 60 }, "DISCONNECT", node);
+  }
+  assert.deepEqual((await mqtt.take(3)).map(({ payload }) => payload).sort(), [
+    "00112233445566778899aabbccddeeff",
+    "01",
+    "aabb",
+  ]);
+  await mqtt.client.publishAsync("dn", "all", { qos: 1 });
+  const late = await scapy.ask("PINGREQ", { client_id: "node-aabb" }, "PUBLISH", "aabb");
+  assert.equal(late["data"], "all");
+  await scapy.ask("PUBACK", { tid: late["tid"] as number, mid: late["mid"] as number }, "PINGRESP", "aabb");
+  assert.deepEqual(scapy.came, []);
+  assertKnownToTshark(scapy.bytes.filter((bytes) => bytes[0] === 5)); // tshark shows node ids of two bytes
+});
+
+test("scapy wakes up behind another port, and gets what waited for it", {
+  skip: requirePython("scapy.contrib.mqttsn"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using gateway = new GatewayProcess(folder.path, { listeners: LISTENERS });
+  await gateway.start();
+  await using mqtt = await MqttCollector.open(gateway.port(), "none");
+  {
+    await using before = new ScapyClient(gateway.port("mqtt-sn"));
+    await before.ask("CONNECT", { client_id: "roamer", duration: 60 }, "CONNACK");
+    await before.ask("SUBSCRIBE", { mid: 1, qos: 1, topic_name: "down/x" }, "SUBACK");
+    await before.ask("DISCONNECT", { duration: 60 }, "DISCONNECT");
+  }
+  await mqtt.client.publishAsync("down/x", "kept", { qos: 1 });
+  await using after = new ScapyClient(gateway.port("mqtt-sn"));
+  const late = await after.ask("PINGREQ", { client_id: "roamer" }, "PUBLISH");
+  assert.equal(late["data"], "kept");
+  await after.ask("PUBACK", { tid: late["tid"] as number, mid: late["mid"] as number }, "PINGRESP");
+});

@@ -66,6 +66,12 @@ export class Namespace {
     return [peerPath("ip"), "netns", "exec", this.name];
   }
 
+  /** Of the other machine's end, as its kernel numbers it. */
+  get farIndex(): number {
+    const words = ["-n", this.name, "-o", "link", "show", this.#far];
+    return Number.parseInt(spawnSync(peerPath("ip"), words, { encoding: "utf8" }).stdout, 10);
+  }
+
   /** This machine's end: the modem loses its link, and gets it back. */
   setLink(up: boolean): void {
     run("link", "set", this.interfaceName, up ? "up" : "down");

@@ -15,10 +15,11 @@ import { DELIVERY_QOS, DELIVERY_RETAIN } from "../../core/receiver.ts";
 import type { Session, SessionOutlet } from "../../core/session.ts";
 import { DISCONNECT, PINGRESP } from "../../wire/mqtt-sn/codes.ts";
 import { Deliveries } from "./deliveries.ts";
-import { AWAKE_MS, TOLERANCE } from "./limits.ts";
-import { type ConnectRequest, onConnectTimer, onDiscarded, onLogin } from "./on-connect.ts";
+import { AWAKE_MS, CONNECT_MS, toleratedMs } from "./limits.ts";
+import { type ConnectRequest, onDiscarded, onLogin } from "./on-connect.ts";
 import { onStored } from "./on-stored.ts";
 import { type Owed, OwedAcks } from "./owed-acks.ts";
+import type { Peer } from "./peer.ts";
 import type { MqttSnServer } from "./server.ts";
 import { ASLEEP, AWAKE, CONNECTING, DISCARDED, GONE } from "./states.ts";
 import { TopicIds } from "./topic-ids.ts";
@@ -29,9 +30,10 @@ const REST = 1;
 
 export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirable {
   readonly server: MqttSnServer;
-  readonly key: string;
-  readonly address: string;
-  readonly port: number;
+  /** Where it is; `Clients.move` changes it. */
+  peer: Peer;
+  /** When its CONNECT came. */
+  readonly connectedMs: number;
   state = CONNECTING;
   session: Session | null = null;
   /** The session it had, for what the store says after its end. */
@@ -47,15 +49,21 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
   readonly #rest = new Timer(this, REST);
   #lifeMs = 0;
   #heardMs = 0;
+  /** Since its CONNECT. */
+  #silent = true;
   #msgId = 0;
 
-  constructor(server: MqttSnServer, key: string, address: string, port: number) {
+  constructor(server: MqttSnServer, peer: Peer) {
     this.server = server;
-    this.key = key;
-    this.address = address;
-    this.port = port;
+    this.peer = peer;
+    this.connectedMs = server.parts.time.nowMs();
     this.topics = new TopicIds(server.predefined, server.names);
     this.deliveries = new Deliveries(this);
+  }
+
+  /** It said that it would sleep, and may be awake for a moment. */
+  get sleeps(): boolean {
+    return this.state === ASLEEP || this.state === AWAKE;
   }
 
   /** Nothing may be sent to it. */
@@ -70,20 +78,25 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
 
   // ---- life --------------------------------------------------------------------------------------------------
 
-  /** It is lost when nothing comes for `ms` and half of that again. */
+  /** It is lost when nothing comes for `ms`, and some more. */
   expectWithin(ms: number): void {
-    this.#lifeMs = ms * TOLERANCE;
-    this.heard();
+    this.#lifeMs = toleratedMs(ms);
+    this.#heardMs = this.server.parts.time.nowMs();
     this.server.parts.wheel.schedule(this.#life, this.#lifeMs);
   }
 
-  /** The timer of a CONNECT's exchange. */
-  connectTimer(ms: number): void {
-    this.server.parts.wheel.schedule(this.#life, ms);
+  /** Its CONNECT ends in CONNACK before long. */
+  expectConnected(): void {
+    this.server.parts.wheel.schedule(this.#life, CONNECT_MS);
   }
 
+  /** A message has come from it. */
   heard(): void {
     this.#heardMs = this.server.parts.time.nowMs();
+    if (this.#silent) {
+      this.#silent = false;
+      this.server.clients.heard(this);
+    }
   }
 
   onTimer(kind: number): void {
@@ -92,10 +105,12 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
       return;
     }
     if (this.state === CONNECTING) {
-      onConnectTimer(this);
+      this.server.count("lost.connecting");
+      this.dispose(true);
       return;
     }
-    const silentMs = this.server.parts.time.nowMs() - this.#heardMs;
+    // While it is awake its sleep is not timed: it answers, or is lost by that.
+    const silentMs = this.state === AWAKE ? 0 : this.server.parts.time.nowMs() - this.#heardMs;
     if (silentMs < this.#lifeMs) this.server.parts.wheel.schedule(this.#life, this.#lifeMs - silentMs);
     else this.lose("silent");
   }
@@ -103,13 +118,14 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
   /** It does not answer: its will goes out. */
   lose(why: string): void {
     this.server.count(`lost.${why}`);
-    this.server.sendEmpty(this, DISCONNECT);
+    this.server.sendEmpty(this.peer, DISCONNECT);
     this.dispose(true);
   }
 
   /** Ends it without a word. */
   dispose(sendWill: boolean): void {
     if (this.state === GONE) return;
+    if (this.sleeps) this.server.sleeping.value--;
     this.state = GONE;
     const { server, session } = this;
     const { wheel, registry } = server.parts;
@@ -117,7 +133,7 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
     wheel.cancel(this.#rest);
     server.heldDropped.value += this.deliveries.end();
     this.topics.clear();
-    server.remove(this);
+    server.clients.remove(this, (session ?? this.left)?.clientId ?? null);
     const { request } = this;
     this.request = null;
     request?.previous?.dispose(true);
@@ -129,6 +145,7 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
   // ---- sleep -------------------------------------------------------------------------------------------------
 
   sleep(seconds: number): void {
+    if (!this.sleeps) this.server.sleeping.value++;
     this.state = ASLEEP;
     this.deliveries.pause();
     this.expectWithin(seconds * 1000);
@@ -152,8 +169,9 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
 
   sleepAgain(): void {
     this.server.parts.wheel.cancel(this.#rest);
-    this.server.sendEmpty(this, PINGRESP);
+    this.server.sendEmpty(this.peer, PINGRESP);
     this.state = ASLEEP;
+    this.#heardMs = this.server.parts.time.nowMs();
     this.deliveries.pause();
   }
 
@@ -176,7 +194,7 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
     this.left = this.session;
     this.session = null;
     // The same device connects again: a DISCONNECT would be taken for an answer to that.
-    if (this.server.isCurrent(this)) this.server.sendEmpty(this, DISCONNECT);
+    if (this.server.clients.isCurrent(this)) this.server.sendEmpty(this.peer, DISCONNECT);
     this.dispose(true);
   }
 
@@ -184,7 +202,7 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
 
   /** Sends what was written to `server.room`. */
   write(end: number): void {
-    this.server.sendTo(this.address, this.port, end);
+    this.server.sendTo(this.peer, end);
   }
 
   nextMsgId(): number {
@@ -200,6 +218,12 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
     const { registry, time } = server.parts;
     registry.ledger.record(session.queue.label, () => topic, "too-large", time.wallMs());
     if (qos > 0) session.onPuback(msgId);
+  }
+
+  /** Section 6.10: who refuses a REGISTER unsubscribes from that topic; a wildcard that matched it stays. */
+  onTopicRejected(topic: string): void {
+    this.topics.forget(topic);
+    if (this.session !== null) this.server.parts.registry.unsubscribe(this.session, topic);
   }
 
   /** The client has answered a message of its session, with 0 or a reason of MQTT. */

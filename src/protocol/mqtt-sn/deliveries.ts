@@ -93,7 +93,7 @@ export class Deliveries implements Expirable {
     const payloadLength = payloadEnd - payloadFrom;
     const topic = bytes.toString("utf8", topicFrom, topicEnd);
     const tooLong = Math.max(payloadLength + PUBLISH_OVERHEAD_MAX, topicEnd - topicFrom + REGISTER_OVERHEAD_MAX);
-    if (tooLong > server.port.maxPayload) {
+    if (tooLong > server.messageBytesMax(this.#client.peer)) {
       this.#client.giveUp(topic, qos, msgId);
       return;
     }
@@ -162,7 +162,7 @@ export class Deliveries implements Expirable {
       this.#held.unshift(current);
     } else {
       this.#give(current);
-      this.#client.topics.forget(current.topic);
+      this.#client.onTopicRejected(current.topic);
       this.#client.giveUp(current.topic, current.qos, current.msgId);
     }
     this.flush();

@@ -25,7 +25,8 @@ import {
 import type { MessageView } from "../../wire/mqtt-sn/decode.ts";
 import { writeReturnCode } from "../../wire/mqtt-sn/encode.ts";
 import type { Client } from "./client.ts";
-import { CONNECT_MS, RETRIES_MAX, RETRY_MS, WINDOW } from "./limits.ts";
+import { WINDOW } from "./limits.ts";
+import type { Peer } from "./peer.ts";
 import type { MqttSnServer } from "./server.ts";
 import { ACTIVE, CONNECTING, DISCARDED } from "./states.ts";
 import { TopicIds } from "./topic-ids.ts";
@@ -40,25 +41,18 @@ export interface ConnectRequest {
   readonly previous: Client | null;
   /** The message that is waited for: WILLTOPIC or WILLMSG; 0 = none, the login is under way. */
   awaits: number;
-  tries: number;
   will: WillParts | null;
   /** Section 6.3: neither clean nor with a will of its own, it has the one that it had. */
   readonly keepsWill: boolean;
   principal: Principal | null;
 }
 
-export function onConnect(
-  server: MqttSnServer,
-  key: string,
-  address: string,
-  port: number,
-  bytes: Buffer,
-  view: MessageView,
-): void {
+export function onConnect(server: MqttSnServer, peer: Peer, bytes: Buffer, view: MessageView): void {
   const { limits } = server.parts;
-  const known = server.client(key);
+  const { clients } = server;
+  const known = clients.at(peer.key);
   if (view.protocolId !== PROTOCOL_ID || view.restEnd - view.restAt > limits.stringBytes) {
-    refuse(server, address, port, REJECTED_NOT_SUPPORTED);
+    refuse(server, peer, REJECTED_NOT_SUPPORTED);
     return;
   }
   const clientId = bytes.toString("utf8", view.restAt, view.restEnd);
@@ -66,9 +60,9 @@ export function onConnect(
     if (known.request.awaits !== 0) ask(known, known.request); // its answer is on the way, or was lost
     return;
   }
-  if (known === null && server.full) {
+  if (known === null && !clients.hasRoom()) {
     server.congestion.value++;
-    refuse(server, address, port, REJECTED_CONGESTION);
+    refuse(server, peer, REJECTED_CONGESTION);
     return;
   }
   const same = known?.session?.clientId === clientId;
@@ -80,13 +74,13 @@ export function onConnect(
     keepAliveMs: Math.min(seconds * 1000, limits.keepAliveMaxMs),
     previous: same ? known : null,
     awaits: (view.flags & FLAG_WILL) === 0 ? 0 : WILLTOPIC,
-    tries: 0,
     will: null,
     keepsWill: (view.flags & (FLAG_CLEAN_SESSION | FLAG_WILL)) === 0,
     principal: null,
   };
-  const client = server.newClient(key, address, port);
+  const client = clients.add(peer);
   client.request = request;
+  client.expectConnected();
   if (request.awaits === 0) logIn(client, request);
   else ask(client, request);
 }
@@ -105,7 +99,6 @@ export function onWillTopic(client: Client, bytes: Buffer, view: MessageView): v
   }
   request.will = parts;
   request.awaits = WILLMSG;
-  request.tries = 0;
   ask(client, request);
 }
 
@@ -114,18 +107,6 @@ export function onWillMsg(client: Client, bytes: Buffer, view: MessageView): voi
   if (client.state !== CONNECTING || request === null || request.awaits !== WILLMSG || request.will === null) return;
   request.will = { ...request.will, payload: Buffer.copyBytesFrom(bytes, view.restAt, view.restEnd - view.restAt) };
   logIn(client, request);
-}
-
-/** The client has not answered, or the login takes its time. */
-export function onConnectTimer(client: Client): void {
-  const { request } = client;
-  if (request === null || request.awaits === 0 || request.tries >= RETRIES_MAX) {
-    client.server.count("lost.connecting");
-    client.dispose(true);
-    return;
-  }
-  request.tries++;
-  ask(client, request);
 }
 
 export function onLogin(client: Client, principal: Principal | null, reason: number): void {
@@ -182,6 +163,7 @@ function enter(client: Client, request: ConnectRequest, principal: Principal): v
   }
   client.request = null;
   client.session = session;
+  server.clients.name(client, clientId);
   client.state = ACTIVE;
   client.expectWithin(request.keepAliveMs);
   client.write(writeReturnCode(server.room(8), 0, CONNACK, ACCEPTED));
@@ -190,9 +172,9 @@ function enter(client: Client, request: ConnectRequest, principal: Principal): v
 }
 
 function logIn(client: Client, request: ConnectRequest): void {
-  const { server, address } = client;
+  const { server } = client;
   request.awaits = 0;
-  client.connectTimer(CONNECT_MS);
+  client.expectConnected();
   if (server.options.user !== undefined) {
     client.onLogin({ name: server.options.user, clientId: request.clientId }, 0);
     return;
@@ -203,25 +185,25 @@ function logIn(client: Client, request: ConnectRequest): void {
       userName: null,
       password: null,
       certificateName: null,
-      loopback: isLoopback(address),
+      loopback: isLoopback(client.peer.address),
       anonymous: server.options.anonymous,
     },
     client,
   );
 }
 
+/** Section 6.13: its client repeats CONNECT or WILLTOPIC when this is lost, so it is not repeated by itself. */
 function ask(client: Client, { awaits }: ConnectRequest): void {
-  client.server.sendEmpty(client, awaits === WILLTOPIC ? WILLTOPICREQ : WILLMSGREQ);
-  client.connectTimer(RETRY_MS);
+  client.server.sendEmpty(client.peer, awaits === WILLTOPIC ? WILLTOPICREQ : WILLMSGREQ);
 }
 
 function refuseClient(client: Client, code: number): void {
   if (code === REJECTED_CONGESTION) client.server.congestion.value++;
-  refuse(client.server, client.address, client.port, code);
+  refuse(client.server, client.peer, code);
   client.dispose(true);
 }
 
-function refuse(server: MqttSnServer, address: string, port: number, code: number): void {
+function refuse(server: MqttSnServer, peer: Peer, code: number): void {
   server.count("connects_refused");
-  server.sendTo(address, port, writeReturnCode(server.room(8), 0, CONNACK, code));
+  server.sendTo(peer, writeReturnCode(server.room(8), 0, CONNACK, code));
 }

@@ -6,11 +6,12 @@
  */
 import { Allowance } from "../../base/allowance.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
-import { type Expirable, Timer, type TimerWheel } from "../../base/timer-wheel.ts";
+import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Authority, DatagramHandler, DatagramPort, LoginRequest, Store, TimeSource } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
 import type { Router } from "../../core/router.ts";
 import type { SessionRegistry } from "../../core/session-registry.ts";
+import { addressHash, SourceRates } from "../../transport/source-rates.ts";
 import {
   CONNECT,
   DISCONNECT,
@@ -34,14 +35,17 @@ import {
   WILLTOPICUPD,
 } from "../../wire/mqtt-sn/codes.ts";
 import { decode, MessageView } from "../../wire/mqtt-sn/decode.ts";
-import { writeAdvertise, writeEmpty, writeGwinfo } from "../../wire/mqtt-sn/encode.ts";
-import { Client } from "./client.ts";
-import { heldBytesOf, namesBytesOf } from "./limits.ts";
+import { writeEmpty, writeEncapsulation } from "../../wire/mqtt-sn/encode.ts";
+import type { Client } from "./client.ts";
+import { Clients } from "./clients.ts";
+import { type AdvertiseOptions, Discovery } from "./discovery.ts";
+import { CONNECT_COST, heldBytesOf, namesBytesOf } from "./limits.ts";
 import { onPubcomp, onPubrec } from "./on-ack.ts";
 import { onConnect, onWillMsg, onWillTopic } from "./on-connect.ts";
 import { onPublish, onPubrel } from "./on-publish.ts";
-import { onDisconnect, onPingreq } from "./on-sleep.ts";
+import { onDisconnect, onPingreq, onPingreqFromElsewhere } from "./on-sleep.ts";
 import { onRegister, onSubscribe, onUnsubscribe } from "./on-subscribe.ts";
+import { keyOf, NODE_ID_BYTES_MAX, nodeKeyOf, type Peer } from "./peer.ts";
 import { AWAKE, CONNECTING } from "./states.ts";
 import { Strangers } from "./strangers.ts";
 import { type Predefined, topicOf } from "./topic-ids.ts";
@@ -68,16 +72,20 @@ export interface MqttSnOptions {
   readonly gatewayId: number;
   readonly clientsMax: number;
   readonly predefined: ReadonlyMap<number, string>;
-  /** Where ADVERTISE goes, and how often; null = nowhere. */
-  readonly advertise: { readonly address: string; readonly port: number; readonly intervalMs: number } | null;
+  /** Messages a second of one address; null: a cable has its own. */
+  readonly rate: number | null;
+  /** null: it does not say that it is there. */
+  readonly advertise: AdvertiseOptions | null;
   readonly anonymous: LoginRequest["anonymous"];
   /** Who all its clients are, by the cable that they are on; absent: who comes without a name. */
   readonly user?: string;
 }
 
 const ROOM_BYTES = 2048;
+/** Before a message, for a forwarder's envelope. */
+const HEAD_BYTES = 3 + NODE_ID_BYTES_MAX;
 
-export class MqttSnServer implements DatagramHandler, Expirable {
+export class MqttSnServer implements DatagramHandler {
   readonly port: DatagramPort;
   readonly parts: MqttSnParts;
   readonly options: MqttSnOptions;
@@ -93,13 +101,21 @@ export class MqttSnServer implements DatagramHandler, Expirable {
   readonly heldDropped: Counter;
   readonly undeliverable: Counter;
   readonly topicIdsFull: Counter;
-  readonly #malformed: Counter;
+  readonly malformed: Counter;
+  /** Clients that said that they would sleep. */
+  readonly sleeping: Counter;
+  readonly clients: Clients;
+  readonly discovery: Discovery;
   readonly #strange: Counter;
-  readonly #clients = new Map<string, Client>();
+  readonly #tooFast: Counter;
+  readonly #encapsulated: Counter;
+  readonly #rates = new SourceRates();
+  readonly #seed = Math.floor(Math.random() * 0x1_0000_0000);
   readonly #view = new MessageView();
   readonly #strangers = new Strangers(this);
-  readonly #advertising = new Timer(this, 0);
-  #room: Buffer = Buffer.allocUnsafeSlow(ROOM_BYTES);
+  /** HEAD_BYTES, and `#room`. */
+  #sending: Buffer = Buffer.allocUnsafeSlow(HEAD_BYTES + ROOM_BYTES);
+  #room: Buffer = this.#sending.subarray(HEAD_BYTES);
   #publicationRoom: Buffer = Buffer.allocUnsafeSlow(ROOM_BYTES);
 
   constructor(port: DatagramPort, parts: MqttSnParts, options: MqttSnOptions) {
@@ -117,49 +133,24 @@ export class MqttSnServer implements DatagramHandler, Expirable {
     this.heldDropped = counters.counter("mqtt_sn.held_dropped");
     this.undeliverable = counters.counter("mqtt_sn.undeliverable");
     this.topicIdsFull = counters.counter("mqtt_sn.topic_ids_full");
-    this.#malformed = counters.counter("mqtt_sn.malformed");
+    this.sleeping = counters.counter("mqtt_sn.sleeping");
+    this.malformed = counters.counter("mqtt_sn.malformed");
     this.#strange = counters.counter("mqtt_sn.not_connected");
+    this.#tooFast = counters.counter("mqtt_sn.too_fast");
+    this.#encapsulated = counters.counter("mqtt_sn.encapsulated");
+    this.clients = new Clients(this);
+    this.discovery = new Discovery(this);
     port.handler = this;
-    this.onTimer();
   }
 
   /** Says goodbye to all; wills go out, as with MQTT. */
   close(): void {
-    this.parts.wheel.cancel(this.#advertising);
-    for (const client of [...this.#clients.values()]) {
-      this.sendEmpty(client, DISCONNECT);
+    this.discovery.close();
+    for (const client of this.clients.all()) {
+      this.sendEmpty(client.peer, DISCONNECT);
       client.dispose(true);
     }
     this.port.close();
-  }
-
-  // ---- clients -----------------------------------------------------------------------------------------------
-
-  get full(): boolean {
-    return this.#clients.size >= this.options.clientsMax;
-  }
-
-  get clientCount(): number {
-    return this.#clients.size;
-  }
-
-  client(key: string): Client | null {
-    return this.#clients.get(key) ?? null;
-  }
-
-  /** In the place of whoever had this address. */
-  newClient(key: string, address: string, port: number): Client {
-    const client = new Client(this, key, address, port);
-    this.#clients.set(key, client);
-    return client;
-  }
-
-  remove(client: Client): void {
-    if (this.isCurrent(client)) this.#clients.delete(client.key);
-  }
-
-  isCurrent(client: Client): boolean {
-    return this.#clients.get(client.key) === client;
   }
 
   count(what: string): void {
@@ -169,23 +160,38 @@ export class MqttSnServer implements DatagramHandler, Expirable {
   // ---- in ----------------------------------------------------------------------------------------------------
 
   onDatagram(bytes: Buffer, address: string, port: number): void {
+    if (!this.#isSlowEnough(address, 1)) return;
     const view = this.#view;
     if (decode(bytes, 0, bytes.length, view) !== OK) {
-      this.#malformed.value++;
+      this.malformed.value++;
+    } else if (view.type === ENCAPSULATED) {
+      this.#onEnvelope(bytes, address, port);
+    } else {
+      this.#onPeer(bytes, keyOf(address, port), address, port, NO_NODE);
+    }
+  }
+
+  /** A forwarder's: what it wraps is the message of a wireless node. @see section 5.5 */
+  #onEnvelope(bytes: Buffer, address: string, port: number): void {
+    const view = this.#view;
+    const { restAt, restEnd } = view;
+    const known = restEnd > restAt && restEnd - restAt <= NODE_ID_BYTES_MAX;
+    if (!known || decode(bytes, restEnd, bytes.length, view) !== OK || view.type === ENCAPSULATED) {
+      this.malformed.value++;
       return;
     }
-    const key = `${address} ${port}`;
-    if (view.type === CONNECT) {
-      onConnect(this, key, address, port, bytes, view);
-      return;
-    }
-    if (view.type === SEARCHGW) {
-      this.onSearch(address, port);
-      return;
-    }
-    const client = this.#clients.get(key);
-    if (client === undefined) {
-      this.#onStranger(bytes, view, address, port);
+    this.#encapsulated.value++;
+    const key = nodeKeyOf(address, port, bytes, restAt, restEnd);
+    this.#onPeer(bytes, key, address, port, bytes.subarray(restAt, restEnd));
+  }
+
+  /** @param node valid until return; empty: no node behind a forwarder */
+  #onPeer(bytes: Buffer, key: string, address: string, port: number, node: Buffer): void {
+    const view = this.#view;
+    const client = this.clients.at(key);
+    if (client === null || view.type === CONNECT || view.type === SEARCHGW) {
+      const nodeId = node.length === 0 ? null : Buffer.copyBytesFrom(node);
+      this.#onStranger(bytes, client?.peer ?? { key, address, port, nodeId });
     } else if (client.state === CONNECTING) {
       if (view.type === WILLTOPIC) onWillTopic(client, bytes, view);
       else if (view.type === WILLMSG) onWillMsg(client, bytes, view);
@@ -196,16 +202,13 @@ export class MqttSnServer implements DatagramHandler, Expirable {
     }
   }
 
-  /** For what goes to everybody: who looks for a gateway is answered, nobody else. */
-  readonly searches = {
-    onDatagram: (bytes: Buffer, address: string, port: number): void => {
-      if (decode(bytes, 0, bytes.length, this.#view) !== OK) this.#malformed.value++;
-      else if (this.#view.type === SEARCHGW) this.onSearch(address, port);
-    },
-  };
-
-  onSearch(address: string, port: number): void {
-    this.sendTo(address, port, writeGwinfo(this.room(8), 0, this.options.gatewayId, NO_ADDRESS));
+  /** @param cost in messages, at most the rate */
+  #isSlowEnough(address: string, cost: number): boolean {
+    const { rate } = this.options;
+    if (rate === null) return true;
+    const may = this.#rates.take(addressHash(address, this.#seed), this.parts.time.nowMs(), (cost * 1000) / rate);
+    if (!may) this.#tooFast.value++;
+    return may;
   }
 
   /** The table of contents. */
@@ -251,9 +254,8 @@ export class MqttSnServer implements DatagramHandler, Expirable {
         onPubcomp(client, view);
         break;
       default:
-        // PINGRESP to a PINGREQ that we did not send, what gateways say, forwarders' envelopes.
-        if (view.type === ENCAPSULATED) this.count("encapsulated");
-        else if (view.type !== PINGRESP) this.count("unexpected");
+        // PINGRESP to a PINGREQ that we did not send, and what gateways say.
+        if (view.type !== PINGRESP) this.count("unexpected");
         return;
     }
     // An answer: what waited for it goes on.
@@ -262,36 +264,48 @@ export class MqttSnServer implements DatagramHandler, Expirable {
   }
 
   /**
-   * Nobody is connected at this address. Who asks for something is told so, in two bytes; who answers, or says goodbye, is
-   * not, or two gateways could be made to talk to one another for ever.
+   * CONNECT, SEARCHGW, and what comes from where nobody is connected. Who asks for something is told so, in two bytes; who
+   * answers, or says goodbye, is not, or two gateways could be made to talk to one another for ever.
    */
-  #onStranger(bytes: Buffer, view: MessageView, address: string, port: number): void {
-    if (view.type === PUBLISH && view.qos < 0) {
-      this.#strangers.onPublish(bytes, view, address, port);
-      return;
-    }
-    this.#strange.value++;
+  #onStranger(bytes: Buffer, peer: Peer): void {
+    const view = this.#view;
     switch (view.type) {
+      case CONNECT:
+        if (this.#isSlowEnough(peer.address, CONNECT_COST - 1)) onConnect(this, peer, bytes, view);
+        return;
+      case SEARCHGW:
+        this.discovery.onSearch(peer, view.radius);
+        return;
+      case PINGREQ:
+        if (onPingreqFromElsewhere(this, peer, bytes, view)) return;
+        break;
       case PUBLISH:
+        if (view.qos >= 0) break;
+        this.#strangers.onPublish(bytes, view, peer);
+        return;
       case PUBREL:
       case REGISTER:
       case SUBSCRIBE:
       case UNSUBSCRIBE:
-      case PINGREQ:
       case WILLTOPICUPD:
       case WILLMSGUPD:
-        this.sendTo(address, port, writeEmpty(this.room(8), 0, DISCONNECT));
-        return;
+        break;
       default:
+        this.#strange.value++;
         return;
     }
+    this.#strange.value++;
+    this.sendEmpty(peer, DISCONNECT);
   }
 
   // ---- out ---------------------------------------------------------------------------------------------------
 
   /** Scratch for one message of up to `bytes`: valid until it is sent. */
   room(bytes: number): Buffer {
-    if (this.#room.length < bytes) this.#room = Buffer.allocUnsafeSlow(bytes);
+    if (this.#room.length < bytes) {
+      this.#sending = Buffer.allocUnsafeSlow(HEAD_BYTES + bytes);
+      this.#room = this.#sending.subarray(HEAD_BYTES);
+    }
     return this.#room;
   }
 
@@ -301,23 +315,27 @@ export class MqttSnServer implements DatagramHandler, Expirable {
     return this.#publicationRoom;
   }
 
-  /** Sends `room[0..end)`. */
-  sendTo(address: string, port: number, end: number): void {
-    this.port.send(this.#room, 0, end, address, port);
+  /** Sends `room[0..end)`. @param radius how far a forwarder sends it; 0: to the node */
+  sendTo({ address, port, nodeId }: Peer, end: number, radius = 0): void {
+    let from = HEAD_BYTES;
+    if (nodeId !== null) {
+      from -= 3 + nodeId.length;
+      writeEncapsulation(this.#sending, from, Math.min(radius, RADIUS_MAX), nodeId);
+    }
+    this.port.send(this.#sending, from, HEAD_BYTES + end, address, port);
   }
 
-  sendEmpty({ address, port }: Client, type: number): void {
-    this.sendTo(address, port, writeEmpty(this.room(8), 0, type));
+  /** Most bytes of a message to `peer`. */
+  messageBytesMax({ nodeId }: Peer): number {
+    return this.port.maxPayload - (nodeId === null ? 0 : HEAD_BYTES);
   }
 
-  /** ADVERTISE is due. @see section 6.1 */
-  onTimer(): void {
-    const { advertise, gatewayId } = this.options;
-    if (advertise === null) return;
-    const { address, port, intervalMs } = advertise;
-    this.sendTo(address, port, writeAdvertise(this.room(8), 0, gatewayId, Math.ceil(intervalMs / 1000)));
-    this.parts.wheel.schedule(this.#advertising, intervalMs);
+  sendEmpty(peer: Peer, type: number): void {
+    this.room(8);
+    this.sendTo(peer, writeEmpty(this.#room, 0, type));
   }
 }
 
-const NO_ADDRESS: Buffer = Buffer.alloc(0);
+const NO_NODE: Buffer = Buffer.alloc(0);
+/** What Ctrl has two bits for. */
+const RADIUS_MAX = 3;

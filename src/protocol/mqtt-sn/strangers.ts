@@ -11,6 +11,7 @@ import { FLAG_RETAIN } from "../../wire/mqtt-sn/codes.ts";
 import type { MessageView } from "../../wire/mqtt-sn/decode.ts";
 import { STRANGERS_MAX } from "./limits.ts";
 import { publishOfStranger } from "./on-publish.ts";
+import type { Peer } from "./peer.ts";
 import type { MqttSnServer } from "./server.ts";
 import { commonTopic } from "./topic-ids.ts";
 
@@ -23,7 +24,7 @@ export class Strangers {
     this.#server = server;
   }
 
-  onPublish(bytes: Buffer, view: MessageView, address: string, port: number): void {
+  onPublish(bytes: Buffer, view: MessageView, { address, port }: Peer): void {
     const server = this.#server;
     const topic = commonTopic(server.predefined, view.topicType, view.topicId);
     if (topic === null || this.#waiting >= STRANGERS_MAX) {

@@ -16,17 +16,18 @@ test("an mqtt-sn listener without keys of its own", () => {
   const { config } = load("listeners: [{type: mqtt-sn}]", { directory: "/none", checkFiles: false });
   const { host, port, mqttSn } = config?.listeners[0] ?? assert.fail("no listener");
   assert.deepEqual([host, port], ["127.0.0.1", 1884]);
-  assert.deepEqual(mqttSn, { gatewayId: 1, maxClients: 64, advertise: null, predefined: [] });
+  assert.deepEqual(mqttSn, { gatewayId: 1, maxClients: 64, rate: 500, advertise: null, predefined: [] });
 });
 
 test("predefined topics go by numbers, in the order of these", () => {
   assert.deepEqual(
-    read('gateway_id: 9\npredefined: {12: b/c, "3": a}\nadvertise: {to: "239.1.1.1:1884", interval: 60s}'),
+    read('gateway_id: 9\npredefined: {12: b/c, "3": a}\nadvertise: {to: "239.1.1.1:1884", interval: 60s, hops: 3}'),
     {
       listener: {
         gatewayId: 9,
         maxClients: 64,
-        advertise: { address: "239.1.1.1", port: 1884, intervalMs: 60_000 },
+        rate: 500,
+        advertise: { address: "239.1.1.1", port: 1884, intervalMs: 60_000, hops: 3 },
         predefined: [
           [3, "a"],
           [12, "b/c"],
@@ -49,6 +50,7 @@ for (const [title, lines, path] of [
     'advertise: {to: "239.1.1.1:1884", interval: 20h}',
     "listeners[0].advertise.interval",
   ],
+  ["no hop", 'advertise: {to: "239.1.1.1:1884", hops: 0}', "listeners[0].advertise.hops"],
   ["a gateway id beyond a byte", "gateway_id: 256", "listeners[0].gateway_id"],
   ["TLS", "tls: {cert: a, key: b}", "listeners[0].tls"],
   ["what another type has", "max_qos: 1", "listeners[0].max_qos"],
@@ -96,6 +98,7 @@ test("a serial line with MQTT-SN has its own keys, and no others", () => {
   assert.deepEqual(linesOf(config?.serial ?? [], "mqtt-sn")[0]?.mqttSn, {
     framing: "length",
     gatewayId: 1,
+    maxClients: 1,
     messageBytesMax: 1024,
     predefined: [[1, "a"]],
   });

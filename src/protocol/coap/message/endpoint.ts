@@ -15,6 +15,7 @@
  */
 import type { Counter } from "../../../base/counters.ts";
 import type { DatagramHandler, DatagramPort } from "../../../core/ports.ts";
+import { BURST_MS } from "../../../transport/source-rates.ts";
 import {
   ACK,
   CON,
@@ -36,7 +37,6 @@ import type { OutgoingMessage } from "./outgoing.ts";
 import type { Peer } from "./peer.ts";
 import { EMPTY_ACK_AFTER_MS, type RequestHandler } from "./reply.ts";
 import { Responder } from "./responder.ts";
-import { BURST_MS } from "./source-rates.ts";
 import { Transmitter } from "./transmitter.ts";
 
 /** A source that sends too fast is told so this often; the rest is dropped. */

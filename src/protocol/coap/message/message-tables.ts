@@ -5,13 +5,13 @@ import type { Counters } from "../../../base/counters.ts";
 import type { Random } from "../../../base/random.ts";
 import type { TimerWheel } from "../../../base/timer-wheel.ts";
 import type { Line } from "../../../config/budget.ts";
+import { RATE_BUCKETS, SourceRates } from "../../../transport/source-rates.ts";
 import { Echo } from "./echo.ts";
 import { EXCHANGE_BYTES, type ExchangeLimits, ExchangeTable, exchangeLimits } from "./exchange-table.ts";
 import { PEER_BYTES, PEER_LIMITS, type PeerLimits, PeerTable } from "./peer-table.ts";
 import type { Reply } from "./reply.ts";
 import { REPLY_BYTES, REPLY_LIMITS, type ReplyLimits, ReplyPool } from "./reply-pool.ts";
 import { SENT_NON_BYTES, SENT_NONS_MAX, SentNons } from "./sent-nons.ts";
-import { RATE_BUCKETS, SourceRates } from "./source-rates.ts";
 
 export interface MessageParts {
   readonly clock: Clock;

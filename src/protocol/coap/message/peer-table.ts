@@ -12,10 +12,12 @@
  * An address that nobody has proven may be forged. It is proven by DTLS, by an Echo value that came back (RFC 9175), or
  * by the RST or ACK of a message of ours whose Message ID nobody else could know, and that only at the first attempt.
  */
+
 import { assert } from "../../../base/assert.ts";
 import type { Clock } from "../../../base/clock.ts";
 import type { Counter, Counters } from "../../../base/counters.ts";
 import type { Random } from "../../../base/random.ts";
+import { addressHash } from "../../../transport/source-rates.ts";
 import type { CoapEndpoint } from "./endpoint.ts";
 import { FOREVER, NO_PING, Peer } from "./peer.ts";
 
@@ -91,11 +93,7 @@ export class PeerTable {
 
   /** Of an address alone: what all its ports share. */
   hashOf(address: string): number {
-    let hash = this.#seed;
-    for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x0100_0193);
-    hash ^= hash >>> 15;
-    hash = Math.imul(hash, 0x2c1b_3c6d);
-    return hash ^ (hash >>> 13);
+    return addressHash(address, this.#seed);
   }
 
   /** Who that is, or null. @param addressHash  from `hashOf` */

@@ -1,5 +1,5 @@
 /**
- * How many of something each source address holds, kept as `source-rates.ts` keeps rates: a count in each of two rows, by
+ * How many of something each source address holds, kept as `transport/source-rates.ts` keeps rates: a count in each of two rows, by
  * halves of a seeded hash, of which the lower one counts. So who shares one with somebody greedy has his own share.
  */
 import { assert } from "../../../base/assert.ts";

@@ -37,12 +37,24 @@ export class SnHub extends Hub {
     this.sn = new MqttSnServer(
       this.datagrams,
       { ...parts, limits: { ...LIMITS, ...changes } },
-      { gatewayId: 7, clientsMax: 8, predefined: new Map(), advertise: null, anonymous: "always", ...options },
+      {
+        ...{ gatewayId: 7, clientsMax: 8, rate: null, predefined: new Map(), advertise: null, anonymous: "always" },
+        ...options,
+      },
     );
   }
 
-  device(port = 4000): Device {
-    return new Device(this, port);
+  device(port = 4000, address?: string): Device {
+    return new Device(this, port, address);
+  }
+
+  /** A wireless node behind the forwarder at `port`. @param node its id, in hexadecimal */
+  node(node: string, port = 4000): Device {
+    return new Device(this, port, undefined, node);
+  }
+
+  get clientCount(): number {
+    return this.sn.clients.count;
   }
 
   counter(name: string): number {
@@ -50,29 +62,35 @@ export class SnHub extends Hub {
   }
 }
 
-/** One address that sends hexadecimal and gets it. */
+/** One address that sends hexadecimal and gets it, or a node behind a forwarder at that address. */
 export class Device {
   readonly hub: SnHub;
   readonly port: number;
+  readonly address: string;
+  /** What wraps its messages; empty: nothing does. */
+  readonly #envelope: string;
 
-  constructor(hub: SnHub, port: number) {
+  constructor(hub: SnHub, port: number, address = "127.0.0.1", node = "") {
     this.hub = hub;
     this.port = port;
+    this.address = address;
+    this.#envelope = node === "" ? "" : message(0xfe, [0, ...Buffer.from(node, "hex")]);
   }
 
   send(...messages: string[]): void {
-    for (const message of messages) {
-      const bytes = Buffer.from(message.replaceAll(" ", ""), "hex");
-      this.hub.datagrams.handler?.onDatagram(bytes, "127.0.0.1", this.port, null);
+    for (const one of messages) {
+      const bytes = Buffer.from(this.#envelope + one.replaceAll(" ", ""), "hex");
+      this.hub.datagrams.handler?.onDatagram(bytes, this.address, this.port, null);
     }
   }
 
-  /** What came since the last call; each is a message of 1.2. */
+  /** What came since the last call; each is a message of 1.2, and for a node in its envelope. */
   take(): string[] {
     const { sent } = this.hub.datagrams;
-    const mine = sent.filter(({ to }) => to === `127.0.0.1:${this.port}`).map(({ hex }) => hex);
-    const others = sent.filter(({ to }) => to !== `127.0.0.1:${this.port}`);
-    sent.splice(0, sent.length, ...others);
+    const isMine = ({ to, hex }: { to: string; hex: string }): boolean =>
+      to === `${this.address}:${this.port}` && hex.startsWith(this.#envelope);
+    const mine = sent.filter(isMine).map(({ hex }) => hex.slice(this.#envelope.length));
+    sent.splice(0, sent.length, ...sent.filter((one) => !isMine(one)));
     const view = new MessageView();
     for (const hex of mine) {
       const bytes = Buffer.from(hex, "hex");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { generate } from "coap-packet";
-import { SourceRates } from "../../../../../src/protocol/coap/message/source-rates.ts";
+import { SourceRates } from "../../../../../src/transport/source-rates.ts";
 import { Harness } from "../harness.ts";
 
 test("a source that is quiet for long may send a second's worth at once, then its rate", () => {

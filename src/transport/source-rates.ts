@@ -1,7 +1,7 @@
 /**
  * How fast each source address sends, in a fixed amount of memory, however many sources there are.
  *
- * A bucket is one number, the time at which it would be empty again: a request puts it `1 / rate` later, and there is
+ * A bucket is one number, the time at which it would be empty again: what it sends puts it `1 / rate` later, and there is
  * room while it lies less than BURST_MS ahead. Each address has a bucket in both rows, by halves of a seeded hash, and is
  * let through while either has room: who shares one with a flood is not slowed down, unless two floods hit both of his.
  *
@@ -11,7 +11,7 @@
  * All ports of an address count together. Many addresses share a few requests a second at worst; nothing is to be
  * remembered per source, so nothing can be evicted by sending from many.
  */
-import { assert } from "../../../base/assert.ts";
+import { assert } from "../base/assert.ts";
 
 /** A source that was quiet may send so much of its rate at once. */
 export const BURST_MS = 1_000;
@@ -53,4 +53,13 @@ export class SourceRates {
     this.#untilMs[a] = Math.max(0, this.#untilMs[a]! - ms);
     this.#untilMs[b] = Math.max(0, this.#untilMs[b]! - ms);
   }
+}
+
+/** Spreads addresses over buckets. @param seed random, so that nobody can choose whose bucket is his */
+export function addressHash(address: string, seed: number): number {
+  let hash = seed;
+  for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x0100_0193);
+  hash ^= hash >>> 15;
+  hash = Math.imul(hash, 0x2c1b_3c6d);
+  return hash ^ (hash >>> 13);
 }
