@@ -6,9 +6,36 @@ import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
+import { hexOf } from "../support/raw-mqtt-sn.ts";
 import { slip } from "../support/slipmux-peer.ts";
 
-const text = (words: string): string => Buffer.from(words).toString("hex");
+const UNPLUGGED = 10;
+
+/** The device at the other end of a cable: it says and hears messages in hexadecimal. */
+class LineDevice {
+  readonly #cable: Cable;
+  readonly #framing: "slip" | "length";
+  heard = "";
+
+  constructor(cable: Cable, framing: "slip" | "length") {
+    this.#cable = cable;
+    this.#framing = framing;
+  }
+
+  say(hex: string): void {
+    const message = Buffer.from(hex.replaceAll(" ", ""), "hex");
+    this.#cable.say(this.#framing === "slip" ? slip(message) : message);
+  }
+
+  listen(): string {
+    this.heard += this.#cable.hear().toString("hex");
+    return this.heard;
+  }
+
+  async hears(hex: string): Promise<void> {
+    await eventually(`${hex}, heard ${this.heard}`, () => this.listen().includes(hex));
+  }
+}
 
 for (const framing of ["slip", "length"] as const) {
   test(`a device connects, publishes at QoS 1 and is published to, framed by ${framing}`, {
@@ -30,25 +57,78 @@ for (const framing of ["slip", "length"] as const) {
     await gateway.start();
     await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
     await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
-    let heard = "";
-    const say = (hex: string): void => {
-      const message = Buffer.from(hex.replaceAll(" ", ""), "hex");
-      cable.say(framing === "slip" ? slip(message) : message);
-    };
-    const hears = async (hex: string): Promise<void> => {
-      await eventually(`${hex}, heard ${heard}`, () => {
-        heard += cable.hear().toString("hex");
-        return heard.includes(hex);
-      });
-    };
-    say(`07 04 04 01 003c ${text("a")}`);
-    await hears("030500");
-    say(`09 0c 21 0005 0002 ${text("q1")}`);
-    await hears("070d0005000200");
+    const device = new LineDevice(cable, framing);
+    device.say(`07 04 04 01 003c ${hexOf("a")}`);
+    await device.hears("030500");
+    device.say(`09 0c 21 0005 0002 ${hexOf("q1")}`);
+    await device.hears("070d0005000200");
     assert.equal((await mqtt.take(1))[0]?.payload, "q1");
-    say(`07 12 02 0003 ${text("dn")}`);
-    await hears("0813000000000300");
+    device.say(`07 12 02 0003 ${hexOf("dn")}`);
+    await device.hears("0813000000000300");
     await mqtt.client.publishAsync("dn", "hello");
-    await hears(`0c0c02${text("dn")}0000${text("hello")}`);
+    await device.hears(`0c0c02${hexOf("dn")}0000${hexOf("hello")}`);
   });
 }
+
+test(`unplugged ${UNPLUGGED} times, a device that repeats what was not acknowledged loses nothing either way`, {
+  skip: requirePeer("socat"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  const line = { name: "node", port: cable.port, protocol: "mqtt-sn", mqtt_sn: { predefined: { 5: "plant/five" } } };
+  await using gateway = new GatewayProcess(folder.path, {
+    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    serial: [line],
+  });
+  await cable.plug();
+  await gateway.start();
+  await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
+  const u16 = (value: number): string => value.toString(16).padStart(4, "0");
+  const sent: string[] = [];
+  const down: string[] = [];
+  const heard = new Set<string>();
+  for (let round = 0; round <= UNPLUGGED; round++) {
+    if (round > 0) await cable.plug();
+    const device = new LineDevice(cable, "slip");
+    // After each replug the device connects again, to its lasting session, until it is heard.
+    await eventually("CONNACK", () => {
+      device.say(`07 04 00 01 003c ${hexOf("a")}`);
+      return device.listen().includes("c0030500c0");
+    });
+    if (round === 0) {
+      device.say(`07 12 22 0001 ${hexOf("dn")}`);
+      await device.hears("0813200000000100");
+    }
+    /** Takes what is published to it, and acknowledges that. */
+    const listen = (): string => {
+      for (const [, msgId, digits] of device.listen().matchAll(/c0090c[2a]2646e(....)(....)c0/g)) {
+        heard.add(Buffer.from(digits as string, "hex").toString());
+        device.say(`07 0d ${hexOf("dn")} ${msgId} 00`);
+      }
+      return device.heard;
+    };
+    await eventually("what waited while it was away", () => listen() !== "" && down.every((one) => heard.has(one)));
+    for (let i = 0; i < 5; i++) {
+      const payload = `m${round}-${i}`.padEnd(6, ".");
+      const msgId = u16(2 + sent.length);
+      sent.push(payload);
+      const publish = `0d 0c 21 0005 ${msgId} ${hexOf(payload)}`;
+      device.say(publish);
+      await eventually(`PUBACK of ${payload}`, () => listen().includes(`070d0005${msgId}00`));
+    }
+    if (round === UNPLUGGED) break;
+    const one = `${round}`.padStart(2, "0");
+    down.push(one);
+    // It is published while the cable is being pulled, or is out already.
+    const published = mqtt.client.publishAsync("dn", one, { qos: 1 });
+    await cable.unplug();
+    await published;
+  }
+  const messages = await mqtt.take(sent.length);
+  assert.deepEqual(
+    messages.map(({ payload }) => payload),
+    sent,
+  );
+  assert.deepEqual([...heard].sort(), down);
+  assert.equal(gateway.stderr.split("serial-away").length - 1, UNPLUGGED, "each change is said once");
+});

@@ -1,97 +1,50 @@
 // Test whether devices that speak MQTT-SN over UDP, by hand, and programs that speak MQTT, by MQTT.js, hear one another
 // through the running gateway, what an acknowledgement is worth after kill -9, and what garbage does.
 import assert from "node:assert/strict";
-import { createSocket, type Socket } from "node:dgram";
-import { once } from "node:events";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector, persistent } from "../support/mqtt-collector.ts";
+import { hexOf, RawMqttSn } from "../support/raw-mqtt-sn.ts";
 
 const LISTENERS = [
   { type: "mqtt", bind: "127.0.0.1:0" },
   { type: "mqtt-sn", bind: "127.0.0.1:0", gateway_id: 9, predefined: { 5: "plant/five" } },
 ];
 
-/** A device by hand: what it sends and what it got, in hexadecimal. */
-class Device implements AsyncDisposable {
-  readonly #socket: Socket;
-  readonly #port: number;
-  readonly got: string[] = [];
-
-  constructor(socket: Socket, port: number) {
-    this.#socket = socket;
-    this.#port = port;
-    socket.on("message", (bytes) => this.got.push(bytes.toString("hex")));
-  }
-
-  static async open(port: number): Promise<Device> {
-    const socket = createSocket("udp4");
-    socket.bind(0, "127.0.0.1");
-    await once(socket, "listening");
-    return new Device(socket, port);
-  }
-
-  send(hex: string): void {
-    this.#socket.send(Buffer.from(hex.replaceAll(" ", ""), "hex"), this.#port, "127.0.0.1");
-  }
-
-  /** Waits for a message that begins so, and takes it. */
-  async take(prefix: string): Promise<string> {
-    const begin = prefix.replaceAll(" ", "");
-    let at = -1;
-    await eventually(`${prefix}, got ${this.got.join(", ")}`, () => {
-      at = this.got.findIndex((hex) => hex.startsWith(begin));
-      return at >= 0;
-    });
-    return this.got.splice(at, 1)[0] as string;
-  }
-
-  async ask(hex: string, prefix: string): Promise<string> {
-    this.send(hex);
-    return this.take(prefix);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#socket.close();
-    await once(this.#socket, "close");
-  }
-}
-
-const text = (words: string): string => Buffer.from(words).toString("hex");
-const CONNECT_A = `07 04 00 01 003c ${text("a")}`;
+const CONNECT_A = `07 04 00 01 003c ${hexOf("a")}`;
 
 test("devices and MQTT clients hear one another, at every QoS, awake and asleep", async () => {
   using folder = temporaryFolder();
   await using gateway = new GatewayProcess(folder.path, { listeners: LISTENERS });
   await gateway.start();
   await using collector = await MqttCollector.open(gateway.port(), "plant/#");
-  await using device = await Device.open(gateway.port("mqtt-sn"));
+  await using device = await RawMqttSn.open(gateway.port("mqtt-sn"));
   assert.equal(await device.ask("030100", "0302"), "030209");
   await device.ask(CONNECT_A, "030500");
-  assert.equal(await device.ask(`0d 0a 0000 0001 ${text("plant/a")}`, "070b"), "070b0001000100");
-  device.send(`09 0c 00 0001 0000 ${text("q0")}`);
-  await device.ask(`09 0c 20 0001 0002 ${text("q1")}`, "070d0001000200");
-  await device.ask(`09 0c 40 0001 0003 ${text("q2")}`, "040f0003");
+  assert.equal(await device.ask(`0d 0a 0000 0001 ${hexOf("plant/a")}`, "070b"), "070b0001000100");
+  device.send(`09 0c 00 0001 0000 ${hexOf("q0")}`);
+  await device.ask(`09 0c 20 0001 0002 ${hexOf("q1")}`, "070d0001000200");
+  await device.ask(`09 0c 40 0001 0003 ${hexOf("q2")}`, "040f0003");
   await device.ask("0410 0003", "040e0003");
-  device.send(`09 0c 61 0005 0000 ${text("-1")}`);
+  device.send(`09 0c 61 0005 0000 ${hexOf("-1")}`);
   const messages = await collector.take(4);
   assert.deepEqual(
     messages.map(({ topic, payload }) => `${topic} ${payload}`),
     ["plant/a q0", "plant/a q1", "plant/a q2", "plant/five -1"],
   );
-  assert.equal(await device.ask(`0b 12 20 0004 ${text("down/")}23`, "0813"), "0813200000000400");
+  assert.equal(await device.ask(`0b 12 20 0004 ${hexOf("down/")}23`, "0813"), "0813200000000400");
   await collector.client.publishAsync("down/x", "hello", { qos: 1 });
   const register = await device.take("0c0a");
   const [topicId, msgId] = [register.slice(4, 8), register.slice(8, 12)];
   device.send(`07 0b ${topicId} ${msgId} 00`);
   const publish = await device.take("0c0c20");
-  assert.equal(publish.slice(14), text("hello"));
+  assert.equal(publish.slice(14), hexOf("hello"));
   device.send(`07 0d ${topicId} ${publish.slice(10, 14)} 00`);
   await device.ask("04 18 003c", "0218");
   await collector.client.publishAsync("down/x", "night", { qos: 1 });
-  const late = await device.ask(`03 16 ${text("a")}`, "0c0c20");
-  assert.equal(late.slice(14), text("night"));
+  const late = await device.ask(`03 16 ${hexOf("a")}`, "0c0c20");
+  assert.equal(late.slice(14), hexOf("night"));
   assert.equal(await device.ask(`07 0d ${topicId} ${late.slice(10, 14)} 00`, "0217"), "0217");
 });
 
@@ -101,11 +54,11 @@ test("what PUBACK was sent for, and what waits for a lasting session, outlives k
   await gateway.start();
   {
     await using away = await MqttCollector.open(gateway.port(), "plant/#", persistent("away"));
-    await using device = await Device.open(gateway.port("mqtt-sn"));
+    await using device = await RawMqttSn.open(gateway.port("mqtt-sn"));
     await device.ask(CONNECT_A, "030500");
-    await device.ask(`0a 12 20 0004 ${text("down1")}`, "0813");
+    await device.ask(`0a 12 20 0004 ${hexOf("down1")}`, "0813");
     await away.client.endAsync(true);
-    await device.ask(`09 0c 21 0005 0002 ${text("q1")}`, "070d0005000200");
+    await device.ask(`09 0c 21 0005 0002 ${hexOf("q1")}`, "070d0005000200");
     await device.ask("04 18 003c", "0218");
     await using sender = await MqttCollector.open(gateway.port(), "none");
     await sender.client.publishAsync("down1", "kept", { qos: 1 });
@@ -114,18 +67,18 @@ test("what PUBACK was sent for, and what waits for a lasting session, outlives k
   await gateway.start();
   await using back = await MqttCollector.open(gateway.port(), "plant/#", persistent("away"));
   assert.deepEqual((await back.take(1))[0]?.payload, "q1");
-  await using device = await Device.open(gateway.port("mqtt-sn"));
+  await using device = await RawMqttSn.open(gateway.port("mqtt-sn"));
   await device.ask(CONNECT_A, "030500");
   const register = await device.take("0b0a");
   device.send(`07 0b ${register.slice(4, 8)} ${register.slice(8, 12)} 00`);
-  assert.equal((await device.take("0b0c")).slice(14), text("kept"));
+  assert.equal((await device.take("0b0c")).slice(14), hexOf("kept"));
 });
 
 test("garbage is counted, and the next device is served", async () => {
   using folder = temporaryFolder();
   await using gateway = new GatewayProcess(folder.path, { listeners: LISTENERS });
   await gateway.start();
-  await using device = await Device.open(gateway.port("mqtt-sn"));
+  await using device = await RawMqttSn.open(gateway.port("mqtt-sn"));
   for (let i = 0; i < 500; i++) device.send(Buffer.from([i % 7, i % 256, i % 5, i % 11]).toString("hex"));
   // The kernel drops what comes faster than it is read.
   await eventually("CONNACK", () => {
