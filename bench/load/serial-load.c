@@ -52,7 +52,7 @@ typedef struct {
   uint64_t sent_ns[SENT_MAX]; // when the last byte of frame n went, at n % SENT_MAX
   long received;              // messages
   // From the gateway
-  uint64_t taken_ns; // up to when the line has been busy or idle
+  uint64_t taken_ns; // the line has been busy or idle up to then
   int turn_seen;
   // Messages for it
   uint64_t out_due_ns;
@@ -150,8 +150,9 @@ static void take(port *p, uint64_t now) {
   uint8_t bytes[OUT_MAX];
   size_t room = (now - p->taken_ns) / byte_ns;
   if (!room) return;
-  ssize_t n = read(p->fd, bytes, room < sizeof bytes ? room : sizeof bytes);
-  p->taken_ns = now;
+  if (room > sizeof bytes) room = sizeof bytes;
+  ssize_t n = read(p->fd, bytes, room);
+  p->taken_ns = n == (ssize_t)room ? p->taken_ns + room * byte_ns : now;
   if (n <= 0) return;
   bytes_taken += n;
   if (!order.turn) return;
