@@ -93,6 +93,7 @@ function read(stream: SerialStream, decoder: FrameDecoder, sniffer: Sniffer, end
       resolve(words);
     };
     const handler: SerialStreamHandler = {
+      prompt: true,
       onData: (chunk) => {
         sniffer.bytes += chunk.length;
         let at = 0;

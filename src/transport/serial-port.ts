@@ -29,6 +29,8 @@ import { describeError } from "./socket-error.ts";
 import type { TurnTaker } from "./turn-queue.ts";
 
 export interface SerialHandler {
+  /** Silences of a few ms say something: bytes that come one by one are not gathered for a millisecond. Absent: no. */
+  readonly prompt?: boolean;
   onOpen(): void;
   /** `chunk` is valid until return. Not called while the port is paused. */
   onData(chunk: Buffer): void;
@@ -226,6 +228,10 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   }
 
   // ---- the stream --------------------------------------------------------------------------------------------
+
+  get prompt(): boolean {
+    return this.handler?.prompt === true;
+  }
 
   onData(chunk: Buffer): void {
     this.#bytesRead.value += chunk.length;

@@ -15,6 +15,7 @@ import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { LineSettings } from "../config/serial-port.ts";
 import type { TtyAddon } from "../native/tty/binding.ts";
 import { explainTrouble, refuseIfHeld } from "./port-access.ts";
+import { ReadPace } from "./read-pace.ts";
 import {
   type BoundPort,
   type ControlLines,
@@ -35,8 +36,12 @@ import { describeError } from "./socket-error.ts";
 
 /** The most a tty's own buffer holds. */
 const KERNEL_BYTES = 4096;
-/** Draining blocks a thread of libuv's pool of four, so for no longer than this. */
-const DRAIN_AT_ONCE_MS = 50;
+/** Draining blocks a thread of libuv's pool of four, which eight busy lines would never give back. */
+const DRAIN_MS_MAX = 2;
+/** The timer wheel is too coarse for less. */
+const FINE_MS = 50;
+/** Between two reads of a device whose bytes come one by one. */
+const GATHER_MS = 1;
 /** How often a line that is held up is looked at. */
 const HELD_MS_MAX = 1000;
 
@@ -76,9 +81,12 @@ export class TtyStream implements SerialStream, Expirable {
   readonly #driver: SerialDriver | null;
   /** The gateway switches the transmitter. */
   readonly #switched: boolean;
+  /** It may be drained when the rest takes no longer. */
+  readonly #drainMsMax: number;
   readonly #wheel: TimerWheel;
   readonly #transmitted = new Timer(this, 0);
   readonly #input = Buffer.allocUnsafeSlow(READ_BYTES);
+  readonly #pace = new ReadPace();
   #handler: SerialStreamHandler | null = null;
   #paused = false;
   #output: Buffer | null = null;
@@ -96,6 +104,7 @@ export class TtyStream implements SerialStream, Expirable {
     this.#line = line;
     this.#driver = addon === null ? null : new SerialDriver(addon, port.fd);
     this.#switched = line.rs485 === "rts";
+    this.#drainMsMax = this.#switched ? FINE_MS : DRAIN_MS_MAX; // a slave answers as soon as the last byte has left
     this.#mayTransmit = !this.#switched;
     this.#wheel = wheel;
   }
@@ -125,8 +134,16 @@ export class TtyStream implements SerialStream, Expirable {
   write(bytes: Buffer): void {
     this.#output = bytes;
     this.#outputAt = 0;
-    if (this.#switched) void this.#transmitOn();
-    else this.#watch();
+    if (this.#switched) {
+      void this.#transmitOn();
+      return;
+    }
+    if (this.#handler === null) return; // `start` sees that there is something to write
+    try {
+      this.#writeOn(bytes);
+    } catch {
+      this.#watch(); // for room, or to hear of the error in a later turn
+    }
   }
 
   async close(): Promise<void> {
@@ -176,7 +193,8 @@ export class TtyStream implements SerialStream, Expirable {
   #watch(): void {
     if (this.#handler === null) return;
     const writing = this.#mayTransmit && this.#output !== null && this.#outputAt < this.#output.length;
-    this.#port.poller.poll((this.#paused ? 0 : UV_READABLE) | (writing ? UV_WRITABLE : 0));
+    const reading = !this.#paused && !this.#pace.timed;
+    this.#port.poller.poll((reading ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0));
   }
 
   readonly #onReadable = (error: Error | null): void => {
@@ -185,10 +203,23 @@ export class TtyStream implements SerialStream, Expirable {
       this.#gone(HUNG_UP);
       return;
     }
-    const length = this.#read();
-    if (length > 0) this.#handler?.onData(this.#input.subarray(0, length));
+    if (!this.#pace.timed && this.#take()) setTimeout(this.#onGathered, GATHER_MS);
     this.#watch();
   };
+
+  readonly #onGathered = (): void => {
+    if (this.#handler === null) return;
+    if (this.#take()) setTimeout(this.#onGathered, GATHER_MS);
+    else this.#watch();
+  };
+
+  /** @returns whether the next read is the timer's */
+  #take(): boolean {
+    const length = this.#read();
+    if (length > 0) this.#handler?.onData(this.#input.subarray(0, length));
+    if (this.#handler === null || this.#handler.prompt === true) return false;
+    return this.#pace.onRead(length, performance.now());
+  }
 
   /** @returns 0 when there is nothing, or the device has just gone away */
   #read(): number {
@@ -205,24 +236,24 @@ export class TtyStream implements SerialStream, Expirable {
 
   readonly #onWritable = (error: Error | null): void => {
     if (error !== null || !this.#mayTransmit) return; // #onReadable hears of errors, too
-    if (this.#output !== null && this.#outputAt < this.#output.length) this.#writeOn(this.#output);
+    if (this.#output === null || this.#outputAt >= this.#output.length) return;
+    try {
+      this.#writeOn(this.#output);
+    } catch (error) {
+      if (!isBusy(error)) this.#gone(describeError(error));
+    }
+    this.#watch();
   };
 
+  /** @throws what the kernel says, also that it has no room for all of it now */
   #writeOn(output: Buffer): void {
-    try {
-      while (this.#outputAt < output.length) {
-        this.#outputAt += writeSync(this.#port.fd, output, this.#outputAt, output.length - this.#outputAt);
-      }
-    } catch (error) {
-      if (isBusy(error)) this.#watch();
-      else this.#gone(describeError(error));
-      return;
+    while (this.#outputAt < output.length) {
+      this.#outputAt += writeSync(this.#port.fd, output, this.#outputAt, output.length - this.#outputAt);
     }
     this.#lookMs = 0;
     const ms = transmitMs(Math.min(output.length, KERNEL_BYTES), this.#settings.baud);
-    if (ms < DRAIN_AT_ONCE_MS) this.#awaitSent();
-    else this.#wheel.schedule(this.#transmitted, ms);
-    this.#watch();
+    if (ms < this.#drainMsMax) this.#awaitSent();
+    else this.#lookAfter(ms);
   }
 
   /** Drains what cannot take long any more; looks again later at what may. */
@@ -230,14 +261,17 @@ export class TtyStream implements SerialStream, Expirable {
     if (this.#handler === null) return;
     const waiting = this.#driver?.outputBytes ?? 0;
     const ms = transmitMs(waiting, this.#settings.baud);
-    if (waiting === 0 || (this.#settings.flow === "none" && ms < DRAIN_AT_ONCE_MS && this.#lookMs === 0)) {
+    if (waiting === 0 || (this.#settings.flow === "none" && ms < this.#drainMsMax && this.#lookMs === 0)) {
       void this.#drain();
       return;
     }
     this.#lookMs = Math.min(HELD_MS_MAX, Math.max(1, Math.ceil(ms), 2 * this.#lookMs));
-    // The wheel is too coarse for a line that is not held up.
-    if (this.#lookMs < DRAIN_AT_ONCE_MS) setTimeout(this.#onLook, this.#lookMs);
-    else this.#wheel.schedule(this.#transmitted, this.#lookMs);
+    this.#lookAfter(this.#lookMs);
+  }
+
+  #lookAfter(ms: number): void {
+    if (ms < FINE_MS) setTimeout(this.#onLook, ms);
+    else this.#wheel.schedule(this.#transmitted, ms);
   }
 
   readonly #onLook = (): void => this.#awaitSent();

@@ -33,6 +33,7 @@ export interface ModbusLineOptions {
 }
 
 export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
+  readonly prompt = true;
   readonly name: string;
   readonly slaves: readonly Slave[];
   readonly #device: ModbusDoor;

@@ -18,6 +18,8 @@ export interface ModbusDoor {
 }
 
 export interface ModbusDoorHandler {
+  /** The bus waits for each answer, so bytes are not to wait for each other. */
+  readonly prompt?: boolean;
   onOpen(): void;
   /** `chunk` is valid until return. */
   onData(chunk: Buffer): void;

@@ -28,6 +28,8 @@ export interface SerialDevice {
 }
 
 export interface SerialDeviceHandler {
+  /** Silences of a few ms say something, so bytes are not to wait for each other. */
+  readonly prompt?: boolean;
   onOpen(): void;
   /** `chunk` is valid until return; not called while the port is paused. */
   onData(chunk: Buffer): void;

@@ -52,8 +52,12 @@ function frameBytesMax(framing: FramingOptions, limits: { readonly maxPacketByte
   return framing.type === "fixed" ? framing.bytes : Math.min(framing.frameBytesMax, limits.maxPacketBytes);
 }
 
+/** A shorter silence is not noticed by who gathers bytes for a millisecond. */
+const PROMPT_GAP_MS = 10;
+
 export class SerialLine implements SerialDeviceHandler {
   readonly name: string;
+  readonly prompt: boolean;
   readonly #device: SerialDoor;
   readonly #input: SerialInput | ResponseInput | null;
   readonly #output: SerialOutput | null;
@@ -70,6 +74,7 @@ export class SerialLine implements SerialDeviceHandler {
       write.length === 0 ? null : new SerialOutput(shared, write, device, queue, encoderOf(framing, check));
     const responses = this.#output?.responses ?? null;
     const decoder = decoderOf(framing, check);
+    this.prompt = decoder.gapMs !== null && decoder.gapMs < PROMPT_GAP_MS;
     const badFrames = new BadFrames(shared, errors);
     if (publish !== null) this.#input = new SerialInput(shared, publish, device, decoder, badFrames, responses);
     else this.#input = responses === null ? null : new ResponseInput(shared, device, decoder, badFrames, responses);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -11,7 +11,7 @@ import { TimerWheel } from "../../../src/base/timer-wheel.ts";
 import type { LineSettings } from "../../../src/config/serial-port.ts";
 import { RS485_LINE } from "../../../src/config/serial-rs485.ts";
 import { type BoundPort, bindingOptions, type ControlLines } from "../../../src/transport/serial-binding.ts";
-import { SerialPort } from "../../../src/transport/serial-port.ts";
+import { type SerialHandler, SerialPort } from "../../../src/transport/serial-port.ts";
 import { READ_BYTES } from "../../../src/transport/serial-stream.ts";
 import { openTty } from "../../../src/transport/serial-tty.ts";
 import { TurnQueue } from "../../../src/transport/turn-queue.ts";
@@ -29,8 +29,8 @@ class FakeBound implements BoundPort {
   closed = false;
   readonly #listeners = new Map<string, Listener>();
 
-  constructor(file: string) {
-    this.fd = openSync(file, "r+");
+  constructor(file: string, flags: string) {
+    this.fd = openSync(file, flags);
   }
 
   readonly poller = {
@@ -90,6 +90,7 @@ class Bench {
   tries = 0;
   random = 0;
   error: string | null = null;
+  flags = "r+";
   setError: string | null = null;
   readonly file: string;
   readonly port: SerialPort;
@@ -122,7 +123,7 @@ class Bench {
   async #open(): Promise<BoundPort> {
     this.tries++;
     if (this.error !== null) throw new Error(this.error);
-    const bound = new FakeBound(this.file);
+    const bound = new FakeBound(this.file, this.flags);
     bound.setError = this.setError;
     this.bound.push(bound);
     return bound;
@@ -228,14 +229,12 @@ test("after a large read the port waits for its turn, as it does when its handle
   assert.equal(b.turns.empty, true, "who is closed waits no more");
 });
 
-test("a write waits for the poller, the time the line needs, and the drain", async (t) => {
+test("a write goes to the kernel at once, and waits for the time the line needs, and the drain", async (t) => {
   const b = new Bench(t, 9600);
   await b.start();
   b.port.write(Buffer.alloc(960, "x"));
-  assert.equal(b.last.polled.at(-1), 3, "reading goes on");
-  b.last.emit("writable");
   assert.equal(readFileSync(b.file).length, 960);
-  assert.equal(b.last.polled.at(-1), 1);
+  assert.deepEqual(b.last.polled, [1], "reading goes on, and nothing is polled for the write");
   b.advance(950);
   assert.equal(b.last.drains.length, 0, "960 bytes at 9600 baud take a second");
   b.advance(100);
@@ -243,9 +242,82 @@ test("a write waits for the poller, the time the line needs, and the drain", asy
   b.last.drains[0]?.();
   await turn();
   assert.deepEqual(b.heard, ["open", "written"]);
-  b.port.write(Buffer.from("short"));
+  b.port.write(Buffer.from("x"));
+  assert.equal(b.last.drains.length, 2, "a byte is drained at once");
+});
+
+test("what is written as soon as the port is open is sent, too", async (t) => {
+  const b = new Bench(t);
+  const handler = b.port.handler as SerialHandler;
+  b.port.handler = { ...handler, onOpen: () => b.port.write(Buffer.from("x")) };
+  await b.start();
+  assert.equal(b.last.polled.at(-1), 3);
   b.last.emit("writable");
-  assert.equal(b.last.drains.length, 2, "a short line is drained at once");
+  b.last.drains[0]?.();
+  await turn();
+  assert.deepEqual(b.heard, ["written"]);
+});
+
+test("while a frame is on the line no thread waits for it", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const b = new Bench(t);
+  await b.start();
+  b.port.write(Buffer.alloc(64, "x"));
+  t.mock.timers.tick(4);
+  assert.equal(b.last.drains.length, 0, "64 bytes at 115,200 baud take 5.6 ms");
+  t.mock.timers.tick(2);
+  assert.equal(b.last.drains.length, 1);
+});
+
+test("what goes wrong with a write is told in a later turn", async (t) => {
+  const b = new Bench(t);
+  b.flags = "r"; // every write fails
+  await b.start();
+  b.port.write(Buffer.from("x"));
+  assert.deepEqual(b.heard, ["open"]);
+  assert.equal(b.last.polled.at(-1), 3, "reading goes on");
+  b.last.emit("writable");
+  assert.deepEqual(b.heard, ["open", "away"]);
+});
+
+test("a device whose bytes come one by one is read once a ms, until it has nothing", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const b = new Bench(t);
+  await b.start();
+  let sent = 0;
+  const say = (): void => appendFileSync(b.file, String(sent++ % 10));
+  for (let i = 0; i < 1000 && b.last.polled.at(-1) === 1; i++) {
+    say();
+    b.last.emit("readable");
+  }
+  assert.equal(b.last.polled.at(-1), 0, "it is not polled any more");
+  for (let i = 0; i < 5; i++) say();
+  t.mock.timers.tick(1);
+  assert.equal(b.heard.at(-1)?.length, "data ".length + 5);
+  for (let i = 0; i < 3; i++) say();
+  t.mock.timers.tick(1);
+  assert.equal(b.heard.at(-1)?.length, "data ".length + 3);
+  assert.equal(b.last.polled.at(-1), 0);
+  b.port.pause();
+  say();
+  t.mock.timers.tick(1);
+  assert.equal(b.last.polled.at(-1), 0);
+  b.port.resume();
+  assert.equal(b.last.polled.at(-1), 1);
+  b.last.emit("readable");
+  assert.equal(b.heard.slice(1).join("").replaceAll("data ", "").length, sent, "nothing was lost");
+});
+
+test("who listens for silences reads each byte as it comes", async (t) => {
+  const b = new Bench(t);
+  b.port.handler = { ...(b.port.handler as SerialHandler), prompt: true };
+  await b.start();
+  for (let i = 0; i < 100; i++) {
+    appendFileSync(b.file, "x");
+    b.last.emit("readable");
+  }
+  assert.equal(b.heard.length, 101);
+  assert.ok(b.last.polled.every((events) => events === 1));
 });
 
 test("a write is not confirmed after the port went away, nor by a failing drain", async (t) => {
