@@ -202,12 +202,16 @@ test("a command of QoS 1 survives kill -9 and is written when the port is back; 
   await using values = await MqttCollector.open(gateway.port(), "serial/bus/s1/+");
   await eventually("the other has expired", () => performance.now() > expires);
   await slaves.plug();
-  const [answer] = await client.take(1);
-  assert.equal(answer?.payload, '{"ok":true,"value":42}');
-  assert.equal(String(answer?.packet.properties?.correlationData), "b");
+  const answers = (point: string) =>
+    client.messages
+      .filter(({ packet }) => String(packet.properties?.correlationData) === point)
+      .map(({ payload }) => payload);
+  await eventually("the answer", () => answers("b").length > 0);
+  assert.deepEqual(answers("b"), ['{"ok":true,"value":42}']);
+  // In the queue already, or while it waits for the bus: then there is an answer.
+  for (const answer of answers("a")) assert.equal(answer, '{"ok":false,"value":42,"error":"expired"}');
   const last = (name: string) => values.messages.findLast(({ topic }) => topic === `serial/bus/s1/${name}`)?.payload;
   await eventually("read back", () => last("b") === "42");
   assert.equal(last("a"), "0");
-  assert.equal(client.messages.length, 0);
   assert.equal(await gateway.end(), 0);
 });

@@ -1,7 +1,7 @@
 // Independent slaves for the Modbus master, as processes: Debian's pymodbus and npm's modbus-serial.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { eventually } from "./eventually.ts";
@@ -87,6 +87,8 @@ export class ModbusSlaves {
   async unplug(): Promise<void> {
     await ended(this.#socat);
     this.#socat = null;
+    // Killed it leaves its link, to a terminal that may be another program's next.
+    rmSync(this.#terminal, { force: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
