@@ -53,11 +53,13 @@ export async function serialSniff(args: string[]): Promise<number> {
 }
 
 /**
- * Whether the decoder needs the check to find frames behind noise. Other checks are judged by the sniffer, where they
- * can be shown.
+ * Whether the decoder needs the check, to find frames behind noise or the check behind a frame, or is to have it before
+ * the text becomes another. Other checks are judged by the sniffer, where they can be shown.
  */
 function checkFinds({ framing, check }: SniffedLine): boolean {
-  return check !== null && (framing.type === "length" || framing.type === "fixed");
+  if (check === null) return false;
+  const finds = framing.type === "length" || framing.type === "fixed" || check.position === "behind";
+  return finds || framing.encoding !== null || framing.trim;
 }
 
 /** Until the end; a device that is unplugged is waited for. @returns false when it could not be opened at first */

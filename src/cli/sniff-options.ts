@@ -1,7 +1,8 @@
 /** What `sluice serial sniff` is told of the line: the words of a configuration's `serial` entry, as options. */
 import type { Complaint } from "../config/complaint.ts";
 import { Section } from "../config/section.ts";
-import { readCheck, readFraming } from "../config/serial-framing.ts";
+import { readCheck } from "../config/serial-check.ts";
+import { readFraming } from "../config/serial-framing.ts";
 import { type LineSettings, readLine, readPlace, type SerialPlace } from "../config/serial-port.ts";
 import { parseYaml } from "../config/yaml.ts";
 import { UsageError } from "./arguments.ts";
@@ -44,7 +45,8 @@ export function sniffedLine(
   const root = parseYaml(lines.join("\n"), complaints);
   const section = new Section({ root, directory: process.cwd(), complaints }, root, "");
   const place = readPlace(section);
-  const line = { settings: readLine(section, place), framing: readFraming(section), check: readCheck(section) };
+  const framing = readFraming(section);
+  const line = { settings: readLine(section, place), framing, check: readCheck(section, framing) };
   if (complaints.length > 0) throw new UsageError(complaints.map(wordsOf).join("; "));
   if (place.kind === "match") throw new UsageError("serial sniff needs a PORT");
   return { place, ...line };

@@ -1,9 +1,48 @@
-/** `serial[].framing` and `check`: where a frame begins and ends, and whether it arrived whole. */
+/** `serial[].framing`: where a frame begins and ends, and what its text is written in. */
 import type { Section } from "./section.ts";
+import { readBytes, readBytesList } from "./serial-bytes.ts";
 
-export type FramingConfig =
-  /** Ends with the delimiter; for "\n" a "\r" before it is not part of the frame. */
-  | { readonly type: "line"; readonly delimiter: readonly number[]; readonly frameBytesMax: number }
+export const ENCODINGS = [
+  "utf8",
+  "ascii",
+  "ascii7",
+  "latin1",
+  "iso-8859-2",
+  "iso-8859-5",
+  "iso-8859-7",
+  "iso-8859-15",
+  "windows-1250",
+  "windows-1251",
+  "windows-1252",
+  "windows-1253",
+  "windows-1254",
+  "koi8-r",
+  "cp437",
+  "cp850",
+  "cp866",
+  "utf16le",
+  "utf16be",
+  "hex",
+] as const;
+export type TextEncoding = (typeof ENCODINGS)[number];
+
+export interface TextConfig {
+  /** Of the device; in the gateway it is UTF-8. null = bytes are as they are. */
+  readonly encoding: TextEncoding | null;
+  /** Blanks around the text are dropped. */
+  readonly trim: boolean;
+}
+
+export type FramingConfig = FrameConfig & TextConfig;
+
+type FrameConfig =
+  /** Ends with the delimiter, or another of `delimitersToo`; for "\n" alone a "\r" before it is not part of the frame. */
+  | {
+      readonly type: "line";
+      readonly delimiter: readonly number[];
+      readonly delimitersToo: readonly (readonly number[])[];
+      readonly frameBytesMax: number;
+    }
   /** RFC 1055. */
   | { readonly type: "slip"; readonly frameBytesMax: number }
   | { readonly type: "cobs"; readonly frameBytesMax: number }
@@ -36,20 +75,11 @@ export type FramingConfig =
   /** Ends when nothing comes for `gapMs`; fractions are allowed. */
   | { readonly type: "idle"; readonly gapMs: number; readonly frameBytesMax: number };
 
-export const CHECKS = ["sum8", "xor8", "crc8", "crc16-modbus", "crc16-ccitt", "crc32"] as const;
-export type CheckType = (typeof CHECKS)[number];
-
-export interface CheckConfig {
-  readonly type: CheckType;
-  readonly position: "end" | "start";
-  readonly endian: "big" | "little";
-  /** What crc16-ccitt begins with. */
-  readonly init: number;
-}
-
 const FRAMINGS = ["line", "slip", "cobs", "length", "fixed", "start-end", "idle"] as const;
 type FramingType = (typeof FRAMINGS)[number];
 const LF = 0x0a;
+const CR = 0x0d;
+const DELIMITERS_MAX = 4;
 const FRAME_BYTES = 8192;
 const FRAME_BYTES_MAX = 65_535;
 const GAP_MS_MIN = 0.1;
@@ -59,18 +89,34 @@ const REST_MS = 1000;
 
 /** A name, or a mapping with a `type`. */
 export function readFraming(section: Section): FramingConfig {
-  if (section.source("framing") !== null) {
-    return framingOf(section, null, section.oneOf("framing", FRAMINGS, "line"));
-  }
-  const inner = section.section("framing");
-  if (inner === null) return framingOf(section, null, "line");
-  const framing = framingOf(section, inner, inner.oneOf("type", FRAMINGS, "line"));
-  inner.finish();
-  return framing;
+  const inner = section.source("framing") === null ? section.section("framing") : null;
+  const type = inner?.oneOf("type", FRAMINGS, "line") ?? section.oneOf("framing", FRAMINGS, "line");
+  const text = readText(inner);
+  const framing = framingOf(section, inner, type, text.encoding);
+  if (text.encoding === "hex" && (type === "length" || type === "fixed"))
+    inner?.complain(
+      "encoding",
+      `hex is nothing for ${type}, which finds frames by their bytes`,
+      "use line or start-end",
+    );
+  inner?.finish();
+  return { ...framing, ...text };
+}
+
+function readText(inner: Section | null): TextConfig {
+  const encoding = inner?.oneOf("encoding", ["none", ...ENCODINGS], "none") ?? "none";
+  const trim = inner?.flag("trim", false) ?? false;
+  if (trim && encoding === "hex") inner?.complain("trim", "means nothing to hex", "remove it");
+  return { encoding: encoding === "none" ? null : encoding, trim };
 }
 
 /** @param inner null = only the type is given */
-function framingOf(outer: Section, inner: Section | null, type: FramingType): FramingConfig {
+function framingOf(
+  outer: Section,
+  inner: Section | null,
+  type: FramingType,
+  encoding: TextEncoding | null,
+): FrameConfig {
   const frameBytesMax = inner?.bytes("max_frame", FRAME_BYTES, 1, FRAME_BYTES_MAX) ?? FRAME_BYTES;
   const need = (what: string): void => {
     const advice = `write framing: {type: ${type}, ...}`;
@@ -79,10 +125,8 @@ function framingOf(outer: Section, inner: Section | null, type: FramingType): Fr
   };
   const gapMs = (fallback: number): number => inner?.number("gap_ms", fallback, GAP_MS_MIN, GAP_MS_MAX) ?? fallback;
   switch (type) {
-    case "line": {
-      const delimiter = readBytes(inner, "delimiter", [LF]);
-      return { type, delimiter, frameBytesMax };
-    }
+    case "line":
+      return { type, ...readDelimiters(inner, encoding), frameBytesMax };
     case "slip":
     case "cobs":
       return { type, frameBytesMax };
@@ -109,7 +153,18 @@ function framingOf(outer: Section, inner: Section | null, type: FramingType): Fr
   }
 }
 
-function readStartEnd(inner: Section | null, frameBytesMax: number, need: (what: string) => void): FramingConfig {
+/** Of UTF-16 they are characters, of two bytes each. */
+function readDelimiters(inner: Section | null, encoding: TextEncoding | null) {
+  const given = inner === null ? [] : readBytesList(inner, "delimiter", DELIMITERS_MAX);
+  const isWide = encoding === "utf16le" || encoding === "utf16be";
+  const wide = (bytes: readonly number[]) => bytes.flatMap((byte) => (encoding === "utf16be" ? [0, byte] : [byte, 0]));
+  const [delimiter = [LF], ...others] = given;
+  const isLf = others.length === 0 && String(delimiter) === String([LF]);
+  if (!isWide) return { delimiter, delimitersToo: others };
+  return { delimiter: wide(delimiter), delimitersToo: (isLf ? [[CR, LF]] : others).map(wide) };
+}
+
+function readStartEnd(inner: Section | null, frameBytesMax: number, need: (what: string) => void): FrameConfig {
   const none: readonly number[] = [];
   const start = readBytes(inner, "start", none);
   const end = readBytes(inner, "end", none);
@@ -126,22 +181,6 @@ function readStartEnd(inner: Section | null, frameBytesMax: number, need: (what:
   return { type: "start-end", start, end, escape: escapeByte, escapeXor, frameBytesMax };
 }
 
-/** Text, with "hex:" before bytes in hexadecimal. At most eight bytes. */
-function readBytes(section: Section | null, key: string, fallback: readonly number[]): readonly number[] {
-  const text = section?.text(key, null) ?? null;
-  if (text === null || section === null) return fallback;
-  const isHex = text.startsWith("hex:");
-  const digits = text.slice("hex:".length).replaceAll(" ", "");
-  if (isHex && !/^([0-9a-fA-F]{2})+$/.test(digits)) {
-    section.complain(key, `${JSON.stringify(text)} is no hexadecimal`, 'write it like "hex:0d0a"');
-    return fallback;
-  }
-  const bytes = [...(isHex ? Buffer.from(digits, "hex") : Buffer.from(text))];
-  if (bytes.length <= 8) return bytes;
-  section.complain(key, "is longer than eight bytes", "shorten it");
-  return fallback;
-}
-
 /** A frame is published, so no more than a publication is possible. What nobody asked for is lowered without a word. */
 export function complainAboutFrames(
   root: Section,
@@ -155,30 +194,4 @@ export function complainAboutFrames(
     const key = type === "fixed" ? "bytes" : "max_frame";
     root.complain(`serial[${i}].framing.${key}`, "is more than limits.max_packet_bytes", "make it smaller");
   }
-}
-
-/** null = none. */
-export function readCheck(section: Section): CheckConfig | null {
-  const types = ["none", ...CHECKS] as const;
-  if (section.source("check") !== null) {
-    const type = section.oneOf("check", types, "none");
-    return type === "none" ? null : checkOf(type, null);
-  }
-  const inner = section.section("check");
-  if (inner === null) return null;
-  const type = inner.oneOf("type", types, "none");
-  const check = type === "none" ? null : checkOf(type, inner);
-  inner.finish();
-  return check;
-}
-
-/** Modbus sends the low byte first, the others the high one. */
-function checkOf(type: CheckType, inner: Section | null): CheckConfig {
-  const endian = type === "crc16-modbus" ? "little" : "big";
-  return {
-    type,
-    position: inner?.oneOf("position", ["end", "start"], "end") ?? "end",
-    endian: inner?.oneOf("endian", ["big", "little"], endian) ?? endian,
-    init: (type === "crc16-ccitt" ? inner?.count("init", 0xffff, 0, 0xffff) : null) ?? 0xffff,
-  };
 }

@@ -1,8 +1,9 @@
 /** `serial`: frames in, frames out. */
 import type { Section } from "./section.ts";
+import { type CheckConfig, readCheck } from "./serial-check.ts";
 import { readSerialCoap, type SerialCoapConfig } from "./serial-coap.ts";
 import { readErrors, type SerialErrors } from "./serial-errors.ts";
-import { type CheckConfig, type FramingConfig, readCheck, readFraming } from "./serial-framing.ts";
+import { type FramingConfig, readFraming } from "./serial-framing.ts";
 import { type ModbusConfig, readModbus } from "./serial-modbus.ts";
 import { readSerialMqttSn, type SerialMqttSnConfig } from "./serial-mqtt-sn.ts";
 import { type LineSettings, placeName, placeText, readLine, readPlace, type SerialPlace } from "./serial-port.ts";
@@ -128,7 +129,7 @@ function readFrames(section: Section, line: LineConfig): FramesLineConfig {
     ...line,
     protocol: "frames",
     framing,
-    check: readCheck(section),
+    check: readCheck(section, framing),
     ...readPublish(section, `serial/${name}`),
     write: readWrites(section, name, framing.type === "line"),
     errors: readErrors(section, `serial/${name}/errors`),

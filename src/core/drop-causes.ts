@@ -11,6 +11,7 @@ export const DROP_CAUSES = [
   "offline",
   "refused",
   "invalid",
+  "encoding",
   "removed",
   "pace",
 ] as const;

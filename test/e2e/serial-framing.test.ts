@@ -27,6 +27,9 @@ interface Case {
 /** Of "gut", by another implementation than the gateway's. */
 const GUT_CRC = crc32("gut").toString(16).padStart(8, "0");
 
+/** Its check is by another program than the gateway. */
+const P1 = Buffer.from("/ABC5meter\r\n\r\n1-0:1.8.1(000004.426*kWh)\r\n1-0:1.7.0(00.244*kW)\r\n!E693").toString("hex");
+
 const CASES: Case[] = [
   {
     title: "slip with crc16-ccitt (vectors of 123456789)",
@@ -61,6 +64,28 @@ const CASES: Case[] = [
     message: Buffer.from("0207", "hex"),
     heard: "7e020741127e",
   },
+  {
+    title: "text in code page 437 with blanks around, lines ended in any way",
+    framing: { type: "line", encoding: "cp437", delimiter: ["\r\n", "\r", "\n"], trim: true, max_frame: 16 },
+    check: "none",
+    says: ["202032312e35", "f8430d20", "630d0a80622020200a", "61".repeat(17), "0d0a"],
+    published: ["21.5°C", "c", "Çb"].map((text) => Buffer.from(text).toString("hex")),
+    verdict: "too-long",
+    error: "6161",
+    message: Buffer.from("5°C"),
+    heard: "35f8430d0a",
+  },
+  {
+    title: "a telegram of a meter's P1 port, its check in digits behind the end",
+    framing: { type: "start-end", start: "/", end: "!" },
+    check: { type: "crc16-arc", encoding: "hex", position: "behind", covers: "both" },
+    says: [P1, "0d0a", P1.replace("2e343236", "2e343237"), "0d0a"],
+    published: [P1.slice(2, -10)],
+    verdict: "check",
+    error: P1.slice(2, 20),
+    message: Buffer.from(P1.slice(2, -10), "hex"),
+    heard: P1,
+  },
 ];
 
 for (const { title, framing, check, says, published, verdict, error, message, heard } of CASES) {
@@ -82,7 +107,7 @@ for (const { title, framing, check, says, published, verdict, error, message, he
     for (const chunk of says) cable.say(Buffer.from(chunk, "hex"));
     assert.deepEqual(
       (await frames.take(published.length)).map(({ payload }) => payload),
-      published.map((content) => Buffer.from(content, "hex").toString()),
+      published.map((content) => Buffer.from(content, "hex").toString("latin1")),
     );
     const [bad] = await errors.take(1);
     const told = JSON.parse(bad?.payload ?? "");

@@ -84,6 +84,7 @@ export class SerialCounters {
       escape: counters.counter("serial.lines_bad_escape"),
       cut: counters.counter("serial.lines_cut"),
       noise: counters.counter("serial.lines_noise"),
+      encoding: counters.counter("serial.lines_bad_encoding"),
     };
     this.errorsSkipped = counters.counter("serial.errors_skipped");
     this.linesRefused = counters.counter("serial.lines_refused");

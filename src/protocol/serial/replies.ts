@@ -30,7 +30,7 @@ const UNWRITTEN_MS = 1;
  * timeout: the device did not answer. away, busy: a message of QoS 0 had no place on the wire. invalid, too-large: it cannot
  * be a frame.
  */
-export type Failure = "timeout" | "away" | "busy" | "invalid" | "too-large";
+export type Failure = "timeout" | "away" | "busy" | "invalid" | "too-large" | "encoding";
 
 export interface Reply {
   /** null = the way of all frames. */

@@ -137,9 +137,11 @@ export function budget(
   for (const { framing, check } of lines) {
     const frame = frameBytesMax(framing, limits);
     const escaped = framing.type === "slip" || (framing.type === "start-end" && framing.escape >= 0) ? frame : 0;
-    const copy = check === null ? 0 : frame;
+    const { encoding = null, trim = false } = framing;
+    const text = encoding !== null || trim ? frame : 0;
+    const copy = (check === null ? 0 : frame) + (encoding === null ? 0 : frame);
     const spare = framing.type === "length" || framing.type === "fixed" ? windowBytes(frame) - frame : 0;
-    bytes += PORT_BYTES + frame + spare + PENDING_BYTES_MAX + frame + 3 * (BATCH_BYTES + frame + escaped) + copy;
+    bytes += PORT_BYTES + frame + spare + text + PENDING_BYTES_MAX + frame + 3 * (BATCH_BYTES + frame + escaped) + copy;
   }
   const how = `buffers and frames under way of ${lines.length} lines`;
   const bill = [{ owner: "serial lines", bytes, how }];

@@ -11,7 +11,7 @@ import { DeviceReceiver, type DeviceWriter } from "../../core/device-receiver.ts
 import type { Message } from "../../core/message.ts";
 import type { Publication } from "../../core/publication.ts";
 import { filterMatches } from "../../core/topic.ts";
-import type { FrameEncoder } from "../../wire/serial/framing.ts";
+import type { EncoderProblem, FrameEncoder } from "../../wire/serial/framing.ts";
 import type { SerialDevice, SerialParts } from "./parts.ts";
 import { REPLY_BYTES_MAX, Replies, type RepliesOwner, type Reply, readReply } from "./replies.ts";
 import { WriteBatch } from "./write-batch.ts";
@@ -161,7 +161,7 @@ export class SerialOutput implements DeviceWriter, LaneOwner, RepliesOwner {
     return null;
   }
 
-  #problemOf(content: Buffer, reply: Reply | null): "invalid" | "too-large" | null {
+  #problemOf(content: Buffer, reply: Reply | null): EncoderProblem | null {
     if (reply !== null && reply.bytes > REPLY_BYTES_MAX) return "too-large";
     // A line has to stay a line: one with a line end inside would reach the device as two.
     return this.#encoder.problem(content);

@@ -18,6 +18,7 @@ function tableOf(bits: 8 | 16 | 32, polynomial: number, reflected: boolean): Int
 
 const CRC8 = tableOf(8, 0x07, false);
 const CRC16_MODBUS = tableOf(16, 0xa001, true);
+const CRC16_X25 = tableOf(16, 0x8408, true);
 const CRC16_CCITT = tableOf(16, 0x1021, false);
 const CRC32 = tableOf(32, 0xedb88320, true);
 
@@ -42,13 +43,25 @@ export function crc8(bytes: Uint8Array, from: number, end: number): number {
   return sum;
 }
 
-/** @see MODBUS over Serial Line 1.02, section 6.2.2 */
-export function crc16Modbus(bytes: Uint8Array, from: number, end: number): number {
-  let sum = 0xffff;
+/** What makes the sum of all bytes 0, modulo 256. @see MODBUS over Serial Line 1.02, section 6.2.1 */
+export function lrc8(bytes: Uint8Array, from: number, end: number): number {
+  return -sum8(bytes, from, end) & 0xff;
+}
+
+/** From 0xffff; from 0 it is CRC-16/ARC, of DSMR's P1. @see MODBUS over Serial Line 1.02, section 6.2.2 */
+export function crc16Modbus(bytes: Uint8Array, from: number, end: number, init = 0xffff): number {
+  let sum = init;
   for (let i = from; i < end; i++) {
     sum = (sum >>> 8) ^ (CRC16_MODBUS[(sum ^ (bytes[i] as number)) & 0xff] as number);
   }
   return sum;
+}
+
+/** The FCS of HDLC and PPP: x^16 + x^12 + x^5 + 1, low bit first, inverted. @see RFC 1662, appendix C.2 */
+export function crc16X25(bytes: Uint8Array, from: number, end: number): number {
+  let sum = 0xffff;
+  for (let i = from; i < end; i++) sum = (sum >>> 8) ^ (CRC16_X25[(sum ^ (bytes[i] as number)) & 0xff] as number);
+  return ~sum & 0xffff;
 }
 
 /** x^16 + x^12 + x^5 + 1, high bit first, from `init`: 0xffff is CRC-16/IBM-3740 ("CCITT-FALSE"), 0 is XMODEM's. */

@@ -7,9 +7,10 @@ import type { FrameCheck } from "./check.ts";
 
 /**
  * Why bytes were thrown away: longer than the limit; the check is wrong; an escape that the framing does not have; it
- * ended, or the next one began, before its end; bytes outside of any frame (once for each run of them).
+ * ended, or the next one began, before its end; bytes outside of any frame (once for each run of them); bytes that are
+ * nothing in its encoding.
  */
-export const BAD_FRAMES = ["too-long", "check", "escape", "cut", "noise"] as const;
+export const BAD_FRAMES = ["too-long", "check", "escape", "cut", "noise", "encoding"] as const;
 export type BadFrame = (typeof BAD_FRAMES)[number];
 
 export interface FrameSink {
@@ -40,9 +41,12 @@ export interface FrameDecoder {
   reset(): void;
 }
 
+/** Too large; it would arrive as another frame or as several; it has characters that the encoding does not have. */
+export type EncoderProblem = "too-large" | "invalid" | "encoding";
+
 export interface FrameEncoder {
-  /** Why `payload` cannot be a frame: it is too large, or would arrive as another one or as several; null = it can. */
-  problem(payload: Buffer): "too-large" | "invalid" | null;
+  /** Why `payload` cannot be a frame; null = it can. */
+  problem(payload: Buffer): EncoderProblem | null;
   /** The bytes for the line, a new buffer. Only for a payload without problem. */
   encode(payload: Buffer): Buffer;
 }
@@ -51,7 +55,7 @@ export interface FrameEncoder {
 export function deliver(sink: FrameSink, check: FrameCheck | null, bytes: Buffer, from: number, end: number): boolean {
   if (check === null) return sink.onFrame(bytes, from, end);
   if (from === end) return true;
-  if (check.holds(bytes, from, end)) return sink.onFrame(bytes, from + check.before, end - check.behind);
+  if (check.holds(bytes, from, end)) return sink.onFrame(bytes, from + check.cutBefore, end - check.cutBehind);
   sink.onBadFrame("check", bytes, from, end);
   return true;
 }

@@ -2,15 +2,18 @@
 import { type CheckOptions, FrameCheck } from "./check.ts";
 import { CobsDecoder, CobsEncoder, type CobsOptions } from "./cobs.ts";
 import { FixedEncoder, FixedMeasure, type FixedOptions } from "./fixed.ts";
-import type { FrameDecoder, FrameEncoder } from "./framing.ts";
+import type { EncoderProblem, FrameDecoder, FrameEncoder } from "./framing.ts";
 import { IdleDecoder, IdleEncoder, type IdleOptions } from "./idle.ts";
 import { LengthEncoder, LengthMeasure, type LengthOptions } from "./length.ts";
 import { LineDecoder, LineEncoder, type LineOptions } from "./line.ts";
 import { SlipDecoder, SlipEncoder, type SlipOptions } from "./slip.ts";
 import { StartEndDecoder, StartEndEncoder, type StartEndOptions } from "./start-end.ts";
+import { TextFrameDecoder, TextFrameEncoder, type TextOptions } from "./text.ts";
 import { WindowDecoder } from "./window.ts";
 
-export type FramingOptions =
+export type FramingOptions = TextOptions & Framing;
+
+type Framing =
   | (LineOptions & { readonly type: "line" })
   | (SlipOptions & { readonly type: "slip" })
   | (CobsOptions & { readonly type: "cobs" })
@@ -21,7 +24,15 @@ export type FramingOptions =
 
 /** Reads frames whose content has a check of `check`, and gives them without it. */
 export function decoderOf(framing: FramingOptions, check: CheckOptions | null): FrameDecoder {
+  const { encoding = null, trim = false, frameBytesMax } = framing;
   const frameCheck = check === null ? null : new FrameCheck(check);
+  if (encoding === null && !trim) return plainDecoderOf(framing, frameCheck);
+  const inText = encoding === "hex" ? null : frameCheck;
+  const inBytes = encoding === "hex" ? frameCheck : null;
+  return new TextFrameDecoder(plainDecoderOf(framing, inText), framing, frameBytesMax, inBytes);
+}
+
+function plainDecoderOf(framing: Framing, frameCheck: FrameCheck | null): FrameDecoder {
   switch (framing.type) {
     case "line":
       return new LineDecoder(framing, frameCheck);
@@ -42,11 +53,20 @@ export function decoderOf(framing: FramingOptions, check: CheckOptions | null): 
 
 /** Adds the check and makes a frame of it. */
 export function encoderOf(framing: FramingOptions, check: CheckOptions | null): FrameEncoder {
-  const encoder = plainEncoderOf(framing);
-  return check === null ? encoder : new CheckingEncoder(encoder, new FrameCheck(check));
+  const { encoding = null } = framing;
+  const frameCheck = check === null ? null : new FrameCheck(check);
+  const aside = (frameCheck?.aside ?? 0) > 0;
+  const plain = plainEncoderOf(framing, aside ? frameCheck : null);
+  const checking = (inner: FrameEncoder) =>
+    frameCheck === null || aside ? inner : new CheckingEncoder(inner, frameCheck);
+  if (encoding === null) return checking(plain);
+  return encoding === "hex"
+    ? checking(new TextFrameEncoder(plain, encoding))
+    : new TextFrameEncoder(checking(plain), encoding);
 }
 
-function plainEncoderOf(framing: FramingOptions): FrameEncoder {
+/** @param check one behind the end bytes */
+function plainEncoderOf(framing: Framing, check: FrameCheck | null): FrameEncoder {
   switch (framing.type) {
     case "line":
       return new LineEncoder(framing);
@@ -59,7 +79,7 @@ function plainEncoderOf(framing: FramingOptions): FrameEncoder {
     case "fixed":
       return new FixedEncoder(framing);
     case "start-end":
-      return new StartEndEncoder(framing);
+      return new StartEndEncoder(framing, check);
     case "idle":
       return new IdleEncoder(framing);
   }
@@ -74,7 +94,7 @@ class CheckingEncoder implements FrameEncoder {
     this.#check = check;
   }
 
-  problem(payload: Buffer): "too-large" | "invalid" | null {
+  problem(payload: Buffer): EncoderProblem | null {
     return this.#inner.problem(this.#check.added(payload));
   }
 

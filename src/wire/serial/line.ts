@@ -1,5 +1,6 @@
 /**
- * Lines of bytes, in and out: a line ends with the delimiter; with \n, one \r before it is not part of it.
+ * Lines of bytes, in and out: a line ends with the delimiter, or the first of several; with \n alone, one \r before it is
+ * not part of it.
  *
  * Only a line that spans chunks is copied. One that grows beyond the limit is thrown away up to its delimiter: the next
  * one is whole again.
@@ -10,14 +11,17 @@
  */
 import type { FrameCheck } from "./check.ts";
 import { deliver, type FrameDecoder, type FrameEncoder, type FrameSink } from "./framing.ts";
-import { Matcher } from "./matcher.ts";
+import { FirstOf, Matcher } from "./matcher.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
+const DELIMITER_BYTES_MAX = 8;
 
 export interface LineOptions {
-  /** 1 to 8 bytes. */
+  /** 1 to 8 bytes; it ends what is written. */
   readonly delimiter: ArrayLike<number>;
+  /** Others that end what is read, too. */
+  readonly delimitersToo?: readonly ArrayLike<number>[];
   readonly frameBytesMax: number;
 }
 
@@ -26,25 +30,23 @@ export class LineDecoder implements FrameDecoder {
   readonly busy = false;
   readonly #frameBytesMax: number;
   readonly #check: FrameCheck | null;
-  /** The delimiter's last byte, and null: it is the only one. */
-  readonly #last: number;
-  readonly #matcher: Matcher | null;
-  /** Bytes of a whole delimiter, and of a \r that may belong to it. */
-  readonly #delimiterBytes: number;
+  /** The delimiter's first byte, and null: it is the only one. */
+  readonly #first: number;
+  readonly #finder: Matcher | FirstOf | null;
   readonly #dropsCr: boolean;
   /** Beginning of a line whose end has not come; room for all of the delimiter but its last byte, and a \r. */
   readonly #partial: Buffer;
   #length = 0;
   #discarding = false;
 
-  constructor({ delimiter, frameBytesMax }: LineOptions, check: FrameCheck | null) {
+  constructor(options: LineOptions, check: FrameCheck | null) {
+    const { delimiter, frameBytesMax } = options;
     this.#frameBytesMax = frameBytesMax;
     this.#check = check;
-    this.#last = delimiter[delimiter.length - 1] as number;
-    this.#matcher = delimiter.length === 1 ? null : new Matcher(Buffer.from(delimiter));
-    this.#delimiterBytes = delimiter.length;
-    this.#dropsCr = delimiter.length === 1 && this.#last === LF;
-    this.#partial = Buffer.allocUnsafeSlow(frameBytesMax + delimiter.length);
+    this.#first = delimiter[0] as number;
+    this.#finder = finderOf(options);
+    this.#dropsCr = this.#finder === null && this.#first === LF;
+    this.#partial = Buffer.allocUnsafeSlow(frameBytesMax + DELIMITER_BYTES_MAX);
   }
 
   get pendingBytes(): number {
@@ -54,7 +56,7 @@ export class LineDecoder implements FrameDecoder {
   feed(chunk: Buffer, from: number, sink: FrameSink): number {
     let at = from;
     while (at < chunk.length) {
-      const next = this.#matcher === null ? chunk.indexOf(this.#last, at) + 1 : this.#matcher.search(chunk, at);
+      const next = this.#finder === null ? chunk.indexOf(this.#first, at) + 1 : this.#finder.search(chunk, at);
       if (next <= 0) {
         this.#keep(chunk, at, chunk.length, sink);
         return chunk.length;
@@ -71,7 +73,7 @@ export class LineDecoder implements FrameDecoder {
   reset(): void {
     this.#length = 0;
     this.#discarding = false;
-    this.#matcher?.reset();
+    this.#finder?.reset();
   }
 
   /** @param next index behind the delimiter, of which the beginning may be in `#partial` */
@@ -85,7 +87,7 @@ export class LineDecoder implements FrameDecoder {
     const spans = this.#length > 0;
     const bytes = spans ? this.#partial : chunk;
     const start = spans ? 0 : from;
-    let end = (spans ? this.#length : next - 1) - (this.#delimiterBytes - 1);
+    let end = (spans ? this.#length : next - 1) - ((this.#finder?.foundBytes ?? 1) - 1);
     if (this.#dropsCr && end > start && bytes[end - 1] === CR) end--;
     this.#length = 0;
     if (end - start > this.#frameBytesMax) {
@@ -106,27 +108,39 @@ export class LineDecoder implements FrameDecoder {
   }
 }
 
+/** null: a single byte, for which there is a faster way. */
+function finderOf({ delimiter, delimitersToo = [] }: LineOptions): Matcher | FirstOf | null {
+  const first = Buffer.from(delimiter);
+  if (delimitersToo.length > 0) return new FirstOf([first, ...delimitersToo.map((other) => Buffer.from(other))]);
+  return first.length === 1 ? null : new Matcher(first);
+}
+
 export class LineEncoder implements FrameEncoder {
   readonly #delimiter: Buffer;
+  readonly #finder: Matcher | FirstOf | null;
   readonly #frameBytesMax: number;
 
-  constructor({ delimiter, frameBytesMax }: LineOptions) {
-    this.#delimiter = Buffer.from(delimiter);
-    this.#frameBytesMax = frameBytesMax;
+  constructor(options: LineOptions) {
+    this.#delimiter = Buffer.from(options.delimiter);
+    this.#finder = finderOf(options);
+    this.#frameBytesMax = options.frameBytesMax;
   }
 
-  /** A delimiter inside would make several lines of it; so would the beginning of one at its end. */
+  /**
+   * A delimiter inside would make several lines of it; so would one that begins at its end. Of several delimiters the one
+   * that is written may hold another: behind it an empty line is read, which is none.
+   */
   problem(payload: Buffer): "too-large" | "invalid" | null {
     const delimiter = this.#delimiter;
+    const finder = this.#finder;
     if (payload.length > this.#frameBytesMax) return "too-large";
-    if (payload.indexOf(delimiter) >= 0) return "invalid";
-    if (delimiter.length === 1) return delimiter[0] === LF && payload.indexOf(CR) >= 0 ? "invalid" : null;
-    for (let n = 1; n < delimiter.length && n <= payload.length; n++) {
-      if (payload.compare(delimiter, 0, n, payload.length - n) !== 0) continue;
-      // The line would end with the first n bytes of the delimiter, then the delimiter: found too early if they overlap.
-      if (delimiter.compare(delimiter, 0, delimiter.length - n, n) === 0) return "invalid";
+    if (finder === null) {
+      const isInside = payload.includes(delimiter) || (delimiter[0] === LF && payload.includes(CR));
+      return isInside ? "invalid" : null;
     }
-    return null;
+    finder.reset();
+    const ends = finder.search(payload, 0) >= 0;
+    return ends || finder.search(delimiter, 0) !== finder.foundBytes ? "invalid" : null;
   }
 
   encode(payload: Buffer): Buffer {

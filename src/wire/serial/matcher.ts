@@ -23,6 +23,11 @@ export class Matcher {
     return this.#matched;
   }
 
+  /** Of what was found. */
+  get foundBytes(): number {
+    return this.pattern.length;
+  }
+
   /** Whether the pattern ends with this byte; the next one begins behind it. */
   step(byte: number): boolean {
     const { pattern } = this;
@@ -42,5 +47,37 @@ export class Matcher {
 
   reset(): void {
     this.#matched = 0;
+  }
+}
+
+/** The first of several; of those that end with the same byte the longest. */
+export class FirstOf {
+  readonly #matchers: readonly Matcher[];
+  foundBytes = 0;
+
+  constructor(patterns: readonly Buffer[]) {
+    this.#matchers = patterns.map((pattern) => new Matcher(pattern));
+  }
+
+  /** @returns the index behind its end in `bytes[from..)`, or -1 */
+  search(bytes: Buffer, from: number): number {
+    for (let i = from; i < bytes.length; i++) if (this.#step(bytes[i] as number)) return i + 1;
+    return -1;
+  }
+
+  reset(): void {
+    for (const matcher of this.#matchers) matcher.reset();
+  }
+
+  #step(byte: number): boolean {
+    let longest = 0;
+    for (let i = 0; i < this.#matchers.length; i++) {
+      const matcher = this.#matchers[i] as Matcher;
+      if (matcher.step(byte) && matcher.foundBytes > longest) longest = matcher.foundBytes;
+    }
+    if (longest === 0) return false;
+    this.foundBytes = longest;
+    this.reset();
+    return true;
   }
 }

@@ -6,12 +6,20 @@
  *        ^                    |  ^
  *        +---- too long ------+  +--- start: the frame is cut, the next one begins
  *
+ * A check may stand behind the end, as it is, without escapes (IEC 62056-21, DSMR's P1). Line ends between frames are no noise.
+ * What is under way lies in one piece:
+ *
+ *     | start | content | end | check |
+ *
  * When start and end are the same, the end of one frame is also the start of the next, and frames without content are
  * none.
  */
 import type { FrameCheck } from "./check.ts";
 import { type BadFrame, deliver, type FrameDecoder, type FrameEncoder, type FrameSink } from "./framing.ts";
 import { Matcher } from "./matcher.ts";
+
+const LF = 0x0a;
+const CR = 0x0d;
 
 export interface StartEndOptions {
   readonly start: ArrayLike<number>;
@@ -30,9 +38,15 @@ export class StartEndDecoder implements FrameDecoder {
   readonly #start: Matcher;
   readonly #end: Matcher;
   readonly #same: boolean;
-  /** Content, and the end as far as it has come. */
+  /** The start, the content, and end and check as far as they have come. */
   readonly #frame: Buffer;
+  readonly #contentAt: number;
+  /** Of content and end. */
+  readonly #lengthMax: number;
+  /** Without the start. */
   #length = 0;
+  /** Bytes of the check behind the end that have not come. */
+  #missing = 0;
   #inside = false;
   #escaped = false;
   /** The bytes before the next start have been counted. */
@@ -44,7 +58,10 @@ export class StartEndDecoder implements FrameDecoder {
     this.#start = new Matcher(Buffer.from(options.start));
     this.#end = new Matcher(Buffer.from(options.end));
     this.#same = this.#start.pattern.equals(this.#end.pattern);
-    this.#frame = Buffer.allocUnsafeSlow(options.frameBytesMax + options.end.length);
+    this.#contentAt = options.start.length;
+    this.#lengthMax = options.frameBytesMax + options.end.length;
+    this.#frame = Buffer.allocUnsafeSlow(this.#contentAt + this.#lengthMax + (check?.aside ?? 0));
+    this.#start.pattern.copy(this.#frame);
   }
 
   get pendingBytes(): number {
@@ -52,14 +69,19 @@ export class StartEndDecoder implements FrameDecoder {
   }
 
   feed(chunk: Buffer, from: number, sink: FrameSink): number {
-    for (let i = from; i < chunk.length; i++) {
-      const byte = chunk[i] as number;
-      if (!this.#inside) this.#hunt(byte, chunk, i, sink);
-      else if (this.#escaped) this.#unescape(byte, chunk, i, sink);
-      else if (byte === this.#options.escape) this.#escaped = true;
-      else if (!this.#take(byte, sink)) return i + 1;
-    }
+    for (let i = from; i < chunk.length; i++) if (!this.#step(chunk, i, sink)) return i + 1;
     return chunk.length;
+  }
+
+  /** @returns false when the sink takes no more */
+  #step(bytes: Buffer, at: number, sink: FrameSink): boolean {
+    const byte = bytes[at] as number;
+    if (!this.#inside) this.#hunt(byte, bytes, at, sink);
+    else if (this.#missing > 0) return this.#takeCheck(byte, sink);
+    else if (this.#escaped) this.#unescape(byte, bytes, at, sink);
+    else if (byte === this.#options.escape) this.#escaped = true;
+    else return this.#take(byte, sink);
+    return true;
   }
 
   onGap(): void {}
@@ -73,6 +95,7 @@ export class StartEndDecoder implements FrameDecoder {
   #begin(): void {
     this.#inside = true;
     this.#length = 0;
+    this.#missing = 0;
     this.#escaped = false;
     this.#start.reset();
     this.#end.reset();
@@ -81,7 +104,7 @@ export class StartEndDecoder implements FrameDecoder {
   #hunt(byte: number, chunk: Buffer, at: number, sink: FrameSink): void {
     if (this.#start.step(byte)) {
       this.#begin();
-    } else if (!this.#noticed && this.#start.matched === 0) {
+    } else if (!this.#noticed && this.#start.matched === 0 && byte !== LF && byte !== CR) {
       this.#noticed = true;
       sink.onBadFrame("noise", chunk, at, chunk.length);
     }
@@ -105,31 +128,65 @@ export class StartEndDecoder implements FrameDecoder {
     if (!this.#push(byte, sink)) return true;
     const starts = this.#start.step(byte);
     if (this.#end.step(byte)) {
-      const length = this.#length - this.#options.end.length;
-      this.#begin();
-      this.#inside = this.#same;
-      this.#noticed = false;
-      return (this.#same && length === 0) || deliver(sink, this.#check, this.#frame, 0, length);
+      if (this.#check !== null && this.#check.aside > 0) {
+        this.#missing = this.#check.aside;
+        return true;
+      }
+      const end = this.#contentAt + this.#length - this.#options.end.length;
+      this.#finish(this.#same);
+      return (this.#same && end === this.#contentAt) || deliver(sink, this.#check, this.#frame, this.#contentAt, end);
     }
     if (starts) {
-      sink.onBadFrame("cut", this.#frame, 0, this.#length - this.#options.start.length);
+      this.#bad("cut", this.#length - this.#options.start.length, sink);
       this.#begin();
     }
+    return true;
+  }
+
+  #takeCheck(byte: number, sink: FrameSink): boolean {
+    const check = this.#check as FrameCheck;
+    const checkAt = this.#contentAt + this.#length;
+    const end = checkAt + check.aside;
+    this.#frame[end - this.#missing] = byte;
+    if (--this.#missing > 0) return true;
+    const contentEnd = checkAt - this.#options.end.length;
+    const { covers, keep } = check.options;
+    const sumFrom = covers === "both" ? 0 : this.#contentAt;
+    const sumEnd = covers === "both" || covers === "end" ? checkAt : contentEnd;
+    this.#finish(false);
+    if (check.says(this.#frame, sumFrom, sumEnd, checkAt)) {
+      return sink.onFrame(this.#frame, this.#contentAt, keep ? end : contentEnd);
+    }
+    sink.onBadFrame("check", this.#frame, this.#contentAt, end);
+    this.#noticed = true;
+    // If a byte of the check was lost, the next frame's start is in its place; too few bytes to be a whole frame.
+    for (let at = checkAt; at < end; at++) this.#step(this.#frame, at, sink);
     return true;
   }
 
   #push(byte: number, sink: FrameSink): boolean {
-    if (this.#length === this.#frame.length) {
+    if (this.#length === this.#lengthMax) {
       this.#lose("too-long", sink);
       return false;
     }
-    this.#frame[this.#length++] = byte;
+    this.#frame[this.#contentAt + this.#length++] = byte;
     return true;
+  }
+
+  /** @param inside the next frame has begun with the end of this one */
+  #finish(inside: boolean): void {
+    this.#begin();
+    this.#inside = inside;
+    this.#noticed = false;
+  }
+
+  #bad(cause: BadFrame, length: number, sink: FrameSink): void {
+    sink.onBadFrame(cause, this.#frame, this.#contentAt, this.#contentAt + length);
   }
 
   /** What follows up to the next start belongs to the lost frame. */
   #lose(cause: BadFrame, sink: FrameSink): void {
-    sink.onBadFrame(cause, this.#frame, 0, Math.min(this.#length, this.#options.frameBytesMax));
+    this.#bad(cause, Math.min(this.#length, this.#options.frameBytesMax), sink);
     this.reset();
     this.#noticed = true;
   }
@@ -139,9 +196,12 @@ export class StartEndEncoder implements FrameEncoder {
   readonly #options: StartEndOptions;
   readonly #start: Buffer;
   readonly #end: Buffer;
+  /** Behind the end. */
+  readonly #check: FrameCheck | null;
 
-  constructor(options: StartEndOptions) {
+  constructor(options: StartEndOptions, check: FrameCheck | null) {
     this.#options = options;
+    this.#check = check;
     this.#start = Buffer.from(options.start);
     this.#end = Buffer.from(options.end);
   }
@@ -168,7 +228,8 @@ export class StartEndEncoder implements FrameEncoder {
     const end = this.#end;
     let escapes = 0;
     for (let i = 0; i < payload.length; i++) if (this.#isSpecial(payload[i] as number)) escapes++;
-    const frame = Buffer.allocUnsafe(start.length + payload.length + escapes + end.length);
+    const frameEnd = start.length + payload.length + escapes + end.length;
+    const frame = Buffer.allocUnsafe(frameEnd + (this.#check?.aside ?? 0));
     let at = start.copy(frame);
     for (let i = 0; i < payload.length; i++) {
       const byte = payload[i] as number;
@@ -177,7 +238,17 @@ export class StartEndEncoder implements FrameEncoder {
       frame[at++] = special ? byte ^ escapeXor : byte;
     }
     end.copy(frame, at);
+    if (this.#check !== null) this.#writeCheck(this.#check, payload, frame, frameEnd);
     return frame;
+  }
+
+  /** The sum is over the payload without escapes. */
+  #writeCheck(check: FrameCheck, payload: Buffer, frame: Buffer, at: number): void {
+    const { covers } = check.options;
+    const before = covers === "both" ? this.#start.length : 0;
+    const plain = Buffer.concat([this.#start.subarray(0, before), payload, this.#end]);
+    const behind = covers === "both" || covers === "end" ? this.#end.length : 0;
+    check.write(frame, at, plain, 0, before + payload.length + behind);
   }
 
   #isSpecial(byte: number): boolean {

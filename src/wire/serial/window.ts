@@ -110,8 +110,8 @@ export class WindowDecoder implements FrameDecoder {
       } else {
         this.#head = end;
         this.#lost = false;
-        const { before, behind } = this.#check ?? NO_CHECK;
-        if (!sink.onFrame(this.#window, head + this.#measure.skipped + before, end - behind)) return false;
+        const { cutBefore, cutBehind } = this.#check ?? NO_CHECK;
+        if (!sink.onFrame(this.#window, head + this.#measure.skipped + cutBefore, end - cutBehind)) return false;
       }
     }
     this.#head = 0;
@@ -145,4 +145,4 @@ export function windowBytes(wholeBytesMax: number): number {
   return wholeBytesMax + Math.min(wholeBytesMax, SPARE_BYTES_MAX);
 }
 
-const NO_CHECK = { before: 0, behind: 0 };
+const NO_CHECK = { cutBefore: 0, cutBehind: 0 };

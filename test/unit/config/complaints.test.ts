@@ -175,6 +175,22 @@ const SINGLE: [string, string][] = [
   ],
   ["serial: [{port: /dev/a, check: crc}]", "serial[0].check"],
   ["serial: [{port: /dev/a, check: {type: crc32, init: 1}}]", "serial[0].check.init: unknown key"],
+  ["serial: [{port: /dev/a, framing: {encoding: cp473}}]", "serial[0].framing.encoding"],
+  ["serial: [{port: /dev/a, framing: {type: length, encoding: hex}}]", "framing.encoding: hex is nothing for length"],
+  ["serial: [{port: /dev/a, framing: {encoding: hex, trim: true}}]", "framing.trim: means nothing to hex"],
+  ["serial: [{port: /dev/a, framing: {delimiter: []}}]", "framing.delimiter: has 0 entries"],
+  ["serial: [{port: /dev/a, framing: {delimiter: [a, 'hex:1']}}]", 'framing.delimiter[1]: "hex:1" is no hexadecimal'],
+  ["serial: [{port: /dev/a, framing: {type: fixed, bytes: 2}, check: crc16-modbus}]", "check: leaves no room"],
+  [
+    "serial: [{port: /dev/a, framing: slip, check: {type: xor8, position: behind}}]",
+    "check.position: is behind the end",
+  ],
+  [
+    'serial: [{port: /dev/a, framing: {type: start-end, start: "~", end: "~"}, check: {type: xor8, position: behind}}]',
+    "serial[0].check.position: is behind an end that is also a start",
+  ],
+  ["serial: [{port: /dev/a, check: {type: xor8, position: start, mark: '*'}}]", "serial[0].check.mark: unknown key"],
+  ["serial: [{port: /dev/a, check: {type: xor8, covers: end}}]", "serial[0].check.covers: unknown key"],
   ["serial: [{port: /dev/a, framing: {type: idle, gap_ms: 0}}]", "serial[0].framing.gap_ms: 0 is out of range"],
   ["serial: [{port: /dev/a, framing: {max_frame: 0}}]", "serial[0].framing.max_frame: 0 B is out of range"],
   [

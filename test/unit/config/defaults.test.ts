@@ -151,6 +151,9 @@ test("an uplink needs its url only", () => {
   });
 });
 
+/** A framing of bytes as they are. */
+const PLAIN = { encoding: null, trim: false };
+
 test("a serial port needs its port only; writing to the device is asked for", () => {
   const { serial } = loaded("serial: [{port: /dev/ttyUSB0}, {port: /dev/ttyS1, write: {}, publish: off}]");
   const line = {
@@ -163,7 +166,7 @@ test("a serial port needs its port only; writing to the device is asked for", ()
     rs485Line: RS485_LINE,
     lowLatency: false,
   };
-  const framing = { type: "line", delimiter: [0x0a], frameBytesMax: 8192 };
+  const framing = { type: "line", delimiter: [0x0a], delimitersToo: [], frameBytesMax: 8192, ...PLAIN };
   const kind = { protocol: "frames", framing, check: null, errors: null };
   const at = (path: string) => ({ place: { kind: "device", path }, port: path, ...line, ...kind });
   const write = { topic: "serial/ttyS1/set", qos: 1, format: "raw", template: null, gapMs: 0, request: null };
@@ -229,12 +232,30 @@ test("a CoAP listener's own keys and their defaults; DTLS has a port of its own"
 });
 
 test("every framing and check of a serial port, with its defaults", () => {
-  const framingOf = (framing: string) =>
+  const framingWith = (framing: string) =>
     linesOf(loaded(`serial: [{port: /dev/a, framing: ${framing}}]`).serial, "frames")[0]?.framing;
+  const framingOf = (framing: string) => {
+    const { encoding, trim, ...rest } = framingWith(framing) ?? {};
+    assert.deepEqual({ encoding, trim }, PLAIN);
+    return rest;
+  };
   const frameBytesMax = 8192;
   assert.deepEqual(framingOf("slip"), { type: "slip", frameBytesMax });
   assert.deepEqual(framingOf("{type: cobs, max_frame: 300}"), { type: "cobs", frameBytesMax: 300 });
-  assert.deepEqual(framingOf('{delimiter: "hex:0d 0A"}'), { type: "line", delimiter: [13, 10], frameBytesMax });
+  assert.deepEqual(framingOf('{delimiter: "hex:0d 0A"}'), {
+    type: "line",
+    delimiter: [13, 10],
+    delimitersToo: [],
+    frameBytesMax,
+  });
+  const wide = { type: "line", delimiter: [0, 10], delimitersToo: [[0, 13, 0, 10]], frameBytesMax };
+  assert.deepEqual(framingWith("{encoding: utf16be, trim: true}"), { ...wide, encoding: "utf16be", trim: true });
+  assert.deepEqual(framingOf('{delimiter: ["\\r\\n", "\\r"]}'), {
+    type: "line",
+    delimiter: [13, 10],
+    delimitersToo: [[13]],
+    frameBytesMax,
+  });
   const length = { type: "length", bytes: 2, endian: "big", offset: 0, adjust: 0, keepHeader: false, gapMs: 1000 };
   assert.deepEqual(framingOf("length"), { ...length, frameBytesMax });
   assert.deepEqual(
@@ -255,12 +276,37 @@ test("every framing and check of a serial port, with its defaults", () => {
   const checkOf = (check: string) =>
     linesOf(loaded(`serial: [{port: /dev/a, check: ${check}}]`).serial, "frames")[0]?.check;
   assert.equal(checkOf("none"), null);
-  assert.deepEqual(checkOf("crc16-modbus"), { type: "crc16-modbus", position: "end", endian: "little", init: 0xffff });
+  const end = { position: "end", endian: "big", init: 0xffff, digits: false, skip: 0, mark: [], covers: "content" };
+  const common = { ...end, keep: false };
+  assert.deepEqual(checkOf("crc16-modbus"), { ...common, type: "crc16-modbus", endian: "little" });
   assert.deepEqual(checkOf("{type: crc16-ccitt, position: start, endian: little, init: 0}"), {
+    ...common,
     type: "crc16-ccitt",
     position: "start",
     endian: "little",
     init: 0,
+  });
+  assert.deepEqual(checkOf('{type: xor8, encoding: hex, skip: 1, mark: "*", keep: true}'), {
+    ...common,
+    type: "xor8",
+    digits: true,
+    skip: 1,
+    mark: [0x2a],
+    keep: true,
+  });
+  const p1 = linesOf(
+    loaded(
+      `serial: [{port: /dev/a, framing: {type: start-end, start: "/", end: "!"},
+      check: {type: crc16-arc, encoding: hex, position: behind, covers: both}}]`,
+    ).serial,
+    "frames",
+  );
+  assert.deepEqual(p1[0]?.check, {
+    ...common,
+    type: "crc16-arc",
+    position: "behind",
+    digits: true,
+    covers: "both",
   });
   const { serial } = loaded(
     "serial: [{port: /dev/a, errors: {}}, {port: /dev/b, errors: {topic: bad, qos: 0, format: raw}}]",

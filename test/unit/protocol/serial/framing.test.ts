@@ -10,6 +10,7 @@ import { SEARCH_BYTES } from "../../../../src/wire/serial/window.ts";
 import { Harness, write } from "./harness.ts";
 
 const XOR: CheckOptions = { type: "xor8", position: "end", endian: "big", init: 0 };
+const ERRORS = { topic: "serial/meter/errors", qos: 0, format: "json" } as const;
 const CRC16: CheckOptions = { type: "crc16-modbus", position: "end", endian: "little", init: 0xffff };
 const SLIP: FramingOptions = { type: "slip", frameBytesMax: 100 };
 const LENGTH: FramingOptions = {
@@ -24,6 +25,7 @@ const LENGTH: FramingOptions = {
 };
 const IDLE: FramingOptions = { type: "idle", gapMs: 200, frameBytesMax: 8 };
 const LINE: FramingOptions = { type: "line", delimiter: [0x0a], frameBytesMax: 8 };
+const LONG_LINE: FramingOptions = { ...LINE, frameBytesMax: 2000 };
 
 test("the content of a frame is published without its check; a message is written with it", async () => {
   const h = new Harness({ framing: LINE, check: XOR });
@@ -32,6 +34,23 @@ test("the content of a frame is published without its check; a message is writte
   assert.equal(h.counters.get("serial.lines_bad_check"), 1);
   h.deliver("ab", 1);
   assert.deepEqual(h.device.written, ["ab\x03\n"]);
+});
+
+test("text of the device is UTF-8 here, and what is written is turned back; what it does not have is counted and listed", () => {
+  const h = new Harness({ framing: { ...LONG_LINE, encoding: "cp437", trim: true } });
+  h.handle(Buffer.from("  5.2\xf8C \r\n   \r\n", "latin1"));
+  assert.deepEqual(h.lines(), ["5.2°C"]);
+  h.deliver("5\u20acC", 1);
+  assert.deepEqual(h.device.written, []);
+  assert.equal(h.counters.get("serial.writes_invalid"), 1);
+  assert.equal(h.ledger.entries()[0]?.cause, "encoding");
+  h.deliver("C\u00e7", 1);
+  assert.deepEqual(h.device.written, [Buffer.from("C\x87\n", "latin1").toString()]);
+  const strict = new Harness({ framing: { ...LINE, encoding: "utf8" }, errors: ERRORS });
+  strict.handle(Buffer.from("5.2\xb0\nok\n", "latin1"));
+  assert.equal(strict.counters.get("serial.lines_bad_encoding"), 1);
+  const [error = "", frame] = strict.lines();
+  assert.deepEqual([JSON.parse(error).verdict, JSON.parse(error).hex, frame], ["encoding", "352e32b0", "ok"]);
 });
 
 test("a message whose check would be a line end is not written, but counted as invalid", () => {
@@ -51,15 +70,11 @@ test("bad frames are counted by their cause", () => {
   const noisy = new Harness({
     framing: { type: "start-end", start: [0x3c], end: [0x3e], escape: -1, escapeXor: 0, frameBytesMax: 8 },
   });
-  noisy.device.data("debug\n<a<b>\n");
+  noisy.device.data("debug\n<a<b>!\n");
   assert.deepEqual(noisy.lines(), ["b"]);
   assert.equal(noisy.counters.get("serial.lines_noise"), 2);
   assert.equal(noisy.counters.get("serial.lines_cut"), 1);
 });
-
-const ERRORS = { topic: "serial/meter/errors", qos: 0, format: "json" } as const;
-/** LINE's frames have room for 8 bytes. */
-const LONG_LINE: FramingOptions = { ...LINE, frameBytesMax: 2000 };
 
 test("a bad frame is published to errors.topic with its cause, the time, its bytes in hex and as text", () => {
   const h = new Harness({ framing: LINE, check: XOR, errors: ERRORS });

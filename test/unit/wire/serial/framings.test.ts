@@ -128,7 +128,13 @@ const VECTORS: [title: string, framing: FramingOptions, bytes: string, frames: s
     ["6103621002", ""],
     [],
   ],
-  ["start-end: noise around", startEnd("02", "03"), "0d0a 02 61 03 0d0a 02 62 03", ["61", "62"], ["noise", "noise"]],
+  [
+    "start-end: noise around",
+    startEnd("02", "03"),
+    "0d0a20 02 61 03 0d0a 02 62 03 20",
+    ["61", "62"],
+    ["noise", "noise"],
+  ],
   ["start-end: a start inside begins anew", startEnd("02", "03"), "02 61 02 62 03", ["62"], ["cut"]],
   ["start-end: of two bytes each", startEnd("aa55", "0d0a"), "aaaa55 61aa62 0d 63 0d0a", ["61aa620d63"], []],
   [

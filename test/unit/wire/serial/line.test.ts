@@ -93,6 +93,30 @@ test("reset forgets the line under way, also one being thrown away", () => {
   assert.deepEqual(decode(decoder, "e\n").frames, ["e"]);
 });
 
+const ANY = { ...line("\r\n"), delimitersToo: [Buffer.from("\r"), Buffer.from("\n"), Buffer.from("END")] };
+
+test("several delimiters: the first that comes ends a line, the longest of those that end together", () => {
+  const bytes = "a\rb\nc\r\nENdENDe\r\rf\n";
+  const lines = ["a", "b", "c", "", "ENd", "e", "", "f"];
+  for (let at = 0; at <= bytes.length; at++) {
+    const { frames } = decode(new LineDecoder(ANY, null), bytes.slice(0, at), bytes.slice(at));
+    assert.deepEqual(frames, lines, `split at ${at}`);
+  }
+  const strict = { ...line("\n"), delimitersToo: [Buffer.from("\r\n")] };
+  assert.deepEqual(decode(new LineDecoder(strict, null), "a\rb\nc\r\nd\r\r\n").frames, ["a\rb", "c", "d\r"]);
+  assert.deepEqual(decode(new LineDecoder(ANY, null), `${"x".repeat(30)}ENDok\r`).frames, ["ok"]);
+});
+
+test("several delimiters: the first of them is written; none may be inside", () => {
+  const encoder = new LineEncoder(ANY);
+  assert.equal(encoder.encode(Buffer.from("ab")).toString(), "ab\r\n");
+  for (const good of ["ab", "EN", ""]) assert.equal(encoder.problem(Buffer.from(good)), null, good);
+  for (const bad of ["a\rb", "a\n", "END", "xENDx"]) assert.equal(encoder.problem(Buffer.from(bad)), "invalid", bad);
+  const strict = new LineEncoder({ ...line("\n"), delimitersToo: [Buffer.from("\r\n")] });
+  assert.equal(strict.problem(Buffer.from("a\r")), "invalid");
+  assert.equal(strict.problem(Buffer.from("a\rb")), null);
+});
+
 test("what is encoded is decoded, at any split; what could not be a line is told apart", () => {
   const random = seededRandom(9600);
   for (const delimiter of ["\n", "\r\n", "aab", "aa"]) {
