@@ -41,6 +41,16 @@ export class Cable {
     writeSync(this.#descriptor, typeof text === "string" ? Buffer.from(text) : text);
   }
 
+  /** As `say`, as far as the line takes it now. @returns how many bytes that were */
+  trySay(bytes: Buffer): number {
+    try {
+      return writeSync(this.#descriptor, bytes);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0;
+      throw error;
+    }
+  }
+
   /** What the device has heard so far. */
   get heard(): string {
     this.#read += this.hear().toString("latin1");
