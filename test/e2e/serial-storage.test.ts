@@ -20,7 +20,7 @@ const KILLS = LONG_SEED === undefined ? 3 : 20;
 const DISK_MIB = 32;
 /** Of a line that shall fill a disk. */
 const LINE_BYTES = 1500;
-/** Said in the longest time that the gateway may take to read and store them: 1 s. At most 256 publications wait for the store. */
+/** Said in the longest time that the gateway may take to read and store them: 1 s. At most 192 publications wait for the store. */
 const LOST_LINES_MAX = 2000;
 
 /** Two publications of a line "number,number,anything". */

@@ -20,8 +20,8 @@ import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
 import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import type { SerialParts } from "./parts.ts";
 
-/** That are not settled. */
-export const PENDING_MAX = 64;
+/** Counted for each that is not settled, besides its bytes: an entry, a Buffer, and what holds its memory. */
+export const PENDING_ENTRY_BYTES = 256;
 const RETRY_MS = 500;
 
 const WAITING = 0;
@@ -50,7 +50,9 @@ export interface HeldOwner {
 
 /** What is published here, in counters and in the log. */
 export interface HeldKind {
-  /** Bytes of those that are not settled: no more is to come when they are as many. */
+  /** That are not settled. */
+  readonly pendingMax: number;
+  /** Of those that are not settled, with PENDING_ENTRY_BYTES each: no more is to come when they are as many. */
   readonly bytesMax: number;
   /** Most that the owner publishes before it looks at `isOpen` again. */
   readonly atOnceMax: number;
@@ -64,7 +66,7 @@ export class HeldPublications implements StoreWaiter, Expirable {
   readonly #owner: HeldOwner;
   readonly #kind: HeldKind;
   readonly #publication = new Publication();
-  readonly #pending = new RingBuffer<Pending>(PENDING_MAX);
+  readonly #pending: RingBuffer<Pending>;
   #pendingBytes = 0;
   /** Store token of the oldest pending one. */
   #headToken = 0;
@@ -82,12 +84,13 @@ export class HeldPublications implements StoreWaiter, Expirable {
     this.#parts = parts;
     this.#owner = owner;
     this.#kind = kind;
+    this.#pending = new RingBuffer(kind.pendingMax);
   }
 
   /** Whether more can be taken. */
   get isOpen(): boolean {
-    const { atOnceMax, bytesMax } = this.#kind;
-    return this.#refused === 0 && this.#pending.length <= PENDING_MAX - atOnceMax && this.#pendingBytes < bytesMax;
+    const { atOnceMax, bytesMax, pendingMax } = this.#kind;
+    return this.#refused === 0 && this.#pending.length <= pendingMax - atOnceMax && this.#pendingBytes < bytesMax;
   }
 
   /**
@@ -163,7 +166,7 @@ export class HeldPublications implements StoreWaiter, Expirable {
     const payload = bytes.subarray(payloadFrom, payloadEnd);
     const properties = bytes.subarray(propertiesFrom, propertiesEnd);
     this.#pending.push({ topic, payload, properties, qos, retain, ticket, state });
-    this.#pendingBytes += payload.length + properties.length;
+    this.#pendingBytes += PENDING_ENTRY_BYTES + payload.length + properties.length;
     if (state === REFUSED) this.#refused++;
   }
 
@@ -189,7 +192,7 @@ export class HeldPublications implements StoreWaiter, Expirable {
   #forget(): void {
     for (let first = this.#pending.peek(); first?.state === TAKEN; first = this.#pending.peek()) {
       this.#pending.shift();
-      this.#pendingBytes -= first.payload.length + first.properties.length;
+      this.#pendingBytes -= PENDING_ENTRY_BYTES + first.payload.length + first.properties.length;
       this.#headToken++;
     }
   }

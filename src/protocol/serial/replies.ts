@@ -18,8 +18,9 @@ import { encoded, type WriteRule } from "./write-rule.ts";
 
 /** Of Response Topic and Correlation Data together, for as long as the request waits. */
 export const REPLY_BYTES_MAX = 2048;
-/** Responses that wait for the store. */
-export const STORING_BYTES_MAX = 16 * 1024;
+/** Responses that wait for the store, and their bytes. */
+export const RESPONSES_PENDING_MAX = 64;
+export const STORING_BYTES_MAX = 32 * 1024;
 /** Answers to messages that are not even written: they are given in a turn of their own, so many at once. */
 export const UNWRITTEN_MAX = 16;
 /** User Property of what is published instead of a response. */
@@ -78,6 +79,7 @@ export class Replies implements HeldOwner, Expirable {
     this.#parts = parts;
     this.#owner = owner;
     this.#held = new HeldPublications(parts, this, {
+      pendingMax: RESPONSES_PENDING_MAX,
       bytesMax: STORING_BYTES_MAX,
       atOnceMax: 1,
       refused: counters.responsesRefused,

@@ -17,7 +17,6 @@
 import { RingBuffer } from "../../base/ring-buffer.ts";
 import { type Expirable, Timer, type TimerWheel } from "../../base/timer-wheel.ts";
 import { matchesPattern } from "./byte-pattern.ts";
-import { PENDING_MAX } from "./held-publications.ts";
 import type { ResponseTaker, SerialDevice, SerialParts } from "./parts.ts";
 import { REPLY_BYTES_MAX, type Replies, STORING_BYTES_MAX, UNWRITTEN_MAX } from "./replies.ts";
 import { BATCH_BYTES, type Frame, type LaneOwner, type WriteLane } from "./write-lane.ts";
@@ -220,13 +219,13 @@ function costOf({ bytes, reply }: Frame): number {
   return bytes.length + (reply?.bytes ?? 0);
 }
 
-/** Records of a frame, its response's address, and a response that waits for the store: estimated. */
+/** Records of a frame, and its response's address: estimated. */
 const RECORD_BYTES = 256;
 
 /** Worst case of what a line with turns holds beside the frames that are written. @param frame bytes of the longest */
 export function turnsBytes(frame: number, requests: boolean): number {
   const turns = TURNS_MAX * RECORD_BYTES + BATCH_BYTES;
   if (!requests) return turns;
-  const responses = PENDING_MAX * RECORD_BYTES + STORING_BYTES_MAX + 2 * frame + REPLY_BYTES_MAX;
+  const responses = STORING_BYTES_MAX + 2 * frame + REPLY_BYTES_MAX;
   return turns + 2 * REPLY_BYTES_MAX + responses + UNWRITTEN_MAX * (RECORD_BYTES + REPLY_BYTES_MAX);
 }

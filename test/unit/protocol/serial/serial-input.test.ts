@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
 import { WORK_PER_TURN } from "../../../../src/protocol/serial/frame-reader.ts";
-import { PENDING_MAX } from "../../../../src/protocol/serial/held-publications.ts";
 import type { FrameMapping } from "../../../../src/protocol/serial/parts.ts";
+import { FRAMES_PENDING_MAX } from "../../../../src/protocol/serial/serial-input.ts";
 import { Harness } from "./harness.ts";
 
 const REFUSED = 0x97;
@@ -86,14 +86,18 @@ test("at the end of refusal_hold each publication is dropped and counted, and th
 test("the port is paused while the publications of one more line may have no room", () => {
   const h = new Harness({ publish: words(3, -1) });
   h.outcome = STORED_LATER;
-  h.device.data("a b c\n".repeat(40));
-  assert.equal(h.published.length, Math.floor(PENDING_MAX / 3) * 3);
-  assert.equal(h.device.paused, true);
+  for (let lines = 0; !h.device.paused; lines++) {
+    assert.ok(lines < FRAMES_PENDING_MAX / 3);
+    h.device.data("a b c\n");
+  }
+  assert.equal(h.published.length, Math.floor(FRAMES_PENDING_MAX / 3) * 3);
   h.settle(3);
-  assert.equal(h.published.length, Math.floor(PENDING_MAX / 3) * 3 + 3);
+  assert.equal(h.device.paused, false);
+  h.device.data("a b c\na b c\n");
+  assert.equal(h.published.length, Math.floor(FRAMES_PENDING_MAX / 3) * 3 + 3);
+  assert.equal(h.device.paused, true);
   h.settle(1000);
   h.settle(1000);
-  assert.equal(h.published.length, 120);
   assert.equal(h.device.paused, false);
 });
 
@@ -125,20 +129,21 @@ test("frames that become many publications, empty ones, and noise have the same 
 test("a line that waits for the store goes on when that is done, and with its turn when it has used that up", () => {
   const h = new Harness();
   h.outcome = STORED_LATER;
+  const half = WORK_PER_TURN / 2; // a frame and its publication
   h.device.data("a\n".repeat(400));
-  assert.equal(h.published.length, PENDING_MAX);
+  assert.equal(h.published.length, half);
+  h.device.turn();
+  assert.equal(h.published.length, FRAMES_PENDING_MAX);
   assert.equal(h.device.awaitsTurn, false, "the store is waited for");
-  h.settle(PENDING_MAX);
-  assert.equal(h.published.length, WORK_PER_TURN / 2);
-  assert.equal(h.device.awaitsTurn, false, "the store again");
-  h.settle(PENDING_MAX);
-  assert.equal(h.published.length, WORK_PER_TURN / 2, "the share is used up");
-  for (let i = 0; h.device.paused; i++) {
-    assert.ok(i < 20);
-    if (h.device.awaitsTurn) h.device.turn();
-    h.settle(PENDING_MAX);
-  }
+  h.settle(FRAMES_PENDING_MAX);
+  assert.equal(h.device.awaitsTurn, true, "the share is used up");
+  assert.equal(h.published.length, 2 * half);
+  h.device.turn();
+  assert.equal(h.published.length, 2 * FRAMES_PENDING_MAX);
+  h.settle(FRAMES_PENDING_MAX);
+  h.device.turn();
   assert.equal(h.published.length, 400);
+  assert.equal(h.device.paused, false);
 });
 
 test("a line of which nothing is published is taken", () => {

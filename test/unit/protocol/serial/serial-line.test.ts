@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STORED_LATER } from "../../../../src/core/router.ts";
-import { PENDING_MAX } from "../../../../src/protocol/serial/held-publications.ts";
-import { PENDING_BYTES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
+import { PENDING_ENTRY_BYTES } from "../../../../src/protocol/serial/held-publications.ts";
+import { FRAMES_PENDING_MAX, PENDING_BYTES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
 import { BATCH_BYTES } from "../../../../src/protocol/serial/write-lane.ts";
 import { Harness, LINE_BYTES_MAX, write } from "./harness.ts";
 
@@ -54,12 +54,14 @@ test("who may not publish: lines are dropped and counted, one line of log", () =
 test("lines that wait for the store are bounded: the port is paused at the limit, and goes on in order", () => {
   const h = new Harness();
   h.outcome = STORED_LATER;
-  const lines = Array.from({ length: PENDING_MAX + 10 }, (_, i) => `line ${i}`);
-  h.device.data(`${lines.join("\n")}\n`);
-  assert.equal(h.published.length, PENDING_MAX);
+  const lines = Array.from({ length: FRAMES_PENDING_MAX + 10 }, (_, i) => `line ${i}`);
+  for (let i = 0; i < lines.length - 10; i += 64) h.device.data(`${lines.slice(i, i + 64).join("\n")}\n`);
+  assert.equal(h.published.length, FRAMES_PENDING_MAX);
   assert.equal(h.device.paused, true);
   h.settle(1);
-  assert.equal(h.published.length, PENDING_MAX + 1);
+  h.device.data(`${lines.slice(-10).join("\n")}\n`);
+  assert.equal(h.device.paused, true);
+  assert.equal(h.published.length, FRAMES_PENDING_MAX + 1);
   assert.equal(h.device.paused, true);
   h.settle(20);
   assert.equal(h.device.paused, false);
@@ -78,7 +80,7 @@ test("lines that wait for the store are bounded in bytes, too", () => {
     h.device.data(line);
     given += 8000;
   }
-  assert.ok(given >= PENDING_BYTES_MAX && given < PENDING_BYTES_MAX + 8000);
+  assert.equal(given / 8000, Math.ceil(PENDING_BYTES_MAX / (8000 + PENDING_ENTRY_BYTES)));
 });
 
 test("a refused line is held with the port paused, tried again, and published once it is taken; order is kept", () => {

@@ -3,8 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SerialRequestConfig } from "../../../../src/config/serial-write.ts";
 import { STORED_LATER } from "../../../../src/core/router.ts";
-import { PENDING_MAX } from "../../../../src/protocol/serial/held-publications.ts";
-import { REPLY_BYTES_MAX, STORING_BYTES_MAX, UNWRITTEN_MAX } from "../../../../src/protocol/serial/replies.ts";
+import { PENDING_ENTRY_BYTES } from "../../../../src/protocol/serial/held-publications.ts";
+import {
+  REPLY_BYTES_MAX,
+  RESPONSES_PENDING_MAX,
+  STORING_BYTES_MAX,
+  UNWRITTEN_MAX,
+} from "../../../../src/protocol/serial/replies.ts";
 import { budget } from "../../../../src/protocol/serial/serial-line.ts";
 import { BATCH_BYTES } from "../../../../src/protocol/serial/write-lane.ts";
 import { TURNS_MAX } from "../../../../src/protocol/serial/write-turns.ts";
@@ -470,14 +475,14 @@ test("a request neither times out nor is written while the port is paused for fr
 test("responses that wait for the store are bounded: no request is written until one is stored", () => {
   const h = asking();
   h.outcome = STORED_LATER;
-  for (let i = 0; i < PENDING_MAX; i++) {
+  for (let i = 0; i < RESPONSES_PENDING_MAX; i++) {
     h.deliver("?", 0, TOPIC, asked);
     h.sent();
     h.device.data("!\n");
   }
   h.deliver("?", 0, TOPIC, asked);
   h.tick(10);
-  assert.deepEqual([h.published.length, h.device.written], [PENDING_MAX, []]);
+  assert.deepEqual([h.published.length, h.device.written], [RESPONSES_PENDING_MAX, []]);
   h.settle(1);
   assert.deepEqual(h.device.written, ["?\n"]);
 });
@@ -486,12 +491,12 @@ test("responses that wait for the store are bounded in bytes, too", () => {
   const h = asking();
   h.outcome = STORED_LATER;
   let given = 0;
-  for (; given < PENDING_MAX; given++) {
+  for (; given < RESPONSES_PENDING_MAX; given++) {
     h.deliver("?", 0, TOPIC, asked);
     if (h.sent().length === 0) break;
     h.device.data(`${"x".repeat(4000)}\n`);
   }
-  assert.equal(given, Math.ceil(STORING_BYTES_MAX / 4000));
+  assert.equal(given, Math.ceil(STORING_BYTES_MAX / (4000 + PENDING_ENTRY_BYTES)));
 });
 
 // ---- messages that are not written ------------------------------------------------------------------------------
