@@ -19,6 +19,7 @@ import { propertyCases } from "./properties.ts";
 import { publishCases } from "./publish.ts";
 import { retainedCases } from "./retained.ts";
 import { routeCases } from "./routes.ts";
+import { serialWriteCases } from "./serial-write.ts";
 import { storeCases } from "./store.ts";
 import { timerCases } from "./timers.ts";
 import { wildcardCases } from "./wildcards.ts";
@@ -35,6 +36,7 @@ const CASES: readonly (() => MicroCase | Promise<MicroCase>)[] = [
   ...timerCases,
   ...framingCases,
   ...retainedCases,
+  ...serialWriteCases,
   ...storeCases,
 ];
 const SAMPLES = 15;

@@ -71,3 +71,21 @@ function lineBetween(localPort: number, remotePort: number): string {
 function hex(port: number): string {
   return port.toString(16).toUpperCase().padStart(4, "0");
 }
+
+/** Of the tty addon. */
+export interface OutputAsker {
+  /** @returns bytes, or an errno negated */
+  outputBytes(fd: number): number;
+}
+
+/**
+ * What is said of one connection, by the tty addon: for a socket TIOCOUTQ is SIOCOUTQ. Costs nothing, where the list is
+ * half a ms and more.
+ * @returns bytes that the peer's kernel has not acknowledged; after a reset those of that moment; -1 = not known
+ */
+export function unacknowledgedBytes(addon: OutputAsker, socket: Socket): number {
+  // Node has no other way to the descriptor of a socket.
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null };
+  const { fd } = handle ?? {};
+  return fd === undefined || fd < 0 ? -1 : addon.outputBytes(fd);
+}

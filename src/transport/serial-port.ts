@@ -258,7 +258,12 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   async #openPlace(): Promise<SerialStream> {
     const { place, baud } = this.#options;
     const { wheel } = this.#parts;
-    if (place.kind === "tcp") return openSocket({ host: place.host, port: place.port }, baud, wheel);
+    if (place.kind === "tcp") {
+      const stream = await openSocket({ host: place.host, port: place.port }, baud, wheel);
+      const addon = (await import("./serial-driver.ts")).ttyAddon();
+      if (typeof addon !== "string") stream.addon = addon;
+      return stream;
+    }
     if (place.kind === "unix") return openSocket({ path: place.path }, baud, wheel);
     const path = place.kind === "match" ? await (await import("./serial-devices.ts")).pathOf(place) : place.path;
     this.#device = path;

@@ -2,8 +2,9 @@
  * A serial line behind a socket: a terminal server (ser2net, raw TCP) or a unix socket.
  *
  * Over TCP the kernel takes bytes long before anybody has them, so what was written counts as sent when the peer's
- * kernel has acknowledged it (`send-queue.ts`). The list that says so is read when the line has had time to send, or when the
- * peer speaks, which is at most once a tick and once a read.
+ * kernel has acknowledged it (`send-queue.ts`), and no sooner than the line can have sent it, or the peer has answered. The
+ * tty addon asks the kernel for this one connection, 1, 2, 4, ... ms long. Behind that, and without it, the list of all
+ * connections is read, at most once a tick and once a read.
  *
  * A peer that vanished without a word is found either way: by TCP keepalive when nothing is under way, else because
  * nothing is acknowledged. One that takes nothing because its device holds the line up is there all the same: it answers
@@ -11,7 +12,7 @@
  */
 import { connect, type Socket } from "node:net";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
-import { listedQueue, type SendQueue } from "./send-queue.ts";
+import { listedQueue, type OutputAsker, type SendQueue, unacknowledgedBytes } from "./send-queue.ts";
 import {
   type LineFacts,
   READ_BYTES,
@@ -30,6 +31,8 @@ export const UNACKNOWLEDGED_MS = 25_000;
 const CONNECT_MS = 10_000;
 const CHECK_MS = 20;
 const CHECK_MS_MAX = 1000;
+/** The addon is asked after 1, 2, 4, ... ms; then there is the list. */
+const SOON_MS_MAX = 32;
 
 /**
  * @param look what the kernel still has of what was written
@@ -64,6 +67,10 @@ export class SocketStream implements SerialStream, Expirable {
   #left = 0;
   /** How long they have been as many; at `UNACKNOWLEDGED_MS` the peer is gone. */
   #checkedMs = 0;
+  /** Asked before the list is; null = there is none. */
+  addon: OutputAsker | null = null;
+  #soonMs = 0;
+  #soon: NodeJS.Timeout | null = null;
   #error = "closed by peer";
   #paused = false;
 
@@ -128,7 +135,10 @@ export class SocketStream implements SerialStream, Expirable {
       this.#awaited = true;
       this.#left = Number.POSITIVE_INFINITY;
       this.#checkedMs = 0;
-      this.#checkAfter(Math.max(CHECK_MS, transmitMs(Math.min(bytes.length, READ_BYTES), this.#baud)));
+      const ms = transmitMs(Math.min(bytes.length, READ_BYTES), this.#baud);
+      this.#checkAfter(Math.max(CHECK_MS, ms));
+      this.#soonMs = 1;
+      if (this.addon !== null) this.#soon = setTimeout(this.#onSoon, Math.max(1, ms));
     }
     this.#socket.write(bytes, (error) => {
       if (!error && !this.#tcp) this.#handler?.onSent(); // after an error "close" follows
@@ -156,6 +166,22 @@ export class SocketStream implements SerialStream, Expirable {
     this.#wheel.schedule(this.#check, ms);
   }
 
+  readonly #onSoon = (): void => {
+    if (!this.#awaited || this.#saysAddon()) return;
+    if (this.#soonMs <= SOON_MS_MAX) this.#soon = setTimeout(this.#onSoon, this.#soonMs);
+    this.#soonMs *= 2;
+  };
+
+  /** As `#acknowledged`. What node still has to write, or failed to, is not the kernel's. */
+  #saysAddon(): boolean {
+    const addon = this.addon;
+    const socket = this.#socket;
+    if (addon === null || socket.destroyed || socket.writableLength > 0) return false;
+    if (unacknowledgedBytes(addon, socket) !== 0) return false;
+    this.#sent();
+    return true;
+  }
+
   /** Tells the handler if it is so. */
   #acknowledged(): boolean {
     const listed = this.#socket.destroyed ? null : this.#look(this.#socket);
@@ -163,14 +189,25 @@ export class SocketStream implements SerialStream, Expirable {
     if (left < this.#left || listed?.held) this.#checkedMs = 0; // slow, or held up, but there
     this.#left = left;
     if (left > 0) return false;
-    this.#awaited = false;
-    this.#wheel.cancel(this.#check);
-    this.#handler?.onSent();
+    this.#sent();
     return true;
   }
 
+  #sent(): void {
+    this.#awaitNothing();
+    this.#handler?.onSent();
+  }
+
+  #awaitNothing(): void {
+    this.#awaited = false;
+    this.#wheel.cancel(this.#check);
+    if (this.#soon !== null) clearTimeout(this.#soon);
+    this.#soon = null;
+  }
+
   readonly #onRead = (length: number, buffer: Uint8Array): boolean => {
-    if (this.#awaited) this.#acknowledged(); // an answer has most likely brought the acknowledgement along
+    // An answer has most likely brought the acknowledgement along.
+    if (this.#awaited && !this.#saysAddon() && this.addon === null) this.#acknowledged();
     const chunk = buffer as Buffer;
     this.#handler?.onData(length === chunk.length ? chunk : chunk.subarray(0, length));
     return true;
@@ -178,8 +215,7 @@ export class SocketStream implements SerialStream, Expirable {
 
   #forget(): void {
     this.#handler = null;
-    this.#awaited = false;
-    this.#wheel.cancel(this.#check);
+    this.#awaitNothing();
   }
 
   #gone(words: string): void {

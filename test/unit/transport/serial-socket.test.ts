@@ -180,3 +180,58 @@ test("after close nothing is heard and no timer is left", async (t) => {
   assert.deepEqual(line.heard, []);
   assert.equal(line.wheel.armed, 0);
 });
+
+// ---- with the addon --------------------------------------------------------------------------------------------
+
+/** A list that must not be needed. */
+const noList = (): never => assert.fail("the list was read");
+
+test("where the addon tells what is not acknowledged the list is not read: a write is confirmed within ms", async (t) => {
+  const line = await new Line(t).open(null, noList);
+  const left = [7, 7, 0];
+  line.stream.addon = { outputBytes: () => left.shift() ?? 0 };
+  line.start();
+  line.stream.write(Buffer.from("on\n"));
+  await eventually("the confirmation", () => line.heard.length > 0);
+  assert.deepEqual([line.heard, left], [["sent"], []]);
+});
+
+test("a peer that answers has the write: the addon is asked then, not the list", async (t) => {
+  const line = await new Line(t).open(null, noList);
+  let asked = 0;
+  line.stream.addon = { outputBytes: () => (asked++ === 0 ? 0 : 7) };
+  line.start();
+  line.stream.write(Buffer.alloc(4096)); // its time on the line is 355 ms
+  line.far.write("answer");
+  await eventually("both", () => line.heard.length === 2);
+  assert.deepEqual([line.heard, asked], [["sent", "data answer"], 1]);
+});
+
+test("no sooner than the line can have sent it", async (t) => {
+  const line = await new Line(t).open(null, noList);
+  line.stream.addon = { outputBytes: () => 0 };
+  line.start();
+  const from = performance.now();
+  line.stream.write(Buffer.alloc(1152));
+  await eventually("the confirmation", () => line.heard.length > 0);
+  assert.ok(performance.now() - from >= 99, "1152 bytes at 115200 baud take 100 ms");
+});
+
+test("an addon that does not know, or says no for long, leaves it to the list", async (t) => {
+  for (const answer of [-9, 7]) {
+    const line = await new Line(t).open(null, () => ({ bytes: 0, held: false }));
+    let asked = 0;
+    line.stream.addon = {
+      outputBytes: () => {
+        asked++;
+        return answer;
+      },
+    };
+    line.start();
+    line.stream.write(Buffer.from("on\n"));
+    await eventually("it is asked 1, 2, 4, 8, 16 and 32 ms long", () => asked === 7);
+    assert.deepEqual(line.heard, []);
+    line.advance(100);
+    assert.deepEqual(line.heard, ["sent"]);
+  }
+});
