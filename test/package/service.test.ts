@@ -39,6 +39,13 @@ test("it waits for a human only after a wrong configuration", () => {
   assert.match(source, /^RestartPreventExitStatus=2$/m);
 });
 
+test("USB adapters may be opened also when their driver is loaded after the start: by major number, not by name", () => {
+  // systemd looks names up in /proc/devices once. ttyUSB is 188, ttyACM 166 (Documentation/admin-guide/devices.txt).
+  for (const major of [188, 166]) assert.match(source, new RegExp(`^DeviceAllow=char-${major} rw$`, "m"));
+  assert.doesNotMatch(source, /char-tty(USB|ACM)/);
+  assert.match(source, /^SupplementaryGroups=dialout$/m);
+});
+
 function analyze(...args: string[]) {
   return spawnSync(peerPath("systemd-analyze"), args, { encoding: "utf8", env: { ...process.env, SYSTEMD_PAGER: "" } });
 }
