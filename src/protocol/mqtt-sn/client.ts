@@ -57,7 +57,7 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
     this.server = server;
     this.peer = peer;
     this.connectedMs = server.parts.time.nowMs();
-    this.topics = new TopicIds(server.predefined, server.names);
+    this.topics = new TopicIds(server.options.predefined, server.names);
     this.deliveries = new Deliveries(this);
   }
 

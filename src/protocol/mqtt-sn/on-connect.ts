@@ -159,7 +159,7 @@ function enter(client: Client, request: ConnectRequest, principal: Principal): v
   const { session, present } = opened;
   if (!present && previous !== null) {
     client.topics.clear();
-    client.topics = new TopicIds(server.predefined, server.names);
+    client.topics = new TopicIds(server.options.predefined, server.names);
   }
   client.request = null;
   client.session = session;

@@ -23,7 +23,6 @@ import { writeTopicAck } from "../../wire/mqtt-sn/encode.ts";
 import type { Client } from "./client.ts";
 import { answer, NO_FLAGS } from "./on-stored.ts";
 import type { MqttSnServer } from "./server.ts";
-import type { Topic } from "./topic-ids.ts";
 
 export function onPublish(client: Client, bytes: Buffer, view: MessageView): void {
   const { server } = client;
@@ -110,15 +109,17 @@ export function onPubrel(client: Client, { msgId }: MessageView): void {
 
 /** QoS -1: nobody is connected, nobody is answered. */
 export function publishOfStranger(server: MqttSnServer, principal: Principal, p: Publication): void {
-  if (mayPublish(server, principal, { name: p.topic, bytes: p.bytes })) server.parts.router.publish(p, NO_WAITER, 0);
+  if (mayPublish(server, principal, p.topic)) server.parts.router.publish(p, NO_WAITER, 0);
 }
 
+/** Of a UTF-16 unit. */
+const UTF8_BYTES_MAX = 3;
+
 /** The publication that a PUBLISH is, in the server's scratch bytes: valid until the next. */
-function fill(server: MqttSnServer, topic: Topic, bytes: Buffer, view: MessageView): Publication {
-  const topicLength = topic.bytes.length;
+function fill(server: MqttSnServer, topic: string, bytes: Buffer, view: MessageView): Publication {
   const payloadLength = view.restEnd - view.restAt;
-  const scratch = server.publicationRoom(topicLength + payloadLength);
-  copyBytes(topic.bytes, 0, topicLength, scratch, 0);
+  const scratch = server.publicationRoom(UTF8_BYTES_MAX * topic.length + payloadLength);
+  const topicLength = scratch.write(topic);
   const p = server.publication;
   p.bytes = scratch;
   p.topicFrom = 0;
@@ -136,10 +137,10 @@ function fill(server: MqttSnServer, topic: Topic, bytes: Buffer, view: MessageVi
   return p;
 }
 
-function mayPublish(server: MqttSnServer, principal: Principal, topic: Topic): boolean {
+function mayPublish(server: MqttSnServer, principal: Principal, topic: string): boolean {
   const { authority } = server.parts;
   // $SYS is the gateway's own.
-  if (!topic.name.startsWith("$SYS") && (authority.open || authority.mayPublish(principal, topic.name))) return true;
+  if (!topic.startsWith("$SYS") && (authority.open || authority.mayPublish(principal, topic))) return true;
   server.count("not_authorized");
   return false;
 }

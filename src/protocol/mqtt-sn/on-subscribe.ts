@@ -79,7 +79,7 @@ export function onUnsubscribe(client: Client, bytes: Buffer, view: MessageView):
 
 function filterOf(client: Client, bytes: Buffer, view: MessageView): string | null {
   if (view.topicType === TOPIC_NORMAL) return bytes.toString("utf8", view.restAt, view.restEnd);
-  return client.topics.find(view.topicType, view.topicId)?.name ?? null;
+  return client.topics.find(view.topicType, view.topicId);
 }
 
 function refusalOf(client: Client, session: Session, filter: string, topicType: number): number {

@@ -13,29 +13,34 @@ export interface Owed {
 }
 
 export class OwedAcks {
-  readonly #owed = new Map<number, Owed>();
+  /** At most OWED_MAX, so they are looked through. */
+  readonly #owed: Owed[] = [];
+  /** Of each, in the same place. */
+  readonly #tokens: number[] = [];
   #next = 0;
 
   get full(): boolean {
-    return this.#owed.size >= OWED_MAX;
+    return this.#owed.length >= OWED_MAX;
   }
 
   /** Whether an answer of this type to this message is on its way. */
   has(type: number, msgId: number): boolean {
-    for (const owed of this.#owed.values()) if (owed.type === type && owed.msgId === msgId) return true;
+    for (const owed of this.#owed) if (owed.type === type && owed.msgId === msgId) return true;
     return false;
   }
 
   /** @returns the token that `take` knows it by */
   push(owed: Owed): number {
     const token = this.#next++;
-    this.#owed.set(token, owed);
+    this.#owed.push(owed);
+    this.#tokens.push(token);
     return token;
   }
 
   take(token: number): Owed | null {
-    const owed = this.#owed.get(token) ?? null;
-    this.#owed.delete(token);
-    return owed;
+    const at = this.#tokens.indexOf(token);
+    if (at < 0) return null;
+    this.#tokens.splice(at, 1);
+    return this.#owed.splice(at, 1)[0] ?? null;
   }
 }

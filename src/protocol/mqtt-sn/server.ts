@@ -48,7 +48,7 @@ import { onRegister, onSubscribe, onUnsubscribe } from "./on-subscribe.ts";
 import { keyOf, NODE_ID_BYTES_MAX, nodeKeyOf, type Peer } from "./peer.ts";
 import { AWAKE, CONNECTING } from "./states.ts";
 import { Strangers } from "./strangers.ts";
-import { type Predefined, topicOf } from "./topic-ids.ts";
+import type { Predefined } from "./topic-ids.ts";
 import { onWillMsgUpd, onWillTopicUpd } from "./will.ts";
 
 export interface MqttSnParts {
@@ -71,7 +71,7 @@ export interface MqttSnParts {
 export interface MqttSnOptions {
   readonly gatewayId: number;
   readonly clientsMax: number;
-  readonly predefined: ReadonlyMap<number, string>;
+  readonly predefined: Predefined;
   /** Messages a second of one address; null: a cable has its own. */
   readonly rate: number | null;
   /** null: it does not say that it is there. */
@@ -89,7 +89,6 @@ export class MqttSnServer implements DatagramHandler {
   readonly port: DatagramPort;
   readonly parts: MqttSnParts;
   readonly options: MqttSnOptions;
-  readonly predefined: Predefined;
   /** Of names that have ids, and of messages that wait outside of their session's queue, of all clients. */
   readonly names: Allowance;
   readonly held: Allowance;
@@ -122,7 +121,6 @@ export class MqttSnServer implements DatagramHandler {
     this.port = port;
     this.parts = parts;
     this.options = options;
-    this.predefined = new Map([...options.predefined].map(([id, name]) => [id, topicOf(name)]));
     this.names = new Allowance(namesBytesOf(options.clientsMax));
     this.held = new Allowance(heldBytesOf(options.clientsMax));
     const { counters } = parts;

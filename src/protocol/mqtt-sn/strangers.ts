@@ -26,7 +26,7 @@ export class Strangers {
 
   onPublish(bytes: Buffer, view: MessageView, { address, port }: Peer): void {
     const server = this.#server;
-    const topic = commonTopic(server.predefined, view.topicType, view.topicId);
+    const topic = commonTopic(server.options.predefined, view.topicType, view.topicId);
     if (topic === null || this.#waiting >= STRANGERS_MAX) {
       server.count(topic === null ? "unknown_topic" : "strangers_full");
       return;
@@ -34,7 +34,7 @@ export class Strangers {
     server.publishesReceived.value++;
     const p = new Publication();
     const payload = bytes.subarray(view.restAt, view.restEnd);
-    p.setParts(topic.name, payload, 0, (view.flags & FLAG_RETAIN) !== 0);
+    p.setParts(topic, payload, 0, (view.flags & FLAG_RETAIN) !== 0);
     const { anonymous, user } = server.options;
     if (user !== undefined) {
       publishOfStranger(server, { name: user, clientId: user }, p);

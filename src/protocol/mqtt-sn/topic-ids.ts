@@ -5,41 +5,37 @@
  * @see MQTT-SN 1.2 sections 3 and 6.5
  */
 import type { Allowance } from "../../base/allowance.ts";
-import { TOPIC_NORMAL, TOPIC_PREDEFINED, TOPIC_SHORT } from "../../wire/mqtt-sn/codes.ts";
+import { TOPIC_ID_MAX, TOPIC_ID_MIN, TOPIC_NORMAL, TOPIC_PREDEFINED, TOPIC_SHORT } from "../../wire/mqtt-sn/codes.ts";
 import { TOPIC_IDS_MAX } from "./limits.ts";
 
-/** Of an entry, besides its name twice. */
-const ENTRY_BYTES = 64;
+/** Of an entry in both tables, besides its name; 130 measured. */
+const ENTRY_BYTES = 136;
 const PLUS = 0x2b;
 const HASH = 0x23;
 
-/** A topic as publications need it: bytes to copy, text for rights. */
-export interface Topic {
-  readonly name: string;
-  readonly bytes: Buffer;
-}
+/** Names by predefined topic id. */
+export type Predefined = ReadonlyMap<number, string>;
 
-export type Predefined = ReadonlyMap<number, Topic>;
+/** What a client calls a topic: TopicIdType and id in one number. */
+export const NO_REF = -1;
+export const typeOfRef = (ref: number): number => ref >> 16;
+export const idOfRef = (ref: number): number => ref & 0xffff;
 
-/** What the client calls a topic. */
-export interface TopicRef {
-  readonly type: number;
-  readonly id: number;
-}
-
-export function topicOf(name: string): Topic {
-  return { name, bytes: Buffer.from(name) };
+function refFor(type: number, id: number): number {
+  return (type << 16) | id;
 }
 
 /** @returns the topic of two characters, null when they are none */
-export function shortTopic(id: number): Topic | null {
-  const bytes = Buffer.from([id >> 8, id & 0xff]);
-  for (const byte of bytes) if (byte <= 0x20 || byte > 0x7e || byte === PLUS || byte === HASH) return null;
-  return { name: bytes.toString("latin1"), bytes };
+function shortTopic(id: number): string | null {
+  return isShortByte(id >> 8) && isShortByte(id & 0xff) ? String.fromCharCode(id >> 8, id & 0xff) : null;
+}
+
+function isShortByte(byte: number): boolean {
+  return byte > 0x20 && byte <= 0x7e && byte !== PLUS && byte !== HASH;
 }
 
 /** What every sender may use, connected or not. */
-export function commonTopic(predefined: Predefined, type: number, id: number): Topic | null {
+export function commonTopic(predefined: Predefined, type: number, id: number): string | null {
   if (type === TOPIC_SHORT) return shortTopic(id);
   return type === TOPIC_PREDEFINED ? (predefined.get(id) ?? null) : null;
 }
@@ -47,9 +43,10 @@ export function commonTopic(predefined: Predefined, type: number, id: number): T
 export class TopicIds {
   readonly #predefined: Predefined;
   readonly #memory: Allowance;
-  readonly #byId = new Map<number, Topic>();
-  readonly #byName = new Map<string, TopicRef>();
-  #next = 1;
+  /** Made with the first entry: a client with short names alone has none. */
+  #byId: Map<number, string> | null = null;
+  #byName: Map<string, number> | null = null;
+  #next = TOPIC_ID_MIN;
   #taken = 0;
 
   constructor(predefined: Predefined, memory: Allowance) {
@@ -57,62 +54,66 @@ export class TopicIds {
     this.#memory = memory;
   }
 
-  find(type: number, id: number): Topic | null {
-    return type === TOPIC_NORMAL ? (this.#byId.get(id) ?? null) : commonTopic(this.#predefined, type, id);
+  find(type: number, id: number): string | null {
+    return type === TOPIC_NORMAL ? (this.#byId?.get(id) ?? null) : commonTopic(this.#predefined, type, id);
   }
 
-  /** What the client knows the topic by; null when it has to be told. */
-  refOf(name: string): TopicRef | null {
-    const ref = this.#byName.get(name);
+  /** What the client knows the topic by; NO_REF when it has to be told. */
+  refOf(name: string): number {
+    const ref = this.#byName?.get(name);
     if (ref !== undefined) return ref;
-    if (name.length !== 2) return null;
-    const id = (name.charCodeAt(0) << 8) | name.charCodeAt(1);
-    return id <= 0xffff && shortTopic(id)?.name === name ? { type: TOPIC_SHORT, id } : null;
+    if (name.length !== 2 || !isShortByte(name.charCodeAt(0)) || !isShortByte(name.charCodeAt(1))) return NO_REF;
+    return refFor(TOPIC_SHORT, (name.charCodeAt(0) << 8) | name.charCodeAt(1));
   }
 
   /** @returns its normal id, given now if it has none; 0 = no room for one more */
   register(name: string): number {
-    const known = this.#byName.get(name);
-    if (known?.type === TOPIC_NORMAL) return known.id;
-    if (known !== undefined) this.#forgetName(name);
-    const bytes = ENTRY_BYTES + 2 * name.length;
-    if (this.#byId.size >= TOPIC_IDS_MAX || !this.#memory.take(bytes)) return 0;
-    this.#taken += bytes;
-    const id = this.#next++;
-    this.#byId.set(id, topicOf(name));
-    this.#byName.set(name, { type: TOPIC_NORMAL, id });
+    const known = this.#byName?.get(name);
+    if (known !== undefined && typeOfRef(known) === TOPIC_NORMAL) return idOfRef(known);
+    if (known !== undefined) this.forget(name);
+    this.#byId ??= new Map();
+    if (this.#byId.size >= TOPIC_IDS_MAX || !this.#enter(name, refFor(TOPIC_NORMAL, this.#next))) return 0;
+    const id = this.#next;
+    this.#byId.set(id, name);
+    do this.#next = this.#next === TOPIC_ID_MAX ? TOPIC_ID_MIN : this.#next + 1;
+    while (this.#byId.has(this.#next));
     return id;
   }
 
   /** The client has shown that it knows a predefined id. False without room to remember that. */
   knowsPredefined(id: number, name: string): boolean {
-    if (this.#byName.has(name)) return true;
-    const bytes = ENTRY_BYTES + 2 * name.length;
-    if (this.#byName.size >= 2 * TOPIC_IDS_MAX || !this.#memory.take(bytes)) return false;
-    this.#taken += bytes;
-    this.#byName.set(name, { type: TOPIC_PREDEFINED, id });
-    return true;
+    if (this.#byName?.has(name)) return true;
+    if ((this.#byName?.size ?? 0) >= 2 * TOPIC_IDS_MAX) return false;
+    return this.#enter(name, refFor(TOPIC_PREDEFINED, id));
   }
 
   /** The client says that it does not know what we call this topic: it will be told again, under another id. */
   forget(name: string): void {
-    const ref = this.#byName.get(name);
+    const ref = this.#byName?.get(name);
     if (ref === undefined) return;
-    this.#forgetName(name);
-    if (ref.type === TOPIC_NORMAL) this.#byId.delete(ref.id);
+    this.#byName?.delete(name);
+    if (typeOfRef(ref) === TOPIC_NORMAL) this.#byId?.delete(idOfRef(ref));
+    this.#taken -= bytesOf(name);
+    this.#memory.give(bytesOf(name));
   }
 
   clear(): void {
-    this.#byId.clear();
-    this.#byName.clear();
+    this.#byId = null;
+    this.#byName = null;
     this.#memory.give(this.#taken);
     this.#taken = 0;
   }
 
-  #forgetName(name: string): void {
-    this.#byName.delete(name);
-    const bytes = ENTRY_BYTES + 2 * name.length;
-    this.#taken -= bytes;
-    this.#memory.give(bytes);
+  #enter(name: string, ref: number): boolean {
+    const bytes = bytesOf(name);
+    if (!this.#memory.take(bytes)) return false;
+    this.#taken += bytes;
+    this.#byName ??= new Map();
+    this.#byName.set(name, ref);
+    return true;
   }
+}
+
+function bytesOf(name: string): number {
+  return ENTRY_BYTES + 2 * name.length;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Allowance } from "../../../../src/base/allowance.ts";
 import {
   CONNECT_MS,
   GWINFOS_PER_SECOND,
@@ -10,6 +11,7 @@ import {
   TOPIC_IDS_MAX,
   toleratedMs,
 } from "../../../../src/protocol/mqtt-sn/limits.ts";
+import { TopicIds } from "../../../../src/protocol/mqtt-sn/topic-ids.ts";
 import { OPEN_TO_ALL } from "../../../support/mqtt-hub.ts";
 import { subscribe } from "../../../support/mqtt-packets.ts";
 import { connectOf, type Device, message, SnHub, subscribeTo } from "./harness.ts";
@@ -150,6 +152,17 @@ test("topic ids of a client are bounded: one more REGISTER is congestion", () =>
     assert.match(device.ask(message(0x0a, [0, 0, 0, 1], `t/${i}`))[0] as string, /00$/);
   assert.deepEqual(device.ask(message(0x0a, [0, 0, 0, 1], "more")), ["070b0000000101"]);
   assert.equal(hub.counter("mqtt_sn.topic_ids_full"), 1);
+});
+
+test("ids that are given up come again when all have been given", () => {
+  const ids = new TopicIds(new Map(), new Allowance(10_000));
+  assert.equal(ids.register("stays"), 1);
+  for (let i = 2; i <= 0xfffe; i++) {
+    assert.equal(ids.register("goes"), i);
+    ids.forget("goes");
+  }
+  assert.equal(ids.register("again"), 2);
+  assert.deepEqual([ids.find(0, 1), ids.find(0, 2)], ["stays", "again"]);
 });
 
 test("6.6 PUBLISH at QoS 0 by normal, predefined and short topic id reaches MQTT clients", () => {
