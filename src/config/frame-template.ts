@@ -2,17 +2,21 @@
  * Bytes as people write them: the templates of frames to a device, and the patterns of frames from it.
  *
  *     "SET {payload}\r"          text; \r \n \t \0 \\ \{ \} \* and \x1b stand for bytes
+ *     "M{json:motor.speed}"      a value of a payload that is JSON
  *     "hex: 02 {payload} 03"     the same with its static bytes in hexadecimal
  *     "OK*"   "hex: 01 03 *"     a pattern: * is any number of bytes
  */
 
-/** Static bytes, or the name of a variable part: payload, topic, rest, 1, 2, ... */
-export type FramePiece = Buffer | string;
+import { jsonPath } from "../base/json-path.ts";
+
+/** Static bytes, the name of a variable part (payload, topic, rest, 1, 2, ...), or where it lies in JSON. */
+export type FramePiece = Buffer | string | { readonly json: readonly string[] };
 
 /** What lies before, between and behind the stars; a single one is the whole frame. */
 export type BytePattern = readonly Buffer[];
 
 const HEX = "hex:";
+const JSON_VALUE = "json:";
 const ESCAPES: Readonly<Record<string, string>> = { r: "\r", n: "\n", t: "\t", 0: "\0" };
 const TOKEN =
   /\\x(?<hex>[0-9a-fA-F]{2})|\\(?<escape>[rnt0\\{}*])|\{(?<name>[^{}]*)\}|(?<star>\*)|(?<plain>[^\\{}*]+)|(?<other>[\s\S])/gu;
@@ -26,7 +30,7 @@ export function frameTemplate(text: string, filter: string): readonly FramePiece
     if (name !== undefined) {
       const problem = nameProblem(name, filter);
       if (problem !== null) return problem;
-      pieces.push(name);
+      pieces.push(name.startsWith(JSON_VALUE) ? { json: jsonPath(name.slice(JSON_VALUE.length)) } : name);
       continue;
     }
     const bytes = staticBytes(token, isHex);
@@ -56,8 +60,8 @@ export function bytePattern(text: string): BytePattern | string {
 /** Neighbours become one. */
 function append(pieces: FramePiece[], bytes: Buffer): void {
   const last = pieces.at(-1);
-  if (last === undefined || typeof last === "string") pieces.push(bytes);
-  else pieces[pieces.length - 1] = Buffer.concat([last, bytes]);
+  if (Buffer.isBuffer(last)) pieces[pieces.length - 1] = Buffer.concat([last, bytes]);
+  else pieces.push(bytes);
 }
 
 /** @returns null for what stands for no byte */
@@ -81,9 +85,11 @@ function problemOf(text: string, isHex: boolean): string {
 /** @returns what is wrong with {name} in the template of frames for topics that match `filter`, or null */
 function nameProblem(name: string, filter: string): string | null {
   if (name === "payload" || name === "topic") return null;
+  if (name.startsWith(JSON_VALUE))
+    return name === JSON_VALUE ? "{json:} names no value, like {json:motor.speed}" : null;
   if (name === "rest") return filter.endsWith("#") ? null : `{rest} is what "#" matched, and ${filter} has none`;
   if (!/^[1-9]\d?$/.test(name))
-    return `{${name}} is no placeholder: they are {payload}, {topic}, {rest}, {1}, {2} and so on`;
+    return `{${name}} is no placeholder: they are {payload}, {json:...}, {topic}, {rest}, {1}, {2} and so on`;
   const plus = filter.split("/").filter((level) => level === "+").length;
   return Number(name) <= plus ? null : `{${name}} is what "+" number ${name} matched, and ${filter} has ${plus}`;
 }

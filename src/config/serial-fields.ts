@@ -1,4 +1,5 @@
 /** `serial[].publish.fields`: named parts of a frame. */
+import { jsonPath } from "../base/json-path.ts";
 import { groupsOf } from "../base/linear-pattern.ts";
 import type { Section } from "./section.ts";
 import { BUILT_IN } from "./serial-template.ts";
@@ -114,13 +115,6 @@ function readSource(inner: Section, context: FieldContext): FieldSource | null {
   if (given[0] === "offset") return readOffset(inner);
   const pattern = context.pattern(inner, "pattern");
   return readGroup(inner, pattern, pattern);
-}
-
-/** Keys with dots between them, or a JSON pointer (RFC 6901) for those that contain dots. */
-function jsonPath(source: string): string[] {
-  if (!source.startsWith("/")) return source.split(".");
-  const unescaped = (key: string): string => key.replaceAll("~1", "/").replaceAll("~0", "~");
-  return source.slice(1).split("/").map(unescaped);
 }
 
 function readColumn(inner: Section, header: boolean): FieldSource {

@@ -90,7 +90,7 @@ function readTemplate(section: Section, topic: string, lines: boolean): string |
     section.complain("payload", template, 'write it like "SET {1} {payload}" or "hex: 02 {payload} 03"');
     return null;
   }
-  if (lines && template.some((piece) => typeof piece !== "string" && /[\r\n]/.test(piece.toString("latin1")))) {
+  if (lines && template.some((piece) => Buffer.isBuffer(piece) && /[\r\n]/.test(piece.toString("latin1")))) {
     section.complain("payload", "has a line end, which the framing adds", "remove it");
   }
   return text;

@@ -5,18 +5,17 @@
  */
 import { isUtf8 } from "node:buffer";
 import { assert } from "../../base/assert.ts";
-import { type BytePattern, bytePattern, type FramePiece, frameTemplate } from "../../config/frame-template.ts";
+import { type BytePattern, bytePattern, frameTemplate } from "../../config/frame-template.ts";
 import type { PayloadFormat, SerialWriteConfig } from "../../config/serial-write.ts";
 import { TopicParts } from "./topic-parts.ts";
+import { WriteTemplate } from "./write-template.ts";
 
 export class WriteRule {
   readonly config: SerialWriteConfig;
   readonly topics: TopicParts;
   /** Of a response; null = any frame is one. */
   readonly match: BytePattern | null;
-  readonly #template: readonly FramePiece[] | null;
-  /** The frame depends on the topic. */
-  readonly #named: boolean;
+  readonly #template: WriteTemplate | null;
 
   constructor(config: SerialWriteConfig) {
     this.config = config;
@@ -24,29 +23,18 @@ export class WriteRule {
     const template = config.template === null ? null : frameTemplate(config.template, config.topic);
     const match = config.request?.match == null ? null : bytePattern(config.request.match);
     assert(typeof template !== "string" && typeof match !== "string", "they were checked with the configuration");
-    this.#template = template;
+    this.#template = template === null ? null : new WriteTemplate(template, this.topics);
     this.match = match;
-    this.#named = template?.some((piece) => typeof piece === "string" && piece !== "payload") ?? false;
   }
 
-  /** @returns the frame, which may be `payload` itself; null when it is not what `format` says */
+  /** @returns the frame, which may be `payload` itself; null when it is not what `format` or the template says */
   frameOf(topic: () => string, payload: Buffer): Buffer | null {
     const { format } = this.config;
     const template = this.#template;
     const bytes = format === "raw" ? payload : decoded(format, payload);
     if (bytes === null || template === null) return bytes;
-    return fill(template, bytes, this.topics, this.#named ? topic() : "");
+    return template.fill(bytes, template.isNamed ? topic() : "");
   }
-}
-
-function fill(template: readonly FramePiece[], payload: Buffer, topics: TopicParts, topic: string): Buffer {
-  const parts: Buffer[] = [];
-  for (const piece of template) {
-    if (typeof piece !== "string") parts.push(piece);
-    else if (piece === "payload") parts.push(payload);
-    else parts.push(Buffer.from(topics.part(piece, topic)));
-  }
-  return Buffer.concat(parts);
 }
 
 /** @returns null for what is not in this format */

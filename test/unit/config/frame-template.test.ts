@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytePattern, frameTemplate } from "../../../src/config/frame-template.ts";
+import { bytePattern, type FramePiece, frameTemplate } from "../../../src/config/frame-template.ts";
 
-const hex = (pieces: readonly (Buffer | string)[] | string) =>
-  typeof pieces === "string" ? pieces : pieces.map((p) => (typeof p === "string" ? `{${p}}` : p.toString("hex")));
+const pieceText = (piece: FramePiece): string => {
+  if (Buffer.isBuffer(piece)) return piece.toString("hex");
+  return typeof piece === "string" ? `{${piece}}` : `json ${piece.json.join("|")}`;
+};
+const hex = (pieces: readonly FramePiece[] | string) => (typeof pieces === "string" ? pieces : pieces.map(pieceText));
 
 for (const [text, pieces] of [
   ["{payload}", ["{payload}"]],
@@ -12,6 +15,7 @@ for (const [text, pieces] of [
   ["\\{{1}\\}\\\\\\*\\0\\t*", ["7b", "{1}", "7d5c2a00092a"]],
   ["hex: 02 {payload} 03 0D", ["02", "{payload}", "030d"]],
   ["hex:{payload}", ["{payload}"]],
+  ["M{json:motor.speed}{json:/a.b/0}", ["4d", "json motor|speed", "json a.b|0"]],
 ] as const) {
   test(`the template ${text} has the pieces ${pieces.join(" ")}`, () => {
     assert.deepEqual(hex(frameTemplate(text, "a/+/c")), pieces);
@@ -20,6 +24,7 @@ for (const [text, pieces] of [
 
 for (const [text, problem] of [
   ["{pay}", /no placeholder/],
+  ["{json:}", /names no value/],
   ["{2}", /number 2 matched, and a\/\+\/c has 1/],
   ["{rest}", /has none/],
   ["a{b", /"\{" stands for nothing/],

@@ -1,4 +1,5 @@
 /** The value of a field in a frame. */
+import { atJsonPath } from "../../../base/json-path.ts";
 import { knownPattern } from "../../../base/linear-pattern.ts";
 import type {
   FieldDefault,
@@ -59,7 +60,7 @@ export class FieldReader {
 function plainValue(source: FieldSource, found: RegExpExecArray | null, frame: FrameView): Value {
   switch (source.kind) {
     case "json":
-      return atPath(frame.json, source.path);
+      return atJsonPath(frame.json, source.path) as Value;
     case "column": {
       const { column, separator } = source;
       const at = typeof column === "number" ? column - 1 : frame.columnNamed(column, separator);
@@ -84,17 +85,6 @@ function bytesText(bytes: Buffer, { kind, little }: { readonly kind: string; rea
   if (kind === "text") return bytes.toString("latin1");
   const digits = (little ? Buffer.from(bytes).reverse() : bytes).toString("hex");
   return kind === "hex" || !/[a-f]/.test(digits) ? digits : undefined;
-}
-
-/** Own properties only: "length" of an array is none of its values. */
-function atPath(json: unknown, path: readonly string[]): Value {
-  let value = json;
-  for (const key of path) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
-    if (Array.isArray(value) && key === "length") return undefined;
-    value = (value as Record<string, unknown>)[key];
-  }
-  return value as Value;
 }
 
 /** @returns where `length` bytes at `offset` begin, -1 when the frame does not have them */

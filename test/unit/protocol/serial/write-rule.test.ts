@@ -46,6 +46,24 @@ for (const [filter, template, topic, expected] of [
   });
 }
 
+for (const [template, payload, expected] of [
+  ["M{json:motor.speed};{json:on}", '{"motor": {"speed": 12.50}, "on": true}', "M12.5;true"],
+  ["{json:name}", '{"name": "a b"}', "a b"],
+  ["{json:list.1}{json:/a.b}", '{"list": [1, 2], "a.b": {"c": 3}}', '2{"c":3}'],
+  ["{json:id}", '{"id": 1234567890123456789}', "1234567890123456789"],
+  ["{json:x}", '{"x": ""}', ""],
+  ["{json:x}", '{"y": 1}', null],
+  ["{json:x}", '{"x": null}', null],
+  ["{json:list.length}", '{"list": []}', null],
+  ["{json:x}", "no json", null],
+  ["{json:x}", "", null],
+] as const) {
+  test(`${template} of ${payload} is ${expected ?? "no frame"}`, () => {
+    const rule = new WriteRule(write({ template }));
+    assert.equal(rule.frameOf(() => "w", Buffer.from(payload))?.toString() ?? null, expected);
+  });
+}
+
 test("a response is in the format of its request", () => {
   const bytes = Buffer.from("ff01", "hex");
   assert.equal(encoded("raw", bytes), bytes);
