@@ -125,8 +125,11 @@ export class StartEndDecoder implements FrameDecoder {
   }
 
   #take(byte: number, sink: FrameSink): boolean {
-    if (!this.#push(byte, sink)) return true;
     const starts = this.#start.step(byte);
+    if (!this.#push(byte, sink)) {
+      if (starts) this.#begin(); // the longest frame has lost its end
+      return true;
+    }
     if (this.#end.step(byte)) {
       if (this.#check !== null && this.#check.aside > 0) {
         this.#missing = this.#check.aside;
@@ -184,10 +187,11 @@ export class StartEndDecoder implements FrameDecoder {
     sink.onBadFrame(cause, this.#frame, this.#contentAt, this.#contentAt + length);
   }
 
-  /** What follows up to the next start belongs to the lost frame. */
+  /** What follows up to the next start, which may have begun, belongs to the lost frame. */
   #lose(cause: BadFrame, sink: FrameSink): void {
     this.#bad(cause, Math.min(this.#length, this.#options.frameBytesMax), sink);
-    this.reset();
+    this.#inside = false;
+    this.#length = 0;
     this.#noticed = true;
   }
 }
