@@ -1,22 +1,15 @@
 // README.md's section on CoAP as a new user pastes it: each command, and what it prints. In a network of its own, so that
 // the ports are those that stand there.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
-import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/gateway-process.ts";
 import { Namespace } from "../support/namespace.ts";
 import { requirePeer, requireRoot } from "../support/peers.ts";
+import { Shell, type Step } from "../support/shell.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-
-interface Step {
-  readonly command: string;
-  readonly prints: string[];
-}
 
 /** The section's configuration, and its commands with the lines that follow them. */
 function example(): { config: string; steps: Step[] } {
@@ -32,47 +25,6 @@ function example(): { config: string; steps: Step[] } {
     else steps.at(-1)?.prints.push(line);
   }
   return { config, steps };
-}
-
-/** A shell that is given one line at a time. */
-class Shell {
-  readonly #child: ChildProcess;
-  #text = "";
-  #lines = 0;
-
-  constructor(command: readonly string[], folder: string) {
-    const [program = "", ...words] = [...command, "bash", "-m"];
-    this.#child = spawn(program, words, { cwd: folder, stdio: ["pipe", "pipe", "pipe"] });
-    for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream?.on("data", (bytes: Buffer) => {
-        this.#text += bytes;
-      });
-    }
-  }
-
-  /** Runs one line, and waits until all these have been printed since the last call, and the line is done. */
-  async run({ command, prints }: Step): Promise<void> {
-    const from = this.#text.length;
-    const done = `--- line ${++this.#lines} is done`;
-    this.#child.stdin?.write(`${command}\necho '${done}'\n`);
-    const printed = (): string[] => this.#text.slice(from).split("\n");
-    try {
-      await eventually(command, () => printed().some((line) => line.endsWith(done)));
-      for (const line of prints) await eventually(line, () => printed().some((one) => one.replace(done, "") === line));
-    } catch (error) {
-      throw new Error(`${command}: ${(error as Error).message}\nit printed:\n${this.#text.slice(from)}`);
-    }
-  }
-
-  async waitFor(line: RegExp): Promise<void> {
-    await eventually(`${line}`, () => line.test(this.#text));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const closed = once(this.#child, "close");
-    this.#child.stdin?.end("kill $(jobs -p); wait\nexit\n");
-    await closed;
-  }
 }
 
 test("README.md: each command of the section on CoAP does what stands there", {
