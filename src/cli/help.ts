@@ -26,11 +26,20 @@ const VERBS: Record<string, string> = {
   Publishes one message, an empty one (-n), or each line of stdin (-l).`,
   sub: `sluice sub -t FILTER... [-q 0|1|2] [-v] [-C COUNT] [-W SECONDS] [connection] [--json]
   Prints what is published, a line per message; -v with its topic. Ends after COUNT messages or SECONDS.`,
-  "serial sniff": `sluice serial sniff PORT [--framing F] [--check C] [--baud N] [--data-bits N] [--parity P] [--stop-bits N]
-  [--flow F] [-C COUNT] [-W SECONDS] [--json]
-  Prints the frames that come, with time, verdict of the check, bytes and text, until Ctrl-C, COUNT frames or SECONDS;
-  then how many they were. PORT: a device, tcp://HOST:PORT or unix:PATH. F and C as in the configuration:
-  --framing slip --check crc16-modbus, --framing '{type: fixed, bytes: 8}'. A port that a gateway has open is refused.`,
+  "serial sniff": `sluice serial sniff PORT [--framing F] [--check C] [--baud N|auto] [--data-bits 5-8] [--parity none|even|odd]
+  [--stop-bits 1|2] [--flow none|rts-cts|xon-xoff] [--hex|--text|--json] [--write FILE] [-C COUNT] [-W SECONDS]
+sluice serial sniff NAME --config FILE [--hex|--text|--json] [--write FILE] [-C COUNT] [-W SECONDS]
+  Prints the frames that come, with time, seconds since the one before, verdict of the check, length, bytes and text, until
+  Ctrl-C, COUNT frames or SECONDS; then how many they were. It sends nothing, and waits for a device that is unplugged.
+  PORT: a device, tcp://HOST:PORT or unix:PATH. NAME: a line of the configuration, with its framing and check.
+  F: line (default), slip, cobs, length, fixed, start-end, idle, or with keys as in the configuration:
+    --framing '{type: fixed, bytes: 8}'; or a protocol, whose frames are told in words:
+    slipmux, coap (bare CoAP in SLIP), modbus (RTU, both sides), mqtt-sn (in SLIP), mqtt-sn-length
+  C: none (default), sum8, xor8, crc8, crc16-modbus, crc16-ccitt, crc32, or with keys as in the configuration
+  --baud auto: tries the usual rates, and parities unless --parity is given, until frames are good
+  --hex, --text: the bytes, or the text, in one line a frame; --json: an object a frame; --write: all bytes into FILE
+  Verdicts: ok, unchecked, malformed (no message of the protocol), check, too-long, escape, cut, noise.
+  Exit code 1: it cannot be opened, or SECONDS are over before COUNT frames. A port that a gateway has open is refused.`,
 };
 
 const CONNECTION = `connection:

@@ -8,7 +8,7 @@ export async function serial([verb, ...args]: string[]): Promise<number> {
     case "list":
       return (await import("./serial-list.ts")).serialList(args);
     case "sniff":
-      return (await import("./serial-sniff.ts")).serialSniff(args);
+      return (await import("./sniff/serial-sniff.ts")).serialSniff(args);
     default:
       throw new UsageError(verb === undefined ? "serial needs list or sniff" : `there is no serial ${verb}`);
   }

@@ -22,6 +22,7 @@ export interface MessageSink {
 export class MessageStream {
   /** Behind so long a silence a message begins. */
   readonly gapMs: number;
+  readonly busy = false;
   readonly #message: Buffer;
   #length = 0;
   #lost = false;

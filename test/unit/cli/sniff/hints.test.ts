@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Hints } from "../../../../src/cli/sniff/hints.ts";
+
+function hinted(line: string | null, act: (hints: Hints, seen: Record<string, number>) => void): string[] {
+  const said: string[] = [];
+  const seen = { frames: 0, badFrames: 0, bytes: 0, now: 0 };
+  const say = (words: string): void => void said.push(words);
+  const hints = new Hints({ sniffer: seen, line, reading: "slip", say, nowMs: () => seen.now });
+  act(hints, seen);
+  return said;
+}
+
+test("silence, nothing but bad frames, and bytes without a frame are each explained once", () => {
+  const said = hinted("9600 8N1", (hints, seen) => {
+    hints.look();
+    seen["now"] = 10_000;
+    hints.look();
+    hints.look();
+    hints.onData(Buffer.from("hello"));
+    hints.onData(Buffer.alloc(400, "x"));
+    seen["bytes"] = 405;
+    hints.look();
+    seen["bytes"] = 500;
+    hints.look();
+    seen["badFrames"] = 10;
+    hints.look();
+    hints.look();
+  });
+  assert.deepEqual(said, [
+    "nothing has come yet: does the device send by itself? are its TX and our RX connected?",
+    "405 bytes and no frame: is it --framing (slip), or the line (9600 8N1; --baud auto tries the others)? they begin with 68 65 6c 6c 6f 78 78 78 78 78 78 78 78 78 78 78",
+    "all frames are bad: is it the line (9600 8N1; --baud auto tries the others), or --framing and --check (slip)?",
+  ]);
+});
+
+test("who sees good frames is not told anything; behind a socket the rate is the other end's", () => {
+  const quiet = hinted("9600 8N1", (hints, seen) => {
+    Object.assign(seen, { frames: 1, badFrames: 50, bytes: 5_000, now: 60_000 });
+    hints.look();
+  });
+  assert.deepEqual(quiet, []);
+  const [said] = hinted(null, (hints, seen) => {
+    Object.assign(seen, { badFrames: 10, bytes: 500 });
+    hints.look();
+  });
+  assert.equal(said, "all frames are bad: is it the settings of the other end, or --framing and --check (slip)?");
+});
