@@ -21,7 +21,8 @@ const VERBS: Record<string, string> = {
   The running gateway takes over uplinks, log level, passwords, ACL and certificates from its configuration, and says what
   it did; exit code 2: something is wrong, and all stays as it was.`,
   "serial list": `sluice serial list [--config FILE | --data-dir DIR] [--json]
-  The serial devices of this machine: path, vendor:product, serial number, driver, which the gateway has open, stable name.`,
+  The serial devices of this machine: path, vendor:product, serial number, driver, who has it open, or why you may not,
+  stable name.`,
   pub: `sluice pub -t TOPIC (-m MESSAGE | -n | -l) [-q 0|1|2] [-r] [connection] [--json]
   Publishes one message, an empty one (-n), or each line of stdin (-l).`,
   sub: `sluice sub -t FILTER... [-q 0|1|2] [-v] [-C COUNT] [-W SECONDS] [connection] [--json]

@@ -1,6 +1,8 @@
 /** `sluice serial list`: the serial devices of this machine, and which of them the running gateway has open. */
 import { realpathSync } from "node:fs";
 import { controlSocket } from "../config/names.ts";
+import { problemWith } from "../transport/port-access.ts";
+import { openers, type PortHolder } from "../transport/port-holder.ts";
 import { type SerialDeviceEntry, serialDevices } from "../transport/serial-devices.ts";
 import { OK, parse, say, sayError } from "./arguments.ts";
 import { askControl } from "./control.ts";
@@ -19,24 +21,48 @@ export async function serialList(args: string[]): Promise<number> {
   });
   const dataDir = await dataDirOf(values.config, values["data-dir"]);
   const devices = listed(await serialDevices(), await portsOf(dataDir));
-  if (values.json) say(JSON.stringify(devices));
-  else if (devices.length === 0) sayError("no serial device is here");
-  else say(devices.map(lineOf).join("\n"));
+  const openBy = openers(new Set(devices.map(({ path }) => path)));
+  const listing = devices.map((device) => seen(device, openBy.get(device.path) ?? null, problemWith(device.path)));
+  if (values.json) say(JSON.stringify(listing));
+  else if (listing.length === 0) sayError(NONE);
+  else say(listing.map(lineOf).join("\n"));
   return OK;
 }
+
+const NONE =
+  "no serial device is here (/sys/class/tty lists none; a container has to be given one, docker run --device)";
 
 export interface ListedDevice extends SerialDeviceEntry {
   /** Name of the gateway's line that has it open; null = none. */
   readonly openAs: string | null;
 }
 
+/** A device as a person finds it now. */
+export interface SeenDevice extends ListedDevice {
+  /** Another program that has it open; null = none that we can see. */
+  readonly openBy: PortHolder | null;
+  /** Why it cannot be opened from here; null = it can, or is open. */
+  readonly problem: string | null;
+}
+
+export function seen(device: ListedDevice, openBy: PortHolder | null, problem: string | null): SeenDevice {
+  return device.openAs === null ? { ...device, openBy, problem } : { ...device, openBy: null, problem: null };
+}
+
 /** Devices of this machine, with those of the gateway that sysfs does not know (pseudo terminals). */
 export function listed(devices: readonly SerialDeviceEntry[], ports: readonly SerialStatus[]): ListedDevice[] {
   const names = new Map<string, string>();
   for (const { open, name, device } of ports) if (open && device !== null) names.set(realPath(device), name);
-  const known = devices.map((device) => ({ ...device, openAs: names.get(device.path) ?? null }));
-  for (const { path } of devices) names.delete(path);
-  const others = [...names].map(([path, openAs]) => ({ path, byId: null, usb: null, driver: null, openAs }));
+  const known = devices.map((device) => ({ ...device, openAs: names.get(realPath(device.path)) ?? null }));
+  for (const { path } of devices) names.delete(realPath(path));
+  const others = [...names].map(([path, openAs]) => ({
+    path,
+    byId: null,
+    byPath: null,
+    usb: null,
+    driver: null,
+    openAs,
+  }));
   return [...known, ...others];
 }
 
@@ -51,7 +77,7 @@ async function portsOf(dataDir: string): Promise<readonly SerialStatus[]> {
 }
 
 /** "/dev/ttyUSB0  0403:6001 serial A1 interface 0 (FT232R)  ftdi_sio  open as meter  /dev/serial/by-id/..." */
-export function lineOf({ path, byId, usb, driver, openAs }: ListedDevice): string {
+export function lineOf({ path, byId, byPath, usb, driver, openAs, openBy, problem }: SeenDevice): string {
   const columns = [path];
   if (usb !== null) {
     const serial = usb.serial === null ? "" : ` serial ${usb.serial}`;
@@ -60,7 +86,12 @@ export function lineOf({ path, byId, usb, driver, openAs }: ListedDevice): strin
   }
   if (driver !== null) columns.push(driver);
   if (openAs !== null) columns.push(`open as ${openAs}`);
+  if (openBy !== null)
+    columns.push(`open by process ${openBy.pid}${openBy.program === "" ? "" : ` (${openBy.program})`}`);
+  if (problem !== null) columns.push(problem);
+  // Adapters without a serial number share one name by id; their place tells them apart.
   if (byId !== null) columns.push(byId);
+  if (byPath !== null && (usb === null || usb.serial === null)) columns.push(byPath);
   return printable(columns.join("  "));
 }
 

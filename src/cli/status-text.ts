@@ -3,7 +3,7 @@ import { bytesText, decimalBytesText, durationText } from "../config/units.ts";
 import { YEARS_MAX } from "../store/write-budget.ts";
 import { modbusLines } from "./modbus-text.ts";
 import { printable } from "./printable.ts";
-import { type SerialStatus, serialText } from "./serial-text.ts";
+import { type SerialStatus, serialLines } from "./serial-text.ts";
 import { type UplinkStatus, uplinkLines } from "./uplink-text.ts";
 
 /** The parts of `Gateway.status()` that are printed. */
@@ -119,7 +119,7 @@ export function statusText(status: Status): string {
   if (status.clock !== null) rows.push(["clock", clockText(status.clock)]);
   if (status.store?.damaged) rows.push(["damaged", damagedText(status.store.damaged)]);
   for (const port of status.serial ?? []) {
-    rows.push(["serial", serialText(port)]);
+    for (const [i, line] of serialLines(port).entries()) rows.push(i === 0 ? ["serial", line] : ["", `  ${line}`]);
     if (port.modbus !== undefined) for (const line of modbusLines(port.modbus)) rows.push(["", `  ${printable(line)}`]);
   }
   for (const uplink of status.uplinks) {

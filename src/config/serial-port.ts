@@ -31,11 +31,16 @@ export interface LineSettings extends Rs485Settings {
   readonly flow: "none" | "rts-cts" | "xon-xoff";
   /** The driver hands on each byte at once, at the cost of more interrupts. */
   readonly lowLatency: boolean;
+  /** Of TCP: so long nothing comes before the other end is asked whether it is there. */
+  readonly keepAliveMs: number;
 }
 
 const BAUD_MIN = 50;
 const BAUD_MAX = 4_000_000;
 const INTERFACE_MAX = 255;
+const KEEP_ALIVE_MS = 15_000;
+const KEEP_ALIVE_MS_MIN = 1_000;
+const KEEP_ALIVE_MS_MAX = 3_600_000;
 
 /** @returns a place that is not there when none is given, after the complaint */
 export function readPlace(section: Section): SerialPlace {
@@ -117,6 +122,9 @@ export function readLine(section: Section, place: SerialPlace): LineSettings {
       if (section.has(key)) section.complain(key, `means nothing over ${place.kind}`, "set it at the other end");
     }
   }
+  if (place.kind !== "tcp" && section.has("keepalive")) {
+    section.complain("keepalive", "is TCP's alone", "remove it, or give port as tcp://HOST:PORT");
+  }
   const settings: LineSettings = {
     baud: section.count("baud", 115_200, BAUD_MIN, BAUD_MAX),
     dataBits: section.oneOf("data_bits", [5, 6, 7, 8] as const, 8),
@@ -124,6 +132,7 @@ export function readLine(section: Section, place: SerialPlace): LineSettings {
     stopBits: section.oneOf("stop_bits", [1, 1.5, 2] as const, 1),
     flow: section.oneOf("flow", ["none", "rts-cts", "xon-xoff"] as const, "none"),
     lowLatency: section.flag("low_latency", false),
+    keepAliveMs: section.duration("keepalive", KEEP_ALIVE_MS, KEEP_ALIVE_MS_MIN, KEEP_ALIVE_MS_MAX),
     ...readRs485(section),
   };
   if (settings.rs485 !== "none" && settings.flow === "rts-cts") {

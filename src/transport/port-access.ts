@@ -1,5 +1,5 @@
 /** Why a device may not be opened, in words that a person can act on. */
-import { readFileSync, statSync } from "node:fs";
+import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { holderOf } from "./port-holder.ts";
 
 /** @throws Error when another program, or another line of this one, has the device locked */
@@ -10,13 +10,29 @@ export function refuseIfHeld(path: string): void {
   throw new Error(`process ${holder.pid}${holder.program === "" ? "" : ` (${holder.program})`} has it open`);
 }
 
+/** Why it cannot be opened by whoever asks, before anybody tries; null = it can, as far as that is told. */
+export function problemWith(path: string): string | null {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return null;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return "is not in /dev: a container has to be given it (--device)";
+    if (code !== "EACCES") return null;
+    const group = groupOf(path);
+    return group === null ? "permission denied" : `permission denied: ${groupAdvice(group)}`;
+  }
+}
+
+function groupAdvice(group: string): string {
+  return `it is for the group ${group} (usermod -aG ${group} USER, then log in anew)`;
+}
+
 /** An error of an opening; one for want of permission gets the group that has it. */
 export function explainTrouble(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || !/permission denied|EACCES/i.test(error.message)) return error;
   const group = groupOf(path);
-  return group === null
-    ? error
-    : new Error(`permission denied: it is for the group ${group} (usermod -aG ${group} USER)`);
+  return group === null ? error : new Error(`permission denied: ${groupAdvice(group)}`);
 }
 
 /** Name of the group that may read and write the device; null = none may, or it is not known. */

@@ -1,5 +1,6 @@
-/** Which process has locked a device, as the kernel lists it. */
-import { readFileSync, statSync } from "node:fs";
+/** Which process has a device open: by its lock, as the kernel lists it, or by its descriptors. */
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { basename } from "node:path";
 
 export interface PortHolder {
   readonly pid: number;
@@ -36,8 +37,64 @@ export function lockerIn(locks: string, dev: number, ino: number): number | null
   return null;
 }
 
+/**
+ * Who has devices open, with a lock or without. For people, who ask now and then: it looks at all descriptors of the machine
+ * that we may see, which are root's to see, and ours.
+ * @param paths as the kernel calls them, without links on the way
+ */
+export function openers(paths: ReadonlySet<string>): Map<string, PortHolder> {
+  const found = new Map<string, PortHolder>();
+  for (const path of paths) {
+    const holder = holderOf(path) ?? lockFileOf(path);
+    if (holder !== null) found.set(path, holder);
+  }
+  for (const process of namesIn("/proc")) {
+    const pid = Number(process);
+    if (!(pid > 0)) continue;
+    for (const fd of namesIn(`/proc/${process}/fd`)) {
+      const path = linkOf(`/proc/${process}/fd/${fd}`);
+      if (paths.has(path) && !found.has(path)) found.set(path, { pid, program: programOf(pid) });
+    }
+  }
+  return found;
+}
+
+/** Of programs that keep to the old way, as minicom: a file with the pid. One that its program has left behind means nothing. */
+function lockFileOf(path: string): PortHolder | null {
+  try {
+    const pid = Number(
+      readFileSync(`/run/lock/LCK..${basename(path)}`, "latin1")
+        .trim()
+        .split(/\s+/)[0],
+    );
+    const program = pid > 0 ? programOf(pid) : "";
+    return program === "" ? null : { pid, program };
+  } catch {
+    return null;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ""; // it has just been closed
+  }
+}
+
+/** A gateway's would be that of its runtime. */
 function programOf(pid: number): string {
   try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    if (words.some((word) => basename(word) === "sluice.mjs")) return "sluice";
     return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
   } catch {
     return "";

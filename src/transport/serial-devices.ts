@@ -21,8 +21,9 @@ export interface UsbIdentity {
 
 export interface SerialDeviceEntry {
   readonly path: string;
-  /** Its stable name below /dev/serial/by-id. */
+  /** Its stable name below /dev/serial/by-id; below by-path: by the socket that it is plugged into. */
   readonly byId: string | null;
+  readonly byPath: string | null;
   readonly usb: UsbIdentity | null;
   readonly driver: string | null;
 }
@@ -34,8 +35,8 @@ const LEVELS_MAX = 6;
 export async function serialDevices(root = "/"): Promise<SerialDeviceEntry[]> {
   const classFolder = join(root, "sys/class/tty");
   const names = await entries(classFolder);
-  const byId = await linksById(root);
-  const devices = await Promise.all(names.map((name) => deviceOf(root, join(classFolder, name), name, byId)));
+  const links = { byId: await linksIn(root, "by-id"), byPath: await linksIn(root, "by-path") };
+  const devices = await Promise.all(names.map((name) => deviceOf(root, join(classFolder, name), name, links)));
   return devices
     .filter((device) => device !== null)
     .sort((a, b) => a.path.localeCompare(b.path, "en", { numeric: true }));
@@ -64,12 +65,24 @@ async function deviceOf(
   root: string,
   folder: string,
   name: string,
-  byId: ReadonlyMap<string, string>,
+  links: { readonly byId: ReadonlyMap<string, string>; readonly byPath: ReadonlyMap<string, string> },
 ): Promise<SerialDeviceEntry | null> {
   const device = await realpath(join(folder, "device")).catch(() => null);
   if (device === null || (await word(join(folder, "type"))) === "0") return null;
-  const driver = await readlink(join(device, "driver")).then(basename, () => null);
-  return { path: join(root, "dev", name), byId: byId.get(name) ?? null, usb: await usbOf(device), driver };
+  const byId = links.byId.get(name) ?? null;
+  const byPath = links.byPath.get(name) ?? null;
+  return { path: join(root, "dev", name), byId, byPath, usb: await usbOf(device), driver: await driverOf(device) };
+}
+
+/** Since Linux 6.5 between a UART's tty and its driver there are two devices that all UARTs have, with drivers of their own. */
+async function driverOf(device: string): Promise<string | null> {
+  let folder = device;
+  for (let level = 0; level < LEVELS_MAX; level++, folder = dirname(folder)) {
+    const link = await readlink(join(folder, "driver")).catch(() => null);
+    if (link === null && level === 0) return null;
+    if (link !== null && !link.includes("/serial-base/")) return basename(link);
+  }
+  return null;
 }
 
 async function usbOf(device: string): Promise<UsbIdentity | null> {
@@ -89,9 +102,9 @@ async function usbOf(device: string): Promise<UsbIdentity | null> {
   return null;
 }
 
-/** Names below /dev/serial/by-id, by the device they lead to. */
-async function linksById(root: string): Promise<Map<string, string>> {
-  const folder = join(root, "dev/serial/by-id");
+/** Names below /dev/serial/by-id or by-path, by the device they lead to. */
+async function linksIn(root: string, kind: "by-id" | "by-path"): Promise<Map<string, string>> {
+  const folder = join(root, "dev/serial", kind);
   const links = new Map<string, string>();
   for (const name of await entries(folder)) {
     const target = await readlink(join(folder, name)).catch(() => null);

@@ -150,7 +150,8 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   }
 
   status(): SerialPortStatus {
-    const { name, place, baud, dataBits, parity, stopBits, flow, rs485, rs485Line, lowLatency } = this.#options;
+    const { name, place, baud, dataBits, parity, stopBits, flow, rs485, rs485Line, lowLatency, keepAliveMs } =
+      this.#options;
     const open = this.isOpen;
     const facts = this.#stream?.facts() ?? null;
     return {
@@ -166,7 +167,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
       bytesWritten: this.#written,
       heldBy: this.#isHeld ? (facts?.heldBy ?? null) : null,
       driver: facts?.driver ?? null,
-      ...{ baud, dataBits, parity, stopBits, flow, rs485, rs485Line, lowLatency },
+      ...{ baud, dataBits, parity, stopBits, flow, rs485, rs485Line, lowLatency, keepAliveMs },
     };
   }
 
@@ -256,15 +257,15 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   // ---- opening -----------------------------------------------------------------------------------------------
 
   async #openPlace(): Promise<SerialStream> {
-    const { place, baud } = this.#options;
+    const { place } = this.#options;
     const { wheel } = this.#parts;
+    if (place.kind === "unix") return openSocket(place, this.#options, wheel);
     if (place.kind === "tcp") {
-      const stream = await openSocket({ host: place.host, port: place.port }, baud, wheel);
+      const stream = await openSocket(place, this.#options, wheel);
       const addon = (await import("./serial-driver.ts")).ttyAddon();
       if (typeof addon !== "string") stream.addon = addon;
       return stream;
     }
-    if (place.kind === "unix") return openSocket({ path: place.path }, baud, wheel);
     const path = place.kind === "match" ? await (await import("./serial-devices.ts")).pathOf(place) : place.path;
     this.#device = path;
     return (await import("./serial-tty.ts")).openTty(path, this.#options, wheel);

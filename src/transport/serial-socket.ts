@@ -12,6 +12,7 @@
  */
 import { connect, type Socket } from "node:net";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
+import type { LineSettings } from "../config/serial-port.ts";
 import { listedQueue, type OutputAsker, type SendQueue, unacknowledgedBytes } from "./send-queue.ts";
 import {
   type LineFacts,
@@ -22,12 +23,15 @@ import {
 } from "./serial-stream.ts";
 import { describeError } from "./socket-error.ts";
 
+export type SocketSettings = Pick<LineSettings, "baud" | "keepAliveMs">;
+
 export type SocketPlace = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** Silence before the first probe; then node has the kernel send ten, a second apart. */
-export const KEEP_ALIVE_DELAY_MS = 15_000;
-/** So long may a peer leave unanswered what was written: as long as keepalive takes. */
-export const UNACKNOWLEDGED_MS = 25_000;
+/**
+ * After so much silence as the line's `keepalive` says node has the kernel send ten probes, a second apart. A peer may leave
+ * as long unanswered what was written.
+ */
+const PROBES_MS = 10_000;
 const CONNECT_MS = 10_000;
 const CHECK_MS = 20;
 const CHECK_MS_MAX = 1000;
@@ -40,12 +44,12 @@ const SOON_MS_MAX = 32;
  */
 export function openSocket(
   place: SocketPlace,
-  baud: number,
+  settings: SocketSettings,
   wheel: TimerWheel,
   look: (socket: Socket) => SendQueue | null = listedQueue,
 ): Promise<SocketStream> {
   return new Promise((resolve, reject) => {
-    const stream = new SocketStream(place, baud, wheel, look, (error) => {
+    const stream = new SocketStream(place, settings, wheel, look, (error) => {
       if (error === null) resolve(stream);
       else reject(error);
     });
@@ -55,7 +59,7 @@ export function openSocket(
 export class SocketStream implements SerialStream, Expirable {
   readonly #socket: Socket;
   readonly #tcp: boolean;
-  readonly #baud: number;
+  readonly #settings: SocketSettings;
   readonly #wheel: TimerWheel;
   readonly #look: (socket: Socket) => SendQueue | null;
   readonly #check = new Timer(this, 0);
@@ -65,7 +69,7 @@ export class SocketStream implements SerialStream, Expirable {
   #awaited = false;
   /** Bytes of it that were not acknowledged when that was looked at last. */
   #left = 0;
-  /** How long they have been as many; at `UNACKNOWLEDGED_MS` the peer is gone. */
+  /** How long they have been as many, and nobody has answered. */
   #checkedMs = 0;
   /** Asked before the list is; null = there is none. */
   addon: OutputAsker | null = null;
@@ -77,20 +81,20 @@ export class SocketStream implements SerialStream, Expirable {
   /** @param onOpened called once, in a later turn */
   constructor(
     place: SocketPlace,
-    baud: number,
+    settings: SocketSettings,
     wheel: TimerWheel,
     look: (socket: Socket) => SendQueue | null,
     onOpened: (error: Error | null) => void,
   ) {
     this.#look = look;
     this.#tcp = "port" in place;
-    this.#baud = baud;
+    this.#settings = settings;
     this.#wheel = wheel;
     const socket = connect({
       ...place,
       noDelay: true,
       keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+      keepAliveInitialDelay: settings.keepAliveMs,
       onread: { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback: this.#onRead },
     });
     this.#socket = socket;
@@ -135,7 +139,7 @@ export class SocketStream implements SerialStream, Expirable {
       this.#awaited = true;
       this.#left = Number.POSITIVE_INFINITY;
       this.#checkedMs = 0;
-      const ms = transmitMs(Math.min(bytes.length, READ_BYTES), this.#baud);
+      const ms = transmitMs(Math.min(bytes.length, READ_BYTES), this.#settings.baud);
       this.#checkAfter(Math.max(CHECK_MS, ms));
       this.#soonMs = 1;
       if (this.addon !== null) this.#soon = setTimeout(this.#onSoon, Math.max(1, ms));
@@ -157,7 +161,8 @@ export class SocketStream implements SerialStream, Expirable {
 
   onTimer(): void {
     if (this.#acknowledged()) return;
-    if (this.#checkedMs >= UNACKNOWLEDGED_MS) this.#gone("what was written is not acknowledged");
+    const unansweredMs = this.#settings.keepAliveMs + PROBES_MS;
+    if (this.#checkedMs >= unansweredMs) this.#gone("what was written is not acknowledged");
     else this.#checkAfter(Math.min(CHECK_MS_MAX, Math.max(CHECK_MS, this.#checkedMs)));
   }
 

@@ -1,18 +1,16 @@
 // Serial lines that go away and come back, and those behind sockets, against the running gateway.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Cable } from "../support/cable.ts";
 import { eventually } from "../support/eventually.ts";
+import { FramePublisher } from "../support/frame-publisher.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
-import { peerPath, requirePeer } from "../support/peers.ts";
+import { requirePeer } from "../support/peers.ts";
+import { freePort, Program } from "../support/program.ts";
 
 const UNPLUGGED = 20;
-const FRAMES_EACH = 10;
 
 function config(line: Record<string, unknown>): Record<string, unknown> {
   return {
@@ -23,39 +21,6 @@ function config(line: Record<string, unknown>): Record<string, unknown> {
 
 const times = (gateway: GatewayProcess, word: string): number => gateway.stderr.split(word).length - 1;
 
-/** Frames are published whatever the line does; each that was acknowledged has to be heard, in order, once at least. */
-class Publisher {
-  readonly #client: MqttCollector;
-  readonly acknowledged: string[] = [];
-
-  constructor(client: MqttCollector) {
-    this.#client = client;
-  }
-
-  async burst(): Promise<void> {
-    for (let i = 0; i < FRAMES_EACH; i++) {
-      const frame = `frame ${this.acknowledged.length}`;
-      await this.#client.client.publishAsync("meter/set", frame, { qos: 1 });
-      this.acknowledged.push(frame);
-    }
-  }
-
-  assertHeard(heard: string): void {
-    const first: string[] = [];
-    const seen = new Set<string>();
-    for (const line of heard.split("\n")) {
-      if (!line.startsWith("frame ") || seen.has(line)) continue;
-      seen.add(line);
-      first.push(line);
-    }
-    const whole = new Set(this.acknowledged);
-    assert.deepEqual(
-      first.filter((line) => whole.has(line)),
-      this.acknowledged,
-    );
-  }
-}
-
 test(`unplugged ${UNPLUGGED} times, a line loses no frame that was acknowledged, and says each change once`, {
   skip: requirePeer("socat"),
 }, async () => {
@@ -65,7 +30,7 @@ test(`unplugged ${UNPLUGGED} times, a line loses no frame that was acknowledged,
   await using gateway = new GatewayProcess(folder.path, config({ port: cable.port }));
   await gateway.start();
   await using client = await MqttCollector.open(gateway.port(), "none");
-  const publisher = new Publisher(client);
+  const publisher = new FramePublisher(client);
   const lastHeard = () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`);
   for (let i = 1; i <= UNPLUGGED; i++) {
     await publisher.burst();
@@ -79,33 +44,12 @@ test(`unplugged ${UNPLUGGED} times, a line loses no frame that was acknowledged,
     await eventually("the line is open again", () => times(gateway, "serial-open") > i);
     await eventually("what waited", lastHeard);
   }
-  assert.equal(publisher.acknowledged.length, UNPLUGGED * 3 * FRAMES_EACH);
+  assert.equal(publisher.acknowledged.length, UNPLUGGED * 3 * FramePublisher.framesEach);
   publisher.assertHeard(cable.heard);
   assert.equal(times(gateway, "serial-open"), UNPLUGGED + 1);
   assert.ok(times(gateway, "serial-away") <= 3 * UNPLUGGED, "not a line for each try");
   assert.equal(await gateway.end(), 0);
 });
-
-/** socat, or another program, that is killed and started anew. */
-class Program implements AsyncDisposable {
-  #child: ChildProcess | null = null;
-
-  start(...args: string[]): void {
-    this.#child = spawn(peerPath("socat"), args, { stdio: "inherit" });
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.kill();
-  }
-}
 
 test("a line behind a terminal server of socat goes both ways, and comes back after the server was killed", {
   skip: requirePeer("socat"),
@@ -113,7 +57,7 @@ test("a line behind a terminal server of socat goes both ways, and comes back af
   using folder = temporaryFolder();
   await using cable = new Cable(folder.path);
   await cable.plug();
-  await using server = new Program();
+  await using server = new Program(["socat"]);
   const port = await freePort();
   const serve = () => server.start(`TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr`, `${cable.port},raw,echo=0`);
   serve();
@@ -121,7 +65,7 @@ test("a line behind a terminal server of socat goes both ways, and comes back af
   await gateway.start();
   await eventually("the line is open", () => times(gateway, "serial-open") === 1);
   await using client = await MqttCollector.open(gateway.port(), "meter");
-  const publisher = new Publisher(client);
+  const publisher = new FramePublisher(client);
   for (let i = 1; i <= 2; i++) {
     cable.say(`reading ${i}\n`);
     assert.equal((await client.take(1))[0]?.payload, `reading ${i}`);
@@ -150,8 +94,8 @@ test("status and serial list tell of the ports, also of one that is away", { ski
   await eventually("the other is not", () => times(gateway, "serial-away") === 1);
   const about = ["--data-dir", join(folder.path, "data")];
   const { stdout } = await sluice(["status", ...about]);
-  assert.match(stdout, /^serial +meter \S+\/port, 9600 7E2, open$/m);
-  assert.match(stdout, /^serial +far unix:\S+none.sock, away: no such file or directory \(ENOENT\)$/m);
+  assert.match(stdout, /^serial +meter \S+\/port, 9600 7E2, open since \S+Z$/m);
+  assert.match(stdout, /^serial +far unix:\S+none.sock, away since \S+Z: no such file or directory \(ENOENT\)$/m);
   const listed = await sluice(["serial", "list", ...about, "--json"]);
   assert.equal(listed.code, 0);
   const open = (JSON.parse(listed.stdout) as { path: string; openAs: string | null }[]).filter(({ openAs }) => openAs);
@@ -161,12 +105,3 @@ test("status and serial list tell of the ports, also of one that is away", { ski
   );
   assert.match((await sluice(["serial", "list", ...about])).stdout, /^\/dev\/pts\/\d+ {2}open as meter$/m);
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}

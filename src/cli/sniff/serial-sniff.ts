@@ -198,7 +198,7 @@ class Watch {
 
   async #open(settings: LineSettings): Promise<SerialStream> {
     const { place } = this.#line;
-    if (place.kind === "tcp" || place.kind === "unix") return openSocket(place, settings.baud, this.#wheel);
+    if (place.kind === "tcp" || place.kind === "unix") return openSocket(place, settings, this.#wheel);
     const { openTty } = await import("../../transport/serial-tty.ts");
     if (place.kind === "device") return openTty(place.path, settings, this.#wheel);
     return openTty(await (await import("../../transport/serial-devices.ts")).pathOf(place), settings, this.#wheel);

@@ -138,6 +138,8 @@ const SINGLE: [string, string][] = [
     "serial[0].rs485.terminate: is the driver's alone; use mode: driver or auto",
   ],
   ["serial: [{port: /dev/a, rs485: auto, flow: rts-cts}]", "serial[0].rs485: needs RTS, which flow has"],
+  ["serial: [{port: /dev/a, keepalive: 5s}]", "serial[0].keepalive: is TCP's alone"],
+  ["serial: [{port: 'tcp://a:1', keepalive: 500ms}]", "serial[0].keepalive: 500ms is out of range; from 1s to 1h"],
   ["serial: [{port: 'tcp://a:1', low_latency: true}]", "serial[0].low_latency: means nothing over tcp"],
   ["serial: [{port: /dev/a, rs485: rts, flow: rts-cts}]", "serial[0].rs485: needs RTS, which flow has"],
   ["serial: [{port: 'tcp://a:1', parity: even}]", "serial[0].parity: means nothing over tcp"],

@@ -165,6 +165,7 @@ test("a serial port needs its port only; writing to the device is asked for", ()
     rs485: "none",
     rs485Line: RS485_LINE,
     lowLatency: false,
+    keepAliveMs: 15_000,
   };
   const framing = { type: "line", delimiter: [0x0a], delimitersToo: [], frameBytesMax: 8192, ...PLAIN };
   const kind = { protocol: "frames", framing, check: null, errors: null };

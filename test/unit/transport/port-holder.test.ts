@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { closeSync, constants, openSync } from "node:fs";
 import { test } from "node:test";
-import { holderOf, lockerIn } from "../../../src/transport/port-holder.ts";
+import { holderOf, lockerIn, openers } from "../../../src/transport/port-holder.ts";
 
 const LOCKS = `1: POSIX  ADVISORY  READ 9 00:18:5 128 128
 2: FLOCK  ADVISORY  WRITE 0 00:18:5 0 EOF
@@ -18,4 +19,14 @@ test("who holds a device is found by its file in the kernel's list of locks", ()
 
 test("nobody holds what is not there", () => {
   assert.equal(holderOf("/dev/no-such-device"), null);
+});
+
+test("who has a device open is found by his descriptors, without a lock; who has closed it is not", () => {
+  const fd = openSync("/dev/ptmx", constants.O_RDWR | constants.O_NOCTTY);
+  const path = "/dev/ptmx";
+  const holder = openers(new Set([path])).get(path) ?? openers(new Set(["/dev/pts/ptmx"])).get("/dev/pts/ptmx");
+  assert.ok(holder !== undefined);
+  assert.notEqual(holder.program, "");
+  closeSync(fd);
+  assert.equal(openers(new Set(["/dev/no-such-device"])).size, 0);
 });

@@ -60,6 +60,7 @@ function machine(t: TestContext): Tree {
   tree.usb("pci/usb1/1-4", "12d1", "1506", null);
   tree.file("sys/devices/pci/usb1/1-4/1-4:1.10/bInterfaceNumber", "0a");
   tree.tty("ttyACM0", "pci/usb1/1-4/1-4:1.10", "cdc_acm");
+  tree.link("dev/serial/by-path/pci-usb-0:2:1.0-port0", "../../ttyUSB0");
   tree.link("dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A10K-if00-port0", "../../ttyUSB0");
   return tree;
 }
@@ -72,29 +73,42 @@ test("devices are listed with what sysfs and /dev/serial/by-id say; what has no 
     {
       path: dev("ttyACM0"),
       byId: null,
+      byPath: null,
       usb: { vendor: "12d1", product: "1506", serial: null, interface: 10, words },
       driver: "cdc_acm",
     },
-    { path: dev("ttyS0"), byId: null, usb: null, driver: "serial8250" },
+    { path: dev("ttyS0"), byId: null, byPath: null, usb: null, driver: "serial8250" },
     {
       path: dev("ttyUSB0"),
       byId: dev("serial/by-id/usb-FTDI_FT232R_USB_UART_A10K-if00-port0"),
+      byPath: dev("serial/by-path/pci-usb-0:2:1.0-port0"),
       usb: { vendor: "0403", product: "6001", serial: "A10K", interface: 0, words },
       driver: "ftdi_sio",
     },
     {
       path: dev("ttyUSB1"),
       byId: null,
+      byPath: null,
       usb: { vendor: "0403", product: "6010", serial: "FT2B", interface: 0, words },
       driver: "ftdi_sio",
     },
     {
       path: dev("ttyUSB10"),
       byId: null,
+      byPath: null,
       usb: { vendor: "0403", product: "6010", serial: "FT2B", interface: 1, words },
       driver: "ftdi_sio",
     },
   ]);
+});
+
+test("a UART's driver is behind the two devices that the kernel puts between", async (t) => {
+  const tree = new Tree(t);
+  tree.tty("ttyS0", "pnp0/00:00/00:00:0/00:00:0.0", null);
+  tree.link("sys/devices/pnp0/00:00/00:00:0/00:00:0.0/driver", "../../../../../bus/serial-base/drivers/port");
+  tree.link("sys/devices/pnp0/00:00/00:00:0/driver", "../../../../bus/serial-base/drivers/ctrl");
+  tree.link("sys/devices/pnp0/00:00/driver", "../../../bus/pnp/drivers/serial");
+  assert.equal((await serialDevices(tree.root))[0]?.driver, "serial");
 });
 
 test("a machine without sysfs, and one without serial devices, has none", async (t) => {

@@ -18,6 +18,7 @@ const SETTINGS: LineSettings = {
   rs485: "none",
   rs485Line: RS485_LINE,
   lowLatency: false,
+  keepAliveMs: 15_000,
 };
 
 const PORT = { fd: 7, getBaudRate: () => Promise.resolve({ baudRate: 9615 }) } as unknown as BoundPort;

@@ -77,6 +77,7 @@ const SETTINGS: LineSettings = {
   rs485: "none",
   rs485Line: RS485_LINE,
   lowLatency: false,
+  keepAliveMs: 15_000,
 };
 
 class Bench {
@@ -424,6 +425,36 @@ test("a port that hangs up as soon as it is open is tried ever less often; one t
   b.last.drains[0]?.();
   await turn();
   assert.ok((await awayMs()) <= 350, "it was written to");
+});
+
+test("what is written 10 s late is held up: one line of log then, and one when it goes on", async (t) => {
+  const b = new Bench(t, 9600);
+  await b.start();
+  b.port.write(Buffer.alloc(960, "x"));
+  b.last.emit("writable");
+  b.advance(11_900);
+  assert.equal(b.port.status().heldBy, null);
+  b.advance(3_600_000);
+  assert.equal(b.port.status().heldBy, "the device takes nothing");
+  assert.deepEqual(b.heard, ["open"], "and waited for");
+  b.last.drains[0]?.();
+  await turn();
+  assert.equal(b.port.status().heldBy, null);
+  const said = b.logged.slice(1);
+  assert.equal(said.length, 2);
+  assert.match(said[0] ?? "", /serial-held .*reason="the device takes nothing"/);
+  assert.match(said[1] ?? "", /serial-flows name=meter/);
+  for (const words of ["one", "two"]) {
+    b.port.write(Buffer.from(words));
+    b.last.emit("writable");
+    b.last.drains.at(-1)?.();
+    await turn();
+  }
+  b.port.write(Buffer.from("three"));
+  await b.port.close();
+  b.advance(60_000);
+  assert.equal(b.logged.length, 3);
+  assert.equal(b.wheel.armed, 0);
 });
 
 test("says how it stands", async (t) => {

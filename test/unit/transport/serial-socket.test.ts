@@ -10,6 +10,8 @@ import { openSocket, type SocketStream } from "../../../src/transport/serial-soc
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/gateway-process.ts";
 
+const SETTINGS = { baud: 115_200, keepAliveMs: 15_000 };
+
 /** A terminal server of one connection, and the gateway's end of it. */
 class Line {
   readonly clock = new ManualClock();
@@ -35,7 +37,7 @@ class Line {
     const place = path === null ? { host: "127.0.0.1", port: address.port } : { path };
     const [[far], stream] = await Promise.all([
       once(this.server, "connection"),
-      openSocket(place, 115_200, this.wheel, look),
+      openSocket(place, SETTINGS, this.wheel, look),
     ]);
     this.far = far as Socket;
     this.far.on("error", () => {});
@@ -162,13 +164,13 @@ test("a unix socket is the same", async (t) => {
 
 test("who is not there is said in words, and so is a name that is none", async () => {
   const wheel = new TimerWheel(new ManualClock(), 50);
-  await assert.rejects(openSocket({ path: "/nowhere/line.sock" }, 9600, wheel), /no such file or directory/);
+  await assert.rejects(openSocket({ path: "/nowhere/line.sock" }, SETTINGS, wheel), /no such file or directory/);
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };
   server.close();
   await once(server, "close");
-  await assert.rejects(openSocket({ host: "127.0.0.1", port }, 9600, wheel), /connection refused/);
+  await assert.rejects(openSocket({ host: "127.0.0.1", port }, SETTINGS, wheel), /connection refused/);
 });
 
 test("after close nothing is heard and no timer is left", async (t) => {

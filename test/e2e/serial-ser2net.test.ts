@@ -1,0 +1,143 @@
+// Lines behind Debian's ser2net: both ways, killed and started anew, held up by the device, and cut off without a word.
+import assert from "node:assert/strict";
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Cable } from "../support/cable.ts";
+import { eventually } from "../support/eventually.ts";
+import { FramePublisher } from "../support/frame-publisher.ts";
+import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { MovedClock } from "../support/moved-clock.ts";
+import { MqttCollector } from "../support/mqtt-collector.ts";
+import { Namespace } from "../support/namespace.ts";
+import { requirePeer, requireRoot } from "../support/peers.ts";
+import { freePort } from "../support/program.ts";
+import { Ser2net } from "../support/ser2net.ts";
+
+const skip = requirePeer("socat", "ser2net");
+/** Of the gateway's clock. The kernel's probes of a closed window keep their own time. */
+const SPEED = 8;
+/** Silence of a second, ten probes a second apart; a busy machine may take three times as long. */
+const CUT_MS = 33_000;
+
+const times = (gateway: GatewayProcess, word: string): number => gateway.stderr.split(word).length - 1;
+
+function config(line: Record<string, unknown>): Record<string, unknown> {
+  return {
+    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    serial: [{ name: "meter", publish: { topic: "meter", qos: 1 }, write: { topic: "meter/set", qos: 1 }, ...line }],
+    limits: { session_queue_messages: 1000, session_queue_bytes: "1MiB" },
+  };
+}
+
+for (const kind of ["tcp", "unix"] as const) {
+  test(`over ${kind} a line goes both ways, and comes back each time ser2net was killed, with all that was acknowledged`, {
+    skip,
+  }, async () => {
+    using folder = temporaryFolder();
+    await using cable = new Cable(folder.path);
+    await cable.plug();
+    const port = await freePort();
+    const socket = join(folder.path, "line.sock");
+    const accepter = kind === "tcp" ? `tcp,127.0.0.1,${port}` : `unix,${socket}`;
+    await using server = new Ser2net(folder.path, accepter, cable.port);
+    server.start();
+    const place = kind === "tcp" ? `tcp://127.0.0.1:${port}` : `unix:${socket}`;
+    await using gateway = new GatewayProcess(folder.path, config({ port: place }));
+    await gateway.start();
+    await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+    await using client = await MqttCollector.open(gateway.port(), "meter");
+    const publisher = new FramePublisher(client);
+    const heard = () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`);
+    for (let i = 1; i <= 3; i++) {
+      await publisher.burst();
+      await eventually("what was written", heard);
+      cable.say(`reading ${i}\n`);
+      assert.equal((await client.take(1))[0]?.payload, `reading ${i}`);
+      await server.kill();
+      if (existsSync(socket)) rmSync(socket);
+      await eventually("the gateway notices", () => times(gateway, "serial-away") >= i);
+      await publisher.burst();
+      server.start();
+      await eventually("the line is open again", () => times(gateway, "serial-open") === i + 1);
+      await eventually("what waited", heard);
+    }
+    publisher.assertHeard(cable.heard);
+    assert.ok(times(gateway, "serial-away") <= 6, "not a line for each try");
+    assert.equal(await gateway.end(), 0);
+  });
+}
+
+test("an idle line whose terminal server is cut off without a word is found by keepalive, and back with all that waited", {
+  skip: skip || requirePeer("ip") || requireRoot(),
+}, async () => {
+  using folder = temporaryFolder();
+  using far = new Namespace("s");
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  await using server = new Ser2net(folder.path, "tcp,0.0.0.0,2001", cable.port, far.name);
+  server.start();
+  const line = { port: `tcp://${far.address}:2001`, keepalive: "1s" };
+  await using gateway = new GatewayProcess(folder.path, config(line));
+  await gateway.start();
+  await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+  await using client = await MqttCollector.open(gateway.port(), "none");
+  const publisher = new FramePublisher(client);
+  await publisher.burst();
+  await eventually("what was written", () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`));
+  far.setDeaf(true);
+  await eventually("keepalive finds it", () => times(gateway, "serial-away") > 0, CUT_MS);
+  assert.match(gateway.stderr, /serial-away .*timed out \(ETIMEDOUT\)/);
+  await publisher.burst();
+  far.setDeaf(false);
+  await eventually("the line is open again", () => times(gateway, "serial-open") === 2, CUT_MS);
+  await eventually("what waited", () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`));
+  publisher.assertHeard(cable.heard);
+  assert.ok(times(gateway, "serial-away") <= 2, "gone, and at most: no answer");
+  assert.equal(await gateway.end(), 0);
+});
+
+test("a device that holds its line up for a minute and more is waited for; its terminal server is not taken for gone", {
+  skip: skip || requirePeer("cc"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  const port = await freePort();
+  await using server = new Ser2net(folder.path, `tcp,127.0.0.1,${port}`, cable.port);
+  server.start();
+  const clock = new MovedClock(folder.path);
+  await using gateway = new GatewayProcess(
+    folder.path,
+    config({ port: `tcp://127.0.0.1:${port}`, baud: 4_000_000 }),
+    clock.env,
+  );
+  await gateway.start();
+  await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+  await using client = await MqttCollector.open(gateway.port(), "none");
+  // More than pseudo terminals, ser2net and both kernels take while nobody reads at the device's end.
+  const frames = Array.from({ length: 200 }, (_, i) => `${i} `.padEnd(4000, "x"));
+  for (let i = 0; i < frames.length; i += 50) {
+    const publish = (frame: string) => client.client.publishAsync("meter/set", frame, { qos: 1 });
+    await Promise.all(frames.slice(i, i + 50).map(publish));
+  }
+  clock.set({ speed: SPEED });
+  await eventually("the line is held up", () => times(gateway, "serial-held") >= 1);
+  const { stdout } = await sluice(["status", "--data-dir", join(folder.path, "data")]);
+  assert.match(stdout, /^serial +meter .* open since .*, held up: the other end takes nothing/m);
+  const heldAt = performance.now();
+  await eventually("a minute of the gateway's", () => performance.now() - heldAt > 60_000 / SPEED);
+  assert.equal(times(gateway, "serial-away"), 0, gateway.stderr);
+  let heard = "";
+  await eventually("all frames", () => {
+    heard += cable.hear().toString("latin1");
+    return heard.endsWith(`${frames.at(-1)}\n`);
+  });
+  assert.equal(heard, `${frames.join("\n")}\n`);
+  // What follows may be late once more on a busy machine.
+  await eventually("it flows", () => times(gateway, "serial-flows") === times(gateway, "serial-held"));
+  assert.ok(times(gateway, "serial-held") <= 3, gateway.stderr);
+  assert.equal(times(gateway, "serial-open"), 1);
+  clock.set({ speed: 1 });
+  assert.equal(await gateway.end(), 0);
+});
