@@ -30,7 +30,10 @@ function groupAdvice(group: string): string {
 
 /** An error of an opening; one for want of permission gets the group that has it. */
 export function explainTrouble(error: unknown, path: string): unknown {
-  if (!(error instanceof Error) || !/permission denied|EACCES/i.test(error.message)) return error;
+  if (!(error instanceof Error)) return error;
+  // By somebody whom the list of locks does not name: another container, or a program that has no lock and wants nobody else.
+  if (/cannot lock port|resource busy/i.test(error.message)) return new Error("another program has it open");
+  if (!/permission denied/i.test(error.message)) return error;
   const group = groupOf(path);
   return group === null ? error : new Error(`permission denied: ${groupAdvice(group)}`);
 }

@@ -55,6 +55,12 @@ test("who may not open it is told which group to join", { skip: requireRoot() },
   );
   const told = explainTrouble(new Error("Error: Permission denied, cannot open /dev/x"), path) as Error;
   assert.match(told.message, /^permission denied: it is for the group dialout /);
+  for (const words of [
+    "Error Resource temporarily unavailable Cannot lock port",
+    "Error: Device or resource busy, cannot open",
+  ]) {
+    assert.equal((explainTrouble(new Error(words), path) as Error).message, "another program has it open");
+  }
   const other = new Error("Error: No such device");
   assert.equal(explainTrouble(other, path), other);
 });
