@@ -7,7 +7,8 @@
  * @see Cheshire and Baker, Consistent Overhead Byte Stuffing, IEEE/ACM Transactions on Networking 7(2), 1999
  */
 import type { FrameCheck } from "./check.ts";
-import { deliver, type FrameDecoder, type FrameEncoder, type FrameSink } from "./framing.ts";
+import { Collector } from "./collector.ts";
+import type { FrameDecoder, FrameEncoder, FrameSink } from "./framing.ts";
 
 /** Code of a block of 254 bytes, behind which there is no zero. */
 const FULL = 0xff;
@@ -19,36 +20,33 @@ export interface CobsOptions {
 export class CobsDecoder implements FrameDecoder {
   readonly gapMs = null;
   readonly busy = false;
-  readonly #check: FrameCheck | null;
-  readonly #frame: Buffer;
-  #length = 0;
+  readonly #content: Collector;
   /** Of the block under way; 0 = no frame has begun. */
   #code = 0;
   /** Bytes of the block that have not come. */
   #left = 0;
-  #discarding = false;
 
   constructor({ frameBytesMax }: CobsOptions, check: FrameCheck | null) {
-    this.#check = check;
-    this.#frame = Buffer.allocUnsafeSlow(frameBytesMax);
+    this.#content = new Collector(frameBytesMax, check);
   }
 
   get pendingBytes(): number {
-    return this.#length;
+    return this.#content.length;
   }
 
   feed(chunk: Buffer, from: number, sink: FrameSink): number {
+    const content = this.#content;
     for (let i = from; i < chunk.length; i++) {
       const byte = chunk[i] as number;
       if (byte === 0) {
         if (!this.#end(sink)) return i + 1;
-      } else if (this.#discarding) {
+      } else if (content.discarding) {
         // Part of what was thrown away.
       } else if (this.#left > 0) {
         this.#left--;
-        this.#push(byte, sink);
+        content.push(byte, sink);
       } else {
-        if (this.#code !== 0 && this.#code !== FULL) this.#push(0, sink);
+        if (this.#code !== 0 && this.#code !== FULL) content.push(0, sink);
         this.#code = byte;
         this.#left = byte - 1;
       }
@@ -59,29 +57,18 @@ export class CobsDecoder implements FrameDecoder {
   onGap(): void {}
 
   reset(): void {
-    this.#length = 0;
+    this.#content.reset();
     this.#code = 0;
     this.#left = 0;
-    this.#discarding = false;
   }
 
   #end(sink: FrameSink): boolean {
-    const whole = this.#code !== 0 && this.#left === 0 && !this.#discarding;
-    const cut = this.#left > 0 && !this.#discarding;
-    const length = this.#length;
-    this.reset();
-    if (cut) sink.onBadFrame("cut", this.#frame, 0, length);
-    return !whole || deliver(sink, this.#check, this.#frame, 0, length);
-  }
-
-  #push(byte: number, sink: FrameSink): void {
-    if (this.#length < this.#frame.length) {
-      this.#frame[this.#length++] = byte;
-      return;
-    }
-    sink.onBadFrame("too-long", this.#frame, 0, this.#length);
-    this.#length = 0;
-    this.#discarding = true;
+    const content = this.#content;
+    const begun = this.#code !== 0;
+    if (this.#left > 0 && !content.discarding) content.discard("cut", sink);
+    this.#code = 0;
+    this.#left = 0;
+    return !begun || content.deliver(sink);
   }
 }
 

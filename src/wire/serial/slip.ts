@@ -8,7 +8,8 @@
  * @see RFC 1055
  */
 import type { FrameCheck } from "./check.ts";
-import { deliver, type FrameDecoder, type FrameEncoder, type FrameSink } from "./framing.ts";
+import { Collector } from "./collector.ts";
+import type { FrameDecoder, FrameEncoder, FrameSink } from "./framing.ts";
 
 const END = 0xc0;
 const ESC = 0xdb;
@@ -22,38 +23,34 @@ export interface SlipOptions {
 export class SlipDecoder implements FrameDecoder {
   readonly gapMs = null;
   readonly busy = false;
-  readonly #check: FrameCheck | null;
-  readonly #frame: Buffer;
-  #length = 0;
+  readonly #content: Collector;
   #escaped = false;
-  /** Up to the next END. */
-  #discarding = false;
 
   constructor({ frameBytesMax }: SlipOptions, check: FrameCheck | null) {
-    this.#check = check;
-    this.#frame = Buffer.allocUnsafeSlow(frameBytesMax);
+    this.#content = new Collector(frameBytesMax, check);
   }
 
   get pendingBytes(): number {
-    return this.#length;
+    return this.#content.length;
   }
 
   feed(chunk: Buffer, from: number, sink: FrameSink): number {
+    const content = this.#content;
     for (let i = from; i < chunk.length; i++) {
       const byte = chunk[i] as number;
       if (byte === END) {
         if (!this.#end(sink)) return i + 1;
-      } else if (this.#discarding) {
+      } else if (content.discarding) {
         // Part of what was thrown away.
       } else if (this.#escaped) {
         this.#escaped = false;
-        if (byte === ESC_END) this.#push(END, sink);
-        else if (byte === ESC_ESC) this.#push(ESC, sink);
-        else this.#discard("escape", sink);
+        if (byte === ESC_END) content.push(END, sink);
+        else if (byte === ESC_ESC) content.push(ESC, sink);
+        else content.discard("escape", sink);
       } else if (byte === ESC) {
         this.#escaped = true;
       } else {
-        this.#push(byte, sink);
+        content.push(byte, sink);
       }
     }
     return chunk.length;
@@ -62,27 +59,17 @@ export class SlipDecoder implements FrameDecoder {
   onGap(): void {}
 
   reset(): void {
-    this.#length = 0;
+    this.#content.reset();
     this.#escaped = false;
-    this.#discarding = false;
   }
 
   #end(sink: FrameSink): boolean {
-    if (this.#escaped) this.#discard("escape", sink);
-    const length = this.#length;
-    this.reset();
-    return length === 0 || deliver(sink, this.#check, this.#frame, 0, length);
-  }
-
-  #push(byte: number, sink: FrameSink): void {
-    if (this.#length === this.#frame.length) this.#discard("too-long", sink);
-    else this.#frame[this.#length++] = byte;
-  }
-
-  #discard(cause: "escape" | "too-long", sink: FrameSink): void {
-    sink.onBadFrame(cause, this.#frame, 0, this.#length);
-    this.#length = 0;
-    this.#discarding = true;
+    const content = this.#content;
+    if (this.#escaped) content.discard("escape", sink);
+    this.#escaped = false;
+    if (content.length > 0) return content.deliver(sink);
+    content.reset();
+    return true;
   }
 }
 
