@@ -22,6 +22,8 @@ const LENGTH: FramingOptions = {
 const FRAMINGS: Readonly<Record<string, FramingOptions>> = {
   line: { type: "line", delimiter: [0x0a], frameBytesMax },
   "line of two bytes": { type: "line", delimiter: [0x0d, 0x0a], frameBytesMax },
+  "line in code page 437": { type: "line", delimiter: [0x0a], frameBytesMax, encoding: "cp437" },
+  "line of digits": { type: "line", delimiter: [0x0a], frameBytesMax, encoding: "hex" },
   slip: { type: "slip", frameBytesMax },
   cobs: { type: "cobs", frameBytesMax },
   length: LENGTH,
