@@ -31,6 +31,8 @@ import type { TurnTaker } from "./turn-queue.ts";
 export interface SerialHandler {
   /** Silences of a few ms say something: bytes that come one by one are not gathered for a millisecond. Absent: no. */
   readonly prompt?: boolean;
+  /** All that is written is answered: it counts as sent when the kernel has it, but where RTS switches. Absent: no. */
+  readonly answered?: boolean;
   onOpen(): void;
   /** `chunk` is valid until return. Not called while the port is paused. */
   onData(chunk: Buffer): void;
@@ -232,6 +234,10 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
 
   get prompt(): boolean {
     return this.handler?.prompt === true;
+  }
+
+  get answered(): boolean {
+    return this.handler?.answered === true;
   }
 
   onData(chunk: Buffer): void {

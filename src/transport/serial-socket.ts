@@ -142,15 +142,19 @@ export class SocketStream implements SerialStream, Expirable {
       const ms = transmitMs(Math.min(bytes.length, READ_BYTES), this.#settings.baud);
       this.#checkAfter(Math.max(CHECK_MS, ms));
       this.#soonMs = 1;
-      if (this.addon !== null) this.#soon = setTimeout(this.#onSoon, Math.max(1, ms));
+      if (this.addon !== null && !this.#sentWhenTaken) this.#soon = setTimeout(this.#onSoon, Math.max(1, ms));
     }
     this.#socket.write(bytes, (error) => {
-      if (!error && !this.#tcp) this.#handler?.onSent(); // after an error "close" follows
+      if (!error && this.#sentWhenTaken) this.#handler?.onSent(); // after an error "close" follows
     });
   }
 
   facts(): LineFacts {
     return { heldBy: "the other end takes nothing", driver: null };
+  }
+
+  get #sentWhenTaken(): boolean {
+    return !this.#tcp || this.#handler?.answered === true;
   }
 
   async close(): Promise<void> {
@@ -187,6 +191,12 @@ export class SocketStream implements SerialStream, Expirable {
     return true;
   }
 
+  /** It has most likely brought the acknowledgement along. Where it is itself what was waited for, nobody looks. */
+  #onAnswer(): void {
+    if (this.#sentWhenTaken) this.#awaitNothing();
+    else if (!this.#saysAddon() && this.addon === null) this.#acknowledged();
+  }
+
   /** Tells the handler if it is so. */
   #acknowledged(): boolean {
     const listed = this.#socket.destroyed ? null : this.#look(this.#socket);
@@ -200,7 +210,7 @@ export class SocketStream implements SerialStream, Expirable {
 
   #sent(): void {
     this.#awaitNothing();
-    this.#handler?.onSent();
+    if (!this.#sentWhenTaken) this.#handler?.onSent();
   }
 
   #awaitNothing(): void {
@@ -211,8 +221,7 @@ export class SocketStream implements SerialStream, Expirable {
   }
 
   readonly #onRead = (length: number, buffer: Uint8Array): boolean => {
-    // An answer has most likely brought the acknowledgement along.
-    if (this.#awaited && !this.#saysAddon() && this.addon === null) this.#acknowledged();
+    if (this.#awaited) this.#onAnswer();
     const chunk = buffer as Buffer;
     this.#handler?.onData(length === chunk.length ? chunk : chunk.subarray(0, length));
     return true;

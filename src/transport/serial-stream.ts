@@ -43,6 +43,8 @@ export interface LineErrors {
 export interface SerialStreamHandler {
   /** Silences of a few ms say something: bytes that come one by one are not gathered for a millisecond. */
   readonly prompt?: boolean;
+  /** All that is written is answered: it counts as sent when the kernel has it, but where RTS switches. Absent: no. */
+  readonly answered?: boolean;
   /** `chunk` is valid until return. Not called while the stream is paused. */
   onData(chunk: Buffer): void;
   /** What was written has left the machine. */

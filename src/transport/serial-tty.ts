@@ -250,11 +250,21 @@ export class TtyStream implements SerialStream, Expirable {
     while (this.#outputAt < output.length) {
       this.#outputAt += writeSync(this.#port.fd, output, this.#outputAt, output.length - this.#outputAt);
     }
+    if (this.#handler?.answered === true && !this.#switched) {
+      setImmediate(this.#onTaken);
+      return;
+    }
     this.#lookMs = 0;
     const ms = transmitMs(Math.min(output.length, KERNEL_BYTES), this.#settings.baud);
     if (ms < this.#drainMsMax) this.#awaitSent();
     else this.#lookAfter(ms);
   }
+
+  /** Its answer says that it has left. */
+  readonly #onTaken = (): void => {
+    this.#output = null;
+    this.#handler?.onSent();
+  };
 
   /** Drains what cannot take long any more; looks again later at what may. */
   #awaitSent(): void {

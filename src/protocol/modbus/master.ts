@@ -25,7 +25,7 @@ import { Rate } from "./rate.ts";
 import type { Slave } from "./slave.ts";
 
 export interface BusOptions {
-  /** For an answer to begin, after the request has left. */
+  /** For an answer to begin, after the request was sent. */
   readonly timeoutMs: number;
   /** Times a slave that answered before is asked again. */
   readonly retries: number;
@@ -281,10 +281,12 @@ export class Master implements AnswerSink {
     return this.#options.isBus && unit === BROADCAST;
   }
 
-  /** Ms after which no answer to `request`, which has left, comes any more. */
+  /** Ms after which no answer to `request`, which the port has, comes any more; or all slaves have dealt with it. */
   #patienceMs(request: Request): number {
-    if (this.#isBroadcast(request)) return this.#options.turnaroundMs;
-    return this.#options.timeoutMs + (answerLength(request) + FRAME_BYTES) * this.#options.byteMs;
+    const { byteMs, turnaroundMs, timeoutMs } = this.#options;
+    const requestMs = (request.pduLength + FRAME_BYTES) * byteMs;
+    if (this.#isBroadcast(request)) return requestMs + turnaroundMs;
+    return requestMs + timeoutMs + (answerLength(request) + FRAME_BYTES) * byteMs;
   }
 
   #now(): number {

@@ -34,6 +34,7 @@ export interface ModbusLineOptions {
 
 export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
   readonly prompt = true;
+  readonly answered = true;
   readonly name: string;
   readonly slaves: readonly Slave[];
   readonly #device: ModbusDoor;

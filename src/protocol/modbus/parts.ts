@@ -20,6 +20,8 @@ export interface ModbusDoor {
 export interface ModbusDoorHandler {
   /** The bus waits for each answer, so bytes are not to wait for each other. */
   readonly prompt?: boolean;
+  /** All that is written is answered, so nobody has to ask the kernel whether it has arrived. */
+  readonly answered?: boolean;
   onOpen(): void;
   /** `chunk` is valid until return. */
   onData(chunk: Buffer): void;

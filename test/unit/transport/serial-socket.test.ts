@@ -45,8 +45,9 @@ class Line {
     return this;
   }
 
-  start(): void {
+  start(answered = false): void {
     this.stream.start({
+      answered,
       onData: (chunk) => this.heard.push(`data ${chunk.toString()}`),
       onSent: () => this.heard.push("sent"),
       onGone: (words) => this.heard.push(`gone ${words}`),
@@ -110,6 +111,25 @@ test("one whose device holds the line up is waited for, for hours, and gone when
   assert.deepEqual(line.heard, ["sent"]);
   line.advance(3_000);
   assert.deepEqual(line.heard, ["sent", "gone what was written is not acknowledged"]);
+});
+
+test("where all is answered a write is sent when the kernel has it, an answer is looked at no further, and a peer that is gone is gone", async (t) => {
+  let looks = 0;
+  const line = await new Line(t).open(null, () => {
+    looks++;
+    return { bytes: 5, held: false };
+  });
+  line.start(true);
+  line.stream.write(Buffer.from("ask"));
+  await eventually("sent", () => line.heard.length === 1);
+  line.far.write("answer");
+  await eventually("the answer", () => line.heard.length === 2);
+  line.advance(60_000);
+  assert.deepEqual([line.heard, looks], [["sent", "data answer"], 0]);
+  line.stream.write(Buffer.from("ask"));
+  line.advance(27_000);
+  await eventually("gone", () => line.heard.some((words) => words.startsWith("gone")));
+  assert.ok(looks > 0);
 });
 
 test("what our kernel took and the peer's has not acknowledged is not sent, until the peer takes it", async (t) => {

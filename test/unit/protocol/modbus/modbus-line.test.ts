@@ -304,7 +304,7 @@ test("the status says what the bus has time for, and of each slave what it does 
       name: "s2",
       unit: 2,
       state: "silent",
-      nextTryMs: 1103,
+      nextTryMs: 1104,
       pollsWantedPerSecond: 2,
       pollsPerSecond: 0,
       timeouts: 1,
