@@ -22,6 +22,8 @@ export interface SerialStatus {
   readonly stopBits: number;
   readonly flow: string;
   readonly rs485: string;
+  /** To be written, at QoS 1; null = the line takes none. */
+  readonly waiting?: { readonly messages: number; readonly bytes: number } | null;
   /** Of a line that speaks it. */
   readonly modbus?: ModbusStatus;
 }
@@ -52,6 +54,8 @@ export function serialLines(port: SerialStatus): string[] {
   const state = open ? `open since ${since}${held}` : error === null ? "not open yet" : `away since ${since}: ${error}`;
   const lines = [`${name} ${place}${settings}, ${state}`];
   if (opened > 0) lines.push(`${bytesRead} bytes in, ${bytesWritten} out, opened ${opened} times`);
+  const { messages = 0, bytes = 0 } = port.waiting ?? {};
+  if (messages > 0) lines.push(`${messages} messages of ${bytes} bytes wait to be written`);
   if (open && lastError !== null) lines.push(`away before: ${lastError.words}, at ${time(lastError.atMs)}`);
   if (driver !== null && driver.refused.length > 0) lines.push(`not by the driver: ${driver.refused.join("; ")}`);
   const { errors = null } = driver ?? {};

@@ -34,6 +34,11 @@ export interface LineChanges {
 
 type Make = (config: SerialConfig) => Made;
 
+export interface LineStatus extends SerialPortStatus {
+  /** To be written, at QoS 1; null = the line takes none. */
+  readonly waiting: { readonly messages: number; readonly bytes: number } | null;
+}
+
 export class SerialLines {
   readonly #ground: Ground;
   readonly #rooms: Rooms;
@@ -52,8 +57,11 @@ export class SerialLines {
   }
 
   /** In the order of the configuration. */
-  status(): readonly SerialPortStatus[] {
-    return this.#entries.map(({ made: { port, line } }) => ({ ...port.status(), ...line.status?.() }));
+  status(): readonly LineStatus[] {
+    return this.#entries.map(({ made: { port, line, queue } }) => {
+      const waiting = queue === null ? null : { messages: queue.count, bytes: queue.bytes };
+      return { ...port.status(), waiting, ...line.status?.() };
+    });
   }
 
   /** Starts those of the configuration; gives up what waits for those that it does not have any more. */

@@ -1,9 +1,10 @@
 // Frames to a device in turns, and its responses, over pairs of pseudo terminals that socat makes.
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Cable } from "../support/cable.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
+import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
 
@@ -87,5 +88,45 @@ test("a device that says nothing: the request is written again, then its client 
       ["", "x", "timeout"],
     ],
   );
+  assert.equal(await gateway.end(), 0);
+});
+
+test("while the port is away QoS 1 waits within the limits of a queue and status says how much; QoS 0 is dropped and counted", {
+  skip: requirePeer("socat"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  const limits = (whenFull: string) => ({ session_queue_messages: 5, session_when_full: whenFull });
+  const settings = config(cable.port, { topic: "set" });
+  await using gateway = new GatewayProcess(folder.path, { ...settings, limits: limits("drop-newest") });
+  await gateway.start();
+  await eventually("the port is away", () => gateway.stderr.includes("serial-away"));
+  const status = async (...words: string[]) =>
+    (await sluice(["status", "--data-dir", join(folder.path, "data"), ...words])).stdout;
+  const publish = async (payload: string) => {
+    await using client = await MqttCollector.open(gateway.port(), "none");
+    client.client.publish("set", `${payload} at QoS 0`, { qos: 0 });
+    return await client.client.publishAsync("set", payload, { qos: 1 }).then(
+      () => "taken",
+      ({ code }: { code: number }) => code,
+    );
+  };
+  const answers: (string | number)[] = [];
+  for (let i = 1; i <= 7; i++) answers.push(await publish(`kept ${i}`));
+  assert.deepEqual(answers, [...Array(5).fill("taken"), 0x97, 0x97], "nobody else could keep it");
+  const { counters, serial } = JSON.parse(await status("--json")) as {
+    counters: Record<string, number>;
+    serial: { waiting: { messages: number } }[];
+  };
+  assert.deepEqual([serial[0]?.waiting.messages, counters["serial.writes_dropped"]], [5, 7]);
+  assert.match(await status(), /^ +5 messages of \d+ bytes wait to be written$/m);
+
+  await gateway.end();
+  gateway.configure({ ...settings, limits: limits("drop-oldest") });
+  await gateway.start();
+  assert.equal(await publish("newest"), "taken");
+  assert.match(await status("--drops"), /queue-full.*serial:bus|serial:bus.*queue-full/);
+  await cable.plug();
+  await eventually("what waited", () => cable.heard === "kept 2\nkept 3\nkept 4\nkept 5\nnewest\n");
   assert.equal(await gateway.end(), 0);
 });
