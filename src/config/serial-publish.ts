@@ -41,6 +41,8 @@ interface PlainPublish {
 
 /** Of one frame. */
 export const PUBLICATIONS_MAX = 16;
+/** Of the columns of one line: a frame is split by each. */
+export const SEPARATORS_MAX = 4;
 /** Of one line: each may read a whole frame. */
 export const PATTERNS_MAX = 8;
 export const PATTERNS_WEIGHT_MAX = 1600;
@@ -82,6 +84,10 @@ export function readPublish(section: Section, topic: string): Published {
   const ignore = pattern(section, "ignore");
   const header = pattern(section, "header");
   const publications = list.map((inner) => readEntry(inner, topic, pattern, header !== null));
+  const fields = publications.flatMap((publication) => publication.fields);
+  const separators = new Set(fields.flatMap(({ source }) => (source.kind === "column" ? source.separator : [])));
+  if (separators.size > SEPARATORS_MAX)
+    section.complain("publish", `has columns by ${separators.size} separators`, `at most ${SEPARATORS_MAX}`);
   const [first] = publications;
   const isAlone = publications.length === 1 && ignore === null && header === null && first !== undefined;
   const plain = isAlone ? plainOf(first) : null;

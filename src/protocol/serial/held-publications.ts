@@ -14,6 +14,7 @@
 import type { Counter } from "../../base/counters.ts";
 import { RingBuffer } from "../../base/ring-buffer.ts";
 import { type Expirable, Timer } from "../../base/timer-wheel.ts";
+import { messageOf } from "../../core/message.ts";
 import { SETTLED, type StoreWaiter } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
 import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
@@ -21,17 +22,18 @@ import { QUOTA_EXCEEDED } from "../../wire/mqtt/codes.ts";
 import type { SerialParts } from "./parts.ts";
 
 /** Counted for each that is not settled, besides its bytes: an entry, a Buffer, and what holds its memory. */
-export const PENDING_ENTRY_BYTES = 256;
+export const PENDING_ENTRY_BYTES = 320;
 const RETRY_MS = 500;
 
 const WAITING = 0;
 const TAKEN = 1;
 const REFUSED = 2;
 
+/** Laid out as a message is, and one's bytes where the store has it: a part of a slab would pin all of that. */
 interface Pending {
-  readonly topic: string;
-  readonly payload: Buffer;
-  readonly properties: Buffer;
+  readonly bytes: Buffer;
+  readonly topicEnd: number;
+  readonly propertiesEnd: number;
   readonly qos: number;
   readonly retain: boolean;
   ticket: number;
@@ -104,9 +106,11 @@ export class HeldPublications implements StoreWaiter, Expirable {
       this.deny(topic, ticket);
     } else if (this.#refused > 0) {
       this.#publication.setParts(topic, payload, qos, retain, properties);
-      this.#keep(topic, REFUSED, ticket);
+      this.#publication.kept = null;
+      this.#keep(REFUSED, ticket);
     } else {
-      this.#publishNew(topic, payload, qos, retain, properties, ticket);
+      this.#publication.setParts(topic, payload, qos, retain, properties);
+      this.#publishNew(topic, ticket);
     }
   }
 
@@ -136,11 +140,10 @@ export class HeldPublications implements StoreWaiter, Expirable {
     this.#parts.wheel.cancel(this.#retry);
   }
 
-  #publishNew(topic: string, payload: Buffer, qos: number, retain: boolean, properties: Buffer, ticket: number): void {
-    const token = this.#headToken + this.#pending.length;
-    const outcome = this.#publish(topic, payload, qos, retain, properties, token);
+  #publishNew(topic: string, ticket: number): void {
+    const outcome = this.#publish(this.#headToken + this.#pending.length);
     if (outcome === STORED_LATER) {
-      this.#keep(topic, WAITING, ticket);
+      this.#keep(WAITING, ticket);
     } else if (outcome < 0x80) {
       this.#taken();
       this.#settled(ticket);
@@ -149,24 +152,24 @@ export class HeldPublications implements StoreWaiter, Expirable {
     } else if (this.#dropping) {
       this.#drop(topic, outcome, ticket);
     } else {
-      this.#keep(topic, REFUSED, ticket);
+      this.#keep(REFUSED, ticket);
       this.#hold();
     }
   }
 
-  #publish(topic: string, payload: Buffer, qos: number, retain: boolean, properties: Buffer, token: number): number {
-    this.#publication.setParts(topic, payload, qos, retain, properties);
-    this.#publication.publisher = this.publisherSlot;
-    return this.#parts.router.publish(this.#publication, qos === 0 ? NO_WAITER : this, token);
+  /** Publishes what is in `#publication`. */
+  #publish(token: number): number {
+    const publication = this.#publication;
+    publication.publisher = this.publisherSlot;
+    return this.#parts.router.publish(publication, publication.qos === 0 ? NO_WAITER : this, token);
   }
 
-  /** The publication's bytes are its own copy of payload and properties. */
-  #keep(topic: string, state: number, ticket: number): void {
-    const { bytes, propertiesFrom, propertiesEnd, payloadFrom, payloadEnd, qos, retain } = this.#publication;
-    const payload = bytes.subarray(payloadFrom, payloadEnd);
-    const properties = bytes.subarray(propertiesFrom, propertiesEnd);
-    this.#pending.push({ topic, payload, properties, qos, retain, ticket, state });
-    this.#pendingBytes += PENDING_ENTRY_BYTES + payload.length + properties.length;
+  #keep(state: number, ticket: number): void {
+    const publication = this.#publication;
+    const { bytes, topicEnd, propertiesEnd, qos, retain } = publication.kept ?? messageOf(publication, 0);
+    publication.kept = null;
+    this.#pending.push({ bytes, topicEnd, propertiesEnd, qos, retain, ticket, state });
+    this.#pendingBytes += PENDING_ENTRY_BYTES + bytes.length;
     if (state === REFUSED) this.#refused++;
   }
 
@@ -178,7 +181,7 @@ export class HeldPublications implements StoreWaiter, Expirable {
       this.#settled(pending.ticket);
     } else if (this.#dropping) {
       pending.state = TAKEN;
-      this.#drop(pending.topic, reason, pending.ticket);
+      this.#drop(topicOf(pending), reason, pending.ticket);
     } else {
       pending.state = REFUSED;
       this.#refused++;
@@ -192,7 +195,7 @@ export class HeldPublications implements StoreWaiter, Expirable {
   #forget(): void {
     for (let first = this.#pending.peek(); first?.state === TAKEN; first = this.#pending.peek()) {
       this.#pending.shift();
-      this.#pendingBytes -= PENDING_ENTRY_BYTES + first.payload.length + first.properties.length;
+      this.#pendingBytes -= PENDING_ENTRY_BYTES + first.bytes.length;
       this.#headToken++;
     }
   }
@@ -212,16 +215,17 @@ export class HeldPublications implements StoreWaiter, Expirable {
     for (let i = 0; i < this.#pending.length && this.#refused > 0; i++) {
       const pending = this.#pending.at(i) as Pending;
       if (pending.state !== REFUSED) continue;
-      const { topic, payload, properties, qos, retain, ticket } = pending;
-      const outcome = this.#publish(topic, payload, qos, retain, properties, this.#headToken + i);
+      const { bytes, topicEnd, propertiesEnd, qos, retain, ticket } = pending;
+      this.#publication.setLaidOut(bytes, topicEnd, propertiesEnd, qos, retain);
+      const outcome = this.#publish(this.#headToken + i);
       if (outcome >= 0x80 && outcome !== FORBIDDEN && !last) break;
       this.#refused--;
       pending.state = outcome === STORED_LATER ? WAITING : TAKEN;
       if (outcome === STORED_LATER) continue;
       if (outcome === FORBIDDEN) {
-        this.deny(topic, ticket);
+        this.deny(topicOf(pending), ticket);
       } else if (outcome >= 0x80) {
-        this.#drop(topic, outcome, ticket);
+        this.#drop(topicOf(pending), outcome, ticket);
       } else {
         this.#taken();
         this.#settled(ticket);
@@ -253,4 +257,8 @@ export class HeldPublications implements StoreWaiter, Expirable {
   #settled(ticket: number): void {
     if (ticket !== 0) this.#owner.onSettled(ticket);
   }
+}
+
+function topicOf({ bytes, topicEnd }: Pending): string {
+  return bytes.toString("utf8", 0, topicEnd);
 }

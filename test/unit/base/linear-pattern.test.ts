@@ -61,3 +61,52 @@ for (const source of hostile) {
     assert.ok(performance.now() - started < 1000);
   });
 }
+
+/** From lists of patterns that have brought programs down, each with a text that nearly matches: by length. */
+const KNOWN: readonly [name: string, source: string, text: (length: number) => string][] = [
+  ["nested counts", "^(a+)+$", (n) => `${"a".repeat(n)}!`],
+  ["letters in a group", "^([a-zA-Z]+)*$", (n) => `${"a".repeat(n)}!`],
+  ["two ways for each letter", "^(a|a?)+$", (n) => `${"a".repeat(n)}!`],
+  ["one or two of the same", "^(a|aa)+$", (n) => `${"a".repeat(n)}!`],
+  ["twelve times anything", "(.*a){12}b", (n) => "a".repeat(n)],
+  ["x or x", "(x+x+)+y", (n) => "x".repeat(n)],
+  ["words and digits", "(\\w+\\d+)+C", (n) => "1".repeat(n)],
+  ["OWASP: a class name", "^(([a-z])+.)+[A-Z]([a-z])+$", (n) => "a".repeat(n)],
+  [
+    "OWASP: an address",
+    "^([a-zA-Z0-9])(([\\-.]|[_]+)?([a-zA-Z0-9]+))*(@){1}[a-z0-9]+[.]{1}(([a-z]{2,3})|([a-z]{2,3}[.]{1}[a-z]{2,3}))$",
+    (n) => "a".repeat(n),
+  ],
+  ["blanks at the end", "^[\\s\\u200c]+|[\\s\\u200c]+$", (n) => `x${" ".repeat(n)}x`],
+  [
+    "a firewall's rule",
+    "(?:\"|'|\\]|\\}|\\d|nan|`|-|\\+)+[)]*;?((?:\\s|-|~|!|\\+)*.*(?:.*=.*))",
+    (n) => `1${"=".repeat(n)}`,
+  ],
+  ["columns", "^(?:.*?,){11}P", (n) => "1,".repeat(n / 2)],
+  ["quotes", "(?:[\"'](.*?)[\"']\\s*)+;", (n) => `"${"a' \"".repeat(n / 4)}`],
+  ["a format of dates", "D[oD]?(\\[[^\\[\\]]*\\]|\\s)+MMMM?", (n) => `D${" ".repeat(n)}`],
+  ["overlapping groups", "^(\\d*)(\\d*)(\\d*)(\\d*)(\\d*)x$", (n) => "1".repeat(n)],
+];
+
+/** The least of several runs: others use the processor, too. */
+function shortestMs(pattern: RegExp, text: string): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 5; i++) {
+    const began = performance.now();
+    pattern.test(text);
+    least = Math.min(least, performance.now() - began);
+  }
+  return least;
+}
+
+for (const [name, source, text] of KNOWN) {
+  test(`a text eight times as long takes eight times as long, not its square: ${name}`, () => {
+    const pattern = linearPattern(source);
+    assert.ok(pattern instanceof RegExp, `${pattern}`);
+    shortestMs(pattern, text(64));
+    const [short, long] = [shortestMs(pattern, text(1024)), shortestMs(pattern, text(8192))];
+    // A square would be 64 times. What takes less than a quarter of a millisecond is not worth a look.
+    assert.ok(long < 24 * Math.max(short, 0.01) || long < 0.25, `${short} ms, ${long} ms`);
+  });
+}

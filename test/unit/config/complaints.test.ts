@@ -239,6 +239,10 @@ const SINGLE: [string, string][] = [
   ],
   [`serial: [{port: /dev/a, publish: {fields: {a: {offset: 0, mask: 256}}}}]`, "mask: 256 is out of range"],
   [`serial: [{port: /dev/a, publish: {topic: a, payload: "{+frame}"}}]`, "{+frame} is for topics"],
+  [
+    `serial: [{port: /dev/a, publish: [${["a", "b", "c", "d", "e"].map((s) => `{fields: {a: {column: 1, separator: ${s}}}}`)}]}]`,
+    "serial[0].publish: has columns by 5 separators; at most 4",
+  ],
   ["serial: [{port: /dev/a, publish: off, header: x}]", "serial[0].header: has no use where publish is off"],
   [`serial: [{port: /dev/a, publish: {fields: {a: {column: 1, endian: little}}}}]`, "a.endian: unknown key"],
   [`serial: [{port: /dev/a, publish: {topics: x}}]`, "serial[0].publish.topics: unknown key; did you mean topic?"],

@@ -1,10 +1,13 @@
 import type { Line } from "../../../config/budget.ts";
 import { MAPPED_FRAME_BYTES_MAX, type SerialMapping } from "../../../config/serial-publish.ts";
 
-/** What JSON.parse makes of a frame, per byte of it: 21.3 of `[{},{},{}]`, the worst found; and the frame as a string. */
-const JSON_FACTOR = 24;
-/** Names of columns, per byte of the header: a string for each of up to 257. */
-const HEADER_FACTOR = 4;
+/**
+ * What JSON.parse makes of a frame, per byte of it: 21.3 of `[{},{},{}]`, 25.2 of `[{"a":0},{"b":0}]`, the worst found; and the
+ * frame as a string.
+ */
+export const JSON_FACTOR = 32;
+/** A header as a string, and its columns by SEPARATORS_MAX separators, per byte of a frame. */
+export const HEADER_FACTOR = 8;
 /** A payload, of a frame's bytes: hex doubles them. */
 export const PAYLOAD_FACTOR = 2;
 
