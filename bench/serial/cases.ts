@@ -2,7 +2,8 @@
 import { generate } from "coap-packet";
 import { crc16 } from "../../src/wire/modbus/crc.ts";
 import { encoderOf, type FramingOptions } from "../../src/wire/serial/framings.ts";
-import { coapFrameBytesMax, encodeCoap } from "../../src/wire/serial/slipmux.ts";
+import { slipBytesMax } from "../../src/wire/serial/slip.ts";
+import { COAP_FRAME_OVERHEAD, writeCoap } from "../../src/wire/serial/slipmux.ts";
 import type { Order } from "./feeder.ts";
 
 export interface SerialCase {
@@ -102,8 +103,8 @@ function coapFrames(confirmable: boolean): (port: number) => Buffer[] {
         options: ["ps", "in", String(port)].map((value) => ({ name: "Uri-Path", value: Buffer.from(value) })),
         payload: Buffer.from(String(n).padStart(40, "0")),
       });
-      const out = Buffer.alloc(coapFrameBytesMax(message.length));
-      return out.subarray(0, encodeCoap("slipmux", message, 0, message.length, out, 0));
+      const out = Buffer.alloc(slipBytesMax(message.length + COAP_FRAME_OVERHEAD));
+      return out.subarray(0, writeCoap(message, 0, message.length, out, 0));
     });
 }
 

@@ -1,8 +1,6 @@
 // A microcontroller that speaks CoAP over a serial line (slipmux) to the running gateway.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -21,21 +19,6 @@ function config(port: string): Record<string, unknown> {
   return {
     listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
     serial: [{ name: "node", port, protocol: "coap", coap: { diagnostics: "site/console" } }],
-  };
-}
-
-function residentBytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
-}
-
-/** Writes the file into the terminal, over and over, as fast as it goes. */
-function flooding(file: string, terminal: string): AsyncDisposable {
-  const child = spawn("sh", ["-c", 'while cat "$1"; do :; done > "$2"', "sh", file, terminal], { stdio: "ignore" });
-  return {
-    async [Symbol.asyncDispose]() {
-      child.kill();
-      await once(child, "exit");
-    },
   };
 }
 
@@ -208,38 +191,6 @@ test("with a full disk a device hears 5.03, and its repetition is taken when the
     return code === "2.01" || code === "2.04";
   });
   assert.equal((await device.request("/ps/plant/a")).payload, "1");
-});
-
-test("a device that floods its line slows nobody else down, and takes no memory", {
-  skip: requirePeer("socat"),
-}, async () => {
-  using folder = temporaryFolder();
-  await using mad = new Cable(folder.path, "mad-");
-  await using good = new Cable(folder.path, "good-");
-  await Promise.all([mad.plug(), good.plug()]);
-  const line = (name: string, port: string) => ({ name, port, protocol: "coap" });
-  const serial = [line("mad", mad.port), line("good", good.port)];
-  const listeners = [{ type: "mqtt", bind: "127.0.0.1:0" }];
-  await using gateway = new GatewayProcess(folder.path, { listeners, serial });
-  await gateway.start();
-  await eventually("the ports are open", opened(gateway, 2));
-  await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
-  using device = coapOver(good, { ackTimeoutMs: 5_000 });
-  const rssBefore = residentBytes(gateway.pid);
-  const noise = [
-    coapFrame(Buffer.from("40030001b27073ff31", "hex")),
-    randomBytes(999),
-    slip(Buffer.alloc(4_000, 0xa9)),
-  ];
-  const flood = join(folder.path, "flood");
-  writeFileSync(flood, Buffer.concat(Array.from({ length: 50 }, () => Buffer.concat(noise))));
-  await using _flood = flooding(flood, mad.deviceEnd);
-  for (let i = 0; i < 30; i++) {
-    assert.equal((await device.put("/ps/plant/a?qos=1", `${i}`)).code, "2.04");
-    await mqtt.client.publishAsync("plant/b", `${i}`, { qos: 1 });
-  }
-  await mqtt.take(60);
-  assert.ok(residentBytes(gateway.pid) - rssBefore < 24 << 20);
 });
 
 test("a device that is unplugged and comes back with the message ids of before is a new peer", {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryOf } from "../../scripts/kept/proc.ts";
-import { encodeCoap } from "../../src/wire/serial/slipmux.ts";
+import { writeCoap } from "../../src/wire/serial/slipmux.ts";
 import { Cable } from "../support/cable.ts";
 import { eventually } from "../support/eventually.ts";
 import { Flood } from "../support/flood.ts";
@@ -50,7 +50,7 @@ function coapPuts(): Buffer {
   for (let id = 0; end < FLOOD_BYTES - 64; id++) {
     const message = Buffer.from("500300" + "00b2707301" + "61ff" + "31", "hex");
     message.writeUInt16BE(id, 2);
-    end = encodeCoap("slipmux", message, 0, message.length, out, end);
+    end = writeCoap(message, 0, message.length, out, end);
   }
   return out.subarray(0, end);
 }

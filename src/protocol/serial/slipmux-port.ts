@@ -3,8 +3,6 @@
  * under the name `serial:<name>`; when the device is away, so is the peer. Text for people that comes on the same wire
  * goes to a `DiagnosticSink`; IP packets are counted and dropped.
  *
- *     send --> filling (frames to go, up to 4 KiB) --> the one write under way --> onWritten: the two change places
- *
  * A datagram that finds no room is dropped and counted, as UDP would: CoAP repeats what has to arrive.
  * @see draft-bormann-t2trg-slipmux-04; RFC 7252 sections 4.2 (repetition) and 4.8.1 (ACK_TIMEOUT)
  */
@@ -12,18 +10,17 @@ import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
 import type { Line } from "../../config/budget.ts";
 import type { DatagramHandler, DatagramPort } from "../../core/ports.ts";
+import { FrameWriter } from "../../transport/frame-writer.ts";
 import type { BadFrame, FrameSink } from "../../wire/serial/framing.ts";
-import { SlipDecoder } from "../../wire/serial/slip.ts";
+import { SlipDecoder, slipBytesMax, writeSlip } from "../../wire/serial/slip.ts";
 import {
   COAP,
   COAP_FRAME_OVERHEAD,
-  type CoapFraming,
-  coapFrameBytesMax,
   DIAGNOSTIC,
-  encodeCoap,
   isBareCoap,
   isPacket,
   isWhole,
+  writeCoap,
 } from "../../wire/serial/slipmux.ts";
 import type { SerialDevice, SerialDeviceHandler } from "./parts.ts";
 
@@ -35,7 +32,8 @@ export interface DiagnosticSink {
 
 export interface SlipmuxOptions {
   readonly name: string;
-  readonly framing: CoapFraming;
+  /** `slip`: without slipmux's byte and check. */
+  readonly framing: "slipmux" | "slip";
   /** Of a CoAP message, either way. */
   readonly messageBytesMax: number;
   readonly baud: number;
@@ -58,15 +56,11 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
   readonly answerMs: number;
   handler: DatagramHandler | null = null;
   readonly #name: string;
-  readonly #framing: CoapFraming;
-  readonly #device: SerialDevice;
+  /** `framing: slip` */
+  readonly #bare: boolean;
+  readonly #writer: FrameWriter;
   readonly #diagnostics: DiagnosticSink;
   readonly #decoder: SlipDecoder;
-  #filling = Buffer.allocUnsafeSlow(SEND_BYTES);
-  #written = Buffer.allocUnsafeSlow(SEND_BYTES);
-  #filled = 0;
-  #writing = false;
-  #onIdle: (() => void) | null = null;
   /** It has been said that the device speaks the other framing. */
   #otherFraming = false;
   readonly #log: Log;
@@ -93,8 +87,8 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
     const frameMs = ((messageBytesMax + 2 + COAP_FRAME_OVERHEAD) * BITS_PER_BYTE * 1000) / baud;
     this.answerMs = ACK_TIMEOUT_MS + Math.ceil(4 * frameMs);
     this.#name = name;
-    this.#framing = framing;
-    this.#device = device;
+    this.#bare = framing === "slip";
+    this.#writer = new FrameWriter(device, SEND_BYTES);
     this.#diagnostics = diagnostics;
     this.#log = log;
     this.#decoder = new SlipDecoder({ frameBytesMax: messageBytesMax + COAP_FRAME_OVERHEAD }, null);
@@ -112,14 +106,15 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
 
   send(bytes: Buffer, from: number, end: number, _address: string, _port: number): boolean {
     const length = end - from;
-    const fits = length <= this.maxPayload && this.#filled + coapFrameBytesMax(length) <= SEND_BYTES;
-    if (!fits || !this.#device.isOpen) {
+    const fits = length <= this.maxPayload;
+    const at = fits ? this.#writer.placeFor(slipBytesMax(length + COAP_FRAME_OVERHEAD)) : -1;
+    if (at < 0) {
       this.#sendsDropped.value++;
       return false;
     }
-    this.#filled = encodeCoap(this.#framing, bytes, from, end, this.#filling, this.#filled);
+    const out = this.#writer.bytes;
+    this.#writer.placed(this.#bare ? writeSlip(bytes, from, end, out, at) : writeCoap(bytes, from, end, out, at));
     this.#sent.value++;
-    if (!this.#writing) this.#flush();
     return true;
   }
 
@@ -130,14 +125,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
 
   /** Resolves when all that was sent has been written, or the device is away; at the latest after `ms`. */
   written(ms: number): Promise<void> {
-    if (!this.#writing) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#onIdle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    return this.#writer.written(ms);
   }
 
   // ---- the line ------------------------------------------------------------------------------------------------
@@ -152,36 +140,22 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
   }
 
   onWritten(): void {
-    this.#writing = false;
-    if (this.#filled > 0) this.#flush();
-    else this.#onIdle?.();
+    this.#writer.onWritten();
   }
 
   /** Who comes back may be another device, or the same after a reset, with message ids that begin anew. */
   onAway(): void {
     if (this.#decoder.pendingBytes > 0) this.#cut.value++;
     this.#decoder.reset();
-    this.#filled = 0;
-    this.#writing = false;
-    this.#onIdle?.();
+    this.#writer.onAway();
     this.handler?.onPeerGone?.(this.address, this.port);
-  }
-
-  #flush(): void {
-    const bytes = this.#filling;
-    const length = this.#filled;
-    this.#filling = this.#written;
-    this.#written = bytes;
-    this.#filled = 0;
-    this.#writing = true;
-    this.#device.write(bytes.subarray(0, length));
   }
 
   // ---- frames --------------------------------------------------------------------------------------------------
 
   onFrame(bytes: Buffer, from: number, end: number): boolean {
     const first = bytes[from] as number;
-    const bare = this.#framing === "slip";
+    const bare = this.#bare;
     if (first === DIAGNOSTIC) {
       this.#texts.value++;
       this.#diagnostics.onDiagnostic(bytes, from + 1, end);
@@ -212,7 +186,7 @@ export class SlipmuxPort implements DatagramPort, SerialDeviceHandler, FrameSink
 
   #tellOtherFraming(): void {
     this.#otherFraming = true;
-    const framing = this.#framing === "slip" ? "slipmux" : "slip";
+    const framing = this.#bare ? "slipmux" : "slip";
     this.#log.warn("serial-coap-framing", { name: this.#name, advice: `frames look like coap.framing: ${framing}` });
   }
 }

@@ -57,9 +57,12 @@ export function crc16Modbus(bytes: Uint8Array, from: number, end: number, init =
   return sum;
 }
 
-/** The FCS of HDLC and PPP: x^16 + x^12 + x^5 + 1, low bit first, inverted. @see RFC 1662, appendix C.2 */
-export function crc16X25(bytes: Uint8Array, from: number, end: number): number {
-  let sum = 0xffff;
+/**
+ * The FCS of HDLC and PPP: x^16 + x^12 + x^5 + 1, low bit first, inverted. @see RFC 1662, appendix C.2
+ * @param before the sum of what comes before
+ */
+export function crc16X25(bytes: Uint8Array, from: number, end: number, before = 0): number {
+  let sum = ~before & 0xffff;
   for (let i = from; i < end; i++) sum = (sum >>> 8) ^ (CRC16_X25[(sum ^ (bytes[i] as number)) & 0xff] as number);
   return ~sum & 0xffff;
 }

@@ -11,7 +11,9 @@ import type { FrameCheck } from "./check.ts";
 import { Collector } from "./collector.ts";
 import type { FrameDecoder, FrameEncoder, FrameSink } from "./framing.ts";
 
-const END = 0xc0;
+/** RFC 1055. */
+export const SLIP_END = 0xc0;
+const END = SLIP_END;
 const ESC = 0xdb;
 const ESC_END = 0xdc;
 const ESC_ESC = 0xdd;
@@ -101,8 +103,15 @@ export function slipBytesMax(contentBytes: number): number {
 
 /** Writes the frame of `bytes[from..end)` at `at`, where there is room for it. @returns the index after it */
 export function writeSlip(bytes: Buffer, from: number, end: number, out: Buffer, at: number): number {
+  out[at] = END;
+  const next = writeSlipContent(bytes, from, end, out, at + 1);
+  out[next] = END;
+  return next + 1;
+}
+
+/** A part of what a frame contains, escaped. @returns the index after it */
+export function writeSlipContent(bytes: Buffer, from: number, end: number, out: Buffer, at: number): number {
   let next = at;
-  out[next++] = END;
   for (let i = from; i < end; i++) {
     const byte = bytes[i] as number;
     if (byte !== END && byte !== ESC) {
@@ -112,6 +121,5 @@ export function writeSlip(bytes: Buffer, from: number, end: number, out: Buffer,
     out[next++] = ESC;
     out[next++] = byte === END ? ESC_END : ESC_ESC;
   }
-  out[next++] = END;
   return next;
 }

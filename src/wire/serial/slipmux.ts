@@ -9,24 +9,19 @@
  *
  * Bare SLIP has CoAP without the byte and the check; its version, 01 in the first two bits, then tells it from text.
  */
+import { crc16X25 } from "./crc.ts";
+import { SLIP_END, writeSlipContent } from "./slip.ts";
+
 export const DIAGNOSTIC = 0x0a;
 export const COAP = 0xa9;
-
-/** How CoAP is framed. */
-export type CoapFraming = "slipmux" | "slip";
 
 /** Around a CoAP message, before escapes, at most. */
 export const COAP_FRAME_OVERHEAD = 3;
 
-const END = 0xc0;
-const ESC = 0xdb;
-const ESC_END = 0xdc;
-const ESC_ESC = 0xdd;
-
-const FCS_INIT = 0xffff;
-/** RFC 1662 C.2: what remains over a message and its FCS. */
-const FCS_GOOD = 0xf0b8;
-const FCS_TABLE = fcsTable();
+const FCS_BYTES = 2;
+const FCS_OF_COAP = crc16X25(Buffer.from([COAP]), 0, 1);
+/** Of the message that is being written. */
+const FCS = Buffer.alloc(FCS_BYTES);
 
 /** Whether a frame that begins with it is an IP packet: version 4 with its header's length, or version 6. */
 export function isPacket(first: number): boolean {
@@ -40,63 +35,20 @@ export function isBareCoap(first: number): boolean {
 
 /** Whether `bytes[from..end)`, the first byte 0xA9 and the FCS included, arrived whole. */
 export function isWhole(bytes: Buffer, from: number, end: number): boolean {
-  return end - from >= COAP_FRAME_OVERHEAD && fcs16(bytes, from, end, FCS_INIT) === FCS_GOOD;
-}
-
-/** Most bytes that `encodeCoap` writes for a message of so many. */
-export function coapFrameBytesMax(messageBytes: number): number {
-  return 2 + 2 * (messageBytes + COAP_FRAME_OVERHEAD);
+  const at = end - FCS_BYTES;
+  return at > from && crc16X25(bytes, from, at) === bytes.readUInt16LE(at);
 }
 
 /**
- * Writes the frame of the CoAP message `message[from..end)` to `out` at `at`, where `coapFrameBytesMax` bytes are free.
- * It begins with an END of its own, so that noise before it is a frame by itself (RFC 1055).
- * @returns index behind it
+ * Writes the frame of the CoAP message `message[from..end)` to `out` at `at`, where there is room for it.
+ * @returns the index after it
  */
-export function encodeCoap(
-  framing: CoapFraming,
-  message: Buffer,
-  from: number,
-  end: number,
-  out: Buffer,
-  at: number,
-): number {
-  out[at++] = END;
-  if (framing === "slipmux") out[at++] = COAP;
-  for (let i = from; i < end; i++) at = put(message[i] as number, out, at);
-  if (framing === "slipmux") {
-    const fcs = ~fcs16(message, from, end, FCS_OF_COAP);
-    at = put(fcs & 0xff, out, at);
-    at = put((fcs >> 8) & 0xff, out, at);
-  }
-  out[at++] = END;
-  return at;
-}
-
-const FCS_OF_COAP = fcs16(Buffer.from([COAP]), 0, 1, FCS_INIT);
-
-function put(byte: number, out: Buffer, at: number): number {
-  if (byte === END || byte === ESC) {
-    out[at++] = ESC;
-    out[at++] = byte === END ? ESC_END : ESC_ESC;
-  } else {
-    out[at++] = byte;
-  }
-  return at;
-}
-
-/** RFC 1662 C.2. */
-function fcs16(bytes: Buffer, from: number, end: number, fcs: number): number {
-  for (let i = from; i < end; i++) fcs = (fcs >> 8) ^ (FCS_TABLE[(fcs ^ (bytes[i] as number)) & 0xff] as number);
-  return fcs;
-}
-
-function fcsTable(): Uint16Array {
-  const table = new Uint16Array(256);
-  for (let i = 0; i < 256; i++) {
-    let value = i;
-    for (let bit = 0; bit < 8; bit++) value = (value & 1) === 0 ? value >> 1 : (value >> 1) ^ 0x8408;
-    table[i] = value;
-  }
-  return table;
+export function writeCoap(message: Buffer, from: number, end: number, out: Buffer, at: number): number {
+  FCS.writeUInt16LE(crc16X25(message, from, end, FCS_OF_COAP));
+  out[at] = SLIP_END;
+  out[at + 1] = COAP;
+  let next = writeSlipContent(message, from, end, out, at + 2);
+  next = writeSlipContent(FCS, 0, FCS.length, out, next);
+  out[next] = SLIP_END;
+  return next + 1;
 }

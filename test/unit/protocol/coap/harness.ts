@@ -39,6 +39,7 @@ export class FakePort implements DatagramPort {
   maxPayload = 65_507;
   /** As over DTLS; the limits for addresses that are not proven have tests of their own. */
   peersVerified = true;
+  answerMs?: number;
   handler: DatagramHandler | null = null;
   readonly sent: Sent[] = [];
 

@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Counters } from "../../../../src/base/counters.ts";
 import { Log } from "../../../../src/base/log.ts";
+import { seededRandom } from "../../../../src/base/random.ts";
 import type { Publication } from "../../../../src/core/publication.ts";
 import { ROUTED } from "../../../../src/core/router.ts";
 import { Diagnostics } from "../../../../src/protocol/serial/diagnostics.ts";
 import { budget, SlipmuxPort } from "../../../../src/protocol/serial/slipmux-port.ts";
-import { coapFrameBytesMax, encodeCoap } from "../../../../src/wire/serial/slipmux.ts";
+import { slipBytesMax, writeSlip } from "../../../../src/wire/serial/slip.ts";
+import { COAP_FRAME_OVERHEAD, writeCoap } from "../../../../src/wire/serial/slipmux.ts";
 
 class FakeDevice {
   isOpen = true;
@@ -52,8 +54,9 @@ class World {
 }
 
 function frameOf(message: Buffer, framing: "slipmux" | "slip" = "slipmux"): Buffer {
-  const out = Buffer.alloc(coapFrameBytesMax(message.length));
-  return out.subarray(0, encodeCoap(framing, message, 0, message.length, out, 0));
+  const out = Buffer.alloc(slipBytesMax(message.length + COAP_FRAME_OVERHEAD));
+  const write = framing === "slip" ? writeSlip : writeCoap;
+  return out.subarray(0, write(message, 0, message.length, out, 0));
 }
 
 const send = (port: SlipmuxPort, message: Buffer): boolean => port.send(message, 0, message.length, port.address, 0);
@@ -216,4 +219,32 @@ test("diagnostic text is published at QoS 0 without its line end, or logged at d
 test("the bill has a line for all of them, and none for none", () => {
   assert.deepEqual(budget([]), []);
   assert.equal(budget([1152, 128])[0]?.bytes, 2 * (4096 + 8192 + 3) + 1152 + 128);
+});
+
+test("noise of one byte in a thousand loses the frames that it hits and no other, and invents none", () => {
+  const random = seededRandom(7);
+  const world = new World(64);
+  const expected: string[] = [];
+  const stream: Buffer[] = [];
+  let hits = 0;
+  for (let i = 0; i < 4_000; i++) {
+    const message = Buffer.from(
+      Array.from({ length: 4 + Math.floor(random() * 40) }, () => Math.floor(random() * 256)),
+    );
+    const frame = frameOf(message);
+    const hit = frame.map((byte) => (random() < 0.001 ? Math.floor(random() * 256) : byte));
+    if (frame.equals(hit)) expected.push(message.toString("hex"));
+    else hits++;
+    stream.push(Buffer.from(hit));
+  }
+  const bytes = Buffer.concat(stream);
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + 1 + Math.floor(random() * 300);
+    world.port.onData(bytes.subarray(at, end));
+    at = end;
+  }
+  assert.ok(hits > 50);
+  const heard = world.heard.map((line) => line.split(" ")[0]);
+  // Two bytes that are hit the same way would do it; a byte that becomes what it was is no hit.
+  assert.deepEqual(heard, expected);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SlipDecoder } from "../../../../src/wire/serial/slip.ts";
-import { COAP, coapFrameBytesMax, encodeCoap, isPacket, isWhole } from "../../../../src/wire/serial/slipmux.ts";
+import { SlipDecoder, slipBytesMax } from "../../../../src/wire/serial/slip.ts";
+import { COAP, COAP_FRAME_OVERHEAD, isPacket, isWhole, writeCoap } from "../../../../src/wire/serial/slipmux.ts";
 
 /** What comes out of `chunks`: frames as hex, faults by name. */
 function decoded(chunks: readonly (Buffer | string)[], frameBytesMax = 64): string[] {
@@ -16,8 +16,8 @@ function decoded(chunks: readonly (Buffer | string)[], frameBytesMax = 64): stri
 }
 
 function encoded(message: Buffer): Buffer {
-  const out = Buffer.alloc(coapFrameBytesMax(message.length));
-  return out.subarray(0, encodeCoap("slipmux", message, 0, message.length, out, 0));
+  const out = Buffer.alloc(slipBytesMax(message.length + COAP_FRAME_OVERHEAD));
+  return out.subarray(0, writeCoap(message, 0, message.length, out, 0));
 }
 
 test("the check is RFC 1662's FCS over the first byte and the message, low byte first", () => {
@@ -43,7 +43,7 @@ test("END and ESC inside a message are escaped, and come back", () => {
   const [out = ""] = decoded([frame]);
   assert.equal(out.slice(2, -4), message.toString("hex"));
   const worst = Buffer.alloc(40, 0xc0);
-  assert.equal(encoded(worst).length <= coapFrameBytesMax(40), true);
+  assert.equal(encoded(worst).length <= slipBytesMax(40 + COAP_FRAME_OVERHEAD), true);
 });
 
 test("a frame with a wrong escape, or one taken back, is one fault; the next one is whole", () => {

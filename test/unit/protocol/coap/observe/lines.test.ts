@@ -126,3 +126,19 @@ test("a line that is closed and opened again has its observations; one that stay
   w.advance(15_000);
   assert.equal(records(w), 0);
 });
+
+test("on a slow line a CON is repeated when the line could have brought its acknowledgement, and not before", () => {
+  for (const [answerMs, notBefore, by] of [
+    [2_000, 1_900, 3_100],
+    [6_877, 6_800, 10_400],
+  ] as const) {
+    const w = line({ answerMs });
+    w.observe("/ps/a", "01", LINE);
+    w.publish("a", "1", { qos: 1 });
+    assert.equal(w.take().length, 1);
+    w.advance(notBefore);
+    assert.deepEqual(w.take(), []);
+    w.advance(by - notBefore);
+    assert.equal(w.take().length, 1);
+  }
+});

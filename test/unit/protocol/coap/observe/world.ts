@@ -64,6 +64,8 @@ export interface WorldOptions extends Partial<CoapListenerOptions> {
   coapObservers?: number;
   /** Largest datagram of the listener. */
   bytesMax?: number;
+  /** Of the port: how long an acknowledgement may take. */
+  answerMs?: number;
 }
 
 export class World {
@@ -94,6 +96,7 @@ export class World {
     listenerPort = 5683,
     coapObservers = 100,
     bytesMax = 65_507,
+    answerMs,
     ...options
   }: WorldOptions = {}) {
     for (const topic of forbidden) this.forbidden.add(topic);
@@ -150,6 +153,7 @@ export class World {
     this.port.peersVerified = secure || this.#identity !== null;
     this.port.port = listenerPort;
     this.port.maxPayload = bytesMax;
+    if (answerMs !== undefined) this.port.answerMs = answerMs;
     this.shared = new CoapShared(parts);
     this.server = new CoapServer(
       this.port,
