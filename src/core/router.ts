@@ -66,6 +66,7 @@ export class Router {
   /** Scratch of `#built`: index + 1 in the route under construction, by slot. */
   readonly #indexOfSlot: number[] = [];
   #building: Route | null = null;
+  #publishing = false;
   /** Serves where a route is not kept. */
   readonly #passing = new Route();
 
@@ -133,7 +134,16 @@ export class Router {
     this.#published.value++;
     this.slowReceiver = null;
     if (this.#gate !== null && !this.#gate(p, this.#receivers[p.publisher]?.principal ?? null)) return FORBIDDEN;
-    const route = this.#route(p);
+    // A receiver that publishes while it is given something must not change the route that is gone through.
+    const isInner = this.#publishing;
+    const route = isInner ? this.#built(p.bytes, p.topicFrom, p.topicEnd) : this.#route(p);
+    this.#publishing = true;
+    const outcome = this.#publishTo(p, route, waiter, token);
+    this.#publishing = isInner;
+    return outcome;
+  }
+
+  #publishTo(p: Publication, route: Route, waiter: StoreWaiter, token: number): number {
     p.kept = null;
     const { count } = route;
     p.shared = count > 1 && p.qos === 0 && !p.retain;
@@ -307,10 +317,10 @@ export class Router {
     return this.#cache.keep(place, this.#built(bytes, topicFrom, topicEnd), bytes, topicFrom, topicEnd);
   }
 
-  /** The route of the topic in `bytes[from..end)`, valid until the next. */
+  /** The route of the topic in `bytes[from..end)`, valid until the next; within `publish` for good. */
   #built(bytes: Buffer, from: number, end: number): Route {
     // Whoever is asked about rights may publish meanwhile.
-    const route = this.#building === null ? this.#passing : new Route();
+    const route = this.#building === null && !this.#publishing ? this.#passing : new Route();
     const outer = this.#building;
     this.#building = route;
     route.clear();

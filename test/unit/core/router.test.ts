@@ -79,6 +79,8 @@ class Recorder implements Receiver {
   got: string[] = [];
   raise = 0;
   slow = false;
+  /** What it does when it is given something. */
+  onGiven: () => void = () => {};
 
   constructor(world: World, name: string, whenFull: "none" | "refuse" | "drop-newest", messages: number) {
     this.principal = { name, clientId: name };
@@ -112,6 +114,7 @@ class Recorder implements Receiver {
   deliver(p: Publication, options: number, ids: readonly number[] | null): void {
     const payload = p.bytes.toString("utf8", p.payloadFrom, p.payloadEnd);
     this.got.push(`${p.topic} ${payload} ${options & 3} ${options >> 2} ${ids?.join(",") ?? "-"}`);
+    this.onGiven();
   }
 
   congested(): boolean {
@@ -214,6 +217,29 @@ describe("live delivery", () => {
     w.publish("x", "2");
     assert.deepEqual(a.got, ["x 1 0 0 -"]);
   });
+
+  for (const topic of ["x/1", `x/${"long".repeat(40)}`]) {
+    test(`who is given ${topic.slice(0, 6)} may publish meanwhile, to as many and more; it goes to those behind it all the same`, () => {
+      const w = new World();
+      const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => w.receiver(name)) as [
+        Recorder,
+        Recorder,
+        Recorder,
+        Recorder,
+      ];
+      for (const receiver of [a, b]) w.router.subscribe(receiver, "x/+", 0, 0);
+      for (const receiver of [c, d]) w.router.subscribe(receiver, "result/+", 0, 0);
+      // So many topics that one of them has the place of the one that is gone through.
+      a.onGiven = () => {
+        for (let i = 0; i < 5000; i++) w.publish(`result/${i % 2500}`, "done");
+      };
+      w.publish(topic, "1");
+      a.onGiven = () => {};
+      w.publish(topic, "2");
+      assert.deepEqual(b.got, [`${topic} 1 0 0 -`, `${topic} 2 0 0 -`]);
+      assert.deepEqual([c.got.length, d.got.length], [5000, 5000]);
+    });
+  }
 
   test("whoever is asked about rights may publish meanwhile, to as many and more", () => {
     const w = new World();
