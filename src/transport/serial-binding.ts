@@ -14,7 +14,7 @@ import type { LineSettings } from "../config/serial-port.ts";
 export interface BoundPort {
   readonly fd: number;
   readonly poller: {
-    on(event: "readable" | "writable", listener: (error: Error | null) => void): unknown;
+    on(event: "readable" | "writable", listener: (error: Error | null) => void): void;
     poll(events: number): void;
   };
   /** Sets all of them; what is not named is off. */
@@ -41,13 +41,104 @@ export const UV_WRITABLE = 2;
 
 /** Loads the binding at the first call. */
 export const openWithBinding: OpenBoundPort = async (path, settings) => {
+  native ??= load();
+  const fd = await native.open(path, bindingOptions(path, settings));
+  try {
+    return new OpenPort(native, fd);
+  } catch (error) {
+    await native.close(fd);
+    throw error;
+  }
+};
+
+let native: Native | null = null;
+
+/** Its own functions, and not the objects around them, whose poller is never freed: each opening would cost 9 kB for ever. */
+function load(): Native {
   // Through serialport's own place: the binding is its dependency, not ours.
   const require = createRequire(createRequire(import.meta.url).resolve("serialport"));
-  const { autoDetect } = require("@serialport/bindings-cpp") as Binding;
-  const port = await autoDetect().open(bindingOptions(path, settings));
-  if (!("poller" in port)) throw new Error("serial lines are not supported on this system");
-  return port as BoundPort;
-};
+  const calls = require("@serialport/bindings-cpp/dist/load-bindings.js") as NativeCalls;
+  const { binding } = require("@serialport/bindings-cpp/dist/serialport-bindings.js") as NativeModule;
+  const { Poller } = binding;
+  if (Poller === undefined) throw new Error("serial lines are not supported on this system");
+  const { asyncOpen, asyncClose, asyncDrain, asyncSet, asyncGetBaudRate } = calls;
+  const pollers = new Map<number, SharedPoller>();
+  const pollerOf = (fd: number): SharedPoller => {
+    const poller = pollers.get(fd) ?? new SharedPoller(Poller, fd);
+    pollers.set(fd, poller);
+    return poller;
+  };
+  const open = asyncOpen;
+  return { open, close: asyncClose, drain: asyncDrain, set: asyncSet, getBaudRate: asyncGetBaudRate, pollerOf };
+}
+
+type PollListener = (error: Error | null) => void;
+
+/**
+ * What polls descriptors of one number, one port after another. It is kept: freed, it would stop the polling of whatever
+ * has its number by then.
+ */
+class SharedPoller {
+  readonly #poller: NativePoller;
+  #readable: PollListener | null = null;
+  #writable: PollListener | null = null;
+
+  constructor(Poller: new (fd: number, onEvents: NativeListener) => NativePoller, fd: number) {
+    this.#poller = new Poller(fd, (error, events) => this.#onEvents(error ?? null, events));
+  }
+
+  on(event: "readable" | "writable", listener: PollListener): void {
+    if (event === "readable") this.#readable = listener;
+    else this.#writable = listener;
+  }
+
+  poll(events: number): void {
+    this.#poller.poll(events);
+  }
+
+  stop(): void {
+    this.#readable = null;
+    this.#writable = null;
+    this.#poller.stop();
+  }
+
+  #onEvents(error: Error | null, events: number): void {
+    if (error !== null || events & UV_READABLE) this.#readable?.(error);
+    if (error !== null || events & UV_WRITABLE) this.#writable?.(error);
+  }
+}
+
+class OpenPort implements BoundPort {
+  readonly fd: number;
+  readonly poller: SharedPoller;
+  readonly #native: Native;
+  #closed = false;
+
+  constructor(calls: Native, fd: number) {
+    this.#native = calls;
+    this.fd = fd;
+    this.poller = calls.pollerOf(fd);
+  }
+
+  async set(lines: ControlLines): Promise<void> {
+    if (!this.#closed) await this.#native.set(this.fd, lines);
+  }
+
+  getBaudRate(): Promise<{ readonly baudRate: number }> {
+    return this.#native.getBaudRate(this.fd);
+  }
+
+  async drain(): Promise<void> {
+    if (!this.#closed) await this.#native.drain(this.fd);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true; // its number may be another's soon
+    this.poller.stop();
+    await this.#native.close(this.fd);
+  }
+}
 
 /** The settings in the binding's words. It has no mark and no space parity: `serial-driver.ts` sets them afterwards. */
 export function bindingOptions(path: string, settings: LineSettings): BindingOptions {
@@ -62,6 +153,11 @@ export function bindingOptions(path: string, settings: LineSettings): BindingOpt
     rtscts: flow === "rts-cts",
     xon: xonXoff,
     xoff: xonXoff,
+    xany: false,
+    lock: true,
+    hupcl: true,
+    vmin: 1,
+    vtime: 0,
   };
 }
 
@@ -74,8 +170,39 @@ export interface BindingOptions {
   readonly rtscts: boolean;
   readonly xon: boolean;
   readonly xoff: boolean;
+  readonly xany: boolean;
+  /** Nobody else that asks for a lock gets it. */
+  readonly lock: boolean;
+  /** DTR and RTS go off with the last descriptor. */
+  readonly hupcl: boolean;
+  readonly vmin: number;
+  readonly vtime: number;
 }
 
-interface Binding {
-  autoDetect(): { open(options: BindingOptions): Promise<object> };
+interface Native {
+  open(path: string, options: BindingOptions): Promise<number>;
+  close(fd: number): Promise<void>;
+  drain(fd: number): Promise<void>;
+  set(fd: number, lines: ControlLines): Promise<void>;
+  getBaudRate(fd: number): Promise<{ readonly baudRate: number }>;
+  pollerOf(fd: number): SharedPoller;
+}
+
+interface NativeCalls {
+  asyncOpen(path: string, options: BindingOptions): Promise<number>;
+  asyncClose(fd: number): Promise<void>;
+  asyncDrain(fd: number): Promise<void>;
+  asyncSet(fd: number, lines: ControlLines): Promise<void>;
+  asyncGetBaudRate(fd: number): Promise<{ readonly baudRate: number }>;
+}
+
+type NativeListener = (error: Error | null | undefined, events: number) => void;
+
+interface NativePoller {
+  poll(events: number): void;
+  stop(): void;
+}
+
+interface NativeModule {
+  readonly binding: { readonly Poller?: new (fd: number, onEvents: NativeListener) => NativePoller };
 }

@@ -484,9 +484,10 @@ test("says how it stands", async (t) => {
 test("the line's settings reach the binding in its words", () => {
   const settings = { ...SETTINGS, baud: 9600, dataBits: 7, parity: "even", stopBits: 2 } as const;
   const common = { path: "/dev/x", baudRate: 9600, dataBits: 7, parity: "even", stopBits: 2 };
-  const off = { rtscts: false, xon: false, xoff: false };
+  const kept = { lock: true, hupcl: true, vmin: 1, vtime: 0, xany: false };
+  const off = { rtscts: false, xon: false, xoff: false, ...kept };
   assert.deepEqual(bindingOptions("/dev/x", settings), { ...common, ...off });
   assert.deepEqual(bindingOptions("/dev/x", { ...settings, flow: "rts-cts" }), { ...common, ...off, rtscts: true });
-  const xonXoff = { ...common, rtscts: false, xon: true, xoff: true };
+  const xonXoff = { ...common, ...off, xon: true, xoff: true };
   assert.deepEqual(bindingOptions("/dev/x", { ...settings, flow: "xon-xoff" }), xonXoff);
 });
