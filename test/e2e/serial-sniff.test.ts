@@ -119,6 +119,9 @@ test("a port that the gateway has open is refused with its process; so are ports
   const absent = await sluice(["serial", "sniff", `${folder.path}/nowhere`]);
   assert.equal(absent.code, 1);
   assert.match(absent.stderr, /nowhere: .*No such file/);
+  const file = await sluice(["serial", "sniff", gateway.configFile]);
+  assert.equal(file.code, 1);
+  assert.match(file.stderr, /it is no serial device/);
   const name = await sluice(["serial", "sniff", "meter"]);
   assert.equal(name.code, 1);
   assert.match(name.stderr, /for the name of a line give --config FILE/);

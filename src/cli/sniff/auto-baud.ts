@@ -3,10 +3,11 @@
  * one makes other bytes of them, whose check holds once in 65,536 times, or which are no text.
  */
 import type { LineSettings } from "../../config/serial-port.ts";
-import type { SerialStream } from "../../transport/serial-stream.ts";
+import type { LineErrors, SerialStream } from "../../transport/serial-stream.ts";
 import type { FrameSink } from "../../wire/serial/framing.ts";
 import type { Ending } from "./ending.ts";
-import { plainText } from "./frame-text.ts";
+import { counted, plainText } from "./frame-text.ts";
+import { errorsOf, errorWords } from "./line-errors.ts";
 import type { Reading } from "./reading.ts";
 
 /** The usual first. */
@@ -39,7 +40,7 @@ export async function findBaud(
         const settings = { ...line, baud, parity };
         const score = await listen(settings, parts);
         if (parts.ending.over) return null;
-        if (score.bytes > 0) parts.say(`${lineText(settings)}: ${score.good} good frames, ${score.bad} bad`);
+        if (score.bytes > 0) parts.say(`${lineText(settings)}: ${scoreText(score)}`);
         if (isRight(score)) return settings;
       }
     }
@@ -56,6 +57,8 @@ class Score implements FrameSink {
   good = 0;
   bad = 0;
   bytes = 0;
+  /** What the driver counted; null = it does not. */
+  errors: LineErrors | null = null;
   readonly #reading: Reading;
 
   constructor(reading: Reading) {
@@ -79,6 +82,12 @@ class Score implements FrameSink {
   onBadFrame(): void {
     this.bad++;
   }
+}
+
+/** "3 good frames, 1 bad; 2 framing errors" */
+function scoreText({ good, bad, errors }: Score): string {
+  const wrong = errors === null ? "" : errorWords(errors);
+  return `${counted(good, "good frame")}, ${bad} bad${wrong === "" ? "" : `; ${wrong}`}`;
 }
 
 /** The first frame may be the rest of one. */
@@ -127,6 +136,7 @@ async function listen(settings: LineSettings, { open, readingOf, ending, ...time
     });
     if (ending.over) finish();
   });
+  score.errors = errorsOf(stream);
   await stream.close();
   // Of a bus that is never silent.
   if (decoder.gapMs !== null && !isRight(score)) decoder.onGap(score);

@@ -8,6 +8,7 @@
  * Nothing that a device sends steers the terminal: what is no printable character is shown by its number.
  */
 import { BAD_FRAMES } from "../../wire/serial/framing.ts";
+import { errorWords } from "./line-errors.ts";
 import type { Judgement, Verdict } from "./reading.ts";
 import type { Sum } from "./sniffer.ts";
 
@@ -59,7 +60,9 @@ export class Teller {
     const count = causes.reduce((all, [, each]) => all + each, 0);
     const bad = count === 0 ? "none bad" : `${count} bad (${causes.map((cause) => cause.join(" ")).join(", ")})`;
     const rate = seconds > 0 ? `, ${Math.round(bytes / seconds)} a second` : "";
-    say(`${counted(frames, "frame")}, ${bad}, ${counted(bytes, "byte")} in ${seconds.toFixed(1)} s${rate}`);
+    const wrong = sum.errors === undefined ? "" : errorWords(sum.errors);
+    const onWire = wrong === "" ? "" : `; ${wrong}`;
+    say(`${counted(frames, "frame")}, ${bad}, ${counted(bytes, "byte")} in ${seconds.toFixed(1)} s${rate}${onWire}`);
   }
 
   #tellObject(frame: Buffer, { verdict, words, expected }: Judgement, time: string, sinceMs: number | null): void {

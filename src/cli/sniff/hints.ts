@@ -1,4 +1,7 @@
 /** What may be wrong with what nobody can read, said once each: silence, the wrong baud rate, the wrong framing. */
+import type { LineErrors } from "../../transport/serial-stream.ts";
+import { hexOf, plainText } from "./frame-text.ts";
+import { errorWords } from "./line-errors.ts";
 import type { Sniffer } from "./sniffer.ts";
 
 /** For so long nothing came. */
@@ -34,23 +37,29 @@ export class Hints {
     if (this.#first.length < SHOWN_BYTES) this.#first = Buffer.concat([this.#first, chunk]).subarray(0, SHOWN_BYTES);
   }
 
-  /** To be called now and then. */
-  look(): void {
+  /** To be called now and then. @param errors what the driver has counted; null = it does not */
+  look(errors: LineErrors | null): void {
     const { sniffer, line, reading, nowMs } = this.#options;
     const { frames, badFrames, bytes } = sniffer;
     const auto = line === null ? "the settings of the other end" : `the line (${line}; --baud auto tries the others)`;
+    const words = errors === null ? "" : errorWords(errors);
+    if (errors !== null && errors.framing + errors.parity > 0) {
+      this.#say(`the hardware counts ${words}: is it ${auto}, or noise?`);
+    } else if (words !== "") {
+      this.#say(`the hardware counts ${words}`);
+    }
     if (bytes === 0 && nowMs() - this.#startMs >= SILENT_MS) {
       this.#say("nothing has come yet: does the device send by itself? are its TX and our RX connected?");
     } else if (frames === 0 && badFrames >= BAD_FRAMES) {
       this.#say(`all frames are bad: is it ${auto}, or --framing and --check (${reading})?`);
     } else if (frames + badFrames === 0 && bytes >= LOST_BYTES) {
-      const hex = this.#first.toString("hex").replace(/..(?=.)/g, "$& ");
-      this.#say(`${bytes} bytes and no frame: is it --framing (${reading}), or ${auto}? they begin with ${hex}`);
+      const begin = `${hexOf(this.#first)} "${plainText(this.#first)}"`;
+      this.#say(`${bytes} bytes and no frame: is it --framing (${reading}), or ${auto}? they begin with ${begin}`);
     }
   }
 
   #say(words: string): void {
-    const kind = words.slice(0, 12).replace(/\d/g, "");
+    const kind = words.replace(/[\d,]/g, "").slice(0, 20);
     if (this.#said.has(kind)) return;
     this.#said.add(kind);
     this.#options.say(words);

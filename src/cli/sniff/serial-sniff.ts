@@ -12,6 +12,7 @@ import { findBaud, lineText } from "./auto-baud.ts";
 import { Ending } from "./ending.ts";
 import { counted, type Form, Teller } from "./frame-text.ts";
 import { Hints } from "./hints.ts";
+import { errorsOf, sumOf } from "./line-errors.ts";
 import { configuredLine, SNIFF_OPTIONS, type SniffedLine, sniffedLine } from "./options.ts";
 import type { Reading } from "./reading.ts";
 import { readingOf } from "./readings.ts";
@@ -88,35 +89,35 @@ class Watch {
   /** Until the end; a device that is unplugged is waited for. @returns null when it could not be opened at first */
   async run(form: Form, framesMax: number): Promise<Sniffer | null> {
     const line = this.#line;
-    let settings: LineSettings | null;
-    let stream: SerialStream | null;
     try {
-      settings = line.autoBaud ? await this.#findBaud() : line.settings;
-      stream = settings === null ? null : await this.#open(settings);
+      const settings = line.autoBaud ? await this.#findBaud() : line.settings;
+      if (settings !== null) return await this.#watch(settings, await this.#open(settings), form, framesMax);
+      sayError(`${this.#name}: no baud rate was found`);
     } catch (error) {
       sayError(`${this.#name}: ${failureWords(line, error)}`);
-      return null;
     }
+    return null;
+  }
+
+  async #watch(settings: LineSettings, opened: SerialStream, form: Form, framesMax: number): Promise<Sniffer> {
     const nowMs = () => performance.now();
+    const reading = await readingOf({ ...this.#line, settings });
     const teller = new Teller({ form, say, wallMs: () => Date.now(), nowMs });
-    const reading = await readingOf({ ...line, settings: settings ?? line.settings });
     const sniffer = new Sniffer({ reading, teller, nowMs, framesMax });
-    const isDevice = line.place.kind === "device" || line.place.kind === "match";
-    const lineWords = isDevice && settings !== null ? lineText(settings) : null;
-    const hints = new Hints({ sniffer, line: lineWords, reading: reading.name, say: sayError, nowMs });
-    const looking = setInterval(() => hints.look(), LOOK_MS);
-    while (stream !== null && settings !== null) {
-      sayError(`${this.#name} is open: ${lineWords === null ? "" : `${lineWords}, `}${reading.name}; only listening`);
+    const { kind } = this.#line.place;
+    const line = kind === "device" || kind === "match" ? lineText(settings) : null;
+    const hints = new Hints({ sniffer, line, reading: reading.name, say: sayError, nowMs });
+    for (let stream: SerialStream | null = opened; stream !== null; stream = await this.#reopen(settings)) {
+      sayError(`${this.#name} is open: ${line === null ? "" : `${line}, `}${reading.name}; only listening`);
       const words = await this.#read(stream, reading, sniffer, hints);
+      sniffer.errors = sumOf(sniffer.errors, errorsOf(stream));
       await stream.close();
       const { pendingBytes } = reading.decoder;
       if (pendingBytes > 0) sayError(`${counted(pendingBytes, "byte")} of a frame whose end has not come`);
       if (words === null) break;
       sayError(`${this.#name}: ${words}; waiting for it`);
       reading.decoder.reset();
-      stream = await this.#reopen(settings);
     }
-    clearInterval(looking);
     teller.tellSum(sniffer.sum);
     return sniffer;
   }
@@ -127,9 +128,11 @@ class Watch {
     return new Promise((resolve) => {
       let gap: NodeJS.Timeout | undefined;
       let reading = true;
+      const looking = setInterval(() => hints.look(errorsOf(stream)), LOOK_MS);
       const finish = (words: string | null): void => {
         reading = false;
         clearTimeout(gap);
+        clearInterval(looking);
         resolve(words);
       };
       // What is told waits in memory for a slow reader, so nothing is read meanwhile.
@@ -209,6 +212,8 @@ class Watch {
 function failureWords({ place }: SniffedLine, error: unknown): string {
   const words = printable(describeError(error).replace(/^Error:? /, ""));
   if (place.kind !== "device") return words;
+  if (/Inappropriate ioctl|Is a directory/.test(words))
+    return "it is no serial device; `sluice serial list` shows those that are";
   if (!place.path.includes("/") && /No such file/i.test(words))
     return `${words}; for the name of a line give --config FILE, too`;
   if (!words.includes("has it open")) return words;

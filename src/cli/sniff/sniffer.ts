@@ -1,4 +1,5 @@
 /** Counts frames and bytes, and has each frame told with its verdict; a sum at the end. */
+import type { LineErrors } from "../../transport/serial-stream.ts";
 import type { BadFrame, FrameSink } from "../../wire/serial/framing.ts";
 import type { Teller } from "./frame-text.ts";
 import { type Judgement, judgement, type Reading, type Verdict } from "./reading.ts";
@@ -21,6 +22,8 @@ export interface Sum {
   /** All that came, frames or not. */
   readonly bytes: number;
   readonly seconds: number;
+  /** What the driver counted; absent = it does not count. */
+  readonly errors?: LineErrors;
 }
 
 export class Sniffer implements FrameSink {
@@ -33,6 +36,8 @@ export class Sniffer implements FrameSink {
   /** All that came, frames or not. */
   bytes = 0;
   readonly #bad = new Map<Verdict, number>();
+  /** What the driver counted; null = it does not count, or is not open. */
+  errors: LineErrors | null = null;
 
   constructor(options: SnifferOptions) {
     this.#options = options;
@@ -57,7 +62,8 @@ export class Sniffer implements FrameSink {
 
   get sum(): Sum {
     const seconds = Math.round(this.#options.nowMs() - this.#startMs) / 1000;
-    return { frames: this.frames, bad: Object.fromEntries(this.#bad), bytes: this.bytes, seconds };
+    const errors = this.errors === null ? {} : { errors: this.errors };
+    return { frames: this.frames, bad: Object.fromEntries(this.#bad), bytes: this.bytes, seconds, ...errors };
   }
 
   #take(frame: Buffer, judged: Judgement): void {

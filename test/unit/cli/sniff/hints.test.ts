@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Hints } from "../../../../src/cli/sniff/hints.ts";
+import { errorWords, sumOf } from "../../../../src/cli/sniff/line-errors.ts";
 
 function hinted(line: string | null, act: (hints: Hints, seen: Record<string, number>) => void): string[] {
   const said: string[] = [];
@@ -13,23 +14,23 @@ function hinted(line: string | null, act: (hints: Hints, seen: Record<string, nu
 
 test("silence, nothing but bad frames, and bytes without a frame are each explained once", () => {
   const said = hinted("9600 8N1", (hints, seen) => {
-    hints.look();
+    hints.look(null);
     seen["now"] = 10_000;
-    hints.look();
-    hints.look();
+    hints.look(null);
+    hints.look(null);
     hints.onData(Buffer.from("hello"));
     hints.onData(Buffer.alloc(400, "x"));
     seen["bytes"] = 405;
-    hints.look();
+    hints.look(null);
     seen["bytes"] = 500;
-    hints.look();
+    hints.look(null);
     seen["badFrames"] = 10;
-    hints.look();
-    hints.look();
+    hints.look(null);
+    hints.look(null);
   });
   assert.deepEqual(said, [
     "nothing has come yet: does the device send by itself? are its TX and our RX connected?",
-    "405 bytes and no frame: is it --framing (slip), or the line (9600 8N1; --baud auto tries the others)? they begin with 68 65 6c 6c 6f 78 78 78 78 78 78 78 78 78 78 78",
+    '405 bytes and no frame: is it --framing (slip), or the line (9600 8N1; --baud auto tries the others)? they begin with 68 65 6c 6c 6f 78 78 78 78 78 78 78 78 78 78 78 "helloxxxxxxxxxxx"',
     "all frames are bad: is it the line (9600 8N1; --baud auto tries the others), or --framing and --check (slip)?",
   ]);
 });
@@ -37,12 +38,32 @@ test("silence, nothing but bad frames, and bytes without a frame are each explai
 test("who sees good frames is not told anything; behind a socket the rate is the other end's", () => {
   const quiet = hinted("9600 8N1", (hints, seen) => {
     Object.assign(seen, { frames: 1, badFrames: 50, bytes: 5_000, now: 60_000 });
-    hints.look();
+    hints.look(null);
   });
   assert.deepEqual(quiet, []);
   const [said] = hinted(null, (hints, seen) => {
     Object.assign(seen, { badFrames: 10, bytes: 500 });
-    hints.look();
+    hints.look(null);
   });
   assert.equal(said, "all frames are bad: is it the settings of the other end, or --framing and --check (slip)?");
+});
+
+test("what the hardware counts is told once, and in the sum", () => {
+  const errors = { framing: 0, parity: 0, overrun: 0, bufferOverrun: 0, break: 0 };
+  const said = hinted("9600 8N1", (hints, seen) => {
+    Object.assign(seen, { frames: 5, bytes: 100 });
+    hints.look(errors);
+    hints.look({ ...errors, framing: 12, parity: 1 });
+    hints.look({ ...errors, framing: 13, parity: 1 });
+  });
+  assert.deepEqual(said, [
+    "the hardware counts 12 framing errors, 1 parity error: is it the line (9600 8N1; --baud auto tries the others), or noise?",
+  ]);
+  assert.equal(
+    errorWords({ ...errors, overrun: 2, bufferOverrun: 1, break: 3 }),
+    "2 bytes lost in the hardware, 1 byte lost in the driver, 3 breaks",
+  );
+  const both = sumOf({ ...errors, framing: 1 }, { ...errors, framing: 2, break: 1 });
+  assert.deepEqual(both, { ...errors, framing: 3, break: 1 });
+  assert.deepEqual([sumOf(null, errors), sumOf(errors, null), sumOf(null, null)], [errors, errors, null]);
 });
