@@ -48,7 +48,7 @@ export interface ModbusPoint {
 }
 
 /** What a bus, a slave or a group says for all points below it. */
-export interface Inherited {
+export interface PointDefaults {
   readonly topic: string;
   readonly wordOrder: ModbusOrder;
   readonly byteOrder: ModbusOrder;
@@ -68,7 +68,7 @@ const DAY_MS = 86_400_000;
 const NUMBER_MAX = 1e12;
 const NAMES_MAX = 64;
 
-export const DEFAULTS: Inherited = {
+export const DEFAULTS: PointDefaults = {
   topic: "serial/{line}/{slave}/{point}",
   wordOrder: "big",
   byteOrder: "big",
@@ -82,7 +82,7 @@ export const DEFAULTS: Inherited = {
   verify: false,
 };
 
-export function readInherited(section: Section, above: Inherited): Inherited {
+export function readPointDefaults(section: Section, above: PointDefaults): PointDefaults {
   return {
     topic: section.text("topic", above.topic),
     wordOrder: section.oneOf("word_order", ["big", "little"], above.wordOrder),
@@ -98,8 +98,8 @@ export function readInherited(section: Section, above: Inherited): Inherited {
   };
 }
 
-export function readPoint(section: Section, placeNames: Record<string, string>, above: Inherited): ModbusPoint {
-  const { wordOrder, byteOrder, topic: template, ...inherited } = readInherited(section, above);
+export function readPoint(section: Section, placeNames: Record<string, string>, above: PointDefaults): ModbusPoint {
+  const { wordOrder, byteOrder, topic: template, ...inherited } = readPointDefaults(section, above);
   const address = section.count("address", 0, 0, ADDRESSES - 1);
   if (!section.has("address")) section.complain("address", "is missing", "give it as on the wire, from 0");
   const table = section.oneOf("table", ["coil", "discrete", "holding", "input"], "holding");
@@ -131,7 +131,7 @@ export function readPoint(section: Section, placeNames: Record<string, string>, 
   const point: ModbusPoint = {
     ...inherited,
     name,
-    topic: readTopic(section, template, { ...placeNames, point: name }),
+    topic: readTopic(section, "topic", template, { ...placeNames, point: name }),
     table,
     address,
     count,
@@ -194,13 +194,15 @@ function readNames(section: Section, isScaled: boolean): [number, string][] | nu
 }
 
 /** `{line}`, `{slave}` and `{point}` are the names. */
-function readTopic(section: Section, template: string, names: Record<string, string>): string {
+export function readTopic(section: Section, key: string, template: string, names: Record<string, string>): string {
   const topic = template.replaceAll(/\{([^{}]*)\}/g, (whole, name: string) => names[name] ?? whole);
   const unknown = /\{[^{}]*\}/.exec(topic);
   const problem =
     unknown !== null ? `has ${unknown[0]}, which is no placeholder` : (topicProblem(topic) ?? ownProblem(topic));
-  if (problem !== null)
-    section.complain("topic", `${JSON.stringify(topic)} ${problem}`, "use {line}, {slave} and {point} in it");
+  if (problem !== null) {
+    const known = Object.keys(names).map((name) => `{${name}}`);
+    section.complain(key, `${JSON.stringify(topic)} ${problem}`, `use ${known.join(", ")} in it`);
+  }
   return topic;
 }
 

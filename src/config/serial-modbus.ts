@@ -1,6 +1,13 @@
 /** `serial[].modbus`: the slaves of a bus, what is read of each and how often, and what may be written. */
 import type { Section } from "./section.ts";
-import { DEFAULTS, type Inherited, type ModbusPoint, readInherited, readPoint } from "./serial-modbus-point.ts";
+import {
+  DEFAULTS,
+  type ModbusPoint,
+  type PointDefaults,
+  readPoint,
+  readPointDefaults,
+  readTopic,
+} from "./serial-modbus-point.ts";
 
 export interface ModbusConfig {
   readonly transport: "rtu" | "tcp";
@@ -25,12 +32,22 @@ export interface ModbusSlave {
   readonly name: string;
   /** RTU: 0 is all slaves, which are written to and do not answer. */
   readonly unit: number;
+  /** Where online and offline go; null = nowhere. */
+  readonly stateTopic: string | null;
   readonly groups: readonly ModbusGroup[];
 }
 
 export interface ModbusGroup {
   readonly intervalMs: number;
   readonly points: readonly ModbusPoint[];
+  /** All values together; null = each to its point's topic. */
+  readonly message: ModbusMessage | null;
+}
+
+export interface ModbusMessage {
+  readonly topic: string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
 }
 
 /** Whether any of its points may be. */
@@ -41,16 +58,24 @@ export function isWritten({ slaves }: ModbusConfig): boolean {
 /** Of one line. */
 export const MODBUS_POINTS_MAX = 1000;
 export const MODBUS_SLAVES_MAX = 247;
-/** What most slaves can take. @see MODBUS Messaging on TCP/IP Implementation Guide V1.0b section 4.3.2 */
+/** As many as the MODBUS Messaging on TCP/IP Implementation Guide V1.0b has a server take. */
 const IN_FLIGHT_MAX = 16;
 const DAY_MS = 86_400_000;
+
+/** What is said for all groups below. */
+interface Inherited extends PointDefaults {
+  /** Values one by one, or all of a group in one message. */
+  readonly message: "points" | "group";
+  /** Topic of a slave's state, or off. */
+  readonly state: string;
+}
 
 /** @param line the entry's name */
 export function readModbus(serial: Section, line: string): ModbusConfig {
   const given = serial.has("modbus");
   if (!given) serial.complain("modbus", "is missing", "say which slaves there are");
   const section = serial.sectionOrEmpty("modbus");
-  const inherited = readInherited(section, DEFAULTS);
+  const inherited = readInherited(section, { ...DEFAULTS, message: "points", state: "off" });
   const backoff = section.sectionOrEmpty("backoff");
   const baseMs = backoff.duration("min", 1000, 100, DAY_MS);
   const capMs = backoff.duration("max", Math.max(30_000, baseMs), baseMs, DAY_MS);
@@ -85,11 +110,13 @@ function readSlave(section: Section, line: string, transport: string, above: Inh
   const unit = section.count("unit", 1, 0, transport === "tcp" ? 255 : 247);
   const name = section.name("name", unit === 0 && transport === "rtu" ? "all" : `${unit}`);
   const inherited = readInherited(section, above);
-  const groups = (section.sections("groups") ?? []).map((group) => readGroup(group, { line, slave: name }, inherited));
+  const names = { line, slave: name };
+  const groups = (section.sections("groups") ?? []).map((group, g) => readGroup(group, g, names, inherited));
+  const stateTopic = inherited.state === "off" ? null : readTopic(section, "state", inherited.state, names);
   if (unit === 0 && transport === "rtu") complainOfReads(section, groups);
   if (groups.length === 0) section.complain("groups", "names none", "say what is to be read");
   section.finish();
-  return { name, unit, groups };
+  return { name, unit, stateTopic, groups };
 }
 
 /** Nobody answers a broadcast. */
@@ -109,31 +136,52 @@ function complainOfReads(section: Section, groups: readonly ModbusGroup[]): void
   }
 }
 
-function readGroup(section: Section, names: Record<string, string>, above: Inherited): ModbusGroup {
-  const inherited = readInherited(section, above);
+function readGroup(section: Section, index: number, names: Record<string, string>, above: Inherited): ModbusGroup {
+  const defaults = readPointDefaults(section, above);
+  const { topic, qos, retain } = defaults;
+  const name = section.name("name", `${index + 1}`);
   const intervalMs = section.duration("interval", 1000, 10, DAY_MS);
-  const points = (section.sections("points") ?? []).map((point) => readPoint(point, names, inherited));
+  const points = (section.sections("points") ?? []).map((point) => readPoint(point, names, defaults));
   if (points.length === 0) section.complain("points", "names none", "say what is to be read");
+  const together = readMessage(section, above) === "group";
+  const message = together
+    ? { topic: readTopic(section, "topic", topic, { ...names, point: name }), qos, retain }
+    : null;
   section.finish();
-  return { intervalMs, points };
+  return { intervalMs, points, message };
+}
+
+function readInherited(section: Section, above: Inherited): Inherited {
+  return {
+    ...readPointDefaults(section, above),
+    message: readMessage(section, above),
+    state: section.text("state", above.state),
+  };
+}
+
+function readMessage(section: Section, above: Inherited): Inherited["message"] {
+  return section.oneOf("message", ["points", "group"], above.message);
 }
 
 function complainOfTwins(section: Section, { slaves }: ModbusConfig): void {
   const names = new Set<string>();
   const topics = new Map<string, string>();
+  const take = (topic: string, path: string): void => {
+    const other = topics.get(topic);
+    if (other !== undefined)
+      section.complain(`${path}.topic`, `${topic} is that of ${other}`, "give each a topic of its own");
+    topics.set(topic, path);
+  };
   let count = 0;
   for (const [s, slave] of slaves.entries()) {
     if (names.has(slave.name))
       section.complain(`slaves[${s}].name`, `${slave.name} is the name of another slave`, "give each its own");
     names.add(slave.name);
     for (const [g, group] of slave.groups.entries()) {
+      if (group.message !== null) take(group.message.topic, `slaves[${s}].groups[${g}]`);
       for (const [p, point] of group.points.entries()) {
         count++;
-        const path = `slaves[${s}].groups[${g}].points[${p}]`;
-        const other = topics.get(point.topic);
-        if (other !== undefined)
-          section.complain(`${path}.topic`, `${point.topic} is that of ${other}`, "give each point a topic of its own");
-        topics.set(point.topic, path);
+        take(point.topic, `slaves[${s}].groups[${g}].points[${p}]`);
       }
     }
   }

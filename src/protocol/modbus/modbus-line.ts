@@ -3,27 +3,20 @@ import type { Counters } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
 import type { ModbusConfig } from "../../config/serial-modbus.ts";
 import type { DeliveryQueue } from "../../core/delivery-queue.ts";
-import { topicProblem } from "../../core/plain-publish.ts";
-import type { StoreWaiter } from "../../core/ports.ts";
-import { SETTLED } from "../../core/ports.ts";
-import { Publication } from "../../core/publication.ts";
-import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
 import { type Characters, RtuFraming } from "../../wire/modbus/rtu.ts";
 import { TcpFraming } from "../../wire/modbus/tcp.ts";
-import { PropertiesWriter } from "../../wire/mqtt/properties.ts";
-import { CORRELATION_DATA } from "../../wire/mqtt/property-table.ts";
 import { byteMsOf, gapMsOf } from "./bus-time.ts";
 import { isBroadcast, type Target } from "./command.ts";
-import { COMMANDS_MAX, Commands, RESPONSE_BYTES_MAX, type TellResult } from "./commands.ts";
+import { COMMANDS_MAX, Commands, type TellResult } from "./commands.ts";
+import { GroupMessage } from "./group-message.ts";
 import { Master } from "./master.ts";
 import { ModbusCounters, type ModbusDoor, type ModbusDoorHandler, type ModbusParts } from "./parts.ts";
 import { Point } from "./point.ts";
-import { Poll } from "./poll.ts";
+import { Poll, type PollParts } from "./poll.ts";
 import { planReads } from "./poll-plan.ts";
+import { Publications } from "./publications.ts";
 import { Slave } from "./slave.ts";
 import { hundredths, type ModbusStatus, statusOf } from "./status.ts";
-
-const properties = new PropertiesWriter(RESPONSE_BYTES_MAX + 8);
 
 export interface ModbusLineOptions {
   readonly name: string;
@@ -32,7 +25,7 @@ export interface ModbusLineOptions {
   readonly modbus: ModbusConfig;
 }
 
-export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
+export class ModbusLine implements ModbusDoorHandler {
   readonly prompt = true;
   readonly answered = true;
   readonly name: string;
@@ -40,11 +33,9 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
   readonly #device: ModbusDoor;
   readonly #parts: ModbusParts;
   readonly #counters: ModbusCounters;
-  readonly #points: Point[] = [];
   readonly #master: Master;
   readonly #commands: Commands | null;
-  readonly #publication = new Publication();
-  #denied = false;
+  readonly #publications: Publications;
 
   /** @param queue for commands at QoS 1; null: QoS 0 */
   constructor(device: ModbusDoor, options: ModbusLineOptions, parts: ModbusParts, queue: DeliveryQueue | null) {
@@ -54,32 +45,38 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
     this.#device = device;
     this.#parts = parts;
     this.#counters = new ModbusCounters(parts.counters);
+    this.#publications = new Publications(parts, this.#counters);
     const polls: Poll[] = [];
     const targets = new Map<string, Target>();
     const addTarget = (point: Point, slave: Slave, poll: Poll | null): void => {
       if (point.config.write) targets.set(`${point.config.topic}/set`, { point, slave, poll });
     };
     const pollParts = { ...parts, line: name, counters: this.#counters, backoff: modbus.backoff };
-    const onNews = (point: Point, now: number): void => this.#publishValue(point, now);
     this.slaves = modbus.slaves.map((config) => {
       const slave = new Slave(name, config, modbus.backoff, parts, nowMs);
+      const { stateTopic } = config;
+      if (stateTopic !== null) slave.onChange = (online) => this.#publications.tellState(stateTopic, online);
       for (const group of config.groups) {
         if (isBroadcast(modbus.transport, slave.unit)) {
           for (const point of group.points) addTarget(new Point(point), slave, null);
           continue;
         }
+        const message = group.message === null ? null : new GroupMessage(group.message);
+        const telling = this.#tellingOf(message);
         for (const read of planReads(group, modbus.maxGap)) {
           const points = read.points.map((point) => new Point(point));
-          const poll = new Poll(slave, read, points, group.intervalMs, { ...pollParts, onNews }, nowMs);
+          const poll = new Poll(slave, read, points, group.intervalMs, { ...pollParts, ...telling }, nowMs);
           slave.wantedPerSecond += 1000 / group.intervalMs;
           polls.push(poll);
-          this.#points.push(...points);
+          message?.polls.push(poll);
+          message?.points.push(...points);
           for (const point of points) addTarget(point, slave, poll);
         }
       }
       return slave;
     });
-    const tell: TellResult = (topic, payload, correlation) => this.#publishResult(topic, payload, correlation);
+    const tell: TellResult = (topic, payload, correlation) =>
+      this.#publications.tellResult(topic, payload, correlation);
     this.#commands =
       targets.size === 0 ? null : new Commands(targets, parts, this.#counters, queue, tell, () => this.#master.wake());
     const isBus = modbus.transport === "rtu";
@@ -89,9 +86,21 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
     this.#addGauges(parts.counters);
   }
 
+  /** Values one by one, or those of a group together. */
+  #tellingOf(message: GroupMessage | null): Pick<PollParts, "onNews" | "onEnd"> {
+    const publications = this.#publications;
+    if (message === null) return { onNews: (point, now) => publications.tell(point, now) };
+    const onEnd = (poll: Poll, now: number): void => {
+      if (message.onPollEnd(poll)) publications.tell(message, now);
+    };
+    return { onNews: () => message.onNews(), onEnd };
+  }
+
   start(): void {
     this.#device.handler = this;
     this.#commands?.receiver.start();
+    if (this.#commands !== null) this.#publications.slot = this.#commands.receiver.slot;
+    for (const slave of this.slaves) slave.onChange?.(false);
     this.#device.start();
   }
 
@@ -99,6 +108,7 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
   async stop(): Promise<void> {
     await this.#device.close();
     this.#master.onAway();
+    for (const slave of this.slaves) slave.onAway();
   }
 
   /** After `stop`: the router knows it no more. */
@@ -127,64 +137,7 @@ export class ModbusLine implements ModbusDoorHandler, StoreWaiter {
   onAway(): void {
     this.#master.onAway();
     this.#commands?.onAway();
-  }
-
-  /** The store would not have it: the next poll brings it again. */
-  onStored(token: number, reason: number): void {
-    if (reason === SETTLED) return;
-    this.#counters.valuesRefused.value++;
-    this.#points[token]?.forget();
-  }
-
-  #publishValue(point: Point, nowMs: number): void {
-    const { topic, qos, retain } = point.config;
-    const payload = point.payload(this.#parts.clock.wallMs());
-    point.onPublished(nowMs);
-    const waiter = qos === 0 ? NO_WAITER : this;
-    const outcome = this.#publish(topic, payload, qos, retain, waiter, qos === 0 ? 0 : this.#points.indexOf(point));
-    if (outcome === STORED_LATER || outcome < 0x80) {
-      this.#counters.valuesPublished.value++;
-      return;
-    }
-    point.forget();
-    if (outcome !== FORBIDDEN) this.#counters.valuesRefused.value++;
-  }
-
-  /** Where to may be a client's word. */
-  #publishResult(topic: string, payload: string, correlation: Buffer | null): void {
-    if (topicProblem(topic, this.#parts.limits) !== null) {
-      this.#deny(topic);
-      return;
-    }
-    properties.reset();
-    if (correlation !== null) properties.binary(CORRELATION_DATA, correlation);
-    this.#publish(topic, payload, 1, false, NO_WAITER, 0, properties.buffer.subarray(0, properties.length));
-  }
-
-  #publish(
-    topic: string,
-    payload: string,
-    qos: number,
-    retain: boolean,
-    waiter: StoreWaiter,
-    token: number,
-    properties?: Buffer,
-  ): number {
-    const { authority, principal, router } = this.#parts;
-    if (!authority.mayPublish(principal, topic)) {
-      this.#deny(topic);
-      return FORBIDDEN;
-    }
-    this.#publication.setParts(topic, Buffer.from(payload), qos, retain, properties);
-    this.#publication.publisher = this.#commands?.receiver.slot ?? -1;
-    return router.publish(this.#publication, waiter, token);
-  }
-
-  #deny(topic: string): void {
-    this.#counters.valuesDenied.value++;
-    if (this.#denied) return;
-    this.#denied = true;
-    this.#parts.log.warn("modbus-publish-denied", { name: this.#parts.principal.name, topic });
+    for (const slave of this.slaves) slave.onAway();
   }
 
   /** What the bus has time for, against what was asked of it. */
@@ -213,7 +166,9 @@ const LINE_VALUES = 5;
 const SLAVE_VALUES = 5;
 const SYS_VALUE_BYTES = 176;
 /** The port's buffer for reading, request, answer and the frame that goes out. */
-const LINE_BYTES = 4096 + 4 * 1024;
+const LINE_BYTES = 4096 + 3 * 1024;
+/** A request, and its place in what goes out. */
+const EXCHANGE_BYTES = 2 * 260 + 128;
 /** A command with its text. */
 const COMMAND_BYTES = 2048 + 256;
 /** Estimated: its part of the configuration, names, topics, the value published last, its places in the router. */
@@ -229,13 +184,18 @@ export function budget(lines: readonly ModbusConfig[]): Line[] {
   const points = slaves.flatMap(({ groups }) => groups.flatMap((group) => group.points));
   const writable = points.filter(({ write }) => write).length;
   const line = LINE_BYTES + LINE_VALUES * SYS_VALUE_BYTES + COMMANDS_MAX * COMMAND_BYTES;
+  const exchanges = lines.reduce((sum, { inFlight }) => sum + inFlight, 0);
   const bytes =
-    lines.length * line + slaves.length * SLAVE_BYTES + points.length * POINT_BYTES + writable * WRITABLE_BYTES;
+    lines.length * line +
+    exchanges * EXCHANGE_BYTES +
+    slaves.length * SLAVE_BYTES +
+    points.length * POINT_BYTES +
+    writable * WRITABLE_BYTES;
   return [
     {
       owner: "modbus lines",
       bytes,
-      how: `${lines.length} lines x ${line} B, ${slaves.length} slaves x ${SLAVE_BYTES} B, ${points.length} points x ${POINT_BYTES} B, ${writable} of them to be written`,
+      how: `${lines.length} lines x ${line} B, ${exchanges} requests in flight x ${EXCHANGE_BYTES} B, ${slaves.length} slaves x ${SLAVE_BYTES} B, ${points.length} points x ${POINT_BYTES} B, ${writable} of them to be written`,
     },
   ];
 }

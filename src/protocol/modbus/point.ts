@@ -1,6 +1,7 @@
 /** One named value of a slave: what it was published as, and whether a new one is to be published. */
 import type { ModbusPoint } from "../../config/serial-modbus-point.ts";
 import { bitAt, decodeNumber, decodeText } from "../../wire/modbus/values.ts";
+import type { Told } from "./publications.ts";
 
 export type Value = number | bigint | boolean | string;
 
@@ -9,11 +10,13 @@ export const UNCHANGED = 0;
 export const NOT_FINITE = 1;
 export const NEWS = 2;
 
-export class Point {
+export class Point implements Told {
   readonly config: ModbusPoint;
   readonly #names: ReadonlyMap<number, string> | null;
   /** The one taken last, to be published; 0 before. */
   value: Value = 0;
+  /** It was read the last time. */
+  known = false;
   /** The one published last; null = none, or the store would not have it. */
   #published: Value | null = null;
   #publishedMs = 0;
@@ -30,9 +33,22 @@ export class Point {
    */
   take(bytes: Uint8Array, at: number, place: number, nowMs: number): number {
     const value = this.decode(bytes, at, place);
-    if (typeof value === "number" && !Number.isFinite(value)) return NOT_FINITE;
+    this.known = typeof value !== "number" || Number.isFinite(value);
+    if (!this.known) return NOT_FINITE;
     this.value = value;
     return this.#isNews(value, nowMs) ? NEWS : UNCHANGED;
+  }
+
+  get topic(): string {
+    return this.config.topic;
+  }
+
+  get qos(): number {
+    return this.config.qos;
+  }
+
+  get retain(): boolean {
+    return this.config.retain;
   }
 
   onPublished(nowMs: number): void {

@@ -23,6 +23,8 @@ export interface PollParts extends Pick<ModbusParts, "random" | "log"> {
   readonly backoff: { readonly baseMs: number; readonly capMs: number };
   /** A value to be told. */
   readonly onNews: (point: Point, nowMs: number) => void;
+  /** It was answered, or will not be. Absent: nobody wants to know. */
+  readonly onEnd?: (poll: Poll, nowMs: number) => void;
 }
 
 export class Poll implements Job {
@@ -100,6 +102,7 @@ export class Poll implements Job {
       if (verdict === NEWS) this.#parts.onNews(point, nowMs);
       else if (verdict === NOT_FINITE) this.#parts.counters.valuesNotFinite.value++;
     }
+    this.#parts.onEnd?.(this, nowMs);
     return true;
   }
 
@@ -117,6 +120,8 @@ export class Poll implements Job {
       }
       this.#blockedUntilMs = nowMs + this.#refusals.next();
     }
+    for (const point of this.points) point.known = false;
+    this.#parts.onEnd?.(this, nowMs);
   }
 
   #words(): Record<string, string | number> {

@@ -14,6 +14,8 @@ export class Slave {
   readonly unit: number;
   readonly polls: Rate;
   state: SlaveState = "unknown";
+  /** Hears when it begins to answer, and when it stops to. */
+  onChange: ((online: boolean) => void) | null = null;
   /** Silent, and not asked before. */
   blockedUntilMs = 0;
   /** Not asked before, as an answer to an earlier request may still come. */
@@ -54,6 +56,14 @@ export class Slave {
     }
     this.state = "answers";
     this.#backoff.reset();
+    this.onChange?.(true);
+  }
+
+  /** The port went away: nobody knows. */
+  onAway(): void {
+    if (this.state !== "answers") return;
+    this.state = "unknown";
+    this.onChange?.(false);
   }
 
   /** It did not answer, or cannot be reached: it is left alone for a while. */
@@ -61,6 +71,7 @@ export class Slave {
     this.blockedUntilMs = nowMs + this.#backoff.next();
     this.lastError = cause;
     if (this.state === "silent") return;
+    if (this.state === "answers") this.onChange?.(false);
     this.state = "silent";
     this.#log.warn("modbus-slave-away", { name: this.#line, slave: this.name, unit: this.unit, cause });
   }

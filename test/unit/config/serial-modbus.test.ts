@@ -86,6 +86,25 @@ test("what cannot be is complained about with its path", () => {
   assert.equal(twins.length, 4, twins.join("\n"));
 });
 
+test("message and state are of buses, slaves and groups, not of points, with topics of their own", () => {
+  const of = (
+    modbus: Record<string, unknown>,
+    group: Record<string, unknown> = {},
+    point: Record<string, unknown> = {},
+  ) =>
+    complaintsOf({
+      modbus: { ...modbus, slaves: [{ unit: 1, groups: [{ ...group, points: [{ address: 0, ...point }] }] }] },
+    });
+  assert.deepEqual(of({ state: "s/{slave}", message: "group" }), []);
+  const point = "serial[0].modbus.slaves[0].groups[0].points[0]";
+  assert.deepEqual(of({}, {}, { message: "group" }), [`${point}.message unknown key`]);
+  assert.deepEqual(of({}, { state: "x" }), ["serial[0].modbus.slaves[0].groups[0].state unknown key"]);
+  assert.deepEqual(of({ state: "s/{point}" }), [
+    'serial[0].modbus.slaves[0].state "s/{point}" has {point}, which is no placeholder',
+  ]);
+  assert.deepEqual(of({}, { message: "group", topic: "one" }), [`${point}.topic one is that of slaves[0].groups[0]`]);
+});
+
 test("unit 0 of a bus is all slaves: only written to, without an answer; on a network it is a unit like another", () => {
   const complaints = (transport: string, point: Record<string, unknown>) =>
     complaintsOf({ modbus: { transport, slaves: [{ unit: 0, groups: [{ points: [{ address: 0, ...point }] }] }] } });
