@@ -5,6 +5,7 @@ import type { FramingConfig } from "./serial-framing.ts";
 
 export const CHECKS = [
   "sum8",
+  "sum16",
   "xor8",
   "lrc8",
   "crc8",
@@ -27,8 +28,9 @@ export interface CheckConfig {
   readonly digits: boolean;
   /** Bytes at the beginning that are not summed. */
   readonly skip: number;
-  /** Between the content and the check. */
+  /** Between the content and the check, and behind it. */
   readonly mark: readonly number[];
+  readonly tail: readonly number[];
   /** What a check behind the end bytes is also the sum of. */
   readonly covers: "content" | "end" | "both";
   /** It is published with the frame. */
@@ -63,14 +65,15 @@ function keysOf(type: CheckType, inner: Section | null): CheckConfig {
     digits: inner?.oneOf("encoding", ["binary", "hex"], "binary") === "hex",
     skip: inner?.count("skip", 0, 0, 255) ?? 0,
     mark: (position === "end" ? readBytes(inner, "mark", []) : null) ?? [],
+    tail: (position === "end" ? readBytes(inner, "tail", []) : null) ?? [],
     covers: (position === "behind" ? inner?.oneOf("covers", ["content", "end", "both"], "content") : null) ?? "content",
     keep: inner?.flag("keep", false) ?? false,
   };
 }
 
-function judge(section: Section, framing: FramingConfig, { type, position, digits, mark }: CheckConfig): void {
-  const sumBytes = type === "crc32" ? 4 : type.startsWith("crc16") ? 2 : 1;
-  const bytes = sumBytes * (digits ? 2 : 1) + mark.length;
+function judge(section: Section, framing: FramingConfig, { type, position, digits, mark, tail }: CheckConfig): void {
+  const sumBytes = type === "crc32" ? 4 : type.includes("16") ? 2 : 1;
+  const bytes = sumBytes * (digits ? 2 : 1) + mark.length + tail.length;
   if (position !== "behind") {
     if (framing.frameBytesMax <= bytes)
       section.complain("check", "leaves no room for content", "give the framing more bytes");

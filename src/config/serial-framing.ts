@@ -53,6 +53,8 @@ type FrameConfig =
       readonly endian: "big" | "little";
       /** Bytes before the length; they are part of the frame. */
       readonly offset: number;
+      /** What every frame begins with. */
+      readonly start: readonly number[];
       /** Added to the length to get the bytes behind it: negative when it counts the header, too. */
       readonly adjust: number;
       /** Whether header and length are part of what is published. */
@@ -61,7 +63,13 @@ type FrameConfig =
       readonly gapMs: number;
       readonly frameBytesMax: number;
     }
-  | { readonly type: "fixed"; readonly bytes: number; readonly gapMs: number; readonly frameBytesMax: number }
+  | {
+      readonly type: "fixed";
+      readonly bytes: number;
+      readonly start: readonly number[];
+      readonly gapMs: number;
+      readonly frameBytesMax: number;
+    }
   /** From start bytes to end bytes; `escape` before one of them makes it content, or-ed exclusively with `escapeXor`. */
   | {
       readonly type: "start-end";
@@ -130,21 +138,28 @@ function framingOf(
     case "slip":
     case "cobs":
       return { type, frameBytesMax };
-    case "length":
+    case "length": {
+      const offset = inner?.count("offset", 0, 0, 255) ?? 0;
+      const start = readBytes<readonly number[]>(inner, "start", []);
+      if (start.length > offset) inner?.complain("start", "has more bytes than offset", "they stand before the length");
       return {
         type,
         bytes: inner?.oneOf("bytes", [1, 2, 4], 2) ?? 2,
         endian: inner?.oneOf("endian", ["big", "little"], "big") ?? "big",
-        offset: inner?.count("offset", 0, 0, 255) ?? 0,
+        offset,
+        start,
         adjust: inner?.count("adjust", 0, -255, 255) ?? 0,
         keepHeader: inner?.flag("keep_header", false) ?? false,
         gapMs: gapMs(REST_MS),
         frameBytesMax,
       };
+    }
     case "fixed": {
       if (inner === null || !inner.has("bytes")) need("bytes");
       const bytes = inner?.count("bytes", 1, 1, FRAME_BYTES_MAX) ?? 1;
-      return { type, bytes, gapMs: gapMs(REST_MS), frameBytesMax: bytes };
+      const start = readBytes<readonly number[]>(inner, "start", []);
+      if (start.length > bytes) inner?.complain("start", "has more bytes than a frame", "shorten it");
+      return { type, bytes, start, gapMs: gapMs(REST_MS), frameBytesMax: bytes };
     }
     case "start-end":
       return readStartEnd(inner, frameBytesMax, need);

@@ -98,6 +98,34 @@ test("lines of a terminal server are told as JSON, and -C ends after so many", a
   );
 });
 
+test("a check behind the end, text in an encoding and lines of any end are shown as the configuration will have them", {
+  skip: requirePeer("socat"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  const shown = async (framing: string, check: string, says: Buffer): Promise<[verdict: string, text: string][]> => {
+    await using sniff = new Sniff(cable.port, "--framing", framing, "--check", check, "--json", "-C", "2");
+    await sniff.opened();
+    cable.say(says);
+    await eventually("the sum", () => sniff.stdout.includes('"frames"'));
+    const lines = sniff.stdout.trim().split("\n").slice(0, 2);
+    return lines.map((line) => JSON.parse(line)).map(({ verdict, text }) => [verdict, text]);
+  };
+  // The frame is NEC's example of its check, then with another check.
+  const bcc = "{type: xor8, position: behind, covers: end}";
+  const framing = '{type: start-end, start: "hex:01", end: "hex:03"}';
+  assert.deepEqual(await shown(framing, bcc, Buffer.from("\x010A0E0A\x0200100064\x03w\r\x01A\x03A\r", "latin1")), [
+    ["ok", "0A0E0A\x0200100064"],
+    ["check", "A\x03A"],
+  ]);
+  const lines = '{delimiter: ["\\r", "\\n"], encoding: cp437, trim: true}';
+  assert.deepEqual(await shown(lines, "none", Buffer.from(" 5\xf8C \rok\n", "latin1")), [
+    ["unchecked", "5°C"],
+    ["unchecked", "ok"],
+  ]);
+});
+
 test("a port that the gateway has open is refused with its process; so are ports and framings that are none", {
   skip: requirePeer("socat"),
 }, async () => {

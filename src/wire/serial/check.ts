@@ -1,15 +1,16 @@
 /**
  * The check of a frame: its sum, where it stands, in which order of bytes, and whether in bytes or in hexadecimal digits.
  *
- *     position end      | skip | content summed      | mark | check |        NMEA 0183: skip "$", mark "*", two digits
+ *     position end      | skip | content summed | mark | check | tail |      NMEA 0183: skip "$", mark "*", two digits
  *     position start    | check | skip | content summed |
  *     position behind   start | content summed | end | check                 with the end (IEC 62056-21), or both (DSMR P1)
  */
-import { crc8, crc16Ccitt, crc16Modbus, crc16X25, crc32, lrc8, sum8, xor8 } from "./crc.ts";
+import { crc8, crc16Ccitt, crc16Modbus, crc16X25, crc32, lrc8, sum8, sum16, xor8 } from "./crc.ts";
 import { hexByte } from "./hex.ts";
 
 export type CheckType =
   | "sum8"
+  | "sum16"
   | "xor8"
   | "lrc8"
   | "crc8"
@@ -32,16 +33,18 @@ export interface CheckOptions {
   readonly skip?: number;
   /** Between the content and a check at its end; neither summed nor published. */
   readonly mark?: ArrayLike<number>;
+  /** Behind a check at the end; neither summed nor published (the 0x16 of M-Bus). */
+  readonly tail?: ArrayLike<number>;
   /** What a check behind the end is also the sum of: the end bytes, or start and end bytes. */
   readonly covers?: "content" | "end" | "both";
-  /** Mark and check are part of what is published. */
+  /** Mark, check and tail are part of what is published. */
   readonly keep?: boolean;
 }
 
-const NO_MARK = Buffer.alloc(0);
+const NONE: ArrayLike<number> = [];
 
 export class FrameCheck {
-  /** Bytes of the check before the content, and of mark and check behind it; one of them is 0. */
+  /** Bytes of the check before the content, and of mark, check and tail behind it; one of them is 0. */
   readonly before: number;
   readonly behind: number;
   /** Bytes of a check behind the end bytes. */
@@ -53,16 +56,18 @@ export class FrameCheck {
   readonly #width: number;
   readonly #skip: number;
   readonly #mark: Buffer;
+  readonly #tail: Buffer;
 
   constructor(options: CheckOptions) {
-    const { type, position, digits = false, skip = 0, mark, keep = false } = options;
+    const { type, position, digits = false, skip = 0, mark = NONE, tail = NONE, keep = false } = options;
     this.options = options;
     this.#width = sumBytes(type);
     this.#skip = skip;
-    this.#mark = mark === undefined ? NO_MARK : Buffer.from(mark);
+    this.#mark = Buffer.from(mark);
+    this.#tail = Buffer.from(tail);
     const bytes = checkBytes(type, digits);
     this.before = position === "start" ? bytes : 0;
-    this.behind = position === "end" ? this.#mark.length + bytes : 0;
+    this.behind = position === "end" ? this.#mark.length + bytes + this.#tail.length : 0;
     this.aside = position === "behind" ? bytes : 0;
     this.cutBefore = keep ? 0 : this.before;
     this.cutBehind = keep ? 0 : this.behind;
@@ -73,9 +78,8 @@ export class FrameCheck {
     const contentFrom = from + this.before;
     const contentEnd = end - this.behind;
     if (contentEnd < contentFrom) return false;
-    const markBytes = this.#mark.length;
-    for (let i = 0; i < markBytes; i++) if (bytes[contentEnd + i] !== this.#mark[i]) return false;
-    return this.says(bytes, contentFrom, contentEnd, this.before > 0 ? from : contentEnd + markBytes);
+    if (!stands(this.#mark, bytes, contentEnd) || !stands(this.#tail, bytes, end - this.#tail.length)) return false;
+    return this.says(bytes, contentFrom, contentEnd, this.before > 0 ? from : contentEnd + this.#mark.length);
   }
 
   /** Whether the check at `at` is the one of `bytes[from..end)`. */
@@ -88,6 +92,7 @@ export class FrameCheck {
     const frame = Buffer.allocUnsafe(this.before + content.length + this.behind);
     content.copy(frame, this.before);
     this.#mark.copy(frame, content.length);
+    this.#tail.copy(frame, frame.length - this.#tail.length);
     this.write(frame, this.before > 0 ? 0 : content.length + this.#mark.length, content, 0, content.length);
     return frame;
   }
@@ -121,6 +126,8 @@ export class FrameCheck {
     switch (this.options.type) {
       case "sum8":
         return sum8(bytes, from, end);
+      case "sum16":
+        return sum16(bytes, from, end);
       case "xor8":
         return xor8(bytes, from, end);
       case "lrc8":
@@ -141,9 +148,14 @@ export class FrameCheck {
   }
 }
 
+function stands(what: Buffer, bytes: Buffer, at: number): boolean {
+  for (let i = 0; i < what.length; i++) if (bytes[at + i] !== what[i]) return false;
+  return true;
+}
+
 function sumBytes(type: CheckType): number {
   if (type === "crc32") return 4;
-  return type.startsWith("crc16") ? 2 : 1;
+  return type.includes("16") ? 2 : 1;
 }
 
 /** On the wire, without a mark. */

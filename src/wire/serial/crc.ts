@@ -24,9 +24,14 @@ const CRC32 = tableOf(32, 0xedb88320, true);
 
 /** All bytes added, modulo 256. */
 export function sum8(bytes: Uint8Array, from: number, end: number): number {
+  return sum16(bytes, from, end) & 0xff;
+}
+
+/** All bytes added, modulo 65,536. */
+export function sum16(bytes: Uint8Array, from: number, end: number): number {
   let sum = 0;
   for (let i = from; i < end; i++) sum += bytes[i] as number;
-  return sum & 0xff;
+  return sum & 0xffff;
 }
 
 /** All bytes exclusively or-ed. */

@@ -1,19 +1,21 @@
 /**
  * Frames that say their length.
  *
- *     | offset bytes | length: 1, 2 or 4 bytes | length + adjust bytes |
- *     |<------------ header ----------------->|<------- body -------->|
+ *     | offset bytes, `start` first | length: 1, 2 or 4 bytes | length + adjust bytes |
+ *     |<----------------- header ----------------------->|<------- body -------->|
  *
  * The content is the body, or with `keepHeader` the whole frame. The check is in it and covers what else is in it.
  */
 import type { FrameEncoder } from "./framing.ts";
-import { type FrameMeasure, IMPOSSIBLE, UNKNOWN } from "./window.ts";
+import { beginsWith, type FrameMeasure, IMPOSSIBLE, STRANGE, UNKNOWN } from "./window.ts";
 
 export interface LengthOptions {
   readonly bytes: 1 | 2 | 4;
   readonly endian: "big" | "little";
   /** Bytes before the length. */
   readonly offset: number;
+  /** Of them, those that every frame begins with; at most `offset`. */
+  readonly start?: ArrayLike<number>;
   /** Added to the length that was read to get the bytes behind it: -(offset + bytes) for lengths of the whole frame. */
   readonly adjust: number;
   readonly keepHeader: boolean;
@@ -25,9 +27,11 @@ export class LengthMeasure implements FrameMeasure {
   readonly wholeBytesMax: number;
   readonly #options: LengthOptions;
   readonly #headerBytes: number;
+  readonly #start: Buffer;
 
   constructor(options: LengthOptions) {
     this.#options = options;
+    this.#start = Buffer.from(options.start ?? []);
     this.#headerBytes = options.offset + options.bytes;
     this.skipped = options.keepHeader ? 0 : this.#headerBytes;
     this.wholeBytesMax = this.skipped + Math.max(options.frameBytesMax, this.#headerBytes);
@@ -35,6 +39,7 @@ export class LengthMeasure implements FrameMeasure {
 
   measure(bytes: Buffer, from: number, end: number): number {
     const { offset, adjust, frameBytesMax } = this.#options;
+    if (!beginsWith(bytes, from, end, this.#start)) return STRANGE;
     if (end - from < this.#headerBytes) return UNKNOWN;
     const body = readLength(bytes, from + offset, this.#options) + adjust;
     const whole = this.#headerBytes + body;
@@ -46,12 +51,14 @@ function readLength(bytes: Buffer, at: number, { bytes: width, endian }: LengthO
   return endian === "big" ? bytes.readUIntBE(at, width) : bytes.readUIntLE(at, width);
 }
 
-/** A header that is not published is written with zeros before the length; a kept one comes with the payload. */
+/** A header that is not published is written with `start` and zeros before the length; a kept one comes with the payload. */
 export class LengthEncoder implements FrameEncoder {
   readonly #options: LengthOptions;
+  readonly #start: Buffer;
 
   constructor(options: LengthOptions) {
     this.#options = options;
+    this.#start = Buffer.from(options.start ?? []);
   }
 
   problem(payload: Buffer): "too-large" | "invalid" | null {
@@ -60,6 +67,7 @@ export class LengthEncoder implements FrameEncoder {
     const header = offset + bytes;
     const length = payload.length - (keepHeader ? header : 0) - adjust;
     if (keepHeader && payload.length < header) return "invalid";
+    if (keepHeader && !beginsWith(payload, 0, payload.length, this.#start)) return "invalid";
     if (length < 0) return "invalid";
     if (length >= 2 ** (8 * bytes)) return "too-large";
     return keepHeader && readLength(payload, offset, this.#options) !== length ? "invalid" : null;
@@ -69,6 +77,7 @@ export class LengthEncoder implements FrameEncoder {
     const { bytes, endian, offset, adjust, keepHeader } = this.#options;
     if (keepHeader) return Buffer.from(payload);
     const frame = Buffer.alloc(offset + bytes + payload.length);
+    this.#start.copy(frame);
     if (endian === "big") frame.writeUIntBE(payload.length - adjust, offset, bytes);
     else frame.writeUIntLE(payload.length - adjust, offset, bytes);
     payload.copy(frame, offset + bytes);

@@ -5,17 +5,21 @@
  *     | done | head: frame under way ... tail | free |
  *
  * What is no frame at the head may be one a byte further: with a check, the next whole frame is found like that also
- * behind a length that was wrong. Without a check nothing tells a wrong beginning from a right one but a length beyond
- * the limit, and a gap: nothing came for `gapMs`, so what is incomplete stays it.
+ * behind a length that was wrong. Without a check nothing tells a wrong beginning from a right one but the bytes that frames
+ * start with, a length beyond the limit, and a gap: nothing came for `gapMs`, so what is incomplete stays it.
  *
  * That search sums up to a whole frame for each byte. A turn has `SEARCH_BYTES` of it, then the decoder is busy.
  */
 import type { FrameCheck } from "./check.ts";
 import type { BadFrame, FrameDecoder, FrameSink } from "./framing.ts";
 
-/** What `measure` says besides the bytes of a frame: its length is not there yet; it is beyond the limit, or negative. */
+/**
+ * What `measure` says besides the bytes of a frame: its length is not there yet; it is beyond the limit, or negative; no frame
+ * begins like that.
+ */
 export const UNKNOWN = 0;
 export const IMPOSSIBLE = -1;
+export const STRANGE = -2;
 
 /** Bytes that checks are made of in one turn, a frame more at most: 75 us with frames of 8 KiB, 0.3 ms with the longest. */
 export const SEARCH_BYTES = 16 * 1024;
@@ -97,8 +101,8 @@ export class WindowDecoder implements FrameDecoder {
       const head = this.#head;
       const bytes = this.#measure.measure(this.#window, head, this.#tail);
       const end = head + bytes;
-      if (bytes === IMPOSSIBLE) {
-        this.#lose("too-long", this.#tail, sink);
+      if (bytes < 0) {
+        this.#lose(bytes === IMPOSSIBLE ? "too-long" : "noise", this.#tail, sink);
       } else if (bytes === UNKNOWN || end > this.#tail) {
         if (!this.#over) return true;
         this.#lose("cut", this.#tail, sink);
@@ -138,6 +142,13 @@ export class WindowDecoder implements FrameDecoder {
     this.#tail -= this.#head;
     this.#head = 0;
   }
+}
+
+/** Whether `bytes[from..end)` begins with `start`, as far as it has come. */
+export function beginsWith(bytes: Buffer, from: number, end: number, start: ArrayLike<number>): boolean {
+  const length = Math.min(start.length, end - from);
+  for (let i = 0; i < length; i++) if (bytes[from + i] !== start[i]) return false;
+  return true;
 }
 
 /** Bytes of the window for frames of so many. */

@@ -257,13 +257,30 @@ test("every framing and check of a serial port, with its defaults", () => {
     delimitersToo: [[13]],
     frameBytesMax,
   });
-  const length = { type: "length", bytes: 2, endian: "big", offset: 0, adjust: 0, keepHeader: false, gapMs: 1000 };
+  const length = {
+    type: "length",
+    bytes: 2,
+    endian: "big",
+    offset: 0,
+    start: [],
+    adjust: 0,
+    keepHeader: false,
+    gapMs: 1000,
+  };
   assert.deepEqual(framingOf("length"), { ...length, frameBytesMax });
   assert.deepEqual(
     framingOf("{type: length, bytes: 1, endian: little, offset: 2, adjust: -3, keep_header: true, gap_ms: 20}"),
     { ...length, bytes: 1, endian: "little", offset: 2, adjust: -3, keepHeader: true, gapMs: 20, frameBytesMax },
   );
-  assert.deepEqual(framingOf("{type: fixed, bytes: 9}"), { type: "fixed", bytes: 9, gapMs: 1000, frameBytesMax: 9 });
+  const fixed = { type: "fixed", bytes: 9, start: [], gapMs: 1000, frameBytesMax: 9 };
+  assert.deepEqual(framingOf("{type: fixed, bytes: 9}"), fixed);
+  assert.deepEqual(framingOf('{type: fixed, bytes: 9, start: "hex:aac0"}'), { ...fixed, start: [0xaa, 0xc0] });
+  assert.deepEqual(framingOf('{type: length, offset: 1, start: "hex:68"}'), {
+    ...length,
+    offset: 1,
+    start: [0x68],
+    frameBytesMax,
+  });
   const startEnd = { type: "start-end", start: [0x3c], end: [0x3e], escape: -1, escapeXor: 0, frameBytesMax };
   assert.deepEqual(framingOf('{type: start-end, start: "<", end: ">"}'), startEnd);
   assert.deepEqual(framingOf('{type: start-end, start: "hex:7e", end: "hex:7e", escape: "hex:7d", escape_xor: 0x20}'), {
@@ -277,7 +294,16 @@ test("every framing and check of a serial port, with its defaults", () => {
   const checkOf = (check: string) =>
     linesOf(loaded(`serial: [{port: /dev/a, check: ${check}}]`).serial, "frames")[0]?.check;
   assert.equal(checkOf("none"), null);
-  const end = { position: "end", endian: "big", init: 0xffff, digits: false, skip: 0, mark: [], covers: "content" };
+  const end = {
+    position: "end",
+    endian: "big",
+    init: 0xffff,
+    digits: false,
+    skip: 0,
+    mark: [],
+    tail: [],
+    covers: "content",
+  };
   const common = { ...end, keep: false };
   assert.deepEqual(checkOf("crc16-modbus"), { ...common, type: "crc16-modbus", endian: "little" });
   assert.deepEqual(checkOf("{type: crc16-ccitt, position: start, endian: little, init: 0}"), {
@@ -287,12 +313,13 @@ test("every framing and check of a serial port, with its defaults", () => {
     endian: "little",
     init: 0,
   });
-  assert.deepEqual(checkOf('{type: xor8, encoding: hex, skip: 1, mark: "*", keep: true}'), {
+  assert.deepEqual(checkOf('{type: xor8, encoding: hex, skip: 1, mark: "*", tail: "#", keep: true}'), {
     ...common,
     type: "xor8",
     digits: true,
     skip: 1,
     mark: [0x2a],
+    tail: [0x23],
     keep: true,
   });
   const p1 = linesOf(

@@ -239,5 +239,8 @@ test("the bill has each line's own frames", () => {
   const small = bill({ ...LINE, frameBytesMax: 100 }, null);
   assert.equal(bill({ ...LINE, frameBytesMax: 1100 }, null) - small, 5 * 1000);
   assert.equal(bill({ type: "slip", frameBytesMax: 100 }, XOR) - small, 4 * 100);
+  const text = bill({ ...LINE, frameBytesMax: 100, encoding: "cp850" }, null);
+  assert.equal(text - small, 2 * 100, "text as it is read, and as it is written");
+  assert.equal(bill({ ...LENGTH, frameBytesMax: 5000 }, null) - bill({ ...LINE, frameBytesMax: 5000 }, null), 4096);
   assert.deepEqual(budget({ maxPacketBytes: 262_144 }, []), []);
 });

@@ -87,6 +87,7 @@ export const FRAMINGS: [name: string, framing: FramingOptions][] = [
   ["cobs", COBS],
   ["length", length()],
   ["length, kept header", length({ bytes: 1, offset: 2, adjust: -3, endian: "little", keepHeader: false })],
+  ["length behind a start", length({ offset: 3, start: hex("aa55") })],
   ["fixed", FIXED],
   ["start-end with escape", startEnd("02", "03", "10")],
   ["start-end of two bytes", startEnd("aa55", "5555", "10", 0x0f)],

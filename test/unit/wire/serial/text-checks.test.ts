@@ -144,6 +144,51 @@ test("behind the end, with escapes: the sum is of the content without them, the 
   }
 });
 
+test("M-Bus: start, length twice, the sum of what is behind them, and a stop byte (frames of an Actaris gas meter)", () => {
+  const framing: FramingOptions = {
+    type: "length",
+    bytes: 1,
+    endian: "big",
+    offset: 1,
+    start: [0x68],
+    adjust: 4,
+    keepHeader: true,
+    gapMs: 1000,
+    frameBytesMax: 261,
+  };
+  const sum = check("sum8", { skip: 4, tail: [0x16] });
+  const select = "6806066853fe51017a405d16";
+  const readings =
+    "685656680840724360520077041403ca1000000c78760301100d7c084449202e747375630a30303030303030303030046d3815aa19027c09656d" +
+    "6974202e746162220c0413c10e000004937f4e01000044135d0800000f01001fde16";
+  const bytes = [select, readings].map((digits) => Buffer.from(digits, "hex"));
+  const text = bytes.map((frame) => frame.toString("latin1"));
+  const contents = text.map((frame) => frame.slice(0, -2));
+  assert.deepEqual(decoded(framing, sum, `\xe5${text.join("")}`), [contents, ["noise"]]);
+  const damaged = `${text[0]?.replace("\x5d", "\x5e")}${text[1]?.slice(0, -1)}\x17${text[0]}`;
+  assert.deepEqual(decoded(framing, sum, damaged), [[contents[0]], ["check"]]);
+  const encoder = encoderOf(framing, sum);
+  for (const [i, content] of contents.entries()) {
+    assert.equal(encoder.problem(Buffer.from(content, "latin1")), null);
+    assert.deepEqual(encoder.encode(Buffer.from(content, "latin1")), bytes[i]);
+  }
+  assert.equal(encoder.problem(Buffer.from("6906066853fe51017a40", "hex")), "invalid");
+});
+
+test("dust sensors: frames of one length behind their start, with a sum and a tail (SDS011) or of 16 bits (PMS5003)", () => {
+  const sds: FramingOptions = { type: "fixed", bytes: 10, start: [0xaa, 0xc0], gapMs: 1000, frameBytesMax: 10 };
+  const sum = check("sum8", { skip: 2, tail: [0xab] });
+  const frame = Buffer.from("aac0d4043a0aa1601dab", "hex").toString("latin1");
+  assert.deepEqual(decoded(sds, sum, `\xc0\xaa${frame}${frame}\xaa${frame}`), [
+    [frame, frame, frame].map((whole) => whole.slice(0, -2)),
+    ["noise", "noise"],
+  ]);
+  assert.equal(encoderOf(sds, sum).problem(Buffer.from("aac1d4043a0aa160", "hex")), "invalid");
+  const pms: FramingOptions = { type: "fixed", bytes: 8, start: [0x42, 0x4d], gapMs: 1000, frameBytesMax: 8 };
+  const content = Buffer.from("424d0004fffe", "hex"); // 0x42 + 0x4d + 4 + 0xff + 0xfe = 0x290
+  assert.equal(encoderOf(pms, check("sum16")).encode(content).toString("hex"), "424d0004fffe0290");
+});
+
 test("HDLC's flags and FCS", () => {
   const framing: FramingOptions = { ...startEnd("~", "~"), escape: 0x7d, escapeXor: 0x20 };
   assert.deepEqual(decoded(framing, check("crc16-x25", { endian: "little" }), "~123456789\x6e\x90~"), [

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { seededRandom } from "../../../../src/base/random.ts";
 import {
   AS_IT_IS,
   ENCODINGS,
@@ -134,6 +135,25 @@ test("UTF-16: delimiters are characters of two bytes; a surrogate alone, and hal
     assert.deepEqual([frames.at(-1), bad.length >= 3, new Set(bad)], ["ok", true, new Set(["encoding"])]);
     assert.deepEqual(encoderOf(framing, null).encode(Buffer.from("€\u0a00")), wide(encoding, "€\u0a00\n"));
     assert.equal(encoderOf(framing, null).problem(Buffer.from("a\nb")), "invalid");
+  }
+});
+
+test("any bytes, cut anywhere, are the same text in each encoding", () => {
+  const random = seededRandom(4711);
+  const special = [0x0a, 0x0a, 0x00, 0x20, 0xd8, 0xdc, 0xc3, 0xe2, 0x41, 0x46, 0x30];
+  for (const encoding of ENCODINGS) {
+    const isWide = encoding.startsWith("utf16");
+    const framing = line(encoding, {
+      frameBytesMax: 24,
+      trim: encoding !== "hex",
+      delimiter: isWide ? [0x0a, 0] : [0x0a],
+    });
+    for (let round = 0; round < 20; round++) {
+      const byte = () => (random() < 0.5 ? (special[Math.floor(random() * special.length)] as number) : random() * 256);
+      const [frames, bad] = decoded(framing, Buffer.from(Array.from({ length: 300 }, byte)));
+      assert.ok(frames.length + bad.length > 0);
+      for (const frame of frames) assert.ok(encoding === "hex" || Buffer.byteLength(frame) <= 24, frame);
+    }
   }
 });
 
