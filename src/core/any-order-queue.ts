@@ -99,6 +99,10 @@ export class AnyOrderQueue implements SpoolQueue, Cuttable, Sender {
     return this.#outlet !== null;
   }
 
+  get awake(): boolean {
+    return this.online;
+  }
+
   get inFlight(): number {
     return this.inflight.outstanding;
   }

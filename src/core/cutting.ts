@@ -60,6 +60,8 @@ export interface Cuttable {
   readonly id: number;
   readonly limits: QueueLimits;
   readonly online: boolean;
+  /** It is, and takes what comes: the limits of a peer that is there hold. */
+  readonly awake: boolean;
   readonly count: number;
   readonly bytes: number;
   readonly unsent: UnsentMessages;
@@ -127,13 +129,13 @@ export class Cutting implements Cutter, BacklogSink, AgingQueue {
   }
 
   get #fits(): boolean {
-    const { limits, online, count, bytes } = this.#queue;
-    return fits(limits, online, count, bytes);
+    const { limits, awake, count, bytes } = this.#queue;
+    return fits(limits, awake, count, bytes);
   }
 
   get #isAboveGoal(): boolean {
-    const { limits, online, count, bytes } = this.#queue;
-    return isAboveDropGoal(limits, online, count, bytes);
+    const { limits, awake, count, bytes } = this.#queue;
+    return isAboveDropGoal(limits, awake, count, bytes);
   }
 
   /** A message has entered. `latest-per-topic` waits until it is on the medium: see `step`. */

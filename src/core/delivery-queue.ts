@@ -28,6 +28,7 @@ import { Unsent } from "./unsent.ts";
 import { Waiting, type WaitingEntry } from "./waiting.ts";
 
 export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
+  readonly persistent = true;
   readonly id: number;
   /** "session:meter-7": for ledger and status. */
   readonly label: string;
@@ -36,7 +37,6 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
   count = 0;
   /** Their bytes (Message.size). */
   bytes = 0;
-
   /** What is in flight to the peer. */
   readonly inflight: Inflight;
   readonly #host: QueueHost;
@@ -75,12 +75,12 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
     if (record.count > 0) this.cuts.watch();
   }
 
-  get persistent(): true {
-    return true;
-  }
-
   get online(): boolean {
     return this.#outlet !== null;
+  }
+
+  get awake(): boolean {
+    return this.#outlet !== null && this.#outlet.resting !== true;
   }
 
   get inFlight(): number {
@@ -148,7 +148,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
 
   /** @returns TAKES, DROPS (counted by `refuse`) or REFUSES for a message of `bytes` (Message.size) */
   admit(bytes: number): number {
-    return admission(this.limits, this.online, this.count, this.bytes, bytes);
+    return admission(this.limits, this.awake, this.count, this.bytes, bytes);
   }
 
   /** Counts a message that `admit` answered DROPS for. */
@@ -174,7 +174,7 @@ export class DeliveryQueue implements SpoolQueue, BacklogSink, Cuttable {
     } else if (!this.unsent.behind) {
       this.#wait(message, options, subscriptionIds);
     }
-    if (makesRoom(this.limits) && !fits(this.limits, this.online, this.count, this.bytes)) this.cuts.entered();
+    if (makesRoom(this.limits) && !fits(this.limits, this.awake, this.count, this.bytes)) this.cuts.entered();
     if (!this.unsent.behind) this.pump();
   }
 

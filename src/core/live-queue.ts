@@ -18,6 +18,7 @@ import { retainLatest } from "./superseding.ts";
 import { Waiting, type WaitingEntry } from "./waiting.ts";
 
 export class LiveQueue implements ReceiverQueue {
+  readonly persistent = false;
   readonly label: string;
   readonly limits: QueueLimits;
   /** Messages that wait, and those that the peer has not said to have. */
@@ -41,10 +42,6 @@ export class LiveQueue implements ReceiverQueue {
     return 0;
   }
 
-  get persistent(): false {
-    return false;
-  }
-
   /** Of messages that wait (Message.size). */
   get bytes(): number {
     return this.#waiting.bytes;
@@ -52,6 +49,11 @@ export class LiveQueue implements ReceiverQueue {
 
   get online(): boolean {
     return this.#outlet !== null;
+  }
+
+  /** Whether the limits of a peer that is there hold. */
+  get #awake(): boolean {
+    return this.#outlet?.resting !== true;
   }
 
   get inFlight(): number {
@@ -84,7 +86,7 @@ export class LiveQueue implements ReceiverQueue {
 
   /** @returns TAKES, DROPS (counted by `dropNewest`) or REFUSES for a message of `bytes` (Message.size) */
   admit(bytes: number): number {
-    return admission(this.limits, true, this.count, this.#waiting.bytes, bytes);
+    return admission(this.limits, this.#awake, this.count, this.#waiting.bytes, bytes);
   }
 
   /** Counts a message that `admit` answered DROPS for. */
@@ -115,7 +117,7 @@ export class LiveQueue implements ReceiverQueue {
     this.count++;
     this.#waiting.push(message, options, subscriptionIds);
     this.pump();
-    if (makesRoom(this.limits) && !fits(this.limits, true, this.count, this.#waiting.bytes)) this.#makeRoom();
+    if (makesRoom(this.limits) && !fits(this.limits, this.#awake, this.count, this.#waiting.bytes)) this.#makeRoom();
   }
 
   /** Sends what the window and the outlet allow. */
@@ -176,7 +178,7 @@ export class LiveQueue implements ReceiverQueue {
   }
 
   #makeRoom(): void {
-    const isAboveGoal = (): boolean => isAboveDropGoal(this.limits, true, this.count, this.#waiting.bytes);
+    const isAboveGoal = (): boolean => isAboveDropGoal(this.limits, this.#awake, this.count, this.#waiting.bytes);
     if (this.limits.whenFull === "latest-per-topic")
       retainLatest(this.#waiting, isAboveGoal, (message) => this.#giveUp(message, "superseded"));
     while (isAboveGoal()) {

@@ -41,6 +41,8 @@ export interface Outlet {
    * whether it takes that one, with these options: an outlet that stands for several peers chooses one now.
    */
   writable(message?: Message, options?: number): boolean;
+  /** The peer sleeps, as it said it would: publishers do not wait for it, and it is kept what one that is away is. Absent: it never does. */
+  readonly resting?: boolean;
 }
 
 /** Parts of the message that take a packet id. */
@@ -56,8 +58,6 @@ export function placedParts(outlet: Outlet, message: Message, parts: number, opt
 export interface LiveOutlet extends Outlet {
   /** Half of what the peer's output may hold is there, and not taken yet. */
   readonly crowded: boolean;
-  /** The peer sleeps, as it said it would: publishers do not wait for it. Absent: it never does. */
-  readonly resting?: boolean;
 }
 
 /** What all queues share. */

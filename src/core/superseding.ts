@@ -65,9 +65,9 @@ export class Superseding {
 
   /** Whether the receiver is so far beyond its limits that it cannot wait for the end of `look`. */
   get isTooFar(): boolean {
-    const { count, bytes, limits, online } = this.#queue;
-    const messagesMax = online ? limits.onlineMessages : limits.messages;
-    const bytesMax = online ? limits.onlineBytes : limits.bytes;
+    const { count, bytes, limits, awake } = this.#queue;
+    const messagesMax = awake ? limits.onlineMessages : limits.messages;
+    const bytesMax = awake ? limits.onlineBytes : limits.bytes;
     return count > 2 * messagesMax + OVER_MESSAGES || bytes > 2 * bytesMax + OVER_BYTES;
   }
 
@@ -77,9 +77,9 @@ export class Superseding {
   }
 
   get #isNearlyFull(): boolean {
-    const { count, bytes, limits, online } = this.#queue;
-    const messagesMax = online ? limits.onlineMessages : limits.messages;
-    const bytesMax = online ? limits.onlineBytes : limits.bytes;
+    const { count, bytes, limits, awake } = this.#queue;
+    const messagesMax = awake ? limits.onlineMessages : limits.messages;
+    const bytesMax = awake ? limits.onlineBytes : limits.bytes;
     return count * 4 > messagesMax * 3 || bytes * 4 > bytesMax * 3;
   }
 

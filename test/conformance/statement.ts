@@ -21,11 +21,11 @@ export interface Section {
 }
 
 /** What the ids of a table begin with. */
-export type Family = "MQTT" | "RFC";
+export type Family = "MQTT" | "RFC" | "SN";
 
 /** An id as it stands in a table and, in brackets, in titles. */
-export const ID = /^(?:MQTT311|MQTT5|RFC\d{4})-\d+(?:\.\d+)*-\d+$/;
-const IN_TITLE = /\[((?:MQTT|RFC)\d+-\d+(?:\.\d+)*-\d+)\]/g;
+export const ID = /^(?:MQTT311|MQTT5|SN12|RFC\d{4})-\d+(?:\.\d+)*-\d+$/;
+const IN_TITLE = /\[((?:MQTT|RFC|SN)\d+-\d+(?:\.\d+)*-\d+)\]/g;
 
 /** The ids of a family that a title names. */
 export function idsIn(title: string, family: Family): string[] {

@@ -1,8 +1,10 @@
 /** An MQTT-SN listener on a hub of MQTT conversations, without sockets: datagrams, the store and the clock are the test's. */
+import assert from "node:assert/strict";
 import type { DatagramHandler, DatagramPort } from "../../../../src/core/ports.ts";
 import { type MqttSnOptions, MqttSnServer } from "../../../../src/protocol/mqtt-sn/server.ts";
 import { decode, MessageView } from "../../../../src/wire/mqtt-sn/decode.ts";
 import { Hub, LIMITS, OPEN_TO_ALL } from "../../../support/mqtt-hub.ts";
+import { subscribe } from "../../../support/mqtt-packets.ts";
 
 export class FakePort implements DatagramPort {
   readonly address = "127.0.0.1";
@@ -119,3 +121,40 @@ export function message(type: number, fields: number[], rest = ""): string {
   const body = Buffer.concat([Buffer.from(fields), Buffer.from(rest)]);
   return Buffer.concat([Buffer.from([body.length + 2, type]), body]).toString("hex");
 }
+
+export const CONNACK_OK = "030500";
+export const DISCONNECT = "0218";
+export const PINGRESP = "0217";
+export const LASTING = 0x00;
+
+export function connected(hub: SnHub, clientId = "a", flags = 0x04, port = 4000): Device {
+  const device = hub.device(port);
+  assert.deepEqual(device.ask(connectOf(clientId, flags)), [CONNACK_OK]);
+  return device;
+}
+
+/** An MQTT client with a lasting session that has subscribed. */
+export function subscriber(hub: SnHub, filter: string, qos: 0 | 1 | 2 = 1) {
+  const peer = hub.connect({ version: 4, clientId: "mqtt", clean: false });
+  peer.send(subscribe(4, 1, [filter, qos]));
+  hub.settle();
+  peer.take();
+  return peer;
+}
+
+/** Topic and payload of what an MQTT client got. */
+export function published(peer: ReturnType<typeof subscriber>): string[] {
+  return peer
+    .take()
+    .filter(({ type }) => type === 3)
+    .map(({ flags, body }) => {
+      const at = 2 + body.readUInt16BE(0);
+      return `${body.toString("utf8", 2, at)} ${body.toString("utf8", at + ((flags & 6) === 0 ? 0 : 2))}`;
+    });
+}
+
+export const publishLive = (hub: SnHub, topic: string, payload: string, qos = 0, retain = false): void => {
+  const p = hub.sn.publication;
+  p.setParts(topic, Buffer.from(payload), qos, retain);
+  hub.router.publish(p, { onStored(): void {} }, 0);
+};

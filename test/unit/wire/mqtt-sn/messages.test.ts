@@ -24,7 +24,7 @@ for (const { title, hex, write, fields, rest } of VECTORS) {
   });
 }
 
-test("5.2.1 a message of more than 255 bytes has a Length of three", () => {
+test("[SN12-5.2.1-1] a message of more than 255 bytes has a Length of three", () => {
   const data = Buffer.alloc(300, 0x61);
   const end = encode.writePublish(out, 0, 0, 5, 0, data, 0, data.length);
   assert.equal(end, 309);
@@ -35,7 +35,7 @@ test("5.2.1 a message of more than 255 bytes has a Length of three", () => {
   assert.equal(decode(out, 0, end - 1, view), codes.MALFORMED);
 });
 
-test("5.2.1 both sides of the longest message with a short Length", () => {
+test("[SN12-5.2.1-1] both sides of the longest message with a short Length", () => {
   const data = Buffer.alloc(300);
   assert.equal(encode.writePublish(out, 0, 0, 5, 0, data, 0, 248), 255);
   assert.equal(out[0], 255);
@@ -67,13 +67,13 @@ for (const [title, hex] of [
   });
 }
 
-test("types that 1.2 reserves are unknown", () => {
+test("[SN12-5.2.2-1] types that 1.2 reserves are unknown", () => {
   const view = new MessageView();
   for (const type of [0x03, 0x11, 0x19, 0x1e, 0x80, 0xfd, 0xff])
     assert.equal(decode(Buffer.from([2, type]), 0, 2, view), codes.UNKNOWN_TYPE, `${type}`);
 });
 
-test("5.5 an encapsulated message says who sent it and where it begins", () => {
+test("[SN12-5.5-1] an encapsulated message says who sent it and where it begins", () => {
   const ping = bytesOf("02 16");
   const at = encode.writeEncapsulation(out, 0, 1, Buffer.from([0xaa, 0xbb]));
   ping.copy(out, at);
