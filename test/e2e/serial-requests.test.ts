@@ -1,12 +1,16 @@
 // Requests over serial lines: each framing, and all that can become of a response; over pairs of pseudo terminals.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { IClientOptions } from "mqtt";
+import { memoryOf } from "../../scripts/kept/proc.ts";
 import { Cable } from "../support/cable.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { GatewayProcess, LAUNCHER, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { PtyDevice } from "../support/line-device.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
 
@@ -181,3 +185,76 @@ test("responses that reach nobody do not hold the wire up: denied, larger than t
   assert.equal(await site.counter("serial.request_timeouts"), 0);
   assert.match(site.gateway.stderr, /serial-response-denied name=serial:bus topic=secret\/1/);
 });
+
+test("devices that answer with 10 MB, or with garbage for ever, slow nobody beside them", {
+  skip: requirePeer("python3"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using stack = new AsyncDisposableStack();
+  const huge = await devices(stack, (socket) => {
+    socket.on("data", () => socket.write(Buffer.alloc(10_000_000, "R")));
+  });
+  const chatty = await devices(stack, (socket) => {
+    const garbage = Buffer.from("R garbage\n".repeat(5000));
+    const say = (): void => {
+      while (socket.writable && socket.write(garbage));
+      socket.once("drain", say);
+    };
+    say();
+  });
+  const good = stack.use(new PtyDevice(folder.path, "good", "R "));
+  await good.plug();
+  const request = { timeout: "1s", match: "R*" };
+  const lines = { huge, chatty, good: good.port };
+  await using gateway = new GatewayProcess(
+    folder.path,
+    {
+      listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+      serial: Object.entries(lines).map(([name, port]) => {
+        return { name, port, publish: "off", write: { topic: `ask/${name}`, request } };
+      }),
+    },
+    {},
+    [LAUNCHER],
+  );
+  await gateway.start();
+  await eventually("all are open", () => gateway.stderr.split("serial-open").length > 3);
+  await using client = await MqttCollector.open(gateway.port(), "answers/#");
+  const askAt = (name: string, question: string) =>
+    client.client.publishAsync(`ask/${name}`, question, { qos: 1, properties: { responseTopic: `answers/${name}` } });
+  const answers = (name: string) => client.messages.filter(({ topic }) => topic === `answers/${name}`);
+  const hugeAsked = 3;
+  const asked = 25;
+  for (let i = 0; i < hugeAsked; i++) await askAt("huge", "?");
+  for (let i = 1; i <= asked; i++) {
+    await askAt("chatty", "?");
+    await askAt("good", `${i}`);
+    await eventually("both answers", () => answers("good").length === i && answers("chatty").length === i);
+  }
+  await eventually("word of the timeouts", () => answers("huge").length === hugeAsked);
+  assert.deepEqual([...new Set(answers("chatty").map(({ payload }) => payload))], ["R garbage"]);
+  for (const { payload, packet } of answers("huge")) {
+    assert.deepEqual([payload, packet.properties?.userProperties?.["serial-error"]], ["", "timeout"]);
+  }
+  assert.deepEqual(
+    answers("good").map(({ payload }) => payload),
+    Array.from({ length: asked }, (_, i) => `R ${i + 1}`),
+  );
+  assert.ok(memoryOf(gateway.pid).rssBytes < 128e6, "as hostile devices that are not asked");
+});
+
+/** A terminal server with `serve` for each connection. @returns its place for the configuration */
+async function devices(stack: AsyncDisposableStack, serve: (socket: Socket) => void): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {}); // the gateway ends
+    serve(socket);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  stack.defer(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return `tcp://127.0.0.1:${(server.address() as { port: number }).port}`;
+}

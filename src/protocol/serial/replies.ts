@@ -8,7 +8,7 @@
 import { RingBuffer } from "../../base/ring-buffer.ts";
 import { type Expirable, Timer } from "../../base/timer-wheel.ts";
 import { topicProblem } from "../../core/plain-publish.ts";
-import { responseTopicOf } from "../../core/response-topic.ts";
+import { type ResponseTopic, responseTopicOf } from "../../core/response-topic.ts";
 import { PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import { CORRELATION_DATA } from "../../wire/mqtt/property-table.ts";
 import { type HeldOwner, HeldPublications } from "./held-publications.ts";
@@ -33,11 +33,9 @@ const UNWRITTEN_MS = 1;
  */
 export type Failure = "timeout" | "away" | "busy" | "invalid" | "too-large" | "encoding";
 
-export interface Reply {
-  /** null = the way of all frames. */
-  readonly topic: string | null;
-  readonly correlation: Buffer | null;
-  /** Of both. */
+/** Without a topic it goes the way of all frames. */
+export interface Reply extends ResponseTopic {
+  /** Of topic and correlation. */
   readonly bytes: number;
 }
 
@@ -58,13 +56,12 @@ export interface RepliesOwner {
 const NO_BYTES: Buffer = Buffer.alloc(0);
 const writer = new PropertiesWriter(REPLY_BYTES_MAX + 64);
 
-/** What the request in `bytes` with properties in [from..end) says of its response. */
-export function readReply(rule: WriteRule, topic: () => string, bytes: Buffer, from: number, end: number): Reply {
-  const { topic: said, correlation } = responseTopicOf(bytes, from, end);
+/** What the request with properties in `bytes[from..end)` says of its response. */
+export function readReply(rule: WriteRule, topicName: () => string, bytes: Buffer, from: number, end: number): Reply {
+  const { topic: responseTopic, correlation } = responseTopicOf(bytes, from, end);
   const template = rule.config.request?.reply ?? null;
-  const responseTopic = said ?? (template === null ? null : rule.topics.fill(template, topic()));
-  const size = Buffer.byteLength(responseTopic ?? "") + (correlation?.length ?? 0);
-  return { topic: responseTopic, correlation, bytes: size };
+  const topic = responseTopic ?? (template === null ? null : rule.topics.fill(template, topicName()));
+  return { topic, correlation, bytes: Buffer.byteLength(topic ?? "") + (correlation?.length ?? 0) };
 }
 
 export class Replies implements HeldOwner, Expirable {
