@@ -23,6 +23,12 @@ export class GroupMessage implements Told {
     this.retain = retain;
   }
 
+  /** `polls` take the place of `poll`, and begin a round. */
+  replace(poll: Poll, polls: readonly Poll[]): void {
+    this.polls.splice(this.polls.indexOf(poll), 1, ...polls);
+    this.#ended.clear();
+  }
+
   onNews(): void {
     this.#news = true;
   }

@@ -46,7 +46,7 @@ const FRAME_BYTES = 7;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export class Master implements AnswerSink {
-  readonly polls: readonly Poll[];
+  readonly #polls: Poll[];
   readonly #commands: Commands | null;
   readonly #device: ModbusDoor;
   readonly #framing: Framing;
@@ -67,7 +67,7 @@ export class Master implements AnswerSink {
   #wasCommand = false;
 
   constructor(
-    polls: readonly Poll[],
+    polls: Poll[],
     commands: Commands | null,
     device: ModbusDoor,
     framing: Framing,
@@ -75,7 +75,7 @@ export class Master implements AnswerSink {
     parts: Pick<ModbusParts, "clock" | "alarm">,
     counters: ModbusCounters,
   ) {
-    this.polls = polls;
+    this.#polls = polls;
     this.#commands = commands;
     this.#device = device;
     this.#framing = framing;
@@ -100,7 +100,7 @@ export class Master implements AnswerSink {
   onOpen(): void {
     this.#open = true;
     this.#gapEndMs = 0;
-    for (const poll of this.polls) poll.onOpen(this.#now());
+    for (const poll of this.#polls) poll.onOpen(this.#now());
     // Whether the wire echoes is known only when something was read.
     this.#wasCommand = true;
     this.#step();
@@ -116,6 +116,11 @@ export class Master implements AnswerSink {
     }
     this.#open = false;
     this.#writing = false;
+  }
+
+  /** `polls` take the place of `poll`. */
+  replace(poll: Poll, polls: readonly Poll[]): void {
+    this.#polls.splice(this.#polls.indexOf(poll), 1, ...polls);
   }
 
   /** There is a command. */
@@ -240,7 +245,7 @@ export class Master implements AnswerSink {
 
   #next(now: number): Job | null {
     let first: Poll | null = null;
-    for (const poll of this.polls) {
+    for (const poll of this.#polls) {
       if (poll.readyMs > now || (first !== null && poll.begunMs >= first.begunMs)) continue;
       if (this.#mayBegin(poll)) first = poll;
     }
@@ -273,7 +278,7 @@ export class Master implements AnswerSink {
 
   #dueMs(): number {
     let dueMs = this.#commands?.readyMs ?? Number.POSITIVE_INFINITY;
-    for (const poll of this.polls) if (poll.readyMs < dueMs && this.#mayBegin(poll)) dueMs = poll.readyMs;
+    for (const poll of this.#polls) if (poll.readyMs < dueMs && this.#mayBegin(poll)) dueMs = poll.readyMs;
     return dueMs;
   }
 

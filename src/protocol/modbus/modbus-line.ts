@@ -13,7 +13,7 @@ import { Master } from "./master.ts";
 import { ModbusCounters, type ModbusDoor, type ModbusDoorHandler, type ModbusParts } from "./parts.ts";
 import { Point } from "./point.ts";
 import { Poll, type PollParts } from "./poll.ts";
-import { planReads } from "./poll-plan.ts";
+import { type PlannedRead, planReads, splitRead } from "./poll-plan.ts";
 import { Publications } from "./publications.ts";
 import { Slave } from "./slave.ts";
 import { hundredths, type ModbusStatus, statusOf } from "./status.ts";
@@ -63,14 +63,28 @@ export class ModbusLine implements ModbusDoorHandler {
         }
         const message = group.message === null ? null : new GroupMessage(group.message);
         const telling = this.#tellingOf(message);
+        const { intervalMs } = group;
+        const pollOf = (read: PlannedRead, points: readonly Point[], now: number): Poll => {
+          const poll = new Poll(slave, read, points, intervalMs, { ...pollParts, ...telling, onSplit }, now);
+          for (const point of points) addTarget(point, slave, poll);
+          slave.wantedPerSecond += 1000 / intervalMs;
+          return poll;
+        };
+        const onSplit = (poll: Poll, now: number): void => {
+          const [first, second] = splitRead(poll.read);
+          const half = first.points.length;
+          const halves = [pollOf(first, poll.points.slice(0, half), now), pollOf(second, poll.points.slice(half), now)];
+          for (const one of halves) one.begunMs = now; // those of others went before
+          slave.wantedPerSecond -= 1000 / intervalMs;
+          this.#master.replace(poll, halves);
+          message?.replace(poll, halves);
+        };
         for (const read of planReads(group, modbus.maxGap)) {
           const points = read.points.map((point) => new Point(point));
-          const poll = new Poll(slave, read, points, group.intervalMs, { ...pollParts, ...telling }, nowMs);
-          slave.wantedPerSecond += 1000 / group.intervalMs;
+          const poll = pollOf(read, points, nowMs);
           polls.push(poll);
           message?.polls.push(poll);
           message?.points.push(...points);
-          for (const point of points) addTarget(point, slave, poll);
         }
       }
       return slave;

@@ -29,6 +29,17 @@ export const FUNCTION_OF: Readonly<Record<ModbusTable, number>> = {
   input: READ_INPUT_REGISTERS,
 };
 
+/** Two reads of half of its points each. @param read of two points at least */
+export function splitRead({ functionCode, points }: PlannedRead): [PlannedRead, PlannedRead] {
+  const half = points.length >> 1;
+  const readOf = (some: ModbusPoint[]): PlannedRead => {
+    const address = Math.min(...some.map((point) => point.address));
+    const end = Math.max(...some.map((point) => point.address + point.count));
+    return { functionCode, address, count: end - address, points: some };
+  };
+  return [readOf(points.slice(0, half)), readOf(points.slice(half))];
+}
+
 /** @param maxGap bits or registers that nobody asked for, and are read all the same to save a request */
 export function planReads({ points }: Pick<ModbusGroup, "points">, maxGap: number): PlannedRead[] {
   const reads: PlannedRead[] = [];

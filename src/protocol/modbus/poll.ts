@@ -7,6 +7,8 @@ import {
   exceptionText,
   GATEWAY_PATH_UNAVAILABLE,
   GATEWAY_TARGET_SILENT,
+  ILLEGAL_DATA_ADDRESS,
+  ILLEGAL_DATA_VALUE,
   SERVER_DEVICE_BUSY,
 } from "../../wire/modbus/codes.ts";
 import type { Request } from "../../wire/modbus/request.ts";
@@ -25,6 +27,8 @@ export interface PollParts extends Pick<ModbusParts, "random" | "log"> {
   readonly onNews: (point: Point, nowMs: number) => void;
   /** It was answered, or will not be. Absent: nobody wants to know. */
   readonly onEnd?: (poll: Poll, nowMs: number) => void;
+  /** The slave does not have all that it reads together: two are to take its place. */
+  readonly onSplit: (poll: Poll, nowMs: number) => void;
 }
 
 export class Poll implements Job {
@@ -34,7 +38,7 @@ export class Poll implements Job {
   dueMs: number;
   /** When it went last. */
   begunMs = Number.NEGATIVE_INFINITY;
-  readonly #read: PlannedRead;
+  readonly read: PlannedRead;
   readonly #parts: PollParts;
   /** Of a read that the slave refuses; the slave's other ones go on. */
   #refusals: Backoff | null = null;
@@ -49,7 +53,7 @@ export class Poll implements Job {
     nowMs: number,
   ) {
     this.slave = slave;
-    this.#read = read;
+    this.read = read;
     this.points = points;
     this.intervalMs = intervalMs;
     this.#parts = parts;
@@ -86,7 +90,7 @@ export class Poll implements Job {
   }
 
   fill(request: Request): void {
-    request.read(this.slave.unit, this.#read.functionCode, this.#read.address, this.#read.count);
+    request.read(this.slave.unit, this.read.functionCode, this.read.address, this.read.count);
   }
 
   onAnswer(bytes: Buffer, from: number, _end: number, nowMs: number): boolean {
@@ -98,7 +102,7 @@ export class Poll implements Job {
     }
     this.#blockedUntilMs = 0;
     for (const point of this.points) {
-      const verdict = point.take(bytes, from + VALUES_AT, point.config.address - this.#read.address, nowMs);
+      const verdict = point.take(bytes, from + VALUES_AT, point.config.address - this.read.address, nowMs);
       if (verdict === NEWS) this.#parts.onNews(point, nowMs);
       else if (verdict === NOT_FINITE) this.#parts.counters.valuesNotFinite.value++;
     }
@@ -114,6 +118,10 @@ export class Poll implements Job {
     } else {
       this.slave.onAnswer();
       this.slave.lastError = exceptionText(code);
+      if (isAboutExtent(code) && this.points.length > 1) {
+        this.#parts.onSplit(this, nowMs);
+        return;
+      }
       if (this.#refusals === null) {
         this.#refusals = new Backoff(this.#parts.backoff, this.#parts.random);
         this.#parts.log.warn("modbus-read-refused", { ...this.#words(), exception: exceptionText(code) });
@@ -125,9 +133,14 @@ export class Poll implements Job {
   }
 
   #words(): Record<string, string | number> {
-    const { functionCode, address, count } = this.#read;
+    const { functionCode, address, count } = this.read;
     return { name: this.#parts.line, slave: this.slave.name, function: functionCode, address, count };
   }
+}
+
+/** Exceptions that single points may be free of: one of them is not there, or they are too many for one request. */
+function isAboutExtent(code: number): boolean {
+  return code === ILLEGAL_DATA_ADDRESS || code === ILLEGAL_DATA_VALUE;
 }
 
 /** Exceptions that are about the slave as a whole, not about what was asked. */

@@ -15,6 +15,8 @@ export const EXCEPTION = 0x80;
 /** A request to it goes to all, and none of them answers. @see MODBUS over Serial Line Specification V1.02 section 2.1 */
 export const BROADCAST = 0;
 
+export const ILLEGAL_DATA_ADDRESS = 2;
+export const ILLEGAL_DATA_VALUE = 3;
 export const SERVER_DEVICE_BUSY = 6;
 export const GATEWAY_PATH_UNAVAILABLE = 0x0a;
 export const GATEWAY_TARGET_SILENT = 0x0b;

@@ -189,6 +189,43 @@ test("a read that the slave refuses backs off by itself; busy, and a gateway wit
   }
 });
 
+test("a read that a slave does not have all of is split until only what is not there is refused; commands go on", () => {
+  const points = Array.from({ length: 20 }, (_, i) => ({ name: `p${i}`, address: i, write: i === 3 }));
+  const h = new Harness({ backoff: { min: "10s", max: "60s" }, slaves: [slave(1, points)] });
+  const values = Array.from({ length: 20 }, (_, i) => 100 + i);
+  const answer = registers(values);
+  // Register 7 is not there, and more than eight at a time are too many.
+  h.bus.slaves.set(1, (pdu) => {
+    const [address, count] = [pdu.readUInt16BE(1), pdu.readUInt16BE(3)];
+    if (pdu[0] === 3 && count > 8) return Buffer.of(0x83, 3);
+    return pdu[0] === 3 && address <= 7 && 7 < address + count ? Buffer.of(0x83, 2) : answer(pdu);
+  });
+  h.bus.open();
+  h.advance(900);
+  assert.deepEqual(
+    h.taken().sort(),
+    values.flatMap((value, i) => (i === 7 ? [] : [`serial/bus/s1/p${i} ${value}`])).sort(),
+  );
+  assert.equal(h.logged.filter((line) => line.includes("modbus-read-refused")).length, 1);
+  assert.ok(
+    h.logged.some((line) => line.includes("address=7 count=1")),
+    h.logged.join("\n"),
+  );
+  h.bus.asked.length = 0;
+  h.advance(1000);
+  assert.deepEqual(h.bus.asked.map((asked) => asked.slice(4)).sort(), [
+    "00000005",
+    "00050002",
+    "00080002",
+    "000a0005",
+    "000f0005",
+  ]);
+  h.deliver("serial/bus/s1/p3/set", "5", 1);
+  h.advance(10);
+  assert.ok(h.taken().includes("serial/bus/s1/p3 5"));
+  assert.equal(h.line.status().pollsWantedPerSecond, 6);
+});
+
 test("an answer that was lost is asked for again; a slave that was silent before is not", () => {
   const h = new Harness({ timeout: "100ms", retries: 2, slaves: [slave(1, [{ name: "a", address: 0 }])] });
   let lost = 2;
