@@ -101,6 +101,11 @@ const CASES: readonly Case[] = [
       { name: "hdlc", says: hex("7d5e"), line: { framing: escaped, check: "crc16-ccitt" } },
       { name: "length", says: noise(FLOOD_BYTES), line: { framing: "length", check: "crc16-modbus" } },
       {
+        name: "search", // each byte may begin a frame of 32 KiB
+        says: hex("7f"),
+        line: { framing: { type: "length", max_frame: 65_535 }, check: "crc16-modbus" },
+      },
+      {
         name: "fixed",
         says: noise(FLOOD_BYTES),
         line: { framing: { type: "fixed", bytes: 1024 }, check: "crc16-modbus" },

@@ -106,7 +106,8 @@ export class StartEndDecoder implements FrameDecoder {
       this.#begin();
     } else if (!this.#noticed && this.#start.matched === 0 && byte !== LF && byte !== CR) {
       this.#noticed = true;
-      sink.onBadFrame("noise", chunk, at, chunk.length);
+      const next = chunk.indexOf(this.#start.pattern, at);
+      sink.onBadFrame("noise", chunk, at, next < 0 ? chunk.length : next);
     }
   }
 

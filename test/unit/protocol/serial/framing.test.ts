@@ -93,6 +93,20 @@ test("a bad frame is published to errors.topic with its cause, the time, its byt
   assert.equal(JSON.parse(h.lines()[0] ?? "").verdict, "too-long");
 });
 
+test("noise before a frame is shown without the frame", () => {
+  const framing: FramingOptions = {
+    type: "start-end",
+    start: [0x3c],
+    end: [0x3e],
+    escape: -1,
+    escapeXor: 0,
+    frameBytesMax: 8,
+  };
+  const h = new Harness({ framing, errors: { ...ERRORS, format: "raw" } });
+  h.device.data("\r\nboot\r\n<a>b<c>d");
+  assert.deepEqual(h.lines(), ["boot\r\n", "a", "b", "c", "d"]);
+});
+
 test("a long bad frame is shown by its beginning, and how long it was; raw: the bytes alone", () => {
   const h = new Harness({ framing: LONG_LINE, check: XOR, errors: ERRORS });
   h.device.data(`${"a".repeat(1501)}\n`);
