@@ -32,7 +32,7 @@ export async function check(args: string[]): Promise<number> {
   const lines = await memoryBill(config);
   const { memoryLimitBytes } = config;
   const fit = fits(lines, memoryLimitBytes);
-  const notes = [...notesOf(config), ...(await modbusNotes(config))];
+  const notes = [...notesOf(config), ...(await lineNotes(config)), ...(await modbusNotes(config))];
   if (values.json)
     say(JSON.stringify({ event: "bill", lines, totalBytes: totalBytes(lines), memoryLimitBytes, fits: fit, notes }));
   else say([budgetTable(lines, memoryLimitBytes), ...notes.map((note) => `note: ${note}`)].join("\n"));
@@ -54,6 +54,18 @@ function notesOf({ uplinks, listeners }: Config): string[] {
       note("session_expiry", "the server forgets the session, and what it has for it, before the next connection");
   }
   return notes;
+}
+
+/** What lines ask of their driver, where the addon that asks it is not there. */
+async function lineNotes({ serial }: Config): Promise<string[]> {
+  const lines = serial.filter(({ place }) => place.kind === "device" || place.kind === "match");
+  if (lines.length === 0) return [];
+  const { notesWithoutAddon, ttyAddon } = await import("../transport/serial-driver.ts");
+  const addon = ttyAddon();
+  if (typeof addon !== "string") return [];
+  return lines.flatMap((line) =>
+    notesWithoutAddon(line, addon).map((note) => `serial[${serial.indexOf(line)}].${note}`),
+  );
 }
 
 /** Polls that their bus has no time for. */

@@ -159,6 +159,20 @@ export function rs485Words({ rtsOnSend, delayBeforeMs, delayAfterMs, rxDuringTx,
   return words;
 }
 
+/**
+ * What a line gives up where there is no addon, with the keys that ask for it.
+ * @param why there is none
+ */
+export function notesWithoutAddon({ parity, rs485, flow }: LineSettings, why: string): string[] {
+  const refused = `this line will not be opened, all others run: ${why}`;
+  const notes: string[] = [];
+  if (parity === "mark" || parity === "space") notes.push(`parity: ${refused}`);
+  if (rs485 === "driver") notes.push(`rs485: ${refused}`);
+  if (rs485 === "auto") notes.push(`rs485: the gateway switches by RTS: ${why}`);
+  if (flow !== "none") notes.push(`flow: while devices hold up two such lines, none is confirmed what it sent: ${why}`);
+  return notes;
+}
+
 /** The addon; or why there is none. Loaded at the first call. */
 export function ttyAddon(): TtyAddon | string {
   return loadTty();

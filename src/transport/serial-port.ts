@@ -219,9 +219,10 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
    * Writes `bytes`, which must not change until `onWritten`, in a later turn. One write at a time, and only while open.
    */
   write(bytes: Buffer): void {
+    if (this.#stream === null) return;
     this.#writingBytes = bytes.length;
     this.#parts.wheel.schedule(this.#held, HELD_MS + 2 * transmitMs(bytes.length, this.#options.baud));
-    this.#stream?.write(bytes);
+    this.#stream.write(bytes);
   }
 
   onTimer(kind: number): void {

@@ -11,6 +11,7 @@
  */
 import { readSync, writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
+import { Semaphore } from "../base/semaphore.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { LineSettings } from "../config/serial-port.ts";
 import type { TtyAddon } from "../native/tty/binding.ts";
@@ -38,6 +39,11 @@ import { describeError } from "./socket-error.ts";
 const KERNEL_BYTES = 4096;
 /** Draining blocks a thread of libuv's pool of four, which eight busy lines would never give back. */
 const DRAIN_MS_MAX = 2;
+/**
+ * Of lines that their devices may hold up, where nobody tells what has left: at most two threads wait for them, so that the
+ * store has its own.
+ */
+const BLIND_DRAINS = new Semaphore(2);
 /** The timer wheel is too coarse for less. */
 const FINE_MS = 50;
 /** Between two reads of a device whose bytes come one by one. */
@@ -289,7 +295,8 @@ export class TtyStream implements SerialStream, Expirable {
   async #drain(): Promise<void> {
     const { delayAfterMs } = this.#settings.rs485Line;
     try {
-      await this.#port.drain();
+      if (this.#driver === null && this.#settings.flow !== "none") await BLIND_DRAINS.run(() => this.#port.drain());
+      else await this.#port.drain();
       // A hang-up ends the wait for the last bit as if it had left; what is called after it fails.
       if (this.#handler !== null) writeSync(this.#port.fd, NOTHING);
       if (this.#switched && delayAfterMs > 0) await pause(delayAfterMs);

@@ -97,7 +97,7 @@ test("an idle line whose terminal server is cut off without a word is found by k
   assert.equal(await gateway.end(), 0);
 });
 
-test("a device that holds its line up for a minute and more is waited for; its terminal server is not taken for gone", {
+test("a device that holds its line up for long is waited for; its terminal server is not taken for gone", {
   skip: skip || requirePeer("cc"),
 }, async () => {
   using folder = temporaryFolder();
@@ -116,7 +116,7 @@ test("a device that holds its line up for a minute and more is waited for; its t
   await eventually("the line is open", () => times(gateway, "serial-open") === 1);
   await using client = await MqttCollector.open(gateway.port(), "none");
   // More than pseudo terminals, ser2net and both kernels take while nobody reads at the device's end.
-  const frames = Array.from({ length: 200 }, (_, i) => `${i} `.padEnd(4000, "x"));
+  const frames = Array.from({ length: 80 }, (_, i) => `${i} `.padEnd(4000, "x"));
   for (let i = 0; i < frames.length; i += 50) {
     const publish = (frame: string) => client.client.publishAsync("meter/set", frame, { qos: 1 });
     await Promise.all(frames.slice(i, i + 50).map(publish));
@@ -126,7 +126,7 @@ test("a device that holds its line up for a minute and more is waited for; its t
   const { stdout } = await sluice(["status", "--data-dir", join(folder.path, "data")]);
   assert.match(stdout, /^serial +meter .* open since .*, held up: the other end takes nothing/m);
   const heldAt = performance.now();
-  await eventually("a minute of the gateway's", () => performance.now() - heldAt > 60_000 / SPEED);
+  await eventually("longer than one may be silent that is there", () => performance.now() - heldAt > 40_000 / SPEED);
   assert.equal(times(gateway, "serial-away"), 0, gateway.stderr);
   let heard = "";
   await eventually("all frames", () => {

@@ -4,7 +4,7 @@ import type { LineSettings } from "../../../src/config/serial-port.ts";
 import { RS485_LINE, type Rs485Line } from "../../../src/config/serial-rs485.ts";
 import type { TtyAddon } from "../../../src/native/tty/binding.ts";
 import type { BoundPort } from "../../../src/transport/serial-binding.ts";
-import { rs485Words, SerialDriver, setUpLine } from "../../../src/transport/serial-driver.ts";
+import { notesWithoutAddon, rs485Words, SerialDriver, setUpLine } from "../../../src/transport/serial-driver.ts";
 
 const NOT_BUILT = "the tty addon is not built";
 const ENOTTY = -25;
@@ -129,6 +129,17 @@ test("struct serial_rs485 in words", () => {
 
 test("another program's port is not taken, also by root", async () => {
   await assert.rejects(setUp({}, driver({ isExclusive: () => 1 })), /another program has it open for itself alone/);
+});
+
+test("what a line gives up without the addon is said with its key", () => {
+  const notes = (part: Partial<LineSettings>) => notesWithoutAddon({ ...SETTINGS, ...part }, NOT_BUILT);
+  assert.deepEqual(notes({ parity: "even", rs485: "rts", lowLatency: true }), []);
+  assert.deepEqual(notes({ parity: "space", rs485: "driver" }), [
+    `parity: this line will not be opened, all others run: ${NOT_BUILT}`,
+    `rs485: this line will not be opened, all others run: ${NOT_BUILT}`,
+  ]);
+  assert.deepEqual(notes({ rs485: "auto" }), [`rs485: the gateway switches by RTS: ${NOT_BUILT}`]);
+  assert.match(notes({ flow: "xon-xoff" }).join(), /^flow: while devices hold up two such lines/);
 });
 
 test("low latency is a wish", async () => {

@@ -94,6 +94,7 @@ class Bench {
   flags = "r+";
   setError: string | null = null;
   readonly file: string;
+  settings: LineSettings;
   readonly port: SerialPort;
 
   constructor(t: TestContext, baud = 115_200, rs485: "none" | "rts" = "none") {
@@ -103,14 +104,14 @@ class Bench {
     writeFileSync(this.file, "");
     const { clock, wheel, counters } = this;
     const log = new Log({ level: "debug", format: "text", write: (line) => this.logged.push(line.slice(25)) });
-    const settings: LineSettings = { ...SETTINGS, baud, rs485 };
+    this.settings = { ...SETTINGS, baud, rs485 };
     this.port = new SerialPort(
-      { name: "meter", place: { kind: "device", path: "/dev/x" }, ...settings },
+      { name: "meter", place: { kind: "device", path: "/dev/x" }, ...this.settings },
       {
         ...{ clock, wheel, counters, log, random: () => this.random },
         flusher: { turns: this.turns, scheduleEnd: () => {} },
       },
-      () => openTty("/dev/x", settings, wheel, () => this.#open(), "the tty addon is not built"),
+      () => openTty("/dev/x", this.settings, wheel, () => this.#open(), "the tty addon is not built"),
     );
     this.port.handler = {
       onOpen: () => this.heard.push("open"),
@@ -455,6 +456,33 @@ test("what is written 10 s late is held up: one line of log then, and one when i
   b.advance(60_000);
   assert.equal(b.logged.length, 3);
   assert.equal(b.wheel.armed, 0);
+});
+
+test("without the addon nobody tells how a line that may be held up stands: two of them at most wait in threads", async (t) => {
+  const benches = [new Bench(t), new Bench(t), new Bench(t)];
+  for (const b of benches) {
+    b.settings = { ...b.settings, flow: "rts-cts" };
+    await b.start();
+    b.port.write(Buffer.from("x"));
+    b.last.emit("writable");
+  }
+  await turn();
+  assert.deepEqual(
+    benches.map(({ last }) => last.drains.length),
+    [1, 1, 0],
+  );
+  benches[0]?.last.drains[0]?.();
+  await turn();
+  assert.deepEqual(
+    benches.map(({ last }) => last.drains.length),
+    [1, 1, 1],
+  );
+  for (const { last } of benches) last.drains[0]?.();
+  await turn();
+  assert.deepEqual(
+    benches.map(({ heard }) => heard.at(-1)),
+    ["written", "written", "written"],
+  );
 });
 
 test("says how it stands", async (t) => {
