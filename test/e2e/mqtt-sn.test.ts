@@ -1,11 +1,13 @@
 // Test whether devices that speak MQTT-SN over UDP, by hand, and programs that speak MQTT, by MQTT.js, hear one another
 // through the running gateway, what an acknowledgement is worth after kill -9, and what garbage does.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
+import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector, persistent } from "../support/mqtt-collector.ts";
-import { hexOf, RawMqttSn } from "../support/raw-mqtt-sn.ts";
+import { hexOf, messageOf, RawMqttSn } from "../support/raw-mqtt-sn.ts";
 
 const LISTENERS = [
   { type: "mqtt", bind: "127.0.0.1:0" },
@@ -85,4 +87,51 @@ test("garbage is counted, and the next device is served", async () => {
     device.send(CONNECT_A);
     return device.got.includes("030500");
   });
+});
+
+test("the access list knows a device by its client id: rules for anonymous clients, and patterns with %c", async () => {
+  using folder = temporaryFolder();
+  writeFileSync(
+    join(folder.path, "acl"),
+    ["topic read down/#", "pattern write plant/%c/#", "user somebody", "topic readwrite #"].join("\n"),
+  );
+  await using gateway = new GatewayProcess(folder.path, {
+    listeners: LISTENERS,
+    auth: { acl_file: join(folder.path, "acl") },
+  });
+  await gateway.start();
+  await using device = await RawMqttSn.open(gateway.port("mqtt-sn"));
+  await device.ask(CONNECT_A, "030500");
+  await device.ask(messageOf(0x0a, `0000 0001 ${hexOf("plant/a/x")}`), "070b0001000100");
+  await device.ask(messageOf(0x0a, `0000 0002 ${hexOf("plant/b/x")}`), "070b0002000200");
+  const codeOf = (answer: string): string => answer.slice(-2);
+  assert.equal(codeOf(await device.ask(messageOf(0x0c, `20 0001 0003 ${hexOf("mine")}`), "070d")), "00");
+  assert.equal(codeOf(await device.ask(messageOf(0x0c, `20 0002 0004 ${hexOf("his")}`), "070d")), "03");
+  assert.equal(codeOf(await device.ask(messageOf(0x12, `00 0005 ${hexOf("plant/a/x")}`), "0813")), "03");
+  // A filter with wildcards may be wider than the rights: what may not be read does not come.
+  assert.equal(codeOf(await device.ask(messageOf(0x12, `00 0006 ${hexOf("#")}`), "0813")), "00");
+  device.send(messageOf(0x0c, `00 0001 0000 ${hexOf("mine")}`));
+  await device.ask("0216", "0217");
+  assert.deepEqual(device.got, []);
+  // Who is not connected has no client id that a pattern could name.
+  device.send(messageOf(0x0c, `61 0005 0000 ${hexOf("-1")}`));
+  await eventually("it is refused", async () => {
+    const { stdout } = await sluice(["status", "--json", "--config", gateway.configFile]);
+    const { counters } = JSON.parse(stdout) as { counters: Record<string, number> };
+    assert.deepEqual([counters["mqtt_sn.clients"], counters["mqtt_sn.sleeping"]], [1, 0]);
+    return counters["mqtt_sn.not_authorized"] === 2;
+  });
+});
+
+test("anonymous: never keeps devices out, and status shows the listener", async () => {
+  using folder = temporaryFolder();
+  const listeners = LISTENERS.map((listener) =>
+    listener.type === "mqtt-sn" ? { ...listener, anonymous: "never" } : listener,
+  );
+  await using gateway = new GatewayProcess(folder.path, { listeners });
+  await gateway.start();
+  await using device = await RawMqttSn.open(gateway.port("mqtt-sn"));
+  await device.ask(CONNECT_A, "030503");
+  const { stdout } = await sluice(["status", "--config", gateway.configFile]);
+  assert.match(stdout, new RegExp(`mqtt-sn\\s+127\\.0\\.0\\.1:${gateway.port("mqtt-sn")}`));
 });
