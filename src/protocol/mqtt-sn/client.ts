@@ -211,12 +211,12 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
   }
 
   /** What cannot go to this client, longer than a datagram or with no id for its topic, counts as delivered. */
-  giveUp(topic: string, qos: number, msgId: number): void {
+  giveUp(topic: string, qos: number, msgId: number, cause: "too-large" | "refused" | "output-full"): void {
     const { server, session } = this;
     server.undeliverable.value++;
     if (session === null) return;
     const { registry, time } = server.parts;
-    registry.ledger.record(session.queue.label, () => topic, "too-large", time.wallMs());
+    registry.ledger.record(session.queue.label, () => topic, cause, time.wallMs());
     if (qos > 0) session.onPuback(msgId);
   }
 

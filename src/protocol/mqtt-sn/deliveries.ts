@@ -34,8 +34,8 @@ import type { Client } from "./client.ts";
 import { HELD_MAX, RETRIES_MAX, RETRY_MS } from "./limits.ts";
 import { idOfRef, NO_REF, typeOfRef } from "./topic-ids.ts";
 
-/** Of a held message besides its bytes; 331 measured, most of it node's buffer. */
-const HELD_BYTES = 336;
+/** Of a held message besides its bytes; 339 measured, most of it node's buffer. */
+const HELD_BYTES = 344;
 
 /** A message on its way; with `released`, the PUBREL that follows it. */
 interface Held {
@@ -46,6 +46,8 @@ interface Held {
   readonly msgId: number;
   dup: boolean;
   readonly released: boolean;
+  /** The client did not know its topic id, and was told another one. */
+  corrected: boolean;
 }
 
 export class Deliveries implements Expirable {
@@ -95,7 +97,7 @@ export class Deliveries implements Expirable {
     const topic = bytes.toString("utf8", topicFrom, topicEnd);
     const tooLong = Math.max(payloadLength + PUBLISH_OVERHEAD_MAX, topicEnd - topicFrom + REGISTER_OVERHEAD_MAX);
     if (tooLong > server.messageBytesMax(this.#client.peer)) {
-      this.#client.giveUp(topic, qos, msgId);
+      this.#client.giveUp(topic, qos, msgId, "too-large");
       return;
     }
     if (qos === 0 && !quiet && this.#held.length === 0) {
@@ -110,12 +112,21 @@ export class Deliveries implements Expirable {
     }
     const payload = Buffer.allocUnsafeSlow(payloadLength);
     copyBytes(bytes, payloadFrom, payloadLength, payload, 0);
-    this.#hold({ topic, payload, qos, retain, msgId, dup, released: false });
+    this.#hold({ topic, payload, qos, retain, msgId, dup, released: false, corrected: false });
   }
 
   /** PUBREL: it takes the place of the message, or its turn. */
   release(msgId: number): void {
-    this.#hold({ topic: "", payload: NOTHING, qos: 2, retain: false, msgId, dup: false, released: true });
+    this.#hold({
+      topic: "",
+      payload: NOTHING,
+      qos: 2,
+      retain: false,
+      msgId,
+      dup: false,
+      released: true,
+      corrected: false,
+    });
   }
 
   /** Sends what may go. */
@@ -157,14 +168,17 @@ export class Deliveries implements Expirable {
     const current = this.#current;
     if (current === null || this.#awaits !== REGACK || msgId !== this.#registerMsgId) return;
     if (topicId !== this.#registerTopicId) return;
-    if (code === REJECTED_CONGESTION) return; // section 6.5: later again, which the timer does
+    if (code === REJECTED_CONGESTION) {
+      this.#tries = 0; // it is there; later again, which the timer does
+      return;
+    }
     this.#settle();
     if (code === ACCEPTED) {
       this.#held.unshift(current);
     } else {
       this.#give(current);
       this.#client.onTopicRejected(current.topic);
-      this.#client.giveUp(current.topic, current.qos, current.msgId);
+      this.#client.giveUp(current.topic, current.qos, current.msgId, "refused");
     }
     this.flush();
   }
@@ -184,7 +198,8 @@ export class Deliveries implements Expirable {
       return;
     }
     this.#settle();
-    if (code === REJECTED_INVALID_TOPIC_ID) {
+    if (code === REJECTED_INVALID_TOPIC_ID && !current.corrected) {
+      current.corrected = true;
       topics.forget(current.topic);
       this.#held.unshift(current);
     } else {
@@ -266,7 +281,7 @@ export class Deliveries implements Expirable {
       if (id === 0) {
         this.#shift(held);
         this.#give(held);
-        this.#client.giveUp(held.topic, held.qos, held.msgId);
+        this.#client.giveUp(held.topic, held.qos, held.msgId, "output-full");
         return;
       }
       this.#registerTopicId = id;

@@ -139,3 +139,31 @@ test("retained values come to who subscribes, with the Retain flag, and a REGIST
   device.send("07 0b 0002 0001 00");
   assert.deepEqual(device.take(), [message(0x0c, [0x30, 0, 2, 0, 1], "kept")]);
 });
+
+test("a client that knows none of the ids it is told is not told for ever", () => {
+  const hub = new SnHub();
+  const device = connected(hub);
+  device.ask(subscribeTo("a/b", 1), subscribeTo("xy", 1, 2));
+  publishLive(hub, "a/b", "1", 1);
+  publishLive(hub, "xy", "2", 1);
+  device.take();
+  assert.deepEqual(device.ask("07 0d 0001 0001 02"), [message(0x0a, [0, 3, 0, 1], "a/b")]);
+  assert.deepEqual(device.ask("07 0b 0003 0001 00"), [message(0x0c, [0x20, 0, 3, 0, 1], "1")]);
+  assert.deepEqual(device.ask("07 0d 0003 0001 02"), [message(0x0c, [0x20, 0, 2, 0, 2], "2")], "the next one");
+  assert.equal(hub.counter("drops.refused"), 1);
+});
+
+test("congestion in a REGACK is an answer: it is asked again, and not lost", () => {
+  const hub = new SnHub();
+  const device = connected(hub, "a", 0x04);
+  device.ask(subscribeTo("#", 1));
+  publishLive(hub, "a/b", "1", 1);
+  const register = message(0x0a, [0, 1, 0, 1], "a/b");
+  assert.deepEqual(device.take(), [register]);
+  for (let i = 0; i < 2 * RETRIES_MAX; i++) {
+    assert.deepEqual(device.ask("07 0b 0001 0001 01"), []);
+    hub.advance(RETRY_MS + 100);
+    assert.deepEqual(device.take(), [register]);
+  }
+  assert.deepEqual(device.ask("07 0b 0001 0001 00"), [message(0x0c, [0x20, 0, 1, 0, 1], "1")]);
+});
