@@ -80,7 +80,7 @@ test("frames hit by noise, packets and text without frames are dropped; CoAP goe
 /** Whether the device was told of `value` by one more notification. */
 const sees = (observed: Observed, value: string) => () => observed.value === value;
 
-test("what a device observes outlives its unplugging and the gateway's kill -9, without a word of its own", {
+test("what a device observes outlives its unplugging, a reload and the gateway's kill -9, without a word of its own", {
   skip: requirePeer("socat"),
 }, async () => {
   using folder = temporaryFolder();
@@ -101,6 +101,13 @@ test("what a device observes outlives its unplugging and the gateway's kill -9, 
   await cable.plug();
   await eventually("the setpoint of meanwhile", sees(observed, "20"));
   await eventually("the mode of meanwhile", () => all.observed.notifications.at(-1)?.payload === "auto");
+
+  const { serial } = config(cable.port) as { serial: [Record<string, unknown>] };
+  gateway.configure({ ...config(cable.port), serial: [{ ...serial[0], coap: { rate: 50 } }] });
+  gateway.signal("SIGHUP");
+  await eventually("the line is made anew", opened(gateway, 3));
+  await first.client.publishAsync("plant/setpoint", "20.5", { qos: 1, retain: true });
+  await eventually("the setpoint after the reload", sees(observed, "20.5"));
 
   await gateway.end("SIGKILL");
   await gateway.start();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { seededRandom } from "../../../../src/base/random.ts";
 import { ModbusFrames } from "../../../../src/cli/sniff/modbus-frames.ts";
 import { modbusReading } from "../../../../src/cli/sniff/modbus-words.ts";
 import { mqttSnReading } from "../../../../src/cli/sniff/mqtt-sn-words.ts";
@@ -185,5 +186,38 @@ test("MQTT-SN: messages by name and fields, in SLIP or one behind the other", ()
       said,
       good.map(([, words]) => words),
     );
+  }
+});
+
+test("whatever comes is judged: random bytes, with and without a right check, and messages that end anywhere", () => {
+  const random = seededRandom(11);
+  const bytes = (most: number): Buffer =>
+    Buffer.from(Array.from({ length: Math.floor(random() * most) }, () => Math.floor(random() * 256)));
+  const whole = requestOf({ code: "PUT", messageId: 1, payload: Buffer.from("x") }, "/ps/a?b=c");
+  const readings = {
+    slipmux: (content: Buffer) => coapFrame(content),
+    coap: (content: Buffer) => slip(content),
+    "mqtt-sn": (content: Buffer) => slip(content),
+    "mqtt-sn-length": (content: Buffer) => content,
+    modbus: (content: Buffer) => MODBUS.added(content),
+  };
+  for (const [name, frameOf] of Object.entries(readings)) {
+    const reading =
+      name === "modbus"
+        ? modbusReading(LINE)
+        : name.startsWith("mqtt")
+          ? mqttSnReading(name as "mqtt-sn")
+          : coapReading(name as "coap");
+    for (let i = 0; i < 2_000; i++) {
+      const content = i % 3 === 0 ? whole.subarray(0, i % (whole.length + 1)) : bytes(40);
+      const shortCodes = Buffer.concat([Buffer.from([i % 4, i % 25]), bytes(12)]);
+      for (const each of [content, shortCodes, Buffer.concat([Buffer.from([0x40 + (i % 9), 1, 0, 1]), content])]) {
+        for (const words of [...read(reading, frameOf(each)), ...read(reading, each)]) {
+          assert.match(words, /^(ok|unchecked|malformed|check|too-long|escape|cut|noise)\b/);
+          assert.doesNotMatch(words, /\p{Cc}|undefined|NaN/u);
+        }
+        reading.decoder.reset();
+      }
+    }
   }
 });
