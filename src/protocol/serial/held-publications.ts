@@ -79,6 +79,7 @@ export class HeldPublications implements StoreWaiter, Expirable {
   #dropping = false;
   #droppedInARow = 0;
   #denied = false;
+  #closed = false;
   /** Slot of the line's write side, whose own subscription must not bring what the device says back to it. */
   publisherSlot = -1;
 
@@ -136,8 +137,14 @@ export class HeldPublications implements StoreWaiter, Expirable {
     for (let i = 0; i < this.#pending.length; i++) (this.#pending.at(i) as Pending).ticket = 0;
   }
 
+  /** Nobody tries again: what is held is dropped, and what the store refuses from now on. */
   close(): void {
+    this.#closed = true;
     this.#parts.wheel.cancel(this.#retry);
+    for (let i = 0; i < this.#pending.length; i++) {
+      const pending = this.#pending.at(i) as Pending;
+      if (pending.state === REFUSED) this.refuse(topicOf(pending));
+    }
   }
 
   #publishNew(topic: string, ticket: number): void {
@@ -179,7 +186,7 @@ export class HeldPublications implements StoreWaiter, Expirable {
       pending.state = TAKEN;
       this.#taken();
       this.#settled(pending.ticket);
-    } else if (this.#dropping) {
+    } else if (this.#dropping || this.#closed) {
       pending.state = TAKEN;
       this.#drop(topicOf(pending), reason, pending.ticket);
     } else {

@@ -110,7 +110,7 @@ export class SerialOutput implements DeviceWriter, LaneOwner, RepliesOwner {
     const payload = bytes.subarray(payloadFrom, payloadEnd);
     const prepared = this.#prepare(() => publication.topic, bytes, propertiesFrom, propertiesEnd, payload);
     if (prepared === null) return;
-    if (this.writable()) this.#send(prepared, 0);
+    if (this.#device.isOpen && !this.#lane.isFull) this.#send(prepared, 0);
     else this.#drop(prepared);
   }
 
@@ -136,7 +136,7 @@ export class SerialOutput implements DeviceWriter, LaneOwner, RepliesOwner {
   }
 
   writable(): boolean {
-    return this.#device.isOpen && !this.#lane.isFull;
+    return this.#device.isOpen && this.#lane.wantsMore;
   }
 
   #ruleOf(topic: () => string): WriteRule {

@@ -27,6 +27,10 @@ export class WriteBatch implements WriteLane {
     return this.#batchBytes >= BATCH_BYTES;
   }
 
+  get wantsMore(): boolean {
+    return !this.isFull;
+  }
+
   push({ bytes, packetId }: Frame): void {
     this.#batch.push(bytes);
     this.#batchBytes += bytes.length;

@@ -17,6 +17,8 @@ export interface Frame {
 export interface WriteLane {
   /** Takes no more for now. */
   readonly isFull: boolean;
+  /** What waits in the queue can still expire there, or be dropped for newer ones: it is to give no more than this takes. */
+  readonly wantsMore: boolean;
   push(frame: Frame): void;
   onWritten(): void;
   /** The port is away: all is forgotten. @returns how many frames of QoS 0 were waiting */

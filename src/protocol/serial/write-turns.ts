@@ -21,8 +21,9 @@ import type { ResponseTaker, SerialDevice, SerialParts } from "./parts.ts";
 import { REPLY_BYTES_MAX, type Replies, STORING_BYTES_MAX, UNWRITTEN_MAX } from "./replies.ts";
 import { BATCH_BYTES, type Frame, type LaneOwner, type WriteLane } from "./write-lane.ts";
 
-/** Frames that wait for their turn. */
+/** Frames that wait for their turn; of QoS 0 so many, of those that the queue has fewer. */
 export const TURNS_MAX = 64;
+const QUEUED_MAX = 2;
 /** The next request waits until what was read with a response is dealt with; a timer says so where no reading does. */
 const READ_MS = 1;
 /** Between two looks whether the gateway takes responses again. */
@@ -63,6 +64,10 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
 
   get isFull(): boolean {
     return this.#waiting.length >= TURNS_MAX || this.#waitingBytes >= BATCH_BYTES;
+  }
+
+  get wantsMore(): boolean {
+    return this.#waiting.length < QUEUED_MAX && !this.isFull;
   }
 
   push(frame: Frame): void {

@@ -4,7 +4,7 @@ import { ManualClock } from "../../../../src/base/clock.ts";
 import { Counters } from "../../../../src/base/counters.ts";
 import { Log } from "../../../../src/base/log.ts";
 import { TimerWheel } from "../../../../src/base/timer-wheel.ts";
-import type { SerialWriteConfig } from "../../../../src/config/serial-write.ts";
+import type { SerialRequestConfig, SerialWriteConfig } from "../../../../src/config/serial-write.ts";
 import { DeliveryQueue } from "../../../../src/core/delivery-queue.ts";
 import { Ledger } from "../../../../src/core/ledger.ts";
 import { messageOf } from "../../../../src/core/message.ts";
@@ -86,6 +86,11 @@ export class FakeDevice implements SerialDoor {
 /** An entry of `write` with the defaults of the configuration. */
 export function write(entry: Partial<SerialWriteConfig>): SerialWriteConfig {
   return { topic: "w", qos: 1, format: "raw", template: null, gapMs: 0, request: null, ...entry };
+}
+
+/** What it has of a request. */
+export function request(part: Partial<SerialRequestConfig> = {}): SerialRequestConfig {
+  return { timeoutMs: 100, retries: 0, match: null, reply: null, failure: "", ...part };
 }
 
 const QUEUE_LIMITS: QueueLimits = {
@@ -192,9 +197,16 @@ export class Harness {
   }
 
   /** The router has a message of `write.topic`. */
-  deliver(payload: string | Buffer, qos: number, topic = "serial/meter/set", properties: MessageProperties = {}): void {
+  deliver(
+    payload: string | Buffer,
+    qos: number,
+    topic = "serial/meter/set",
+    properties: MessageProperties = {},
+    expirySeconds = -1,
+  ): void {
     const publication = new Publication();
     publication.setParts(topic, Buffer.from(payload), qos, false, encodeProperties(properties));
+    publication.expirySeconds = expirySeconds;
     if (qos === 0) {
       this.receiver?.deliver(publication, 0, null);
       return;

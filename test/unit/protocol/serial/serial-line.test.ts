@@ -241,11 +241,17 @@ for (const [title, payload, cause] of [
   });
 }
 
-test("close unsubscribes and leaves no timer", async () => {
+test("close unsubscribes and leaves no timer; what is held, or refused later, is dropped and counted", async () => {
   const h = new Harness();
+  h.outcome = STORED_LATER;
+  h.device.data("a\nb\n");
   h.outcome = REFUSED;
-  h.device.data("a\n");
+  h.device.data("c\nd\n");
   await h.line.stop();
   h.line.leave();
   assert.deepEqual([h.receiver, h.subscriptions.length, h.wheel.armed], [null, 0, 0]);
+  assert.equal(h.counters.get("serial.lines_refused"), 1, "c; d was not taken from the port");
+  h.settle(1);
+  h.settle(1, FAILED);
+  assert.deepEqual([h.counters.get("serial.lines_refused"), h.wheel.armed], [2, 0]);
 });

@@ -13,7 +13,7 @@ import {
 import { budget } from "../../../../src/protocol/serial/serial-line.ts";
 import { BATCH_BYTES } from "../../../../src/protocol/serial/write-lane.ts";
 import { TURNS_MAX } from "../../../../src/protocol/serial/write-turns.ts";
-import { Harness, write } from "./harness.ts";
+import { Harness, request, write } from "./harness.ts";
 
 const TOPIC = "serial/meter/set";
 
@@ -21,9 +21,8 @@ function paced(gapMs: number): Harness {
   return new Harness({ write: [write({ topic: TOPIC, gapMs })] });
 }
 
-function asking(request: Partial<SerialRequestConfig> = {}, rest: Parameters<typeof write>[0] = {}): Harness {
-  const whole = { timeoutMs: 100, retries: 0, match: null, reply: null, failure: "", ...request };
-  return new Harness({ write: [write({ topic: TOPIC, request: whole, ...rest })] });
+function asking(part: Partial<SerialRequestConfig> = {}, rest: Parameters<typeof write>[0] = {}): Harness {
+  return new Harness({ write: [write({ topic: TOPIC, request: request(part), ...rest })] });
 }
 
 const asked = { responseTopic: "reply/7", correlationData: Buffer.from([1, 2, 3]) };
@@ -142,7 +141,7 @@ test("a device that answers twice: what was read together with the response is n
 test("a response that silence ends is followed by the next request, too", () => {
   const h = new Harness({
     framing: { type: "idle", gapMs: 5, frameBytesMax: 100 },
-    write: [write({ topic: TOPIC, request: { timeoutMs: 100, retries: 0, match: null, reply: null, failure: "" } })],
+    write: [write({ topic: TOPIC, request: request() })],
   });
   for (const _ of [1, 2]) h.deliver("?", 1, TOPIC, asked);
   h.sent();
@@ -286,8 +285,7 @@ test("at QoS 0 a request that was written when the port goes away has its client
 });
 
 test("a frame without request takes its turn between requests and waits for no response", () => {
-  const request = { timeoutMs: 100, retries: 0, match: null, reply: null, failure: "" };
-  const h = new Harness({ write: [write({ topic: "ask", request }), write({ topic: "+" })] });
+  const h = new Harness({ write: [write({ topic: "ask", request: request() }), write({ topic: "+" })] });
   h.deliver("?", 1, "ask", asked);
   h.deliver("command", 1, "tell");
   h.deliver("?", 1, "ask", asked);
@@ -300,8 +298,7 @@ test("a frame without request takes its turn between requests and waits for no r
 });
 
 test("with publish off responses are read all the same, other frames forgotten", () => {
-  const request = { timeoutMs: 100, retries: 0, match: null, reply: null, failure: "" };
-  const h = new Harness({ publish: null, write: [write({ topic: TOPIC, request })] });
+  const h = new Harness({ publish: null, write: [write({ topic: TOPIC, request: request() })] });
   h.device.data("hello\n");
   h.deliver("?", 1, TOPIC, asked);
   h.sent();
@@ -310,6 +307,21 @@ test("with publish off responses are read all the same, other frames forgotten",
     h.published.map(({ topic, payload }) => [topic, payload]),
     [["reply/7", "!"]],
   );
+});
+
+test("a request that expires while it waits for the wire is not written any more", () => {
+  const h = asking();
+  for (const payload of ["a", "b", "c"]) h.deliver(payload, 1, TOPIC, asked);
+  h.deliver("expires", 1, TOPIC, asked, 1);
+  h.deliver("d", 1, TOPIC, asked);
+  h.clock.advance(2000);
+  const written: string[] = [];
+  for (let i = 0; i < 4; i++) {
+    written.push(...h.sent());
+    h.device.data("!\n");
+  }
+  assert.deepEqual(written, ["a\n", "b\n", "c\n", "d\n"]);
+  assert.deepEqual([h.ledger.entries()[0]?.cause, h.queue.count], ["expired", 0]);
 });
 
 // ---- what may not be -------------------------------------------------------------------------------------------
@@ -450,8 +462,8 @@ test("a request that waits for its response does not time out while responses ar
 });
 
 test("a request neither times out nor is written while the port is paused for frames that are refused; a command is", () => {
-  const ask = { timeoutMs: 100, retries: 0, match: "OK*", reply: null, failure: "" };
-  const h = new Harness({ write: [write({ topic: "ask", request: ask }), write({ topic: "tell" })] });
+  const asks = write({ topic: "ask", request: request({ match: "OK*" }) });
+  const h = new Harness({ write: [asks, write({ topic: "tell" })] });
   h.deliver("a", 1, "ask", asked);
   h.sent();
   h.outcome = REFUSED;
