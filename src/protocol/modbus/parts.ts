@@ -72,6 +72,7 @@ export class ModbusCounters {
   readonly writesInvalid: Counter;
   readonly writesDropped: Counter;
   readonly writesExpired: Counter;
+  readonly resultsRefused: Counter;
 
   constructor(counters: Counters) {
     this.requests = counters.counter("modbus.requests");
@@ -89,6 +90,7 @@ export class ModbusCounters {
     this.writesFailed = counters.counter("modbus.writes_failed");
     this.writesInvalid = counters.counter("modbus.writes_invalid");
     this.writesDropped = counters.counter("modbus.writes_dropped");
+    this.resultsRefused = counters.counter("modbus.results_refused");
     this.writesExpired = counters.counter("modbus.writes_expired");
   }
 }

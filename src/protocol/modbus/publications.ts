@@ -2,7 +2,7 @@
 import { topicProblem } from "../../core/plain-publish.ts";
 import { SETTLED, type StoreWaiter } from "../../core/ports.ts";
 import { Publication } from "../../core/publication.ts";
-import { FORBIDDEN, NO_WAITER, STORED_LATER } from "../../core/router.ts";
+import { FORBIDDEN, NO_WAITER } from "../../core/router.ts";
 import { PropertiesWriter } from "../../wire/mqtt/properties.ts";
 import { CORRELATION_DATA } from "../../wire/mqtt/property-table.ts";
 import { RESPONSE_BYTES_MAX } from "./commands.ts";
@@ -50,12 +50,12 @@ export class Publications implements StoreWaiter {
     told.onPublished(nowMs);
     const waits = qos > 0;
     const outcome = this.#publish(topic, payload, qos, retain, waits ? this : NO_WAITER, waits ? this.#token(told) : 0);
-    if (outcome === STORED_LATER || outcome < 0x80) {
+    if (outcome < 0x80) {
       this.#counters.valuesPublished.value++;
       return;
     }
     told.forget();
-    if (outcome !== FORBIDDEN) this.#counters.valuesRefused.value++;
+    if (isRefused(outcome)) this.#counters.valuesRefused.value++;
   }
 
   #token(told: Told): number {
@@ -69,7 +69,8 @@ export class Publications implements StoreWaiter {
 
   /** Retained, so that who comes later knows. */
   tellState(topic: string, online: boolean): void {
-    this.#publish(topic, online ? "online" : "offline", 1, true, NO_WAITER, 0);
+    const outcome = this.#publish(topic, online ? "online" : "offline", 1, true, NO_WAITER, 0);
+    if (isRefused(outcome)) this.#counters.valuesRefused.value++;
   }
 
   /** Where to may be a client's word. */
@@ -80,7 +81,9 @@ export class Publications implements StoreWaiter {
     }
     properties.reset();
     if (correlation !== null) properties.binary(CORRELATION_DATA, correlation);
-    this.#publish(topic, payload, 1, false, NO_WAITER, 0, properties.buffer.subarray(0, properties.length));
+    const block = properties.buffer.subarray(0, properties.length);
+    const outcome = this.#publish(topic, payload, 1, false, NO_WAITER, 0, block);
+    if (isRefused(outcome)) this.#counters.resultsRefused.value++;
   }
 
   #publish(
@@ -108,4 +111,9 @@ export class Publications implements StoreWaiter {
     this.#denied = true;
     this.#parts.log.warn("modbus-publish-denied", { name: this.#parts.principal.name, topic });
   }
+}
+
+/** Not for want of rights, which is counted by itself. STORED_LATER is below 0. */
+function isRefused(outcome: number): boolean {
+  return outcome >= 0x80 && outcome !== FORBIDDEN;
 }

@@ -159,6 +159,10 @@ test("a result goes to the Response Topic of its command, with its Correlation D
   h.deliver("serial/bus/s1/setpoint/set", "7", 1);
   h.advance(50);
   assert.equal(h.taken()[0], 'serial/bus/s1/setpoint/set/result {"ok":true,"value":7}');
+  h.outcome = 0x97;
+  h.deliver("serial/bus/s1/setpoint/set", "91", 1);
+  h.advance(50);
+  assert.equal(h.counters.get("modbus.results_refused"), 1);
 });
 
 test("a Response Topic that nobody may publish to gets nothing, and one that is too long fails its command", () => {
