@@ -27,9 +27,10 @@ export function decoderOf(framing: FramingOptions, check: CheckOptions | null): 
   const { encoding = null, trim = false, frameBytesMax } = framing;
   const frameCheck = check === null ? null : new FrameCheck(check);
   if (encoding === null && !trim) return plainDecoderOf(framing, frameCheck);
-  const inText = encoding === "hex" ? null : frameCheck;
-  const inBytes = encoding === "hex" ? frameCheck : null;
-  return new TextFrameDecoder(plainDecoderOf(framing, inText), framing, frameBytesMax, inBytes);
+  // A check among hexadecimal digits is in digits, too, and of what they say; one behind the end is of what was sent.
+  const inDigits = encoding === "hex" && frameCheck?.aside === 0;
+  const plain = plainDecoderOf(framing, inDigits ? null : frameCheck);
+  return new TextFrameDecoder(plain, framing, frameBytesMax, inDigits ? frameCheck : null);
 }
 
 function plainDecoderOf(framing: Framing, frameCheck: FrameCheck | null): FrameDecoder {

@@ -115,7 +115,7 @@ const BEHIND: CheckOptions[] = [
 /** Those that the framing can have. */
 export function checksOf(framing: FramingOptions): (CheckOptions | null)[] {
   const ends = framing.type === "start-end" && String(framing.start) !== String(framing.end);
-  return ends && framing.encoding !== "hex" ? [...CHECKS, ...BEHIND] : CHECKS;
+  return ends ? [...CHECKS, ...BEHIND] : CHECKS;
 }
 
 /** Payloads of all lengths, full of the bytes that framings care about. */

@@ -189,6 +189,13 @@ test("dust sensors: frames of one length behind their start, with a sum and a ta
   assert.equal(encoderOf(pms, check("sum16")).encode(content).toString("hex"), "424d0004fffe0290");
 });
 
+test("digits with a check behind the end: it is of the digits", () => {
+  const framing: FramingOptions = { ...startEnd("<", ">"), encoding: "hex" };
+  const sum = check("xor8", { position: "behind", digits: true });
+  assert.deepEqual(decoded(framing, sum, "<4142>03\r\n<4142>06"), [["AB"], ["check"]]); // 34 ^ 31 ^ 34 ^ 32 = 03
+  assert.equal(encoderOf(framing, sum).encode(Buffer.from("AB")).toString(), "<4142>03");
+});
+
 test("HDLC's flags and FCS", () => {
   const framing: FramingOptions = { ...startEnd("~", "~"), escape: 0x7d, escapeXor: 0x20 };
   assert.deepEqual(decoded(framing, check("crc16-x25", { endian: "little" }), "~123456789\x6e\x90~"), [
