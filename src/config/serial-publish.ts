@@ -31,6 +31,8 @@ export interface SerialMapping {
   readonly ignore: string | null;
   /** A pattern of frames that name the columns of those behind them. */
   readonly header: string | null;
+  /** Of all its patterns together (`patternWeight`). */
+  readonly weight: number;
 }
 
 /** A frame that is published as it is under one topic. */
@@ -52,8 +54,8 @@ interface Published {
   readonly mapping: SerialMapping | null;
 }
 
-/** @returns `publish` when the frames go to one topic as they are; `mapping` when there is more to do; neither when it is off */
-export function readPublish(section: Section, topic: string): Published {
+/** @param line  its name @returns `publish` when the frames go to one topic as they are; `mapping` when there is more to do; neither when it is off */
+export function readPublish(section: Section, line: string): Published {
   if (section.source("publish") === "off") {
     for (const key of ["ignore", "header"])
       if (section.has(key)) section.complain(key, "has no use where publish is off", "remove it");
@@ -83,7 +85,7 @@ export function readPublish(section: Section, topic: string): Published {
     section.complain("publish", `has ${list.length} entries`, `at most ${PUBLICATIONS_MAX}`);
   const ignore = pattern(section, "ignore");
   const header = pattern(section, "header");
-  const publications = list.map((inner) => readEntry(inner, topic, pattern, header !== null));
+  const publications = list.map((inner) => readEntry(inner, line, pattern, header !== null));
   const fields = publications.flatMap((publication) => publication.fields);
   const separators = new Set(fields.flatMap(({ source }) => (source.kind === "column" ? source.separator : [])));
   if (separators.size > SEPARATORS_MAX)
@@ -92,7 +94,7 @@ export function readPublish(section: Section, topic: string): Published {
   const isAlone = publications.length === 1 && ignore === null && header === null && first !== undefined;
   const plain = isAlone ? plainOf(first) : null;
   return plain === null
-    ? { publish: null, mapping: { publications, ignore, header } }
+    ? { publish: null, mapping: { publications, ignore, header, weight } }
     : { publish: plain, mapping: null };
 }
 
@@ -104,11 +106,11 @@ function plainOf({ topic, qos, retain, match, format, payload }: SerialPublish):
 
 function readEntry(
   inner: Section,
-  fallback: string,
+  line: string,
   pattern: (section: Section, key: string) => string | null,
   header: boolean,
 ): SerialPublish {
-  const source = inner.text("topic", fallback);
+  const source = inner.text("topic", `serial/${line}`).replaceAll("{line}", line);
   const payload = inner.text("payload", null);
   const match = pattern(inner, "match");
   const entry: SerialPublish = {

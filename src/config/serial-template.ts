@@ -1,7 +1,7 @@
 /**
  * Templates of what a serial line publishes: text with placeholders. `{frame}` is the frame as `format` says, `{time}`
- * when it came (RFC 3339, UTC), `{ms}` the same in milliseconds since 1970, `{1}` or a name a group of `match`, another
- * name one of `fields`. In a topic a placeholder is one level; `{+name}`, as RFC 6570 has it, may be several.
+ * when it came (RFC 3339, UTC), `{ms}` the same in milliseconds since 1970, `{line}` the line's name, `{1}` or a name a group of
+ * `match`, another name one of `fields`. In a topic a placeholder is one level; `{+name}`, as RFC 6570 has it, may be several.
  */
 
 export interface Placeholder {
@@ -13,7 +13,7 @@ export type TemplatePart = { readonly text: string } | Placeholder;
 export type Template = readonly TemplatePart[];
 
 /** Placeholders that every template has. */
-export const BUILT_IN: readonly string[] = ["frame", "time", "ms"];
+export const BUILT_IN: readonly string[] = ["frame", "time", "ms", "line"];
 
 /** Braces around anything else are text: a template may be JSON. */
 const PLACEHOLDER = /\{(\+?)([A-Za-z_]\w*|[1-9]\d?)\}/g;

@@ -130,7 +130,7 @@ function readFrames(section: Section, line: LineConfig): FramesLineConfig {
     protocol: "frames",
     framing,
     check: readCheck(section, framing),
-    ...readPublish(section, `serial/${name}`),
+    ...readPublish(section, name),
     write: readWrites(section, name, framing.type === "line"),
     errors: readErrors(section, `serial/${name}/errors`),
   };

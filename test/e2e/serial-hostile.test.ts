@@ -86,6 +86,7 @@ const CASES: readonly Case[] = [
         says: again(`${"a".repeat(8000)}!\n`),
         line: { ignore: "^(a|aa)+$", publish: { qos: 0, format: "hex" } },
       },
+      { name: "heavy", says: again(`${"a".repeat(60)}\n`), line: { ignore: `^(?:${"a?".repeat(42)}){16}b` } },
       { name: "asked", says: again("OK\n"), line: { write: { topic: "asked", request: { timeout: "1s" } } } },
       { name: "deaf", says: again("\n"), line: { write: { topic: "deaf", qos: 0 } } },
       { name: "cobs", says: hex("020100"), line: { framing: "cobs", publish: { qos: 2 } } },

@@ -53,6 +53,8 @@ export interface FrameMapping {
   readonly publicationsMax: number;
   /** Bytes were read; the frames that end in them have come now, whenever they are mapped. */
   onRead(): void;
+  /** What a frame of so many bytes may take besides its publications, in units of WORK_PER_TURN. */
+  workOf(bytes: number): number;
   /** Gives `sink` what the frame `bytes[from..end)` is published as. */
   map(bytes: Buffer, from: number, end: number, sink: PublicationSink): void;
 }

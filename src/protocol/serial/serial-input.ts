@@ -91,8 +91,11 @@ export class SerialInput implements FrameTaker, PublicationSink, HeldOwner {
     if (from === end) return this.#goesOn;
     this.#parts.counters.linesReceived.value++;
     if (this.#responses?.takeResponse(bytes, from, end)) return this.#goesOn;
-    if (this.#plain === null) this.#mapping?.map(bytes, from, end, this);
-    else this.onPublication(this.#plain.topic, bytes.subarray(from, end), this.#plain.qos, false);
+    if (this.#mapping !== null) {
+      this.#reader.work -= this.#mapping.workOf(end - from);
+      this.#mapping.map(bytes, from, end, this);
+    } else if (this.#plain !== null)
+      this.onPublication(this.#plain.topic, bytes.subarray(from, end), this.#plain.qos, false);
     return this.#goesOn;
   }
 

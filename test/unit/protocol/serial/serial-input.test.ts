@@ -14,6 +14,7 @@ function words(publicationsMax: number, silent = 1): FrameMapping {
   return {
     publicationsMax,
     onRead: () => {},
+    workOf: () => 0,
     map: (bytes, from, end, sink) => {
       const parts = bytes.toString("utf8", from, end).split(" ");
       for (const [i, part] of parts.entries())
@@ -146,8 +147,21 @@ test("a line that waits for the store goes on when that is done, and with its tu
   assert.equal(h.device.paused, false);
 });
 
+test("frames that patterns may take long for are few in a turn", () => {
+  const h = new Harness({ publish: { ...words(1), workOf: (bytes) => bytes } });
+  h.device.data(`${"a".repeat(99)}\n`.repeat(10));
+  assert.equal(h.published.length, 3, "3 x (99 + 2) is more than a turn's work");
+  h.device.turn();
+  assert.equal(h.published.length, 6);
+  const one = new Harness({ publish: { ...words(1), workOf: () => 1e6 } });
+  one.device.data("a\nb\n");
+  assert.equal(one.published.length, 1, "one at least");
+  one.device.turn();
+  assert.equal(one.published.length, 2);
+});
+
 test("a line of which nothing is published is taken", () => {
-  const h = new Harness({ publish: { publicationsMax: 1, onRead: () => {}, map: () => {} } });
+  const h = new Harness({ publish: { publicationsMax: 1, onRead: () => {}, workOf: () => 0, map: () => {} } });
   h.device.data("a\nb\n");
   assert.equal(h.device.paused, false);
   assert.equal(h.counters.get("serial.lines_received"), 2);

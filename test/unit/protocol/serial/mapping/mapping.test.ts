@@ -260,6 +260,8 @@ const CASES: [string, string | Buffer, string[], Record<string, number>?][] = [
   ],
   // time
   ["publish: {topic: t, payload: '{time} {ms}'}", "x", ["t 2023-11-14T22:13:20.000Z 1700000000000"]],
+  // the line's name
+  ["publish: {topic: 'x/{line}', format: json, payload: '[{line}, {ms}]'}", "x", ['x/a ["a", 1700000000000]']],
   // topics that a device may not choose
   ["publish: {topic: 't/{+frame}'}", "a/b", ["t/a/b a/b"]],
   ["publish: {topic: 't/{frame}'}", "a/b", [], { mapping_topic_slash: 1 }],
@@ -327,6 +329,14 @@ test("a frame's time is when its last byte was read, however long it waited for 
   const payloads: string[] = [];
   bench.mapping.map(Buffer.from("x"), 0, 1, { onPublication: (_topic, payload) => payloads.push(`${payload}`) });
   assert.deepEqual(payloads, ["1700000000005"]);
+});
+
+test("what patterns may take grows with their weight and the frame", () => {
+  const light = new Bench("ignore: '^DBG'").mapping;
+  assert.equal(light.workOf(100), 1);
+  const heavy = new Bench(`publish: {topic: t, match: "(?:${"a?".repeat(42)}){16}"}`).mapping;
+  assert.ok(heavy.workOf(8192) > 20_000 && heavy.workOf(16) > 0);
+  assert.equal(new Bench("publish: {topic: t, format: hex}").mapping.workOf(8192), 0);
 });
 
 test("each publication has its QoS and retain", () => {
