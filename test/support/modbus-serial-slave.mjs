@@ -1,6 +1,5 @@
 // modbus-serial's server (npm) as a slave, for tests and benches: Modbus TCP on a port that it says on stdout, or RTU on a
 // terminal. Holding registers and coils are kept and may be written; of unit 1 (RTU: others are silent).
-import { createServer } from "node:net";
 import modbusSerial from "modbus-serial";
 
 const { ServerSerial, ServerTCP } = modbusSerial;
@@ -28,19 +27,10 @@ const vector = {
   },
 };
 
-/** Its port cannot be 0, which it takes for 502. */
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 if (mode === "tcp") {
-  const port = await freePort();
-  const server = new ServerTCP(vector, { host: "127.0.0.1", port, unitID: 1 });
-  server.on("initialized", () => console.log(JSON.stringify({ port })));
+  // A port that is the number 0 it takes for 502.
+  const server = new ServerTCP(vector, { host: "127.0.0.1", port: "0", unitID: 1 });
+  server.on("initialized", () => console.log(JSON.stringify({ port: server._server.address().port })));
 } else {
   // It tells requests by the silence between them.
   const server = new ServerSerial(vector, { path, baudRate: baud, unitID: 1, interval: 4 });

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { eventually } from "./eventually.ts";
 import { peerPath } from "./peers.ts";
@@ -24,6 +23,8 @@ export class ModbusSlaves {
   #socat: ChildProcess | null = null;
   /** Of socat, to be plugged in again. */
   #ends: string[] = [];
+  /** Its port, when it listens. */
+  #listening = "";
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -54,15 +55,15 @@ export class ModbusSlaves {
       return;
     }
     const path = join(this.#folder, "slave");
-    const tcpPort = await freePort();
-    this.port = way === "terminal" ? this.#terminal : `tcp://127.0.0.1:${tcpPort}`;
-    const other =
-      way === "terminal"
-        ? `pty,raw,echo=0,link=${this.#terminal}`
-        : `tcp-listen:${tcpPort},bind=127.0.0.1,reuseaddr,nodelay`;
-    this.#ends = [`pty,raw,echo=0,wait-slave,link=${path}`, other];
-    if (way === "terminal") this.#ends[0] = `pty,raw,echo=0,link=${path}`;
+    const isTerminal = way === "terminal";
+    if (isTerminal) this.port = this.#terminal;
+    this.#ends = [
+      `pty,raw,echo=0,link=${path}`,
+      isTerminal ? `pty,raw,echo=0,link=${this.#terminal}` : "tcp-listen:0,bind=127.0.0.1,nodelay",
+    ];
     await this.plug();
+    if (!isTerminal) await eventually("socat listens", () => this.#listening !== "");
+    if (!isTerminal) this.port = `tcp://127.0.0.1:${this.#listening}`;
     await eventually("the slave's terminal", () => existsSync(path));
     await this.#spawn(process.execPath, [MODBUS_SERIAL, JSON.stringify({ mode: "serial", path, registers })]);
   }
@@ -80,8 +81,12 @@ export class ModbusSlaves {
   }
 
   async plug(): Promise<void> {
-    this.#socat = spawn(peerPath("socat"), this.#ends, { stdio: "inherit" });
-    if (!this.port.startsWith("tcp")) await eventually("socat's terminal", () => existsSync(this.port));
+    const socat = spawn(peerPath("socat"), ["-d", "-d", ...this.#ends], { stdio: ["ignore", "ignore", "pipe"] });
+    this.#socat = socat;
+    socat.stderr.on("data", (text: Buffer) => {
+      this.#listening ||= /listening on AF=2 127\.0\.0\.1:(\d+)/.exec(String(text))?.[1] ?? "";
+    });
+    if (this.port === this.#terminal) await eventually("socat's terminal", () => existsSync(this.port));
   }
 
   async unplug(): Promise<void> {
@@ -95,14 +100,6 @@ export class ModbusSlaves {
     await this.unplug();
     await ended(this.#slave);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 async function ended(child: ChildProcess | null): Promise<void> {
