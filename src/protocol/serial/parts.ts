@@ -71,6 +71,7 @@ export class SerialCounters {
   readonly linesWritten: Counter;
   readonly writesDropped: Counter;
   readonly writesInvalid: Counter;
+  readonly writesExpired: Counter;
   readonly requests: Counter;
   readonly requestRetries: Counter;
   readonly requestTimeouts: Counter;
@@ -94,6 +95,7 @@ export class SerialCounters {
     this.linesWritten = counters.counter("serial.lines_written");
     this.writesDropped = counters.counter("serial.writes_dropped");
     this.writesInvalid = counters.counter("serial.writes_invalid");
+    this.writesExpired = counters.counter("serial.writes_expired");
     this.requests = counters.counter("serial.requests");
     this.requestRetries = counters.counter("serial.request_retries");
     this.requestTimeouts = counters.counter("serial.request_timeouts");

@@ -28,10 +28,10 @@ export const FAILURE_PROPERTY = "serial-error";
 const UNWRITTEN_MS = 1;
 
 /**
- * timeout: the device did not answer. away, busy: a message of QoS 0 had no place on the wire. invalid, too-large: it cannot
+ * timeout: the device did not answer. expired: a Message Expiry Interval was over before its turn. away, busy: a message of QoS 0 had no place on the wire. invalid, too-large: it cannot
  * be a frame.
  */
-export type Failure = "timeout" | "away" | "busy" | "invalid" | "too-large" | "encoding";
+export type Failure = "timeout" | "expired" | "away" | "busy" | "invalid" | "too-large" | "encoding";
 
 /** Without a topic it goes the way of all frames. */
 export interface Reply extends ResponseTopic {

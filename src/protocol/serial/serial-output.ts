@@ -15,12 +15,13 @@ import type { EncoderProblem, FrameEncoder } from "../../wire/serial/framing.ts"
 import type { SerialDevice, SerialParts } from "./parts.ts";
 import { REPLY_BYTES_MAX, Replies, type RepliesOwner, type Reply, readReply } from "./replies.ts";
 import { WriteBatch } from "./write-batch.ts";
-import type { LaneOwner, WriteLane } from "./write-lane.ts";
+import type { Frame, LaneOwner, WriteLane } from "./write-lane.ts";
 import { WriteRule } from "./write-rule.ts";
 import { WriteTurns } from "./write-turns.ts";
 
 /** Messages sent and not written. */
 export const SERIAL_WINDOW = 64;
+const NEVER = Number.POSITIVE_INFINITY;
 
 /** What is to be written of a message. */
 interface Prepared {
@@ -95,6 +96,14 @@ export class SerialOutput implements DeviceWriter, LaneOwner, RepliesOwner {
     this.receiver.acknowledge(packetId);
   }
 
+  onExpired({ rule, reply, packetId }: Frame): void {
+    const { ledger, counters, clock, principal } = this.#parts;
+    counters.writesExpired.value++;
+    ledger.record(principal.name, () => rule.config.topic, "expired", clock.wallMs());
+    if (reply !== null) this.#replies.failLater(rule, reply, "expired");
+    this.receiver.acknowledge(packetId);
+  }
+
   onRoom(): void {
     this.receiver.pump();
   }
@@ -106,11 +115,12 @@ export class SerialOutput implements DeviceWriter, LaneOwner, RepliesOwner {
   // ---- messages ----------------------------------------------------------------------------------------------
 
   deliver(publication: Publication): void {
-    const { bytes, propertiesFrom, propertiesEnd, payloadFrom, payloadEnd } = publication;
+    const { bytes, propertiesFrom, propertiesEnd, payloadFrom, payloadEnd, expirySeconds } = publication;
     const payload = bytes.subarray(payloadFrom, payloadEnd);
     const prepared = this.#prepare(() => publication.topic, bytes, propertiesFrom, propertiesEnd, payload);
     if (prepared === null) return;
-    if (this.#device.isOpen && !this.#lane.isFull) this.#send(prepared, 0);
+    if (this.#device.isOpen && !this.#lane.isFull)
+      this.#send(prepared, 0, expirySeconds < 0 ? NEVER : expirySeconds * 1000);
     else this.#drop(prepared);
   }
 
@@ -128,11 +138,12 @@ export class SerialOutput implements DeviceWriter, LaneOwner, RepliesOwner {
     return this.#offered !== null;
   }
 
-  write(_message: Message, packetId: number): void {
+  write({ expiresMs, acceptedMs }: Message, packetId: number): void {
     const prepared = this.#prepared as Prepared;
     this.#offered = null;
     this.#prepared = null;
-    this.#send(prepared, packetId);
+    const leftMs = expiresMs === 0 ? NEVER : expiresMs - acceptedMs - this.#parts.clock.elapsedMs(acceptedMs);
+    this.#send(prepared, packetId, leftMs);
   }
 
   writable(): boolean {
@@ -167,8 +178,10 @@ export class SerialOutput implements DeviceWriter, LaneOwner, RepliesOwner {
     return this.#encoder.problem(content);
   }
 
-  #send({ rule, content, reply }: Prepared, packetId: number): void {
-    this.#lane.push({ bytes: this.#encoder.encode(content), packetId, rule, reply });
+  /** @param leftMs until its message expires */
+  #send({ rule, content, reply }: Prepared, packetId: number, leftMs: number): void {
+    const expiresMs = this.#parts.clock.nowMs() + leftMs;
+    this.#lane.push({ bytes: this.#encoder.encode(content), packetId, expiresMs, rule, reply });
   }
 }
 

@@ -9,6 +9,8 @@ export interface Frame {
   readonly bytes: Buffer;
   /** 0 at QoS 0. */
   readonly packetId: number;
+  /** By the clock: in turns it is not begun after that. */
+  readonly expiresMs: number;
   readonly rule: WriteRule;
   /** Where its response goes; null when it is no request. */
   readonly reply: Reply | null;
@@ -29,6 +31,8 @@ export interface WriteLane {
 export interface LaneOwner {
   /** The frame with this packet id has left the machine; a request has had its answer, or will have none. */
   acknowledge(packetId: number): void;
+  /** The frame has waited for its turn until its message had expired. */
+  onExpired(frame: Frame): void;
   /** The lane takes more. */
   onRoom(): void;
 }

@@ -162,9 +162,22 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
     return true;
   }
 
+  /** The next one that has not expired, left in its place. */
+  #first(): Frame | undefined {
+    const nowMs = this.#parts.clock.nowMs();
+    for (let frame = this.#waiting.peek(); frame !== undefined; frame = this.#waiting.peek()) {
+      if (frame.expiresMs > nowMs) return frame;
+      this.#waiting.shift();
+      this.#waitingBytes -= costOf(frame);
+      this.#owner.onExpired(frame);
+    }
+    return undefined;
+  }
+
   /** Writes the next frame, or waits until it may. */
   #next(): void {
-    const frame = this.#current ?? this.#waiting.peek();
+    this.#state = RESTING; // what is pushed meanwhile waits
+    const frame = this.#current ?? this.#first();
     if (frame === undefined || (frame.rule.config.request !== null && !this.#mayAsk)) {
       this.#wheel.cancel(this.#timer);
       this.#state = IDLE;

@@ -324,6 +324,44 @@ test("a request that expires while it waits for the wire is not written any more
   assert.deepEqual([h.ledger.entries()[0]?.cause, h.queue.count], ["expired", 0]);
 });
 
+test("a frame that expires in front of the wire is not written either; who asked is told", () => {
+  const h = asking();
+  h.deliver("a", 1, TOPIC, asked);
+  h.deliver("expires", 1, TOPIC, { responseTopic: "reply/8" }, 1);
+  h.deliver("expires too", 0, TOPIC, { responseTopic: "reply/9" }, 1);
+  h.deliver("b", 0, TOPIC, asked);
+  h.sent();
+  h.clock.advance(1000);
+  h.device.data("!\n");
+  assert.deepEqual(h.device.written, ["b\n"]);
+  h.tick(1);
+  assert.deepEqual(
+    h.published.map(({ topic }) => topic),
+    ["reply/7", "reply/8", "reply/9"],
+  );
+  assert.deepEqual(h.properties.at(-1)?.userProperties, [["serial-error", "expired"]]);
+  assert.deepEqual([h.counters.get("serial.writes_expired"), h.queue.count], [2, 0]);
+  assert.deepEqual([h.ledger.entries()[0]?.cause, h.ledger.entries()[0]?.count], ["expired", 2]);
+});
+
+test("when requests may go again, those that have expired make way for one at a time", () => {
+  const h = asking();
+  h.outcome = REFUSED;
+  h.deliver("a", 1, TOPIC, asked);
+  for (const payload of ["x", "y"]) h.deliver(payload, 1, TOPIC, asked, 1);
+  for (const payload of ["e", "f"]) h.deliver(payload, 1, TOPIC, asked);
+  h.sent();
+  h.device.data("!\n");
+  h.advance(2000);
+  h.outcome = 0;
+  h.advance(500);
+  for (const payload of ["e", "f"]) {
+    assert.deepEqual(h.sent(), [`${payload}\n`]);
+    h.device.data("!\n");
+  }
+  assert.deepEqual([h.counters.get("serial.writes_expired"), h.queue.count], [2, 0]);
+});
+
 // ---- what may not be -------------------------------------------------------------------------------------------
 
 for (const topic of ["$SYS/x", "$other", "a".repeat(1025)]) {
