@@ -17,6 +17,7 @@ import {
 } from "./framing.ts";
 
 const BLANK = 0x20;
+const MASKED_BYTES = 512;
 
 export interface TextOptions {
   /** null: bytes are as they are. */
@@ -34,6 +35,8 @@ export class TextFrameDecoder implements FrameDecoder, FrameSink {
   readonly #check: FrameCheck | null;
   readonly #out: Buffer;
   #sink: FrameSink = NOBODY;
+  /** What the sink said last. */
+  #more = true;
 
   /** @param check of the bytes that hexadecimal digits say; others are the framing's */
   constructor(inner: FrameDecoder, options: TextOptions, frameBytesMax: number, check: FrameCheck | null) {
@@ -58,8 +61,19 @@ export class TextFrameDecoder implements FrameDecoder, FrameSink {
   /** With `ascii7`, `chunk` is changed. */
   feed(chunk: Buffer, from: number, sink: FrameSink): number {
     this.#sink = sink;
-    if (this.#masks) for (let i = from; i < chunk.length; i++) chunk[i] = (chunk[i] as number) & 0x7f;
-    return this.#inner.feed(chunk, from, this);
+    return this.#masks ? this.#feedMasked(chunk, from) : this.#inner.feed(chunk, from, this);
+  }
+
+  /** In pieces: what comes behind a frame after which the sink takes no more is fed, and masked, again. */
+  #feedMasked(chunk: Buffer, from: number): number {
+    this.#more = true;
+    let at = from;
+    do {
+      const end = Math.min(at + MASKED_BYTES, chunk.length);
+      for (let i = at; i < end; i++) chunk[i] = (chunk[i] as number) & 0x7f;
+      at = this.#inner.feed(end === chunk.length ? chunk : chunk.subarray(0, end), at, this);
+    } while (at < chunk.length && this.#more && !this.busy);
+    return at;
   }
 
   onGap(sink: FrameSink): void {
@@ -88,7 +102,8 @@ export class TextFrameDecoder implements FrameDecoder, FrameSink {
       while (from < end && (bytes[from] as number) <= BLANK) from++;
       while (from < end && (bytes[end - 1] as number) <= BLANK) end--;
     }
-    return deliver(this.#sink, this.#check, bytes, from, end);
+    this.#more = deliver(this.#sink, this.#check, bytes, from, end);
+    return this.#more;
   }
 }
 

@@ -138,6 +138,28 @@ test("UTF-16: delimiters are characters of two bytes; a surrogate alone, and hal
   }
 });
 
+test("ascii7: a sink that takes one line at a time gets each once, and a long chunk is gone through once", () => {
+  const framing = line("ascii7");
+  const lines = Array.from({ length: 2000 }, (_, i) => String(i));
+  const chunk = Buffer.from(lines.map((text) => `${text}\n`).join(""));
+  for (let i = 0; i < chunk.length; i++) chunk[i] = (chunk[i] as number) | 0x80;
+  const sent = Buffer.from(chunk);
+  const found: string[] = [];
+  const decoder = decoderOf(framing, null);
+  const slow = {
+    onFrame: (bytes: Buffer, from: number, end: number) => found.push(bytes.toString("latin1", from, end)) < 0,
+    onBadFrame: () => assert.fail("a bad frame"),
+  };
+  let at = decoder.feed(chunk, 0, slow);
+  assert.deepEqual(found, ["0"]);
+  assert.ok(chunk.subarray(1024).equals(sent.subarray(1024)), "what is far behind is not looked at yet");
+  while (at < chunk.length) at = decoder.feed(chunk, at, slow);
+  assert.deepEqual(found, lines);
+  const quick = new Texts();
+  decoderOf(framing, null).feed(sent, 0, quick);
+  assert.deepEqual(quick.frames, lines);
+});
+
 test("any bytes, cut anywhere, are the same text in each encoding", () => {
   const random = seededRandom(4711);
   const special = [0x0a, 0x0a, 0x00, 0x20, 0xd8, 0xdc, 0xc3, 0xe2, 0x41, 0x46, 0x30];
