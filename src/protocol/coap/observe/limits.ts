@@ -1,5 +1,6 @@
 /** How many observers there may be, what they may take, and the bill of it. */
 import type { Line } from "../../../config/budget.ts";
+import type { Principal } from "../../../core/ports.ts";
 
 export interface ObserverLimits {
   /** Of all clients. */
@@ -46,4 +47,14 @@ export function budget(limits: ObserverLimits): Line {
     bytes: observersMax * OBSERVER_BYTES + textBytesMax + waitingBytesMax + inFlightBytesMax,
     how: `${observersMax} x ${OBSERVER_BYTES} B + ${textBytesMax} B of filters and names + ${waitingBytesMax} B that wait + ${inFlightBytesMax} B in flight`,
   };
+}
+
+/** Of an observer's strings in memory, at most. */
+export function textBytesOf(filter: string, { name, clientId }: Principal): number {
+  return charactersOf(filter) + charactersOf(name) + charactersOf(clientId);
+}
+
+/** One beyond Latin 1 makes it two bytes for each. */
+function charactersOf(text: string): number {
+  return Buffer.byteLength(text) === text.length ? text.length : 2 * text.length;
 }

@@ -14,7 +14,7 @@ import type { Receiver } from "../../../core/receiver.ts";
 import { FORBIDDEN, MAX_AGE, SERVICE_UNAVAILABLE } from "../../../wire/coap/codes.ts";
 import { uintOption } from "../../../wire/coap/options.ts";
 import type { Peer } from "../message/peer.ts";
-import type { ObserverLimits } from "./limits.ts";
+import { type ObserverLimits, textBytesOf } from "./limits.ts";
 import type { Notification } from "./notification.ts";
 import { Notifier, type NotifierHost, type NotifierParts, SILENCE_MS } from "./notifier.ts";
 import { Observer, type Wanted } from "./observer.ts";
@@ -185,12 +185,9 @@ export class Observers implements NotifierHost, Expirable {
     const { observersMax, observersPerPeerMax, textBytesMax } = this.#limits;
     if (watcher.count >= observersPerPeerMax) return false;
     // Who is away keeps the place.
-    let leftBytes = textBytes;
-    for (const left of this.#records.leftRecords()) {
-      leftBytes += textBytesOf(left.filter, { name: left.principal, clientId: left.clientId });
-    }
     const entriesMax = observersMax - this.#records.left;
-    const fits = (): boolean => this.#count < entriesMax && this.#textBytes + leftBytes <= textBytesMax;
+    const takenMax = textBytesMax - textBytes - this.#records.leftTextBytes;
+    const fits = (): boolean => this.#count < entriesMax && this.#textBytes <= takenMax;
     if (fits()) return true;
     const latestMs = this.#parts.clock.nowMs() - UNPROVEN_MS;
     for (const other of this.#watchers.values()) {
@@ -380,14 +377,4 @@ export class Observers implements NotifierHost, Expirable {
 
 function isSame(a: Principal, b: Principal): boolean {
   return a.name === b.name && a.clientId === b.clientId;
-}
-
-/** Of its strings in memory, at most. */
-function textBytesOf(filter: string, { name, clientId }: Principal): number {
-  return charactersOf(filter) + charactersOf(name) + charactersOf(clientId);
-}
-
-/** One beyond Latin 1 makes it two bytes for each. */
-function charactersOf(text: string): number {
-  return Buffer.byteLength(text) === text.length ? text.length : 2 * text.length;
 }

@@ -5,6 +5,7 @@
  * notifications write nothing.
  */
 import type { Store } from "../../../core/ports.ts";
+import { textBytesOf } from "./limits.ts";
 import type { Observer, Wanted } from "./observer.ts";
 
 const KIND = "coap-observers";
@@ -56,8 +57,12 @@ export class ObserverRecords {
     return this.#left.size;
   }
 
-  leftRecords(): Iterable<ObserverRecord> {
-    return this.#left.values();
+  /** Of their strings. */
+  get leftTextBytes(): number {
+    let bytes = 0;
+    for (const { filter, principal: name, clientId } of this.#left.values())
+      bytes += textBytesOf(filter, { name, clientId });
+    return bytes;
   }
 
   /** Takes up those of a listener. `restore` says whether the observation goes on; else its record is deleted. */
