@@ -16,13 +16,13 @@ function garbled(message: Buffer): Buffer {
   return Buffer.from(message.map((byte, i) => (byte * 7 + i * 13) | 0x80)).subarray(1);
 }
 
-/** Sends over and over, until it is closed. */
+/** Sends over and over, until it is closed; enough at once, so that no judgement depends on when that is. */
 class Talker implements SerialStream {
   readonly #message: Buffer;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(message: Buffer) {
-    this.#message = message;
+    this.#message = Buffer.concat([message, message, message, message]);
   }
 
   start(handler: SerialStreamHandler): void {
