@@ -1,7 +1,9 @@
 // The Modbus master against slaves that others wrote: Debian's pymodbus and npm's modbus-serial, over Modbus TCP, RTU on a
 // terminal, and RTU through a raw TCP port.
 import assert from "node:assert/strict";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { test } from "node:test";
+import { type Random, seededRandom } from "../../src/base/random.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { ModbusSlaves } from "../support/modbus-slaves.ts";
@@ -213,5 +215,81 @@ test("a command of QoS 1 survives kill -9 and is written when the port is back; 
   const last = (name: string) => values.messages.findLast(({ topic }) => topic === `serial/bus/s1/${name}`)?.payload;
   await eventually("read back", () => last("b") === "42");
   assert.equal(last("a"), "0");
+  assert.equal(await gateway.end(), 0);
+});
+
+/** A wire to `port` with local echo, noise before each answer, and answers in pieces. */
+class BadWire {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  port = 0;
+
+  constructor(port: number, random: Random) {
+    this.#server = createServer((near) => {
+      const far = connect(port, "127.0.0.1");
+      for (const socket of [near, far]) this.#sockets.add(socket.setNoDelay(true).on("error", () => socket.destroy()));
+      near.on("data", (request) => {
+        near.write(request);
+        far.write(request);
+      });
+      far.on("data", (answer) => {
+        near.write(Buffer.from(Array.from({ length: Math.floor(4 * random()) }, () => Math.floor(256 * random()))));
+        const cut = Math.floor(random() * answer.length);
+        near.write(answer.subarray(0, cut));
+        setImmediate(() => near.write(answer.subarray(cut)));
+      });
+    });
+  }
+
+  async listen(): Promise<void> {
+    await new Promise<void>((done) => this.#server.listen(0, "127.0.0.1", done));
+    this.port = (this.#server.address() as { port: number }).port;
+  }
+
+  [Symbol.dispose](): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+test("rtu: over a wire that echoes and is noisy values are right, and what nobody answered is not confirmed", {
+  skip: PYMODBUS,
+}, async () => {
+  using folder = temporaryFolder();
+  await using slaves = new ModbusSlaves(folder.path);
+  await slaves.start("pymodbus", "rtu over tcp", [7, 8]);
+  using wire = new BadWire(Number(slaves.port.split(":").at(-1)), seededRandom(3));
+  await wire.listen();
+  const points = [
+    { name: "a", address: 0, publish: "always" },
+    { name: "b", address: 20, write: true },
+  ];
+  const modbus = {
+    timeout: "400ms",
+    slaves: [slave(1, "20ms", points), slave(9, "1s", [{ name: "b", address: 0, write: true }])],
+  };
+  await using gateway = new GatewayProcess(folder.path, config(`tcp://127.0.0.1:${wire.port}`, modbus));
+  await gateway.start();
+  await using client = await MqttCollector.open(gateway.port(), "serial/bus/#");
+  const seen = (topic: string) => client.messages.filter((one) => one.topic === topic).map(({ payload }) => payload);
+  await eventually("the dead one is known", () => gateway.stderr.includes("modbus-slave-away"));
+  for (const value of ["1", "2", "3"]) await client.client.publishAsync("serial/bus/s1/b/set", value, { qos: 1 });
+  await client.client.publishAsync("serial/bus/s9/b/set", "1", { qos: 1 });
+  await eventually(
+    "results",
+    () => seen("serial/bus/s1/b/set/result").length === 3 && seen("serial/bus/s9/b/set/result").length === 1,
+  );
+  await eventually(
+    "read back, and 100 polls",
+    () => seen("serial/bus/s1/b").at(-1) === "3" && seen("serial/bus/s1/a").length > 100,
+  );
+  assert.deepEqual(
+    seen("serial/bus/s1/b/set/result"),
+    [1, 2, 3].map((value) => `{"ok":true,"value":${value}}`),
+  );
+  assert.deepEqual(seen("serial/bus/s9/b/set/result"), ['{"ok":false,"value":1,"error":"no answer"}']);
+  assert.deepEqual([...new Set(seen("serial/bus/s1/a"))], ["7"]);
+  const { stdout } = await sluice(["status", "--config", gateway.configFile]);
+  assert.match(stdout, /polls a second;.* [1-9]\d* stray bytes, [1-9]\d+ echoes$/m);
   assert.equal(await gateway.end(), 0);
 });
