@@ -2,31 +2,25 @@
 import { parkSession } from "../load/durable.ts";
 import { startSluice } from "../peers/sluice.ts";
 import type { SerialCase } from "./cases.ts";
-import { Feeder, type Measured, writeTapes } from "./feeder.ts";
-
-export interface Measurement {
-  /** Its own. */
-  readonly directory: string;
-  readonly ports: number;
-  readonly bursts: readonly number[];
-  readonly ms: number;
-  readonly warmUpMs: number;
-  /** For the gateway. */
-  readonly nodeFlags: readonly string[];
-}
+import { BAUD, Feeder, type Measured, writeTapes } from "./feeder.ts";
+import type { SerialBench } from "./run.ts";
 
 export interface OfBurst {
   readonly burst: number;
   readonly measured: Measured;
 }
 
-export async function measureCase(one: SerialCase, measurement: Measurement): Promise<OfBurst[]> {
-  const { directory, ports, bursts, ms, warmUpMs, nodeFlags } = measurement;
+/** @param directory its own */
+export async function measureCase(
+  one: SerialCase,
+  bursts: readonly number[],
+  directory: string,
+  { ports, ms, warmUpMs, nodeFlags }: Pick<SerialBench, "ports" | "ms" | "warmUpMs" | "nodeFlags">,
+): Promise<OfBurst[]> {
   const tape = `${directory}/tape`;
   writeTapes(tape, ports, one.framesOf);
   const feeder = await Feeder.start(ports);
-  const serial = feeder.paths.map((path, i) => `  - {name: p${i}, port: ${path}, baud: 115200, ${one.line(i)}}`);
-  const config = ["serial:", ...serial, ...(one.config ?? [])];
+  const config = [...linesConfig(feeder.paths, one), ...(one.config ?? [])];
   const sluice = await startSluice(`${directory}/sluice`, { config, nodeFlags });
   if (sluice === null) throw new Error("there is no build: npm run build");
   try {
@@ -41,4 +35,9 @@ export async function measureCase(one: SerialCase, measurement: Measurement): Pr
     await sluice.process?.stop();
     await feeder.stop();
   }
+}
+
+export function linesConfig(paths: readonly string[], { line }: Pick<SerialCase, "line">): string[] {
+  if (paths.length === 0) return [];
+  return ["serial:", ...paths.map((path, i) => `  - {name: p${i}, port: ${path}, baud: ${BAUD}, ${line(i)}}`)];
 }
