@@ -2,7 +2,7 @@
 //
 //   build/sluice          launcher (sh)
 //   build/sluice.mjs      what always loads
-//   build/chunks/run-*    the gateway: one file, with what it always needs
+//   build/chunks/run-*    the gateway: one file, with what it always needs (gateway-bundle.mjs)
 //   build/chunks/*.mjs    what `await import("./x.ts")` loads when it is configured, and the other verbs
 //   build/library/        the doors for programs: index.mjs, client.mjs and what they share
 //   build/types/          their declarations
@@ -23,6 +23,7 @@ import {
 import { dirname, join, relative } from "node:path";
 import { ADDONS, ensureAddon, hasSources } from "./addon.mjs";
 import { declarations } from "./declarations.mjs";
+import { bundleGateway } from "./gateway-bundle.mjs";
 import { withLock } from "./lock.mjs";
 import { BUNDLE, ROOT, SetupError } from "./root.mjs";
 
@@ -39,6 +40,7 @@ const INPUTS = [
   "tsconfig.json",
   "scripts/build.mjs",
   "scripts/declarations.mjs",
+  "scripts/gateway-bundle.mjs",
   "scripts/launcher.sh",
 ];
 /** Chunks of earlier builds stay this long: a gateway started before may still load them. */
@@ -103,11 +105,10 @@ async function build() {
   const hash = sourceHash();
   const outdir = join(ROOT, "build");
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
-  // Bundles of their own: what others share with the gateway must not cut its code into pieces. It was 52 files at rest,
-  // and resolving their 187 imports was so hot that V8's optimising compiler came into memory for it: 5.6 MiB.
-  const gateway = await bundle({ run: RUN }, outdir, version, "chunks/[name]-[hash]");
-  const run = gateway.outputFiles.find(({ path }) => /\/run-\w+\.mjs$/.test(path));
-  const { outputFiles } = await bundle({ sluice: entry }, outdir, version, "[name]", `./${relative(outdir, run.path)}`);
+  // Bundles of their own: what others share with the gateway must not cut its code into pieces.
+  const common = { ...settings(version), outdir: join(outdir, "chunks"), chunkNames: "[name]-[hash]" };
+  const gateway = await bundleGateway(RUN, hash.slice(0, 8), required, (options) => esbuild({ ...common, ...options }));
+  const { outputFiles } = await bundle({ sluice: entry }, outdir, version, `./chunks/${gateway.name}`);
   const doors = { index: join(ROOT, "src/index.ts"), client: join(ROOT, "src/client.ts") };
   const library = await bundle(doors, join(outdir, "library"), version);
   const files = [];
@@ -116,7 +117,7 @@ async function build() {
     files.push(relative(outdir, path));
   }
   // Chunks first, the entry last, each by rename: whoever starts meanwhile gets the old product or the new one.
-  const command = [...gateway.outputFiles, ...outputFiles];
+  const command = [...gateway.files, ...outputFiles];
   for (const { path, contents } of command.sort((a, b) => Number(a.path === BUNDLE) - Number(b.path === BUNDLE))) {
     replace(path, contents);
     files.push(relative(outdir, path));
@@ -131,32 +132,36 @@ async function build() {
 }
 
 /** @param run where the bundle of the gateway is; null = there is none beside this one */
-async function bundle(entryPoints, outdir, version, entryNames = "[name]", run = null) {
-  const esbuild = await import("esbuild");
+function bundle(entryPoints, outdir, version, run = null) {
+  const plugins = [required, ...(run === null ? [] : [besides(RUN, run)])];
+  return esbuild({ ...settings(version), entryPoints, outdir, splitting: true, plugins });
+}
+
+function settings(version) {
+  return {
+    outExtension: { ".js": ".mjs" },
+    chunkNames: "chunks/[name]-[hash]",
+    bundle: true,
+    write: false,
+    format: "esm",
+    platform: "node",
+    target: "node24",
+    external: [...EXTERNAL, ...ABSENT],
+    loader: { ".html": "text", ".css": "text", ".sql": "text" },
+    define: { "process.env.SLUICE_VERSION": JSON.stringify(version), "process.env.SLUICE_BUILD_TIME": buildTime() },
+    // Packages in CommonJS call require() for node's own modules.
+    banner: { js: 'import { createRequire as $cr } from "node:module"; const require = $cr(import.meta.url);' },
+    logLevel: "silent",
+  };
+}
+
+async function esbuild(options) {
+  const { build, formatMessages } = await import("esbuild");
   try {
-    return await esbuild.build({
-      entryPoints,
-      outdir,
-      entryNames,
-      outExtension: { ".js": ".mjs" },
-      chunkNames: "chunks/[name]-[hash]",
-      bundle: true,
-      splitting: true,
-      write: false,
-      format: "esm",
-      platform: "node",
-      target: "node24",
-      external: [...EXTERNAL, ...ABSENT],
-      plugins: [required, ...(run === null ? [] : [besides(RUN, run)])],
-      loader: { ".html": "text", ".css": "text", ".sql": "text" },
-      define: { "process.env.SLUICE_VERSION": JSON.stringify(version), "process.env.SLUICE_BUILD_TIME": buildTime() },
-      // Packages in CommonJS call require() for node's own modules.
-      banner: { js: 'import { createRequire as $cr } from "node:module"; const require = $cr(import.meta.url);' },
-      logLevel: "silent",
-    });
+    return await build(options);
   } catch (failure) {
     if (!failure.errors) throw failure;
-    const text = await esbuild.formatMessages(failure.errors, { kind: "error", color: process.stderr.isTTY ?? false });
+    const text = await formatMessages(failure.errors, { kind: "error", color: process.stderr.isTTY ?? false });
     throw new SetupError(`the build failed\n${text.join("")}`);
   }
 }
@@ -171,18 +176,25 @@ const required = {
   setup({ onResolve, onLoad }) {
     const namespace = "required";
     const filter = new RegExp(`^(node:.*|${EXTERNAL.join("|")})$`);
-    onResolve({ filter }, ({ path, kind }) =>
-      kind === "require-call" ? { path, external: true } : { path, namespace },
+    // One for each importer: what several share would become a file of its own.
+    onResolve({ filter }, ({ path, kind, importer }) =>
+      kind === "require-call" ? { path, external: true } : { path: `${path}#${importer}`, namespace },
     );
-    onLoad({ filter: /^node:/, namespace }, async ({ path }) => {
+    onLoad({ filter: /^node:/, namespace }, async ({ path: asked }) => {
+      const path = moduleOf(asked);
       const names = Object.keys(await import(path)).filter((name) => name !== "default");
       // Only the names that somebody imports stay in the bundle.
       const lines = names.map((name) => `export const ${name} = /* @__PURE__ */ (() => all.${name})();`);
       return { contents: [`const all = require("${path}");`, "export default all;", ...lines].join("\n") };
     });
-    onLoad({ filter: /.*/, namespace }, ({ path }) => ({ contents: `module.exports = require("${path}");` }));
+    onLoad({ filter: /.*/, namespace }, ({ path }) => ({ contents: `module.exports = require("${moduleOf(path)}");` }));
   },
 };
+
+/** What is before the importer. */
+function moduleOf(path) {
+  return path.slice(0, path.indexOf("#"));
+}
 
 /** Takes the source file `source` from a bundle that was made before, `bundle`. */
 function besides(source, bundle) {

@@ -47,6 +47,6 @@ export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
 export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-131072}"
 heap=''
 [ "${1:-}" != run ] || heap=$(heap_mib "$@")
-exec "$node" --max-semi-space-size=1 --no-maglev --invocation-count-for-turbofan=30000 \
+exec "$node" --max-semi-space-size=1 --no-maglev --invocation-count-for-turbofan=20000 \
   --max-inlined-bytecode-size-cumulative=2000 \
   ${heap:+"--max-old-space-size=$heap"} "$program" "$@"

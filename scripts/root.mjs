@@ -13,7 +13,7 @@ const SYSTEM_NODE_MIN = [22, 18];
 export const RUN_FLAGS = [
   "--max-semi-space-size=1",
   "--no-maglev",
-  "--invocation-count-for-turbofan=30000",
+  "--invocation-count-for-turbofan=20000",
   "--max-inlined-bytecode-size-cumulative=2000",
 ];
 export const RUN_ENV = {

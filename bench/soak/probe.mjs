@@ -5,7 +5,7 @@
 //     -> "snapshot FILE"   <- {"snapshot":FILE}
 //     -> "as-shipped"      <- {}                                 the compiler waits as the launcher has it wait
 //
-// Until then V8 compiles what is used as soon as it would after hours: a function becomes machine code after 30,000 calls,
+// Until then V8 compiles what is used as soon as it would after hours: a function becomes machine code after 20,000 calls,
 // many of them long after a warm-up, and 186 of them took 1 MB of heap, which a soak would take for a leak.
 import { createServer } from "node:net";
 import { getHeapSpaceStatistics, setFlagsFromString, writeHeapSnapshot } from "node:v8";
