@@ -7,8 +7,11 @@ import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ROOT } from "../../scripts/root.mjs";
+import { Cable } from "../support/cable.ts";
+import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, LAUNCHER, temporaryFolder } from "../support/gateway-process.ts";
 import { connect } from "../support/mqtt-packets.ts";
+import { requirePeer } from "../support/peers.ts";
 
 /** 58 MiB measured. */
 const RSS_KIB_MAX = 64 * 1024;
@@ -33,6 +36,30 @@ test("at rest with MQTT, CoAP and HTTP listeners it takes at most 64 MiB RSS", a
   await gateway.start();
   const rssKib = rssKibOf(gateway);
   assert.ok(rssKib > 0 && rssKib <= RSS_KIB_MAX, `${rssKib} KiB`);
+});
+
+test("at rest with a serial line it takes at most 64 MiB RSS", { skip: requirePeer("socat") }, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  const listeners = [{ type: "mqtt", bind: "127.0.0.1:0" }];
+  const serial = [{ name: "meter", port: cable.port }];
+  await using gateway = new GatewayProcess(folder.path, { listeners, serial }, {}, [LAUNCHER]);
+  await gateway.start();
+  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  const rssKib = rssKibOf(gateway);
+  assert.ok(rssKib > 0 && rssKib <= RSS_KIB_MAX, `${rssKib} KiB`);
+});
+
+test("what always loads of the gateway is one file, so that finding files does not bring V8's compiler into memory", () => {
+  const folder = join(ROOT, "build");
+  const { files } = JSON.parse(readFileSync(join(folder, "stamp.json"), "utf8")) as { files: string[] };
+  const gateway = files.filter((file) => /^chunks\/run-[0-9a-f]+\.mjs$/.test(file));
+  assert.equal(gateway.length, 1);
+  const imported = readFileSync(join(folder, gateway[0] as string), "utf8").matchAll(
+    /^(?:import|export|\}) .*from "(.*)";$/gm,
+  );
+  for (const [, name] of imported) assert.equal(name, "node:module");
 });
 
 test("no bundle imports a module of node by ES import, which would run all its getters and load undici, http2, webcrypto", () => {
