@@ -27,8 +27,9 @@ const VERBS: Record<string, string> = {
   Publishes one message, an empty one (-n), or each line of stdin (-l).`,
   sub: `sluice sub -t FILTER... [-q 0|1|2] [-v] [-C COUNT] [-W SECONDS] [connection] [--json]
   Prints what is published, a line per message; -v with its topic. Ends after COUNT messages or SECONDS.`,
-  "serial sniff": `sluice serial sniff PORT [--framing F] [--check C] [--baud N|auto] [--data-bits 5-8] [--parity none|even|odd]
-  [--stop-bits 1|2] [--flow none|rts-cts|xon-xoff] [--hex|--text|--json] [--write FILE] [-C COUNT] [-W SECONDS]
+  "serial sniff": `sluice serial sniff PORT [--framing F] [--check C] [--baud N|auto] [--data-bits 5-8] [--stop-bits 1|1.5|2]
+  [--parity none|even|odd|mark|space] [--flow none|rts-cts|xon-xoff]
+  [--hex|--text|--json] [--write FILE] [-C COUNT] [-W SECONDS]
 sluice serial sniff NAME --config FILE [--hex|--text|--json] [--write FILE] [-C COUNT] [-W SECONDS]
   Prints the frames that come, with time, seconds since the one before, verdict of the check, length, bytes and text, until
   Ctrl-C, COUNT frames or SECONDS; then how many they were. It sends nothing, and waits for a device that is unplugged.
@@ -36,7 +37,7 @@ sluice serial sniff NAME --config FILE [--hex|--text|--json] [--write FILE] [-C 
   F: line (default), slip, cobs, length, fixed, start-end, idle, or with keys as in the configuration:
     --framing '{type: fixed, bytes: 8}'; or a protocol, whose frames are told in words:
     slipmux, coap (bare CoAP in SLIP), modbus (RTU, both sides), mqtt-sn (in SLIP), mqtt-sn-length
-  C: none (default), sum8, xor8, crc8, crc16-modbus, crc16-ccitt, crc32, or with keys as in the configuration
+  C: none (default), sum8, sum16, xor8, lrc8, crc8, crc16-modbus, crc16-arc, crc16-ccitt, crc16-x25, crc32, or with keys
   --baud auto: tries the usual rates, and parities unless --parity is given, until frames are good
   --hex, --text: the bytes, or the text, in one line a frame; --json: an object a frame; --write: all bytes into FILE
   Verdicts: ok, unchecked, malformed (no message of the protocol), check, too-long, escape, cut, noise.

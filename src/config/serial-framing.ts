@@ -83,7 +83,7 @@ type FrameConfig =
   /** Ends when nothing comes for `gapMs`; fractions are allowed. */
   | { readonly type: "idle"; readonly gapMs: number; readonly frameBytesMax: number };
 
-const FRAMINGS = ["line", "slip", "cobs", "length", "fixed", "start-end", "idle"] as const;
+export const FRAMINGS = ["line", "slip", "cobs", "length", "fixed", "start-end", "idle"] as const;
 type FramingType = (typeof FRAMINGS)[number];
 const LF = 0x0a;
 const CR = 0x0d;

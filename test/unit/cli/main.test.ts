@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { UsageError } from "../../../src/cli/arguments.ts";
+import { PROTOCOLS, SNIFF_OPTIONS } from "../../../src/cli/sniff/options.ts";
 import { runVerb } from "../../../src/cli/verbs.ts";
+import { CHECKS } from "../../../src/config/serial-check.ts";
+import { FRAMINGS } from "../../../src/config/serial-framing.ts";
 import { sluice } from "./sluice.ts";
 
 test("--version", async () => {
@@ -20,6 +23,16 @@ test("--help lists every verb, and each verb has its own", async () => {
   const own = await sluice(["sub", "--help"]);
   assert.equal(own.code, 0);
   assert.match(own.stdout, /^sluice sub .*\n\nconnection:/s);
+});
+
+test("serial sniff --help names every option, framing, protocol and check", async () => {
+  const { code, stdout } = await sluice(["serial", "sniff", "--help"]);
+  assert.equal(code, 0);
+  for (const option of Object.keys(SNIFF_OPTIONS)) {
+    const short = (SNIFF_OPTIONS as Record<string, { short?: string }>)[option]?.short;
+    assert.ok(stdout.includes(short === undefined ? `--${option}` : `-${short} `), option);
+  }
+  for (const word of [...FRAMINGS, ...PROTOCOLS, ...CHECKS]) assert.match(stdout, new RegExp(`\\b${word}\\b`), word);
 });
 
 /** [arguments, what is said on stderr] */
