@@ -155,7 +155,8 @@ export function bindingOptions(path: string, settings: LineSettings): BindingOpt
     xoff: xonXoff,
     xany: false,
     lock: true,
-    hupcl: true,
+    // Where RTS off is the transmitter's on it must not go off at the end.
+    hupcl: settings.rs485 === "none" || settings.rs485Line.rtsOnSend,
     vmin: 1,
     vtime: 0,
   };

@@ -122,7 +122,11 @@ function setTransmitter(
   { rs485, rs485Line }: LineSettings,
   addon: TtyAddon | string,
 ): { by: "rts" | "driver" | null; refused: string[] } {
-  if (rs485 === "none" || rs485 === "rts") return { by: rs485 === "none" ? null : "rts", refused: [] };
+  if (rs485 === "none") return { by: null, refused: [] };
+  if (rs485 === "rts") {
+    if (typeof addon !== "string") leaveRtsToUs(addon, fd);
+    return { by: "rts", refused: [] };
+  }
   const left = typeof addon === "string" ? addon : setRs485(addon, fd, rs485Line);
   if (typeof left !== "string") return { by: "driver", refused: left };
   if (rs485 === "driver") throw new Error(`rs485: the driver cannot switch the transmitter: ${left}`);
@@ -144,6 +148,13 @@ function setRs485(addon: TtyAddon, fd: number, line: Rs485Line): string | string
   if (words[1] !== line.delayBeforeMs) left.push(`rs485.delay_before: ${words[1]}ms`);
   if (words[2] !== line.delayAfterMs) left.push(`rs485.delay_after: ${words[2]}ms`);
   return left;
+}
+
+/** A driver that was told before, or by the device tree, would switch, too. */
+function leaveRtsToUs(addon: TtyAddon, fd: number): void {
+  const words = new Uint32Array(RS485_WORDS);
+  if (addon.getRs485(fd, words) < 0 || ((words[0] as number) & SER_RS485_ENABLED) === 0) return;
+  addon.setRs485(fd, words.fill(0));
 }
 
 /** `struct serial_rs485`. */

@@ -8,14 +8,16 @@
  * No real line brings as much at once as a terminal server or a pseudo terminal can: after a large read, and when the
  * handler has done enough for one turn of the event loop, the port waits in `turn-queue.ts` as links do.
  */
+import { realpath } from "node:fs/promises";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Counter, Counters } from "../base/counters.ts";
-import type { Log } from "../base/log.ts";
+import type { Log, LogFields } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { type Expirable, Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import { type LineSettings, placeText, type SerialPlace } from "../config/serial-port.ts";
 import type { Flusher } from "./flusher.ts";
+import { SerialNews } from "./serial-news.ts";
 import { openSocket } from "./serial-socket.ts";
 import {
   type DriverFacts,
@@ -64,7 +66,7 @@ export interface SerialParts {
 export interface SerialPortStatus extends LineSettings {
   readonly name: string;
   readonly port: string;
-  /** Path of the device that is open; null = none, or it is behind a socket. */
+  /** Path of the device that is open, behind links; null = none, or it is behind a socket. */
   readonly device: string | null;
   readonly open: boolean;
   /** Wall time of the last change: opened, or gone. */
@@ -107,6 +109,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   readonly #parts: SerialParts;
   readonly #open: OpenSerialStream;
   readonly #backoff: Backoff;
+  readonly #news: SerialNews;
   readonly #reopen = new Timer(this, REOPEN);
   readonly #proven = new Timer(this, PROVEN);
   readonly #held = new Timer(this, HELD);
@@ -129,10 +132,9 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   #written = 0;
   #sinceMs: number;
   #lastError: { words: string; atMs: number } | null = null;
-  /** Path of the device that was opened last. */
+  /** Path of the device that was opened last, behind links. */
   #device: string | null = null;
-  /** What the log said last; a port that stays away for the same reason is not news. */
-  #lastWords = "";
+  #error: string | null = null;
 
   /** @param open instead of what the options say */
   constructor(options: SerialOptions, parts: SerialParts, open: OpenSerialStream | null = null) {
@@ -141,6 +143,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
     this.#open = open ?? (() => this.#openPlace());
     this.#sinceMs = parts.clock.wallMs();
     this.#backoff = new Backoff(REOPEN_MS, parts.random);
+    this.#news = new SerialNews(parts.log, options.name, placeText(options.place));
     this.#opened = parts.counters.counter("serial.opened");
     this.#bytesRead = parts.counters.counter("serial.bytes_read");
     this.#turnsCut = parts.counters.counter("serial.turns_cut");
@@ -162,7 +165,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
       device: open ? this.#device : null,
       open,
       sinceMs: this.#sinceMs,
-      error: open || this.#lastWords === "" ? null : this.#lastWords,
+      error: open ? null : this.#error,
       lastError: this.#lastError,
       opened: this.#timesOpened,
       bytesRead: this.#read,
@@ -227,7 +230,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
 
   onTimer(kind: number): void {
     if (kind === REOPEN) this.start();
-    else if (kind === PROVEN) this.#backoff.reset();
+    else if (kind === PROVEN) this.#prove();
     else this.#setHeld(true);
   }
 
@@ -253,7 +256,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
     this.#written += this.#writingBytes;
     this.#parts.wheel.cancel(this.#held);
     if (this.#isHeld) this.#setHeld(false);
-    this.#backoff.reset();
+    this.#prove();
     this.handler?.onWritten();
   }
 
@@ -274,7 +277,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
       return stream;
     }
     const path = place.kind === "match" ? await (await import("./serial-devices.ts")).pathOf(place) : place.path;
-    this.#device = path;
+    this.#device = place.kind === "match" ? path : await realpath(path).catch(() => path);
     return (await import("./serial-tty.ts")).openTty(path, this.#options, wheel);
   }
 
@@ -295,9 +298,9 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
     this.#state = OPEN;
     this.#opened.value++;
     this.#timesOpened++;
-    this.#lastWords = "";
+    this.#error = null;
     this.#sinceMs = this.#parts.clock.wallMs();
-    this.#logOpen(stream.facts().driver);
+    this.#news.opened(this.#openFields(stream.facts().driver));
     this.#parts.wheel.schedule(this.#proven, PROVEN_MS);
     this.#paused = false;
     if (this.#waitsForTurn) stream.pause();
@@ -305,38 +308,37 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
     if (this.#stream === stream) stream.start(this);
   }
 
-  #logOpen(driver: DriverFacts | null): void {
-    const { name, place, baud } = this.#options;
-    const device = place.kind === "match" ? { device: this.#device } : {};
-    const real = driver?.baud ?? baud;
-    const line = {
+  #openFields(driver: DriverFacts | null): LogFields {
+    const { baud } = this.#options;
+    if (driver === null) return { baud };
+    const real = driver.baud ?? baud;
+    return {
+      ...(this.#device === null || this.#device === placeText(this.#options.place) ? {} : { device: this.#device }),
       ...(real === baud ? { baud } : { baud: real, wanted_baud: baud }),
-      ...(driver === null || driver.rs485 === null ? {} : { rs485: driver.rs485 }),
-      ...(driver === null || driver.refused.length === 0 ? {} : { not_by_driver: driver.refused.join("; ") }),
+      ...(driver.rs485 === null ? {} : { rs485: driver.rs485 }),
+      ...(driver.refused.length === 0 ? {} : { not_by_driver: driver.refused.join("; ") }),
     };
-    this.#parts.log.info("serial-open", { name, path: placeText(place), ...device, ...line });
   }
 
-  /** The other end takes nothing, or takes it again. */
+  /** It lasts, or was of use: the next time it is away it is tried soon. */
+  #prove(): void {
+    this.#backoff.reset();
+    this.#news.proven();
+  }
+
   #setHeld(held: boolean): void {
     this.#isHeld = held;
-    const { name, place } = this.#options;
-    const path = placeText(place);
-    if (held) this.#parts.log.warn("serial-held", { name, path, reason: this.#stream?.facts().heldBy ?? "" });
-    else this.#parts.log.info("serial-flows", { name, path });
+    if (held) this.#news.held(this.#stream?.facts().heldBy ?? "");
+    else this.#news.flows();
   }
 
-  /** One line of log per change of state. */
   #failed(words: string): void {
     if (this.#state === CLOSED) return;
     const nowMs = this.#parts.clock.wallMs();
     if (this.#state === OPEN) this.#sinceMs = nowMs;
+    this.#error = words;
     this.#lastError = { words, atMs: nowMs };
-    if (words !== this.#lastWords) {
-      this.#lastWords = words;
-      const { name, place } = this.#options;
-      this.#parts.log.warn("serial-away", { name, path: placeText(place), error: words });
-    }
+    this.#news.away(words);
     this.#leave(AWAY);
     this.#parts.wheel.schedule(this.#reopen, this.#backoff.next());
   }

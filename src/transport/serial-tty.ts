@@ -158,7 +158,9 @@ export class TtyStream implements SerialStream, Expirable {
     // The kernel would wait half a minute for a device that holds the line up. What is lost so is written again.
     if (this.#output !== null && this.#settings.flow !== "none") this.#driver?.discardOutput();
     this.#output = null;
-    if (this.#switched) await this.#switching.catch(ignore); // by its descriptor, which may be another's once it is closed
+    // By its descriptor, which may be another's once it is closed.
+    if (this.#switched) await this.#switching.catch(ignore);
+    if (this.#switched && this.#mayTransmit) await this.#transmitter(false).catch(ignore);
     await this.#port.close().catch(ignore);
   }
 

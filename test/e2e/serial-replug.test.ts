@@ -94,7 +94,7 @@ test("status and serial list tell of the ports, also of one that is away", { ski
   await eventually("the other is not", () => times(gateway, "serial-away") === 1);
   const about = ["--data-dir", join(folder.path, "data")];
   const { stdout } = await sluice(["status", ...about]);
-  assert.match(stdout, /^serial +meter \S+\/port, 9600 7E2, open since \S+Z$/m);
+  assert.match(stdout, /^serial +meter \S+\/port \(\/dev\/pts\/\d+\), 9600 7E2, open since \S+Z$/m);
   assert.match(stdout, /^serial +far unix:\S+none.sock, away since \S+Z: no such file or directory \(ENOENT\)$/m);
   const listed = await sluice(["serial", "list", ...about, "--json"]);
   assert.equal(listed.code, 0);

@@ -120,6 +120,16 @@ test("RS-485: a driver that can switches, and says what it leaves out", async ()
   assert.deepEqual(refused, ["rs485.rx_during_tx", "rs485.terminate", "rs485.delay_before: 0ms"]);
 });
 
+test("RS-485 by hand: a driver that switches already is told to leave RTS alone", async () => {
+  const addon = driver({ getRs485: (_fd, words) => words.fill(3, 0, 1).length - 8 });
+  await setUp({ rs485: "rts" }, addon);
+  assert.deepEqual(addon.asked, ["rs485 0 0 0 0 0 0 0 0"]);
+  const off = driver({ getRs485: () => 0 });
+  await setUp({ rs485: "rts" }, off);
+  await setUp({ rs485: "none" }, addon);
+  assert.deepEqual([off.asked.length, addon.asked.length], [0, 1]);
+});
+
 test("struct serial_rs485 in words", () => {
   const words = (part: Partial<Rs485Line>) => [...rs485Words({ ...RS485_LINE, ...part })];
   assert.deepEqual(words({}), [1 | 2, 0, 0, 0, 0, 0, 0, 0]);

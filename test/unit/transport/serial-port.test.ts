@@ -177,6 +177,7 @@ test("reads what is there; an error, a hang-up and the end of the file make it g
     if (cause === "error") await b.start();
     b.last.emit("readable");
     assert.equal(b.heard.pop(), "data hello");
+    b.advance(1100); // one that hangs up at once again and again is no news
     const lost = b.last;
     lost.emit("readable", cause === "error" ? new Error("bad file descriptor") : null);
     assert.equal(b.heard.pop(), "away");
@@ -388,6 +389,19 @@ test("over RS-485 the transmitter is on from before the first byte until the las
   await turn();
   assert.deepEqual(b.last.rts, [false, true, false]);
   assert.deepEqual(b.heard, ["open", "written"]);
+});
+
+test("over inverted RS-485 a port that is closed while it sends listens at its end, and RTS does not go off", async (t) => {
+  const b = new Bench(t, 9600, "rts");
+  b.settings = { ...b.settings, rs485Line: { ...RS485_LINE, rtsOnSend: false } };
+  await b.start();
+  b.port.write(Buffer.alloc(96, "x"));
+  await turn();
+  assert.deepEqual(b.last.rts, [true, false]);
+  await b.port.close();
+  assert.deepEqual(b.last.rts, [true, false, true]);
+  assert.equal(bindingOptions("/dev/x", b.settings).hupcl, false);
+  assert.equal(bindingOptions("/dev/x", { ...b.settings, rs485Line: RS485_LINE }).hupcl, true);
 });
 
 test("a device without RTS is not opened for RS-485, and its descriptor is closed", async (t) => {
