@@ -13,19 +13,25 @@ export function readBytes<T>(section: Section | null, key: string, fallback: T):
   return fallback;
 }
 
-/** One, or a list of them. */
-export function readBytesList(section: Section, key: string, most: number): readonly (readonly number[])[] {
-  if (!section.isList(key)) {
-    const bytes = readBytes(section, key, null);
-    return bytes === null ? [] : [bytes];
-  }
-  const texts = section.texts(key) ?? [];
-  if (texts.length === 0 || texts.length > most)
+/**
+ * One, or a list of them.
+ * @param encode of what is written as text; null = it cannot be
+ */
+export function readBytesList(
+  section: Section,
+  key: string,
+  most: number,
+  encode: (text: string) => Buffer | null,
+): readonly (readonly number[])[] {
+  const isList = section.isList(key);
+  const one = isList ? null : section.text(key, null);
+  const texts = isList ? (section.texts(key) ?? []) : one === null ? [] : [one];
+  if (isList && (texts.length === 0 || texts.length > most))
     section.complain(key, `has ${texts.length} entries`, `give 1 to ${most}`);
   return texts.flatMap((text, i) => {
-    const bytes = bytesOf(text);
+    const bytes = bytesOf(text, encode);
     if (typeof bytes !== "string") return [bytes];
-    complainAbout(section, `${key}[${i}]`, text, bytes);
+    complainAbout(section, isList ? `${key}[${i}]` : key, text, bytes);
     return [];
   });
 }
@@ -36,12 +42,14 @@ function complainAbout(section: Section, key: string, text: string, problem: str
 }
 
 const TOO_LONG = "is longer than eight bytes";
+const utf8 = (text: string): Buffer => Buffer.from(text);
 
 /** @returns what is wrong with it, in words */
-function bytesOf(text: string): readonly number[] | string {
+function bytesOf(text: string, encode: (text: string) => Buffer | null = utf8): readonly number[] | string {
   const isHex = text.startsWith("hex:");
   const digits = text.slice("hex:".length).replaceAll(" ", "");
   if (isHex && !/^([0-9a-fA-F]{2})+$/.test(digits)) return "is no hexadecimal";
-  const bytes = [...(isHex ? Buffer.from(digits, "hex") : Buffer.from(text))];
-  return bytes.length <= MARK_BYTES_MAX ? bytes : TOO_LONG;
+  const bytes = isHex ? Buffer.from(digits, "hex") : encode(text);
+  if (bytes === null) return "is not the same in every encoding";
+  return bytes.length <= MARK_BYTES_MAX ? [...bytes] : TOO_LONG;
 }

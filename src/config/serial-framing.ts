@@ -85,8 +85,6 @@ type FrameConfig =
 
 export const FRAMINGS = ["line", "slip", "cobs", "length", "fixed", "start-end", "idle"] as const;
 type FramingType = (typeof FRAMINGS)[number];
-const LF = 0x0a;
-const CR = 0x0d;
 const DELIMITERS_MAX = 4;
 const FRAME_BYTES = 8192;
 const FRAME_BYTES_MAX = 65_535;
@@ -168,15 +166,23 @@ function framingOf(
   }
 }
 
-/** Of UTF-16 they are characters, of two bytes each. */
+/** What is written as text is in the encoding of the lines. */
 function readDelimiters(inner: Section | null, encoding: TextEncoding | null) {
-  const given = inner === null ? [] : readBytesList(inner, "delimiter", DELIMITERS_MAX);
-  const isWide = encoding === "utf16le" || encoding === "utf16be";
-  const wide = (bytes: readonly number[]) => bytes.flatMap((byte) => (encoding === "utf16be" ? [0, byte] : [byte, 0]));
-  const [delimiter = [LF], ...others] = given;
-  const isLf = others.length === 0 && String(delimiter) === String([LF]);
-  if (!isWide) return { delimiter, delimitersToo: others };
-  return { delimiter: wide(delimiter), delimitersToo: (isLf ? [[CR, LF]] : others).map(wide) };
+  const encode = encoderOf(encoding);
+  const given = inner === null ? [] : readBytesList(inner, "delimiter", DELIMITERS_MAX, encode);
+  const lf = [...(encode("\n") as Buffer)];
+  const [delimiter = lf, ...others] = given;
+  // With "\n" alone a "\r" before it is tolerated, which a line of bytes does by itself.
+  const isWideLf = others.length === 0 && lf.length > 1 && String(delimiter) === String(lf);
+  return { delimiter, delimitersToo: isWideLf ? [[...(encode("\r\n") as Buffer)]] : others };
+}
+
+/** Other encodings than UTF-8 and UTF-16 have ASCII in common. */
+function encoderOf(encoding: TextEncoding | null): (text: string) => Buffer | null {
+  if (encoding === "utf16le") return (text) => Buffer.from(text, "utf16le");
+  if (encoding === "utf16be") return (text) => Buffer.from(text, "utf16le").swap16();
+  if (encoding === null || encoding === "utf8") return (text) => Buffer.from(text);
+  return (text) => (/^[\0-\x7f]*$/.test(text) ? Buffer.from(text) : null);
 }
 
 function readStartEnd(inner: Section | null, frameBytesMax: number, need: (what: string) => void): FrameConfig {

@@ -180,6 +180,8 @@ const SINGLE: [string, string][] = [
   ["serial: [{port: /dev/a, framing: {encoding: cp473}}]", "serial[0].framing.encoding"],
   ["serial: [{port: /dev/a, framing: {type: length, encoding: hex}}]", "framing.encoding: hex is nothing for length"],
   ["serial: [{port: /dev/a, framing: {encoding: hex, trim: true}}]", "framing.trim: means nothing to hex"],
+  ["serial: [{port: /dev/a, framing: {encoding: latin1, delimiter: §}}]", '"§" is not the same in every encoding'],
+  ["serial: [{port: /dev/a, framing: {encoding: utf16le, delimiter: abcde}}]", "delimiter: is longer than eight"],
   ["serial: [{port: /dev/a, framing: {delimiter: []}}]", "framing.delimiter: has 0 entries"],
   ["serial: [{port: /dev/a, framing: {delimiter: [a, 'hex:1']}}]", 'framing.delimiter[1]: "hex:1" is no hexadecimal'],
   ["serial: [{port: /dev/a, framing: {type: fixed, bytes: 2}, check: crc16-modbus}]", "check: leaves no room"],

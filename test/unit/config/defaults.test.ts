@@ -251,6 +251,20 @@ test("every framing and check of a serial port, with its defaults", () => {
   });
   const wide = { type: "line", delimiter: [0, 10], delimitersToo: [[0, 13, 0, 10]], frameBytesMax };
   assert.deepEqual(framingWith("{encoding: utf16be, trim: true}"), { ...wide, encoding: "utf16be", trim: true });
+  assert.deepEqual(framingOf('{delimiter: "hex:0a00"}'), {
+    type: "line",
+    delimiter: [10, 0],
+    delimitersToo: [],
+    frameBytesMax,
+  });
+  assert.deepEqual(framingWith('{encoding: utf16le, delimiter: ["hex:0d00", "§"]}'), {
+    type: "line",
+    delimiter: [13, 0],
+    delimitersToo: [[0xa7, 0]],
+    frameBytesMax,
+    encoding: "utf16le",
+    trim: false,
+  });
   assert.deepEqual(framingOf('{delimiter: ["\\r\\n", "\\r"]}'), {
     type: "line",
     delimiter: [13, 10],
