@@ -2,6 +2,7 @@
 import type { MqttSnLineConfig } from "../config/serial.ts";
 import { MqttSnSerialPort } from "../protocol/mqtt-sn/serial-port.ts";
 import { MqttSnServer } from "../protocol/mqtt-sn/server.ts";
+import { randomTopicId } from "../protocol/mqtt-sn/topic-ids.ts";
 import type { SerialDoor } from "../protocol/serial/serial-line.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 import type { RunningLine } from "./running-line.ts";
@@ -21,6 +22,7 @@ export function createMqttSnLine(
   const { gatewayId, maxClients, predefined } = mqttSn;
   const server = new MqttSnServer(port, parts, {
     gatewayId,
+    firstTopicId: randomTopicId(),
     clientsMax: maxClients,
     rate: null,
     predefined: new Map(predefined),

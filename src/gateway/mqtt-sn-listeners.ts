@@ -1,6 +1,7 @@
 /** MQTT-SN listeners: port and conversation, loaded with the first of them. */
 import type { ListenerConfig } from "../config/listeners.ts";
 import { MqttSnServer } from "../protocol/mqtt-sn/server.ts";
+import { randomTopicId } from "../protocol/mqtt-sn/topic-ids.ts";
 import { type Listener, ListenerError, type ListenOptions } from "../transport/listener.ts";
 import { listenUdp } from "../transport/udp.ts";
 import type { Ground, Rooms } from "./rooms.ts";
@@ -23,6 +24,7 @@ export async function openMqttSn(
   const parts = { router, registry, authority, store, time: clock, wheel, counters, limits };
   const server = new MqttSnServer(port, parts, {
     gatewayId,
+    firstTopicId: randomTopicId(),
     clientsMax: maxClients,
     rate,
     predefined: new Map(predefined),

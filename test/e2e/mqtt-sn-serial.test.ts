@@ -134,3 +134,29 @@ test(`unplugged ${UNPLUGGED} times, a device that repeats what was not acknowled
   const away = gateway.stderr.split("serial-away").length - 1;
   assert.ok(away >= UNPLUGGED && away <= 2 * UNPLUGGED, `each change is said once: ${away}`);
 });
+
+test("wireless nodes behind a forwarder on a serial line are clients of their own", {
+  skip: requirePeer("socat"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  const settings = { framing: "length", max_clients: 2, predefined: { 5: "plant/five" } };
+  await using gateway = new GatewayProcess(folder.path, {
+    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    serial: [{ name: "radio", port: cable.port, protocol: "mqtt-sn", mqtt_sn: settings }],
+  });
+  await gateway.start();
+  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
+  const forwarder = new LineDevice(cable, "length");
+  for (const node of ["01", "02"]) {
+    forwarder.say(`04 fe 00 ${node} 07 04 04 01 003c ${node.replace("0", "6")}`);
+    await forwarder.hears(`04fe00${node}030500`);
+    forwarder.say(`04 fe 00 ${node} 08 0c 21 0005 0001 ${node.replace("0", "3")}`);
+    await forwarder.hears(`04fe00${node}070d0005000100`);
+  }
+  forwarder.say("04 fe 00 03 07 04 04 01 003c 63");
+  await forwarder.hears("04fe0003030501");
+  assert.deepEqual((await mqtt.take(2)).map(({ payload }) => payload).sort(), ["1", "2"]);
+});

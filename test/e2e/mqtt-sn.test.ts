@@ -24,10 +24,12 @@ test("devices and MQTT clients hear one another, at every QoS, awake and asleep"
   await using device = await RawMqttSn.open(gateway.port("mqtt-sn"));
   assert.equal(await device.ask("030100", "0302"), "030209");
   await device.ask(CONNECT_A, "030500");
-  assert.equal(await device.ask(`0d 0a 0000 0001 ${hexOf("plant/a")}`, "070b"), "070b0001000100");
-  device.send(`09 0c 00 0001 0000 ${hexOf("q0")}`);
-  await device.ask(`09 0c 20 0001 0002 ${hexOf("q1")}`, "070d0001000200");
-  await device.ask(`09 0c 40 0001 0003 ${hexOf("q2")}`, "040f0003");
+  const regack = await device.ask(`0d 0a 0000 0001 ${hexOf("plant/a")}`, "070b");
+  const id = regack.slice(4, 8);
+  assert.equal(regack.slice(8), "000100");
+  device.send(`09 0c 00 ${id} 0000 ${hexOf("q0")}`);
+  await device.ask(`09 0c 20 ${id} 0002 ${hexOf("q1")}`, `070d${id}000200`);
+  await device.ask(`09 0c 40 ${id} 0003 ${hexOf("q2")}`, "040f0003");
   await device.ask("0410 0003", "040e0003");
   device.send(`09 0c 61 0005 0000 ${hexOf("-1")}`);
   const messages = await collector.take(4);
@@ -102,15 +104,17 @@ test("the access list knows a device by its client id: rules for anonymous clien
   await gateway.start();
   await using device = await RawMqttSn.open(gateway.port("mqtt-sn"));
   await device.ask(CONNECT_A, "030500");
-  await device.ask(messageOf(0x0a, `0000 0001 ${hexOf("plant/a/x")}`), "070b0001000100");
-  await device.ask(messageOf(0x0a, `0000 0002 ${hexOf("plant/b/x")}`), "070b0002000200");
+  const idOf = async (topic: string): Promise<string> =>
+    (await device.ask(messageOf(0x0a, `0000 0001 ${hexOf(topic)}`), "070b")).slice(4, 8);
+  const mine = await idOf("plant/a/x");
+  const his = await idOf("plant/b/x");
   const codeOf = (answer: string): string => answer.slice(-2);
-  assert.equal(codeOf(await device.ask(messageOf(0x0c, `20 0001 0003 ${hexOf("mine")}`), "070d")), "00");
-  assert.equal(codeOf(await device.ask(messageOf(0x0c, `20 0002 0004 ${hexOf("his")}`), "070d")), "03");
+  assert.equal(codeOf(await device.ask(messageOf(0x0c, `20 ${mine} 0003 ${hexOf("mine")}`), "070d")), "00");
+  assert.equal(codeOf(await device.ask(messageOf(0x0c, `20 ${his} 0004 ${hexOf("his")}`), "070d")), "03");
   assert.equal(codeOf(await device.ask(messageOf(0x12, `00 0005 ${hexOf("plant/a/x")}`), "0813")), "03");
   // A filter with wildcards may be wider than the rights: what may not be read does not come.
   assert.equal(codeOf(await device.ask(messageOf(0x12, `00 0006 ${hexOf("#")}`), "0813")), "00");
-  device.send(messageOf(0x0c, `00 0001 0000 ${hexOf("mine")}`));
+  device.send(messageOf(0x0c, `00 ${mine} 0000 ${hexOf("mine")}`));
   await device.ask("0216", "0217");
   assert.deepEqual(device.got, []);
   // Who is not connected has no client id that a pattern could name.

@@ -22,7 +22,7 @@ import { type Owed, OwedAcks } from "./owed-acks.ts";
 import type { Peer } from "./peer.ts";
 import type { MqttSnServer } from "./server.ts";
 import { ASLEEP, AWAKE, CONNECTING, DISCARDED, GONE } from "./states.ts";
-import { TopicIds } from "./topic-ids.ts";
+import type { TopicIds } from "./topic-ids.ts";
 
 /** Kinds of timers. */
 const LIFE = 0;
@@ -57,7 +57,7 @@ export class Client implements SessionOutlet, StoreWaiter, LoginWaiter, Expirabl
     this.server = server;
     this.peer = peer;
     this.connectedMs = server.parts.time.nowMs();
-    this.topics = new TopicIds(server.options.predefined, server.names);
+    this.topics = server.topicIds();
     this.deliveries = new Deliveries(this);
   }
 

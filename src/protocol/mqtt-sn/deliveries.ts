@@ -75,6 +75,16 @@ export class Deliveries implements Expirable {
     return this.#held.length > HELD_MAX / 2;
   }
 
+  /** The client is being told a topic id; whether it has heard is not known. */
+  get #registers(): boolean {
+    return this.#current !== null && this.#awaits === REGACK;
+  }
+
+  /** The client connects again: an id that it has not acknowledged stands for nothing. */
+  unregister(): void {
+    if (this.#registers) this.#client.topics.forget(this.#current?.topic ?? "");
+  }
+
   /** Nothing is under way. */
   get idle(): boolean {
     return this.#current === null && this.#held.length === 0;
@@ -100,7 +110,7 @@ export class Deliveries implements Expirable {
       this.#client.giveUp(topic, qos, msgId, "too-large");
       return;
     }
-    if (qos === 0 && !quiet && this.#held.length === 0) {
+    if (qos === 0 && !quiet && this.#held.length === 0 && !this.#registers) {
       const ref = topics.refOf(topic);
       if (ref !== NO_REF) {
         const flags = flagsOf(0, typeOfRef(ref) | (retain ? FLAG_RETAIN : 0));
@@ -166,7 +176,7 @@ export class Deliveries implements Expirable {
 
   onRegack(msgId: number, topicId: number, code: number): void {
     const current = this.#current;
-    if (current === null || this.#awaits !== REGACK || msgId !== this.#registerMsgId) return;
+    if (current === null || !this.#registers || msgId !== this.#registerMsgId) return;
     if (topicId !== this.#registerTopicId) return;
     if (code === REJECTED_CONGESTION) {
       this.#tries = 0; // it is there; later again, which the timer does

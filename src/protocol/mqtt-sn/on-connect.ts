@@ -29,7 +29,6 @@ import { WINDOW } from "./limits.ts";
 import type { Peer } from "./peer.ts";
 import type { MqttSnServer } from "./server.ts";
 import { ACTIVE, CONNECTING, DISCARDED } from "./states.ts";
-import { TopicIds } from "./topic-ids.ts";
 import { partsOf, topicOfWill, type WillParts, willOf } from "./will.ts";
 
 /** What a CONNECT asks for, until CONNACK. */
@@ -145,7 +144,8 @@ function enter(client: Client, request: ConnectRequest, principal: Principal): v
     return;
   }
   if (previous !== null && !clean) {
-    // Section 6.3: what was registered stays registered.
+    // Section 6.3: what was registered stays registered, but for what the client has not acknowledged.
+    previous.deliveries.unregister();
     const { topics } = client;
     client.topics = previous.topics;
     previous.topics = topics;
@@ -159,7 +159,7 @@ function enter(client: Client, request: ConnectRequest, principal: Principal): v
   const { session, present } = opened;
   if (!present && previous !== null) {
     client.topics.clear();
-    client.topics = new TopicIds(server.options.predefined, server.names);
+    client.topics = server.topicIds();
   }
   client.request = null;
   client.session = session;

@@ -48,7 +48,7 @@ import { onRegister, onSubscribe, onUnsubscribe } from "./on-subscribe.ts";
 import { keyOf, NODE_ID_BYTES_MAX, nodeKeyOf, type Peer } from "./peer.ts";
 import { AWAKE, CONNECTING } from "./states.ts";
 import { Strangers } from "./strangers.ts";
-import type { Predefined } from "./topic-ids.ts";
+import { type Predefined, TopicIdBlocks, TopicIds } from "./topic-ids.ts";
 import { onWillMsgUpd, onWillTopicUpd } from "./will.ts";
 
 export interface MqttSnParts {
@@ -72,6 +72,8 @@ export interface MqttSnOptions {
   readonly gatewayId: number;
   readonly clientsMax: number;
   readonly predefined: Predefined;
+  /** Topic ids are given from here on. */
+  readonly firstTopicId: number;
   /** Messages a second of one address; null: a cable has its own. */
   readonly rate: number | null;
   /** null: it does not say that it is there. */
@@ -108,6 +110,7 @@ export class MqttSnServer implements DatagramHandler {
   readonly #strange: Counter;
   readonly #tooFast: Counter;
   readonly #encapsulated: Counter;
+  readonly #topicIdBlocks: TopicIdBlocks;
   readonly #rates = new SourceRates();
   readonly #seed = Math.floor(Math.random() * 0x1_0000_0000);
   readonly #view = new MessageView();
@@ -136,6 +139,7 @@ export class MqttSnServer implements DatagramHandler {
     this.#strange = counters.counter("mqtt_sn.not_connected");
     this.#tooFast = counters.counter("mqtt_sn.too_fast");
     this.#encapsulated = counters.counter("mqtt_sn.encapsulated");
+    this.#topicIdBlocks = new TopicIdBlocks(options.firstTopicId);
     this.clients = new Clients(this);
     this.discovery = new Discovery(this);
     port.handler = this;
@@ -149,6 +153,11 @@ export class MqttSnServer implements DatagramHandler {
       client.dispose(true);
     }
     this.port.close();
+  }
+
+  /** For a client that knows none. */
+  topicIds(): TopicIds {
+    return new TopicIds(this.options.predefined, this.names, this.#topicIdBlocks.take());
   }
 
   count(what: string): void {

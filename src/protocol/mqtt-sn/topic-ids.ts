@@ -1,6 +1,9 @@
 /**
- * What topic ids mean to one client. Normal ids are given as names come, from 1, and stay until the client connects anew;
+ * What topic ids mean to one client. Normal ids are given as names come, and stay until the client connects anew;
  * predefined ones are the configuration's; a short name is its own id.
+ *
+ * A client that does not know yet that it was forgotten publishes by ids of before: none of them may mean another topic by
+ * now. So each table begins elsewhere (`TopicIdBlocks`), and an old id is unknown, which PUBACK says.
  *
  * @see MQTT-SN 1.2 sections 3 and 6.5
  */
@@ -15,6 +18,10 @@ const HASH = 0x23;
 
 /** Names by predefined topic id. */
 export type Predefined = ReadonlyMap<number, string>;
+
+export function randomTopicId(random: () => number = Math.random): number {
+  return TOPIC_ID_MIN + Math.floor(random() * (TOPIC_ID_MAX - TOPIC_ID_MIN + 1));
+}
 
 /** What a client calls a topic: TopicIdType and id in one number. */
 export const NO_REF = -1;
@@ -40,18 +47,35 @@ export function commonTopic(predefined: Predefined, type: number, id: number): s
   return type === TOPIC_PREDEFINED ? (predefined.get(id) ?? null) : null;
 }
 
+/** Where tables begin: one after the other, each with room for its ids, from a random id on. */
+export class TopicIdBlocks {
+  #next: number;
+
+  constructor(first: number) {
+    this.#next = first;
+  }
+
+  take(): number {
+    const first = this.#next;
+    this.#next = first + TOPIC_IDS_MAX > TOPIC_ID_MAX ? TOPIC_ID_MIN : first + TOPIC_IDS_MAX;
+    return first;
+  }
+}
+
 export class TopicIds {
   readonly #predefined: Predefined;
   readonly #memory: Allowance;
   /** Made with the first entry: a client with short names alone has none. */
   #byId: Map<number, string> | null = null;
   #byName: Map<string, number> | null = null;
-  #next = TOPIC_ID_MIN;
+  #next: number;
   #taken = 0;
 
-  constructor(predefined: Predefined, memory: Allowance) {
+  /** @param first the id that is given first */
+  constructor(predefined: Predefined, memory: Allowance, first: number) {
     this.#predefined = predefined;
     this.#memory = memory;
+    this.#next = first;
   }
 
   find(type: number, id: number): string | null {

@@ -103,14 +103,14 @@ test("[SN12-6.10-2] [SN12-6.10-4] who refuses a REGISTER has unsubscribed from t
   device.take();
   publishLive(hub, "a/b", "1", 1);
   hub.settle();
-  assert.deepEqual(device.take(), [message(0x0a, [0, 1, 0, 1], "a/b")]);
-  device.ask("07 0b 0001 0001 03");
+  assert.deepEqual(device.take(), [message(0x0a, [0, 0x81, 0, 1], "a/b")]);
+  device.ask("07 0b 0081 0001 03");
   publishLive(hub, "c/d", "2");
-  assert.deepEqual(device.take(), [message(0x0a, [0, 2, 0, 2], "c/d")]);
-  device.ask("07 0b 0002 0002 03");
+  assert.deepEqual(device.take(), [message(0x0a, [0, 0x82, 0, 2], "c/d")]);
+  device.ask("07 0b 0082 0002 03");
   publishLive(hub, "a/b", "3");
   publishLive(hub, "c/e", "4");
-  assert.deepEqual(device.take(), [message(0x0a, [0, 3, 0, 3], "c/e")]);
+  assert.deepEqual(device.take(), [message(0x0a, [0, 0x83, 0, 3], "c/e")]);
 });
 
 test("[SN12-6.10-6] [SN12-5.2.1-2] what is longer than a message may be is given up without a word, and counted", () => {
@@ -166,4 +166,27 @@ test("congestion in a REGACK is an answer: it is asked again, and not lost", () 
     assert.deepEqual(device.take(), [register]);
   }
   assert.deepEqual(device.ask("07 0b 0001 0001 00"), [message(0x0c, [0x20, 0, 1, 0, 1], "1")]);
+});
+
+test("[SN12-6.10-3] QoS 0 waits for the REGACK of its topic, too", () => {
+  const hub = new SnHub();
+  const device = connected(hub);
+  device.ask(subscribeTo("#", 0));
+  publishLive(hub, "a/b", "1");
+  publishLive(hub, "a/b", "2");
+  assert.deepEqual(device.take(), [message(0x0a, [0, 1, 0, 1], "a/b")]);
+  const [one, two] = ["1", "2"].map((payload) => message(0x0c, [0, 0, 1, 0, 0], payload));
+  assert.deepEqual(device.ask("07 0b 0001 0001 00"), [one, two]);
+});
+
+test("[SN12-6.10-2] an id whose REGISTER was not acknowledged stands for nothing after the next CONNECT", () => {
+  const hub = new SnHub();
+  const device = connected(hub, "a", LASTING);
+  device.send(subscribeTo("#", 1));
+  hub.settle();
+  device.take();
+  publishLive(hub, "a/b", "1", 1);
+  hub.settle();
+  assert.deepEqual(device.take(), [message(0x0a, [0, 1, 0, 1], "a/b")]);
+  assert.deepEqual(device.ask(connectOf("a", LASTING)), [CONNACK_OK, message(0x0a, [0, 2, 0, 1], "a/b")]);
 });

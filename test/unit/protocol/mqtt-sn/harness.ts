@@ -40,7 +40,15 @@ export class SnHub extends Hub {
       this.datagrams,
       { ...parts, limits: { ...LIMITS, ...changes } },
       {
-        ...{ gatewayId: 7, clientsMax: 8, rate: null, predefined: new Map(), advertise: null, anonymous: "always" },
+        ...{
+          gatewayId: 7,
+          firstTopicId: 1,
+          clientsMax: 8,
+          rate: null,
+          predefined: new Map(),
+          advertise: null,
+          anonymous: "always",
+        },
         ...options,
       },
     );
