@@ -2,6 +2,8 @@
 // frames in a flood. None of them reads. A client beside them is served, and so is a line that does nothing wrong; memory
 // and log stay bounded, and what was thrown away is counted by its cause.
 import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import { memoryOf } from "../../scripts/kept/proc.ts";
 import { writeCoap } from "../../src/wire/serial/slipmux.ts";
@@ -11,7 +13,7 @@ import { Flood } from "../support/flood.ts";
 import { GatewayProcess, LAUNCHER, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
 import { publish, subscribe } from "../support/mqtt-packets.ts";
-import { requirePeer } from "../support/peers.ts";
+import { peerPath, requirePeer } from "../support/peers.ts";
 import { RawMqtt } from "../support/raw-mqtt.ts";
 import { roundTrips } from "../support/round-trips.ts";
 
@@ -53,6 +55,16 @@ function coapPuts(): Buffer {
     end = writeCoap(message, 0, message.length, out, end);
   }
   return out.subarray(0, end);
+}
+
+function program(child: ChildProcess): AsyncDisposable {
+  const exited = once(child, "exit");
+  return {
+    [Symbol.asyncDispose]: async () => {
+      child.kill();
+      await exited;
+    },
+  };
 }
 
 interface Hostile {
@@ -151,7 +163,7 @@ const CASES: readonly Case[] = [
 
 for (const { title, lines, counters } of CASES) {
   test(`beside ${title} others are served, and memory and log are bounded`, {
-    skip: requirePeer("socat"),
+    skip: requirePeer("socat", "mosquitto_sub"),
     timeout: 90_000,
   }, async (t) => {
     using folder = temporaryFolder();
@@ -172,6 +184,9 @@ for (const { title, lines, counters } of CASES) {
     bystander.send(subscribe(4, 1, ["bystander", 0]));
     await bystander.next();
     await using honest = await MqttCollector.open(gateway.port(), "serial/honest");
+    // Who gets all of it.
+    const all = ["-p", `${gateway.port()}`, "-t", "#", "-q", "1"];
+    floods.use(program(spawn(peerPath("mosquitto_sub"), all, { stdio: "ignore" })));
     for (let i = 0; i < 1000; i++) bystander.send(publish(4, { topic: "deaf", payload: "x".repeat(1000) }));
     for (let i = 0; i < 10; i++) bystander.send(publish(4, { topic: "asked", payload: "AT" }));
     let times: number[];
