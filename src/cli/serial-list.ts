@@ -35,6 +35,8 @@ const NONE =
 export interface ListedDevice extends SerialDeviceEntry {
   /** Name of the gateway's line that has it open; null = none. */
   readonly openAs: string | null;
+  /** The gateway's line that would have it open, and why it has not; null = there is none. */
+  readonly awayAs: { readonly name: string; readonly error: string | null } | null;
 }
 
 /** A device as a person finds it now. */
@@ -49,21 +51,22 @@ export function seen(device: ListedDevice, openBy: PortHolder | null, problem: s
   return device.openAs === null ? { ...device, openBy, problem } : { ...device, openBy: null, problem: null };
 }
 
-/** Devices of this machine, with those of the gateway that sysfs does not know (pseudo terminals). */
+/** Devices of this machine, with those that the gateway has open and sysfs does not know (pseudo terminals). */
 export function listed(devices: readonly SerialDeviceEntry[], ports: readonly SerialStatus[]): ListedDevice[] {
-  const names = new Map<string, string>();
-  for (const { open, name, device } of ports) if (open && device !== null) names.set(realPath(device), name);
-  const known = devices.map((device) => ({ ...device, openAs: names.get(realPath(device.path)) ?? null }));
-  for (const { path } of devices) names.delete(realPath(path));
-  const others = [...names].map(([path, openAs]) => ({
-    path,
-    byId: null,
-    byPath: null,
-    usb: null,
-    driver: null,
-    openAs,
-  }));
-  return [...known, ...others];
+  const open = new Map<string, string>();
+  const away = new Map<string, { name: string; error: string | null }>();
+  for (const port of ports) {
+    const { name, error } = port;
+    if (port.open && port.device !== null) open.set(realPath(port.device), name);
+    else if (!port.open && port.port.startsWith("/")) away.set(realPath(port.port), { name, error });
+  }
+  const known = devices.map((device): ListedDevice => {
+    const path = realPath(device.path);
+    return { ...device, openAs: open.get(path) ?? null, awayAs: away.get(path) ?? null };
+  });
+  for (const { path } of devices) open.delete(realPath(path));
+  const nothing = { byId: null, byPath: null, usb: null, driver: null, awayAs: null };
+  return [...known, ...[...open].map(([path, openAs]) => ({ path, ...nothing, openAs }))];
 }
 
 /** A gateway that does not run, or is not to be asked, has none open. */
@@ -77,7 +80,7 @@ async function portsOf(dataDir: string): Promise<readonly SerialStatus[]> {
 }
 
 /** "/dev/ttyUSB0  0403:6001 serial A1 interface 0 (FT232R)  ftdi_sio  open as meter  /dev/serial/by-id/..." */
-export function lineOf({ path, byId, byPath, usb, driver, openAs, openBy, problem }: SeenDevice): string {
+export function lineOf({ path, byId, byPath, usb, driver, openAs, awayAs, openBy, problem }: SeenDevice): string {
   const columns = [path];
   if (usb !== null) {
     const serial = usb.serial === null ? "" : ` serial ${usb.serial}`;
@@ -86,6 +89,7 @@ export function lineOf({ path, byId, byPath, usb, driver, openAs, openBy, proble
   }
   if (driver !== null) columns.push(driver);
   if (openAs !== null) columns.push(`open as ${openAs}`);
+  if (awayAs !== null) columns.push(`away as ${awayAs.name}${awayAs.error === null ? "" : `: ${awayAs.error}`}`);
   if (openBy !== null)
     columns.push(`open by process ${openBy.pid}${openBy.program === "" ? "" : ` (${openBy.program})`}`);
   if (problem !== null) columns.push(problem);

@@ -14,6 +14,7 @@ import { requirePeer, requireRoot } from "../support/peers.ts";
 import { freePort } from "../support/program.ts";
 import { Ser2net } from "../support/ser2net.ts";
 
+const LONG = process.env["SLUICE_LONG"];
 const skip = requirePeer("socat", "ser2net");
 /** Of the gateway's clock. The kernel's probes of a closed window keep their own time. */
 const SPEED = 8;
@@ -94,6 +95,42 @@ test("an idle line whose terminal server is cut off without a word is found by k
   await eventually("what waited", () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`));
   publisher.assertHeard(cable.heard);
   assert.ok(times(gateway, "serial-away") <= 2, "gone, and at most: no answer");
+  assert.equal(await gateway.end(), 0);
+});
+
+test("a terminal server that takes nothing, and is then cut off without a word, is found by the kernel's probes", {
+  skip: skip || requirePeer("ip", "cc") || requireRoot() || (LONG === undefined && "with --long alone"),
+}, async () => {
+  using folder = temporaryFolder();
+  using far = new Namespace("t");
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  await using server = new Ser2net(folder.path, "tcp,0.0.0.0,2001", cable.port, far.name);
+  server.start();
+  const line = { port: `tcp://${far.address}:2001`, keepalive: "1s", baud: 4_000_000 };
+  await using gateway = new GatewayProcess(folder.path, config(line));
+  await gateway.start();
+  await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+  await using client = await MqttCollector.open(gateway.port(), "none");
+  const frames = Array.from({ length: 80 }, (_, i) => `${i} `.padEnd(4000, "x"));
+  await Promise.all(frames.slice(0, 40).map((frame) => client.client.publishAsync("meter/set", frame, { qos: 1 })));
+  await Promise.all(frames.slice(40).map((frame) => client.client.publishAsync("meter/set", frame, { qos: 1 })));
+  await eventually("the line is held up", () => times(gateway, "serial-held") === 1, 30_000);
+  assert.equal(times(gateway, "serial-away"), 0, "for longer than 11 s of silence");
+  far.setDeaf(true);
+  await eventually("a probe is not answered", () => times(gateway, "serial-away") === 1, 3 * CUT_MS);
+  assert.match(gateway.stderr, /serial-away .*what was written is not acknowledged/);
+  far.setDeaf(false);
+  let heard = "";
+  await eventually(
+    "all frames",
+    () => {
+      heard += cable.hear().toString("latin1");
+      return heard.endsWith(`${frames.at(-1)}\n`);
+    },
+    60_000,
+  );
+  for (const frame of frames) assert.ok(heard.includes(`${frame}\n`), frame.slice(0, 3));
   assert.equal(await gateway.end(), 0);
 });
 

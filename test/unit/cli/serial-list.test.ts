@@ -49,6 +49,17 @@ test("a device in the list says what it is, and who has it open", () => {
   assert.deepEqual(listed([], [{ ...PORT, port: "tcp://a:1", device: null }]), []);
 });
 
+test("a device that a line of the gateway waits for says so, and why it has it not", () => {
+  const line = { ...PORT, open: false, device: null, error: "permission denied" };
+  const [device] = listed([ADAPTER], [line]);
+  assert.deepEqual(device?.awayAs, { name: "meter", error: "permission denied" });
+  assert.match(
+    device === undefined ? "" : lineOf(seen(device, null, null)),
+    / {2}away as meter: permission denied {2}/,
+  );
+  assert.equal(listed([ADAPTER], [{ ...line, port: "tcp://a:1" }])[0]?.awayAs, null);
+});
+
 test("who has it open, why it cannot be, and, without a serial number, where it is plugged in", () => {
   const device = {
     path: "/dev/ttyS0",
@@ -57,6 +68,7 @@ test("who has it open, why it cannot be, and, without a serial number, where it 
     usb: null,
     driver: null,
     openAs: null,
+    awayAs: null,
   };
   const minicom = { pid: 12, program: "mini\x1bcom" };
   assert.equal(lineOf(seen(device, minicom, null)), "/dev/ttyS0  open by process 12 (mini?com)  /dev/serial/by-path/p");
