@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
+import { seededRandom } from "../../src/base/random.ts";
 import { Cable } from "../support/cable.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
@@ -145,6 +146,51 @@ test("a line full of noise does not flood the topic of errors; all of it is coun
   const { counters } = JSON.parse(stdout) as { counters: Record<string, number> };
   assert.equal(counters["serial.lines_bad_check"], 300);
   assert.ok((counters["serial.errors_skipped"] ?? 0) > 200, "ten a second");
+  assert.equal(await gateway.end(), 0);
+});
+
+test("noise of one byte in a thousand on the wire loses the frames that it hits and no other", {
+  skip: requirePeer("socat"),
+}, async () => {
+  using folder = temporaryFolder();
+  await using cable = new Cable(folder.path);
+  await cable.plug();
+  const line = { name: "meter", port: cable.port, framing: { type: "length", bytes: 1, gap_ms: 200 }, check: "crc32" };
+  await using gateway = new GatewayProcess(folder.path, {
+    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    serial: [line],
+  });
+  await gateway.start();
+  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
+  const random = seededRandom(1000);
+  let hits = 0;
+  for (let round = 0; round < 20; round++) {
+    const unhit: string[] = [];
+    const burst: Buffer[] = [];
+    for (let i = 0; i < 30; i++) {
+      const text = `frame ${round * 30 + i}: ${"x".repeat(Math.floor(random() * 40))}`;
+      const frame = Buffer.alloc(1 + text.length + 4);
+      frame[0] = text.length + 4;
+      frame.write(text, 1);
+      frame.writeUInt32BE(crc32(text), 1 + text.length);
+      const before = hits;
+      for (let at = 0; at < frame.length; at++) {
+        if (random() >= 1e-3) continue;
+        frame[at] = (frame[at] as number) ^ (1 + Math.floor(random() * 255));
+        hits++;
+      }
+      if (hits === before) unhit.push(text);
+      burst.push(frame);
+    }
+    cable.say(Buffer.concat(burst));
+    const heard = await frames.take(unhit.length);
+    assert.deepEqual(
+      heard.map(({ payload }) => payload),
+      unhit,
+    );
+  }
+  assert.ok(hits > 10, `${hits} hits`);
   assert.equal(await gateway.end(), 0);
 });
 
