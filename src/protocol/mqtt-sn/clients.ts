@@ -40,6 +40,7 @@ export class Clients {
     if (this.#byKey.size < this.#server.options.clientsMax) return true;
     const nowMs = this.#server.parts.time.nowMs();
     for (const oldest of this.#silent) {
+      if (!this.isCurrent(oldest)) continue; // it connects again, and has no place of its own
       if (nowMs - oldest.connectedMs < SILENT_MS) return false;
       oldest.lose("made_room");
       return true;

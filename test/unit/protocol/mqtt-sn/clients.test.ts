@@ -46,3 +46,13 @@ test("forged addresses take no place for long: who was silent since its CONNECT 
   assert.deepEqual(real.ask("0216"), [PINGRESP]);
   assert.equal(hub.clientCount, 4);
 });
+
+test("who connects again has one place, and makes room for nobody with the one that it had", () => {
+  const hub = new SnHub({ clientsMax: 1 });
+  const device = connected(hub, "a");
+  hub.advance(SILENT_MS + 100);
+  assert.deepEqual(device.ask(connectOf("a", 0x0c)), ["0206"]);
+  assert.deepEqual(hub.device(4001).ask(connectOf("b")), ["030501"]);
+  assert.deepEqual(device.ask("0207"), [CONNACK_OK]);
+  assert.equal(hub.clientCount, 1);
+});
