@@ -11,9 +11,6 @@ import {
 
 export interface ModbusConfig {
   readonly transport: "rtu" | "tcp";
-  /** For an answer to begin. */
-  readonly timeoutMs: number;
-  readonly retries: number;
   /** Of silence between an answer and the next request; RTU keeps 3.5 characters anyway. */
   readonly gapMs: number;
   /** Registers or bits between two points that are read along to save a request. */
@@ -32,6 +29,10 @@ export interface ModbusSlave {
   readonly name: string;
   /** RTU: 0 is all slaves, which are written to and do not answer. */
   readonly unit: number;
+  /** For an answer to begin. */
+  readonly timeoutMs: number;
+  /** While it answers. */
+  readonly retries: number;
   /** Where online and offline go; null = nowhere. */
   readonly stateTopic: string | null;
   readonly groups: readonly ModbusGroup[];
@@ -68,14 +69,18 @@ interface Inherited extends PointDefaults {
   readonly message: "points" | "group";
   /** Topic of a slave's state, or off. */
   readonly state: string;
+  readonly timeoutMs: number;
+  readonly retries: number;
 }
+
+const SLAVE_DEFAULTS = { message: "points", state: "off", timeoutMs: 500, retries: 1 } as const;
 
 /** @param line the entry's name */
 export function readModbus(serial: Section, line: string): ModbusConfig {
   const given = serial.has("modbus");
   if (!given) serial.complain("modbus", "is missing", "say which slaves there are");
   const section = serial.sectionOrEmpty("modbus");
-  const inherited = readInherited(section, { ...DEFAULTS, message: "points", state: "off" });
+  const inherited = readInherited(section, { ...DEFAULTS, ...SLAVE_DEFAULTS });
   const backoff = section.sectionOrEmpty("backoff");
   const baseMs = backoff.duration("min", 1000, 100, DAY_MS);
   const capMs = backoff.duration("max", Math.max(30_000, baseMs), baseMs, DAY_MS);
@@ -88,8 +93,6 @@ export function readModbus(serial: Section, line: string): ModbusConfig {
     section.complain("slaves", `has ${sections.length} entries`, `${MODBUS_SLAVES_MAX} at most`);
   const config: ModbusConfig = {
     transport,
-    timeoutMs: section.duration("timeout", 500, 10, 60_000),
-    retries: section.count("retries", 1, 0, 10),
     gapMs: section.duration("gap", 0, 0, 10_000),
     maxGap: section.count("max_gap", 0, 0, 120),
     backoff: { baseMs, capMs },
@@ -116,7 +119,7 @@ function readSlave(section: Section, line: string, transport: string, above: Inh
   if (unit === 0 && transport === "rtu") complainOfReads(section, groups);
   if (groups.length === 0) section.complain("groups", "names none", "say what is to be read");
   section.finish();
-  return { name, unit, stateTopic, groups };
+  return { name, unit, timeoutMs: inherited.timeoutMs, retries: inherited.retries, stateTopic, groups };
 }
 
 /** Nobody answers a broadcast. */
@@ -156,6 +159,8 @@ function readInherited(section: Section, above: Inherited): Inherited {
     ...readPointDefaults(section, above),
     message: readMessage(section, above),
     state: section.text("state", above.state),
+    timeoutMs: section.duration("timeout", above.timeoutMs, 10, 60_000),
+    retries: section.count("retries", above.retries, 0, 10),
   };
 }
 

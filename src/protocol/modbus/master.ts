@@ -25,10 +25,6 @@ import { Rate } from "./rate.ts";
 import type { Slave } from "./slave.ts";
 
 export interface BusOptions {
-  /** For an answer to begin, after the request was sent. */
-  readonly timeoutMs: number;
-  /** Times a slave that answered before is asked again. */
-  readonly retries: number;
   /** Of silence between an answer and the next request. */
   readonly gapMs: number;
   /** Time that a byte takes on the line; 0 on a network. */
@@ -133,7 +129,7 @@ export class Master implements AnswerSink {
     const now = this.#now();
     for (const exchange of this.#exchanges) {
       if (exchange.state === SENT && exchange.deadlineMs === Number.POSITIVE_INFINITY)
-        exchange.deadlineMs = now + this.#patienceMs(exchange.request);
+        exchange.deadlineMs = now + this.#patienceMs(exchange.request, (exchange.job as Job).slave);
     }
     this.#rest(now);
   }
@@ -185,7 +181,7 @@ export class Master implements AnswerSink {
     this.#framing.reader.forget(request);
     this.#counters.timeouts.value++;
     job.slave.timeouts++;
-    const givesUp = job.slave.state === "silent" || exchange.tries > this.#options.retries;
+    const givesUp = job.slave.state === "silent" || exchange.tries > job.slave.retries;
     if (givesUp) {
       this.#end(exchange, now, true);
       job.onFailure(SILENT, now);
@@ -200,7 +196,7 @@ export class Master implements AnswerSink {
   /** On a bus an answer that comes too late, or to an earlier try, may look like that to the slave's next request. */
   #awaitLate({ request, state }: Exchange, slave: Slave, now: number): void {
     if (!this.#options.isBus) return;
-    const endMs = now + this.#patienceMs(request);
+    const endMs = now + this.#patienceMs(request, slave);
     slave.heldUntilMs = endMs;
     if (state === READY) this.#gapEndMs = endMs;
   }
@@ -287,8 +283,8 @@ export class Master implements AnswerSink {
   }
 
   /** Ms after which no answer to `request`, which the port has, comes any more; or all slaves have dealt with it. */
-  #patienceMs(request: Request): number {
-    const { byteMs, turnaroundMs, timeoutMs } = this.#options;
+  #patienceMs(request: Request, { timeoutMs }: Slave): number {
+    const { byteMs, turnaroundMs } = this.#options;
     const requestMs = (request.pduLength + FRAME_BYTES) * byteMs;
     if (this.#isBroadcast(request)) return requestMs + turnaroundMs;
     return requestMs + timeoutMs + (answerLength(request) + FRAME_BYTES) * byteMs;

@@ -5,6 +5,7 @@
 import { Backoff, type BackoffOptions } from "../../base/backoff.ts";
 import type { Log } from "../../base/log.ts";
 import type { Random } from "../../base/random.ts";
+import type { ModbusSlave } from "../../config/serial-modbus.ts";
 import { Rate } from "./rate.ts";
 
 export type SlaveState = "unknown" | "answers" | "silent";
@@ -12,6 +13,10 @@ export type SlaveState = "unknown" | "answers" | "silent";
 export class Slave {
   readonly name: string;
   readonly unit: number;
+  /** For an answer to begin, after the request was sent. */
+  readonly timeoutMs: number;
+  /** Times it is asked again while it is not known to be silent. */
+  readonly retries: number;
   readonly polls: Rate;
   state: SlaveState = "unknown";
   /** Hears when it begins to answer, and when it stops to. */
@@ -34,7 +39,7 @@ export class Slave {
 
   constructor(
     line: string,
-    { name, unit }: { readonly name: string; readonly unit: number },
+    { name, unit, timeoutMs, retries }: Pick<ModbusSlave, "name" | "unit" | "timeoutMs" | "retries">,
     backoff: BackoffOptions,
     { random, log }: { readonly random: Random; readonly log: Log },
     nowMs: number,
@@ -42,6 +47,8 @@ export class Slave {
     this.#line = line;
     this.name = name;
     this.unit = unit;
+    this.timeoutMs = timeoutMs;
+    this.retries = retries;
     this.polls = new Rate(nowMs);
     this.#backoff = new Backoff(backoff, random);
     this.#log = log;

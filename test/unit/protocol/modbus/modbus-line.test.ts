@@ -276,6 +276,23 @@ test("an answer that comes after its timeout is not taken for that to the slave'
   );
 });
 
+test("a slow slave has a timeout of its own, which the others do not wait for when they are silent", () => {
+  const points = [{ name: "a", address: 0 }];
+  const slow = { ...slave(2, points), timeout: "2s", retries: 0 };
+  const h = new Harness({ timeout: "50ms", retries: 2, slaves: [slave(1, points), slow] });
+  h.bus.open();
+  h.advance(140);
+  assert.deepEqual(
+    h.bus.asked.map((asked) => asked[0]),
+    ["1", "1", "1"],
+  );
+  h.advance(1900);
+  assert.equal(h.bus.asked.filter((asked) => asked.startsWith("2:")).length, 1);
+  h.bus.say(2, Buffer.of(3, 2, 0, 9));
+  assert.deepEqual(h.taken(), ["serial/bus/s2/a 9"]);
+  assert.equal(h.counters.get("modbus.timeouts"), 3);
+});
+
 test("between an answer and the next request there are 3.5 characters, or gap if it is longer", () => {
   for (const [gap, perSecond] of [
     ["0ms", 200],
