@@ -165,7 +165,9 @@ export class TtyStream implements SerialStream, Expirable {
   }
 
   facts(): LineFacts {
-    return { heldBy: this.#holder(), driver: { ...this.#line, errors: this.#driver?.errors() ?? null } };
+    // A USB adapter is asked for CTS over USB, so only when that is the question.
+    const heldBy = this.#output === null ? null : this.#holder();
+    return { heldBy, driver: { ...this.#line, errors: this.#driver?.errors() ?? null } };
   }
 
   onTimer(): void {
