@@ -11,7 +11,7 @@ import { Cable } from "../support/cable.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, LAUNCHER, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { PtyDevice } from "../support/line-device.ts";
-import { MqttCollector } from "../support/mqtt-collector.ts";
+import { MqttCollector, persistent } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
 
 /** On the wire in hexadecimal; what is asked and answered is without what the framing adds. */
@@ -87,7 +87,7 @@ class Site implements AsyncDisposable {
   readonly cable = new Cable(this.folder.path);
   readonly gateway: GatewayProcess;
 
-  constructor() {
+  constructor(limits: Record<string, unknown> = {}) {
     const acl = join(this.folder.path, "acl");
     writeFileSync(
       acl,
@@ -97,6 +97,7 @@ class Site implements AsyncDisposable {
     this.gateway = new GatewayProcess(this.folder.path, {
       listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
       auth: { anonymous: "loopback", acl_file: acl },
+      limits,
       serial: [
         { name: "bus", port: this.cable.port, publish: { topic: "bus/says" }, write: { topic: "bus/ask", request } },
       ],
@@ -184,6 +185,31 @@ test("responses that reach nobody do not hold the wire up: denied, larger than t
   assert.equal(await site.counter("serial.responses_denied"), 1);
   assert.equal(await site.counter("serial.request_timeouts"), 0);
   assert.match(site.gateway.stderr, /serial-response-denied name=serial:bus topic=secret\/1/);
+});
+
+test("a response that its client's full session refuses is held, and the next request with it, until there is room", {
+  skip: requirePeer("socat"),
+}, async () => {
+  await using site = await new Site({ session_queue_messages: 2, session_when_full: "refuse" }).start();
+  const port = site.gateway.port();
+  const asker = () => MqttCollector.open(port, "answers/#", persistent("asker"));
+  await (await asker())[Symbol.asyncDispose]();
+  await using client = await MqttCollector.open(port, "none");
+  for (const i of [1, 2, 3]) {
+    await ask(client, `${i}`, "answers/1");
+    await eventually("the question", () => site.cable.heard.endsWith(`${i}\n`));
+    site.cable.say(`R ${i}\n`);
+    await eventually("the answer", async () => (await site.counter("serial.responses")) === i);
+  }
+  await ask(client, "4", "answers/1");
+  assert.equal(site.cable.heard, "1\n2\n3\n");
+  await using back = await asker();
+  await eventually("the last question", () => site.cable.heard === "1\n2\n3\n4\n");
+  assert.equal(await site.counter("serial.request_timeouts"), 0);
+  site.cable.say("R 4\n");
+  const payloads = (await back.take(4)).map(({ payload }) => payload);
+  assert.deepEqual(payloads, ["R 1", "R 2", "R 3", "R 4"]);
+  assert.equal(await site.counter("serial.responses_refused"), 0);
 });
 
 test("devices that answer with 10 MB, or with garbage for ever, slow nobody beside them", {

@@ -1,7 +1,7 @@
 /** The template of one entry of `write`: static bytes, the payload, parts of the topic, values of a payload that is JSON. */
 import { atJsonPath } from "../../base/json-path.ts";
 import type { FramePiece } from "../../config/frame-template.ts";
-import { numberSource, parseExact } from "./mapping/exact-json.ts";
+import { jsonText, numberSource, parseExact } from "./mapping/exact-json.ts";
 import type { TopicParts } from "./topic-parts.ts";
 
 export class WriteTemplate {
@@ -51,5 +51,5 @@ function parsed(payload: Buffer): unknown {
 /** A text without its quotes, a number as it was written, an object or array as JSON. */
 function textOf(value: unknown): string | null {
   if (value === undefined || value === null) return null;
-  return numberSource(value) ?? (typeof value === "object" ? JSON.stringify(value) : String(value));
+  return numberSource(value) ?? (typeof value === "object" ? jsonText(value) : String(value));
 }

@@ -32,3 +32,12 @@ const keepNumber: Reviver = (_key, value, { source }) => {
 export function numberSource(value: unknown): string | null {
   return exact.isRawJSON(value) ? value.rawJSON : null;
 }
+
+/** @returns null for what lies too deep to be written: some 7,000 brackets, which are read without trouble */
+export function jsonText(value: unknown): string | null {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return null;
+  }
+}

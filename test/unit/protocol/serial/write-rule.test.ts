@@ -64,6 +64,15 @@ for (const [template, payload, expected] of [
   });
 }
 
+test("JSON that is too deep to be written again is no frame", () => {
+  const deep = `{"x": ${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
+  const rule = new WriteRule(write({ template: "{json:x}" }));
+  assert.equal(
+    rule.frameOf(() => "w", Buffer.from(deep)),
+    null,
+  );
+});
+
 test("a response is in the format of its request", () => {
   const bytes = Buffer.from("ff01", "hex");
   assert.equal(encoded("raw", bytes), bytes);
