@@ -16,7 +16,7 @@ function config(port: string, write: unknown): Record<string, unknown> {
 }
 
 const opened = (gateway: GatewayProcess, times: number) => () => gateway.stderr.split("serial-open").length > times;
-const request = { timeout: "500ms", match: "R*", reply: "{topic}/reply" };
+const request = { timeout: "20s", match: "R*", reply: "{topic}/reply" };
 
 test("requests of MQTT 5 clients are answered one by one, each at its Response Topic with its Correlation Data", {
   skip: requirePeer("socat"),
