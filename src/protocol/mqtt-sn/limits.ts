@@ -7,11 +7,11 @@ export const RETRY_MS = 10_000;
 export const RETRIES_MAX = 4;
 /** Up to here a client may be silent for half of what it said more, beyond for a tenth more. */
 const SHORT_MS = 60_000;
-/** Section 6.3: of a CONNECT, as its client must answer each message of it. */
+/** Section 6.2: of a CONNECT, as its client answers each message of it. */
 export const CONNECT_MS = RETRY_MS * (RETRIES_MAX + 1);
 /** A client that is awake for what waits, of which nothing comes out of the store, is let go back to sleep after so long. */
 export const AWAKE_MS = 1000;
-/** Section 6.10 and its like: one message at a time waits for the client's acknowledgement. */
+/** Sections 6.6 and 6.10: one message at a time waits for the client's acknowledgement. */
 export const WINDOW = 1;
 /** Topic ids of a client, beyond those that are predefined. */
 export const TOPIC_IDS_MAX = 128;

@@ -3,7 +3,7 @@
  *
  *     CONNECT ── Will flag ──> WILLTOPICREQ, WILLTOPIC, WILLMSGREQ, WILLMSG ──> login ──> old session ended ──> CONNACK
  *
- * @see MQTT-SN 1.2 sections 6.3 and 6.4
+ * @see MQTT-SN 1.2 sections 6.2, 6.3 and 6.13
  */
 import type { Principal } from "../../core/ports.ts";
 import { SESSION_FOREIGN, SESSIONS_FULL } from "../../core/session-registry.ts";
@@ -86,9 +86,10 @@ export function onConnect(server: MqttSnServer, peer: Peer, bytes: Buffer, view:
 
 export function onWillTopic(client: Client, bytes: Buffer, view: MessageView): void {
   const { request, server } = client;
-  if (client.state !== CONNECTING || request === null || request.awaits !== WILLTOPIC) return;
+  // It comes again when WILLMSGREQ was lost.
+  if (client.state !== CONNECTING || request === null || request.awaits === 0) return;
   if (view.restAt === view.restEnd) {
-    logIn(client, request); // section 6.3: an empty one means no will
+    logIn(client, request); // section 5.4.7: an empty one means no will
     return;
   }
   const parts = topicOfWill(server, bytes, view);
@@ -106,6 +107,11 @@ export function onWillMsg(client: Client, bytes: Buffer, view: MessageView): voi
   if (client.state !== CONNECTING || request === null || request.awaits !== WILLMSG || request.will === null) return;
   request.will = { ...request.will, payload: Buffer.copyBytesFrom(bytes, view.restAt, view.restEnd - view.restAt) };
   logIn(client, request);
+}
+
+/** WILLMSG, or an empty WILLTOPIC, comes again from who is connected: CONNACK was lost. */
+export function onWillAgain(client: Client): void {
+  client.write(writeReturnCode(client.server.room(8), 0, CONNACK, ACCEPTED));
 }
 
 export function onLogin(client: Client, principal: Principal | null, reason: number): void {

@@ -41,7 +41,7 @@ import { Clients } from "./clients.ts";
 import { type AdvertiseOptions, Discovery } from "./discovery.ts";
 import { CONNECT_COST, heldBytesOf, namesBytesOf } from "./limits.ts";
 import { onPubcomp, onPubrec } from "./on-ack.ts";
-import { onConnect, onWillMsg, onWillTopic } from "./on-connect.ts";
+import { onConnect, onWillAgain, onWillMsg, onWillTopic } from "./on-connect.ts";
 import { onPublish, onPubrel } from "./on-publish.ts";
 import { onDisconnect, onPingreq, onPingreqFromElsewhere } from "./on-sleep.ts";
 import { onRegister, onSubscribe, onUnsubscribe } from "./on-subscribe.ts";
@@ -247,6 +247,10 @@ export class MqttSnServer implements DatagramHandler {
         return;
       case DISCONNECT:
         onDisconnect(client, view);
+        return;
+      case WILLTOPIC:
+      case WILLMSG:
+        onWillAgain(client);
         return;
       case REGACK:
         client.deliveries.onRegack(view.msgId, view.topicId, view.returnCode);

@@ -5,7 +5,7 @@
  * A client that does not know yet that it was forgotten publishes by ids of before: none of them may mean another topic by
  * now. So each table begins elsewhere (`TopicIdBlocks`), and an old id is unknown, which PUBACK says.
  *
- * @see MQTT-SN 1.2 sections 3 and 6.5
+ * @see MQTT-SN 1.2 sections 6.5 and 6.7
  */
 import type { Allowance } from "../../base/allowance.ts";
 import { TOPIC_ID_MAX, TOPIC_ID_MIN, TOPIC_NORMAL, TOPIC_PREDEFINED, TOPIC_SHORT } from "../../wire/mqtt-sn/codes.ts";

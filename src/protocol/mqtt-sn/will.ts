@@ -1,7 +1,7 @@
 /**
  * The will of a client, and how it changes while the client is connected.
  *
- * @see MQTT-SN 1.2 sections 6.3 and 6.4
+ * @see MQTT-SN 1.2 sections 6.2 to 6.4
  */
 import { Publication } from "../../core/publication.ts";
 import type { Session, Will } from "../../core/session.ts";

@@ -78,3 +78,19 @@ test("a client that connects from elsewhere takes its session along", () => {
   assert.deepEqual(device.take(), [DISCONNECT]);
   assert.equal(hub.clientCount, 1);
 });
+
+test("[SN12-6.13-2] each message of a CONNECT with a will may be lost, and is repeated by its client", () => {
+  const hub = new SnHub();
+  const peer = subscriber(hub, "will");
+  const device = hub.device();
+  const [willTopic, willMsg] = [message(0x07, [0x20], "will"), message(0x09, [], "gone")];
+  for (let i = 0; i < 3; i++) assert.deepEqual(device.ask(connectOf("a", 0x0c, 10)), ["0206"]);
+  for (let i = 0; i < 3; i++) assert.deepEqual(device.ask(willTopic), ["0208"]);
+  for (let i = 0; i < 3; i++) assert.deepEqual(device.ask(willMsg), [CONNACK_OK]);
+  const other = hub.device(4001);
+  other.ask(connectOf("b", 0x0c, 10));
+  for (let i = 0; i < 3; i++) assert.deepEqual(other.ask("0207"), [CONNACK_OK]);
+  assert.equal(hub.clientCount, 2);
+  hub.advance(15_100);
+  assert.deepEqual(published(peer), ["will gone"]);
+});
