@@ -119,8 +119,8 @@ export class SerialOutput implements DeviceWriter, LaneOwner, RepliesOwner {
     const payload = bytes.subarray(payloadFrom, payloadEnd);
     const prepared = this.#prepare(() => publication.topic, bytes, propertiesFrom, propertiesEnd, payload);
     if (prepared === null) return;
-    if (this.#device.isOpen && !this.#lane.isFull)
-      this.#send(prepared, 0, expirySeconds < 0 ? NEVER : expirySeconds * 1000);
+    const leftMs = expirySeconds < 0 ? NEVER : expirySeconds * 1000;
+    if (this.#device.isOpen && !this.#lane.isFull) this.#send(prepared, 0, leftMs);
     else this.#drop(prepared);
   }
 
