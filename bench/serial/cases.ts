@@ -90,7 +90,7 @@ function framing(
 }
 
 /** Of frames of 64 bytes, which take 5.6 ms. */
-const SILENCE_US = 4000;
+const SILENCE_US = 12000;
 
 function coapFrames(confirmable: boolean): (port: number) => Buffer[] {
   return (port) =>
@@ -176,8 +176,8 @@ export const CASES: readonly SerialCase[] = [
   ),
   framing(
     "idle, crc16-modbus",
-    "framing: {type: idle, gap_ms: 2}, check: crc16-modbus",
-    framed({ type: "idle", gapMs: 2, frameBytesMax: 8192 }, MODBUS_CRC, 62),
+    "framing: {type: idle, gap_ms: 5}, check: crc16-modbus",
+    framed({ type: "idle", gapMs: 5, frameBytesMax: 8192 }, MODBUS_CRC, 62),
     FIFO,
     { "gap-us": SILENCE_US },
   ),
