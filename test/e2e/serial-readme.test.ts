@@ -105,6 +105,7 @@ const CHAPTERS = [
   "Serial lines",
   "Frames on a serial line",
   "What a serial line publishes",
+  "Writing to serial lines",
   "CoAP over a serial line",
   "MQTT-SN, for sensors without TCP",
   "Modbus",
@@ -203,7 +204,7 @@ test("README.md: the request over a serial line, and CoAP's bytes, have their an
   await using node = new Cable(folder.path, "node-");
   await bus.plug();
   await node.plug();
-  const text = configurations("Configuration").find((config) => config.includes("request:")) ?? "";
+  const text = configurations("Writing to serial lines").find((config) => config.includes("request:")) ?? "";
   const coap = configurations("CoAP over a serial line")[0] ?? "";
   const lines = [text.replace(/port: .*/, `port: ${bus.port}`), coap.replace(/\/dev\/ttyACM0/, node.port)];
   await using gateway = new GatewayProcess(folder.path, {});
