@@ -48,6 +48,8 @@ const BLIND_DRAINS = new Semaphore(2);
 const FINE_MS = 50;
 /** Between two reads of a device whose bytes come one by one. */
 const GATHER_MS = 1;
+/** Between two looks at a line that goes on: what is USB all the way takes its bytes sooner than its baud rate says. */
+const LOOK_MS_MAX = 10;
 /** How often a line that is held up is looked at. */
 const HELD_MS_MAX = 1000;
 
@@ -103,6 +105,8 @@ export class TtyStream implements SerialStream, Expirable {
   #switching: Promise<void> = Promise.resolve();
   /** Between two looks at what the driver still has. */
   #lookMs = 0;
+  /** What it had at the last one; negative: there was none. */
+  #waiting = -1;
 
   constructor(port: BoundPort, settings: LineSettings, line: DriverLine, addon: TtyAddon | null, wheel: TimerWheel) {
     this.#port = port;
@@ -264,10 +268,10 @@ export class TtyStream implements SerialStream, Expirable {
       setImmediate(this.#onTaken);
       return;
     }
-    this.#lookMs = 0;
+    this.#waiting = -1;
     const ms = transmitMs(Math.min(output.length, KERNEL_BYTES), this.#settings.baud);
-    if (ms < this.#drainMsMax) this.#awaitSent();
-    else this.#lookAfter(ms);
+    if (this.#driver !== null || ms < this.#drainMsMax) this.#awaitSent();
+    else this.#lookAfter(ms); // nobody tells what has left
   }
 
   /** Its answer says that it has left. */
@@ -281,11 +285,13 @@ export class TtyStream implements SerialStream, Expirable {
     if (this.#handler === null) return;
     const waiting = this.#driver?.outputBytes ?? 0;
     const ms = transmitMs(waiting, this.#settings.baud);
-    if (waiting === 0 || (this.#settings.flow === "none" && ms < this.#drainMsMax && this.#lookMs === 0)) {
+    const moves = waiting !== this.#waiting;
+    this.#waiting = waiting;
+    if (waiting === 0 || (this.#settings.flow === "none" && ms < this.#drainMsMax && moves)) {
       void this.#drain();
       return;
     }
-    this.#lookMs = Math.min(HELD_MS_MAX, Math.max(1, Math.ceil(ms), 2 * this.#lookMs));
+    this.#lookMs = moves ? Math.max(1, Math.min(ms, LOOK_MS_MAX)) : Math.min(HELD_MS_MAX, 2 * this.#lookMs);
     this.#lookAfter(this.#lookMs);
   }
 

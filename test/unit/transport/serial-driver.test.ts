@@ -5,6 +5,7 @@ import { RS485_LINE, type Rs485Line } from "../../../src/config/serial-rs485.ts"
 import type { TtyAddon } from "../../../src/native/tty/binding.ts";
 import type { BoundPort } from "../../../src/transport/serial-binding.ts";
 import { notesWithoutAddon, rs485Words, SerialDriver, setUpLine } from "../../../src/transport/serial-driver.ts";
+import { driver } from "./tty-driver.ts";
 
 const NOT_BUILT = "the tty addon is not built";
 const ENOTTY = -25;
@@ -22,33 +23,6 @@ const SETTINGS: LineSettings = {
 };
 
 const PORT = { fd: 7, getBaudRate: () => Promise.resolve({ baudRate: 9615 }) } as unknown as BoundPort;
-
-/** A driver that does all it is asked, but for what `instead` does. */
-function driver(instead: Partial<TtyAddon> = {}): TtyAddon & { readonly asked: string[] } {
-  const asked: string[] = [];
-  return {
-    asked,
-    setLine: (_fd, baud, dataBits, parity, two) => {
-      asked.push(`line ${dataBits} ${parity} ${two}`);
-      return baud;
-    },
-    setRs485: (_fd, words) => {
-      asked.push(`rs485 ${words.join(" ")}`);
-      return 0;
-    },
-    getRs485: () => 0,
-    setLowLatency: () => {
-      asked.push("low latency");
-      return 0;
-    },
-    isExclusive: () => 0,
-    outputBytes: () => 0,
-    discardOutput: () => 0,
-    modemLines: () => 0x20,
-    counts: () => 0,
-    ...instead,
-  };
-}
 
 const setUp = (settings: Partial<LineSettings>, addon: TtyAddon | string) =>
   setUpLine(PORT, { ...SETTINGS, ...settings }, addon);

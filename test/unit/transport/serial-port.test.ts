@@ -10,11 +10,13 @@ import { Log } from "../../../src/base/log.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
 import type { LineSettings } from "../../../src/config/serial-port.ts";
 import { RS485_LINE } from "../../../src/config/serial-rs485.ts";
+import type { TtyAddon } from "../../../src/native/tty/binding.ts";
 import { type BoundPort, bindingOptions, type ControlLines } from "../../../src/transport/serial-binding.ts";
 import { type SerialHandler, SerialPort } from "../../../src/transport/serial-port.ts";
 import { READ_BYTES } from "../../../src/transport/serial-stream.ts";
 import { openTty } from "../../../src/transport/serial-tty.ts";
 import { TurnQueue } from "../../../src/transport/turn-queue.ts";
+import { driver } from "./tty-driver.ts";
 
 type Listener = (error: Error | null) => void;
 
@@ -95,6 +97,7 @@ class Bench {
   setError: string | null = null;
   readonly file: string;
   settings: LineSettings;
+  addon: TtyAddon | string = "the tty addon is not built";
   readonly port: SerialPort;
 
   constructor(t: TestContext, baud = 115_200, rs485: "none" | "rts" = "none") {
@@ -111,7 +114,7 @@ class Bench {
         ...{ clock, wheel, counters, log, random: () => this.random },
         flusher: { turns: this.turns, scheduleEnd: () => {} },
       },
-      () => openTty("/dev/x", this.settings, wheel, () => this.#open(), "the tty addon is not built"),
+      () => openTty("/dev/x", this.settings, wheel, () => this.#open(), this.addon),
     );
     this.port.handler = {
       onOpen: () => this.heard.push("open"),
@@ -269,6 +272,35 @@ test("while a frame is on the line no thread waits for it", async (t) => {
   t.mock.timers.tick(4);
   assert.equal(b.last.drains.length, 0, "64 bytes at 115,200 baud take 5.6 ms");
   t.mock.timers.tick(2);
+  assert.equal(b.last.drains.length, 1);
+});
+
+test("where the driver tells what it has, a line is drained when it has little, whatever its baud rate says", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const b = new Bench(t, 9600);
+  let left = 960; // a second at 9,600 baud
+  let looks = 0;
+  const outputBytes = (): number => {
+    looks++;
+    return left;
+  };
+  b.addon = driver({ outputBytes });
+  await b.start();
+  b.port.write(Buffer.alloc(960, "x"));
+  for (let i = 1; i <= 4; i++) {
+    left -= 100;
+    t.mock.timers.tick(10);
+    assert.equal(looks, 1 + i, "it goes on, so it is looked at every 10 ms");
+  }
+  t.mock.timers.tick(10); // held up
+  const held = looks;
+  t.mock.timers.tick(19);
+  assert.equal(looks, held, "ever less often");
+  t.mock.timers.tick(1);
+  assert.equal(looks, held + 1);
+  assert.equal(b.last.drains.length, 0);
+  left = 1;
+  t.mock.timers.tick(40);
   assert.equal(b.last.drains.length, 1);
 });
 
