@@ -28,8 +28,8 @@ const FLOORS: Readonly<Record<string, number>> = {
 /** The one place that may import a dependency: a file, or a folder with all in it. */
 const DOORS: Readonly<Record<string, string>> = {
   ws: "transport/ws.ts",
-  serialport: "transport/serial-binding.ts",
-  socks: "transport/proxy-socks.ts",
+  serialport: "transport/serial/binding.ts",
+  socks: "transport/proxy/socks.ts",
   "coap-packet": "wire/coap/",
   cborg: "wire/senml/cbor.ts",
   "better-sqlite3": "store/",
@@ -38,8 +38,8 @@ const DOORS: Readonly<Record<string, string>> = {
 
 /** Folders that only one other room may enter: all files whose path begins so. */
 const DOORS_OF_FOLDERS: Readonly<Record<string, string>> = {
-  "native/dtls/": "transport/dtls",
-  "native/tty/": "transport/serial-",
+  "native/dtls/": "transport/dtls/",
+  "native/tty/": "transport/serial/",
 };
 
 const LINES_MAX = 400;
@@ -197,7 +197,7 @@ const SYNTHETIC: readonly (readonly [title: string, files: Record<string, string
   ["the library and the command", { "index.ts": 'import "./cli/run.ts";', "cli/run.ts": "" }, /its neighbour cli/],
   [
     "a room's door",
-    { "transport/dtls-session.ts": 'import "../native/dtls/a.ts";', "native/dtls/a.ts": "" },
+    { "transport/dtls/session.ts": 'import "../../native/dtls/a.ts";', "native/dtls/a.ts": "" },
     undefined,
   ],
   [

@@ -4,7 +4,7 @@ import { budgetTable, fits, totalBytes } from "../config/budget.ts";
 import type { Config } from "../config/config.ts";
 import { memoryBill } from "../gateway/bill.ts";
 import { readConfiguration } from "../gateway/configuration.ts";
-import { dtlsProblem } from "../transport/dtls-addon.ts";
+import { dtlsProblem } from "../transport/dtls/addon.ts";
 import { OK, parse, say, USAGE, UsageError } from "./arguments.ts";
 import { complaintsText } from "./complaints-text.ts";
 import { dataDirOf } from "./where.ts";
@@ -60,7 +60,7 @@ function notesOf({ uplinks, listeners }: Config): string[] {
 async function lineNotes({ serial }: Config): Promise<string[]> {
   const lines = serial.filter(({ place }) => place.kind === "device" || place.kind === "match");
   if (lines.length === 0) return [];
-  const { notesWithoutAddon, ttyAddon } = await import("../transport/serial-driver.ts");
+  const { notesWithoutAddon, ttyAddon } = await import("../transport/serial/driver.ts");
   const addon = ttyAddon();
   if (typeof addon !== "string") return [];
   return lines.flatMap((line) =>

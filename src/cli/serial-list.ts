@@ -1,9 +1,9 @@
 /** `sluice serial list`: the serial devices of this machine, and which of them the running gateway has open. */
 import { realpathSync } from "node:fs";
 import { controlSocket } from "../config/names.ts";
-import { problemWith } from "../transport/port-access.ts";
-import { openers, type PortHolder } from "../transport/port-holder.ts";
-import { type SerialDeviceEntry, serialDevices } from "../transport/serial-devices.ts";
+import { type SerialDeviceEntry, serialDevices } from "../transport/serial/devices.ts";
+import { problemWith } from "../transport/serial/port-access.ts";
+import { openers, type PortHolder } from "../transport/serial/port-holder.ts";
 import { OK, parse, say, sayError } from "./arguments.ts";
 import { askControl } from "./control.ts";
 import { printable } from "./printable.ts";

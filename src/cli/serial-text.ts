@@ -2,7 +2,7 @@
 import type { ModbusStatus } from "./modbus-text.ts";
 import { printable } from "./printable.ts";
 
-/** The parts of `SerialPortStatus` (transport/serial-port.ts) that are printed. */
+/** The parts of `SerialPortStatus` (transport/serial/serial-port.ts) that are printed. */
 export interface SerialStatus {
   readonly name: string;
   readonly port: string;

@@ -57,7 +57,7 @@ export async function memoryBill(config: Config): Promise<Line[]> {
   if (dtls.length > 0) {
     const identities = identitiesOf(dtls);
     const named = identities.filter(({ identity, name }) => name !== pskName(identity)).length;
-    lines.push(...(await import("../transport/dtls-budget.ts")).budget(dtls, identities.length, named));
+    lines.push(...(await import("../transport/dtls/budget.ts")).budget(dtls, identities.length, named));
   }
   if (frameLines.length > 0) lines.push(...(await import("./frame-lines.ts")).serialBudget(limits, frameLines));
   const mappings = frameLines.flatMap(({ mapping }) => mapping ?? []);

@@ -1,7 +1,7 @@
 /** CoAP listeners: port and conversation, loaded with the first of them; DTLS and groups with the first that has them. */
 import type { ListenerConfig } from "../config/listeners.ts";
 import { CoapServer } from "../protocol/coap/coap-server.ts";
-import type { DtlsPort } from "../transport/dtls.ts";
+import type { DtlsPort } from "../transport/dtls/dtls.ts";
 import { type Listener, ListenerError, type ListenOptions } from "../transport/listener.ts";
 import { type DatagramReceiver, listenUdp, type UdpPort } from "../transport/udp.ts";
 import { ALL_COAP_NODES } from "../wire/coap/codes.ts";
@@ -26,7 +26,7 @@ export async function openCoap(
   let port: UdpPort | DtlsPort;
   let udp: UdpPort | null = null;
   if (dtls !== null) {
-    port = await (await import("../transport/dtls.ts")).listenDtls({ ...options, dtls });
+    port = await (await import("../transport/dtls/dtls.ts")).listenDtls({ ...options, dtls });
   } else {
     udp = await listenUdp({ ...options, groups: coap.multicast });
     port = udp;

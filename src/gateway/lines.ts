@@ -6,7 +6,7 @@ import { TimerWheel } from "../base/timer-wheel.ts";
 import { linesOf, type SerialConfig } from "../config/serial.ts";
 import { isWritten } from "../config/serial-modbus.ts";
 import { DeliveryQueue } from "../core/delivery-queue.ts";
-import type { SerialPort, SerialPortStatus } from "../transport/serial-port.ts";
+import type { SerialPort, SerialPortStatus } from "../transport/serial/serial-port.ts";
 import { changedKeys } from "./changed-keys.ts";
 import { giveUp } from "./removal.ts";
 import { type Ground, queueLimitsOf, type Rooms } from "./rooms.ts";
@@ -144,7 +144,7 @@ export class SerialLines {
     const speaks = (protocol: SerialConfig["protocol"]): boolean => next.some((line) => line.protocol === protocol);
     const maps = linesOf(next, "frames").some(({ mapping }) => mapping !== null);
     const [{ SerialPort }, frames, mappings, coap, mqttSn, modbus] = await Promise.all([
-      import("../transport/serial-port.ts"),
+      import("../transport/serial/serial-port.ts"),
       speaks("frames") ? import("./frame-lines.ts") : null,
       maps ? import("./mapping-room.ts") : null,
       speaks("coap") ? import("./coap-listeners.ts") : null,

@@ -8,7 +8,7 @@ import type { Link } from "./link.ts";
 import { leavingFrom } from "./local-address.ts";
 import { addressesOf, type Found, keepAddresses } from "./names.ts";
 import { addressAndPort } from "./peer-address.ts";
-import { ProxyError } from "./proxy-request.ts";
+import { ProxyError } from "./proxy/request.ts";
 import { describeError } from "./socket-error.ts";
 import { SocketLink } from "./socket-link.ts";
 import { type ConnectOptions, TcpOpening } from "./tcp-opening.ts";
@@ -198,7 +198,7 @@ class Attempt implements Dialing {
 
   async #tunnel(socket: Socket, proxy: ProxyConfig): Promise<void> {
     this.#stage = "waiting for its answer";
-    const { throughProxy } = await import("./proxy.ts");
+    const { throughProxy } = await import("./proxy/proxy.ts");
     if (this.#over) return;
     await throughProxy(socket, proxy, this.#target);
     this.#atProxy = false;

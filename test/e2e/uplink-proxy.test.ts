@@ -1,6 +1,6 @@
 // The uplink through proxies as sites have them: tinyproxy (HTTP CONNECT) and microsocks (SOCKS 5), to mosquitto over TLS
 // with client certificates, and to another gateway over secure WebSocket. What proxies do wrong is in
-// test/unit/transport/proxy.test.ts.
+// test/unit/transport/proxy/proxy.test.ts.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -5,7 +5,7 @@ import type { Packet } from "coap-packet";
 import { SystemClock } from "../../src/base/clock.ts";
 import { TimerWheel } from "../../src/base/timer-wheel.ts";
 import { type DtlsOptions, loadDtls } from "../../src/native/dtls/binding.ts";
-import { connectDtls, type DtlsClient } from "../../src/transport/dtls-client.ts";
+import { connectDtls, type DtlsClient } from "../../src/transport/dtls/client.ts";
 import { type Response, requestOf, responseOf } from "./coap-messages.ts";
 import { eventually } from "./eventually.ts";
 import { requireThat, type Skip } from "./peers.ts";

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import type { Packet } from "coap-packet";
 import { SystemClock } from "../../src/base/clock.ts";
 import { TimerWheel } from "../../src/base/timer-wheel.ts";
-import type { DtlsClientOptions } from "../../src/transport/dtls-client.ts";
+import type { DtlsClientOptions } from "../../src/transport/dtls/client.ts";
 import { blockBytes, bodyOf, type Response, requestOf, responseOf, uintBytes, uintOption } from "./coap-messages.ts";
 import { type Door, whereIs } from "./coap-peers.ts";
 import { eventually } from "./eventually.ts";
@@ -99,7 +99,7 @@ export class RawCoap {
     credentials: DtlsClientOptions["credentials"],
     options: RawOptions & { readonly handshakeTimeoutMs?: number } = {},
   ): Promise<RawCoap> {
-    const { connectDtls } = await import("../../src/transport/dtls-client.ts");
+    const { connectDtls } = await import("../../src/transport/dtls/client.ts");
     const wheel = new TimerWheel(new SystemClock(), 20);
     const ticking = setInterval(() => wheel.tick(), 20);
     const { handshakeTimeoutMs = 15_000 } = options;

@@ -3,7 +3,7 @@
  * one makes other bytes of them, whose check holds once in 65,536 times, or which are no text.
  */
 import type { LineSettings } from "../../config/serial-port.ts";
-import type { LineErrors, SerialStream } from "../../transport/serial-stream.ts";
+import type { LineErrors, SerialStream } from "../../transport/serial/stream.ts";
 import type { FrameSink } from "../../wire/serial/framing.ts";
 import type { Ending } from "./ending.ts";
 import { counted, plainText } from "./frame-text.ts";

@@ -1,5 +1,5 @@
 /** What may be wrong with what nobody can read, said once each: silence, the wrong baud rate, the wrong framing. */
-import type { LineErrors } from "../../transport/serial-stream.ts";
+import type { LineErrors } from "../../transport/serial/stream.ts";
 import { hexOf, plainText } from "./frame-text.ts";
 import { errorWords } from "./line-errors.ts";
 import type { Sniffer } from "./sniffer.ts";

@@ -1,5 +1,5 @@
 /** What the driver of a device counts as wrong on the wire. */
-import type { LineErrors, SerialStream } from "../../transport/serial-stream.ts";
+import type { LineErrors, SerialStream } from "../../transport/serial/stream.ts";
 
 /** What the driver of a device counts; null = it does not. */
 export function errorsOf(stream: SerialStream | null): LineErrors | null {

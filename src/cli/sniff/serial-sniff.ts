@@ -3,8 +3,8 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import { SystemClock } from "../../base/clock.ts";
 import { TimerWheel } from "../../base/timer-wheel.ts";
 import { type LineSettings, placeText } from "../../config/serial-port.ts";
-import { openSocket } from "../../transport/serial-socket.ts";
-import type { SerialStream } from "../../transport/serial-stream.ts";
+import { openSocket } from "../../transport/serial/socket.ts";
+import type { SerialStream } from "../../transport/serial/stream.ts";
 import { describeError } from "../../transport/socket-error.ts";
 import { FAILED, OK, parse, say, sayError, UsageError, wholeNumber } from "../arguments.ts";
 import { printable } from "../printable.ts";
@@ -202,9 +202,9 @@ class Watch {
   async #open(settings: LineSettings): Promise<SerialStream> {
     const { place } = this.#line;
     if (place.kind === "tcp" || place.kind === "unix") return openSocket(place, settings, this.#wheel);
-    const { openTty } = await import("../../transport/serial-tty.ts");
+    const { openTty } = await import("../../transport/serial/tty.ts");
     if (place.kind === "device") return openTty(place.path, settings, this.#wheel);
-    return openTty(await (await import("../../transport/serial-devices.ts")).pathOf(place), settings, this.#wheel);
+    return openTty(await (await import("../../transport/serial/devices.ts")).pathOf(place), settings, this.#wheel);
   }
 }
 

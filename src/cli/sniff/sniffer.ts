@@ -1,5 +1,5 @@
 /** Counts frames and bytes, and has each frame told with its verdict; a sum at the end. */
-import type { LineErrors } from "../../transport/serial-stream.ts";
+import type { LineErrors } from "../../transport/serial/stream.ts";
 import type { BadFrame, FrameSink } from "../../wire/serial/framing.ts";
 import type { Teller } from "./frame-text.ts";
 import { type Judgement, judgement, type Reading, type Verdict } from "./reading.ts";

@@ -6,7 +6,7 @@ import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Counter, Counters } from "../../base/counters.ts";
 import type { Line } from "../../config/budget.ts";
 import type { DatagramHandler, DatagramPort, TimeSource } from "../../core/ports.ts";
-import { type FrameDevice, FrameWriter } from "../../transport/frame-writer.ts";
+import { type FrameDevice, FrameWriter } from "../../transport/serial/frame-writer.ts";
 import { MessageStream } from "../../wire/mqtt-sn/stream.ts";
 import type { FrameSink } from "../../wire/serial/framing.ts";
 import { SlipDecoder, slipBytesMax, writeSlip } from "../../wire/serial/slip.ts";

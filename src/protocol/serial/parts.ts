@@ -16,7 +16,7 @@ export interface SerialTopic {
 
 export type SerialRouter = Publisher & DeviceRouter;
 
-/** transport/serial-port.ts, as far as it is used here. */
+/** transport/serial/serial-port.ts, as far as it is used here. */
 export interface SerialDevice {
   readonly isOpen: boolean;
   pause(): void;

@@ -10,7 +10,7 @@ import type { Counter, Counters } from "../../base/counters.ts";
 import type { Log } from "../../base/log.ts";
 import type { Line } from "../../config/budget.ts";
 import type { DatagramHandler, DatagramPort } from "../../core/ports.ts";
-import { FrameWriter } from "../../transport/frame-writer.ts";
+import { FrameWriter } from "../../transport/serial/frame-writer.ts";
 import type { BadFrame, FrameSink } from "../../wire/serial/framing.ts";
 import { SlipDecoder, slipBytesMax, writeSlip } from "../../wire/serial/slip.ts";
 import {

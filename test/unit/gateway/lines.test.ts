@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ConfigurationError } from "../../../src/config/complaint.ts";
-import type { SerialPortStatus } from "../../../src/transport/serial-port.ts";
+import type { SerialPortStatus } from "../../../src/transport/serial/serial-port.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/gateway-process.ts";
 import { GatewayWorld, type Keys } from "./world.ts";

@@ -5,7 +5,7 @@ import { Ending } from "../../../../src/cli/sniff/ending.ts";
 import { type SniffedLine, sniffedLine } from "../../../../src/cli/sniff/options.ts";
 import { readingOf } from "../../../../src/cli/sniff/readings.ts";
 import type { LineSettings } from "../../../../src/config/serial-port.ts";
-import type { LineFacts, SerialStream, SerialStreamHandler } from "../../../../src/transport/serial-stream.ts";
+import type { LineFacts, SerialStream, SerialStreamHandler } from "../../../../src/transport/serial/stream.ts";
 import { FrameCheck } from "../../../../src/wire/serial/check.ts";
 import { coapFrame } from "../../../support/slipmux-peer.ts";
 

@@ -1,0 +1,29 @@
+/** The tty addon, without a tty. */
+import type { TtyAddon } from "../../../../src/native/tty/binding.ts";
+
+/** A driver that does all it is asked, but for what `instead` does. */
+export function driver(instead: Partial<TtyAddon> = {}): TtyAddon & { readonly asked: string[] } {
+  const asked: string[] = [];
+  return {
+    asked,
+    setLine: (_fd, baud, dataBits, parity, two) => {
+      asked.push(`line ${dataBits} ${parity} ${two}`);
+      return baud;
+    },
+    setRs485: (_fd, words) => {
+      asked.push(`rs485 ${words.join(" ")}`);
+      return 0;
+    },
+    getRs485: () => 0,
+    setLowLatency: () => {
+      asked.push("low latency");
+      return 0;
+    },
+    isExclusive: () => 0,
+    outputBytes: () => 0,
+    discardOutput: () => 0,
+    modemLines: () => 0x20,
+    counts: () => 0,
+    ...instead,
+  };
+}
