@@ -42,6 +42,8 @@ export class FrameReader implements GapOwner, Expirable {
   /** What came in one chunk behind the frame that paused the port. */
   #rest: Buffer | null = null;
   #paused = false;
+  /** The port went away behind what is kept. */
+  #ended = false;
 
   constructor(parts: SerialParts, device: SerialDevice, decoder: FrameDecoder, taker: FrameTaker) {
     this.#parts = parts;
@@ -73,11 +75,11 @@ export class FrameReader implements GapOwner, Expirable {
     this.#stops();
   }
 
-  /** The frame that was under way will not be finished. */
+  /** The frame that was under way will not be finished; while paused, what was read is looked through for whole ones first. */
   onAway(): void {
-    if (this.#decoder.pendingBytes > 0) this.#parts.counters.badFrames.cut.value++;
-    this.#decoder.reset();
     this.#gap?.stop();
+    this.#ended = true;
+    if (!this.#paused) this.#forget();
   }
 
   /** The port was opened again while frames are held: it stays paused. */
@@ -110,6 +112,7 @@ export class FrameReader implements GapOwner, Expirable {
       this.#device.awaitTurn();
       return;
     }
+    if (this.#ended) this.#forget();
     this.#paused = false;
     this.#gap?.restart();
     this.#device.resume();
@@ -126,6 +129,12 @@ export class FrameReader implements GapOwner, Expirable {
 
   get #goes(): boolean {
     return this.work > 0 && this.#taker.open;
+  }
+
+  #forget(): void {
+    this.#ended = false;
+    if (this.#decoder.pendingBytes > 0) this.#parts.counters.badFrames.cut.value++;
+    this.#decoder.reset();
   }
 
   /** Pauses the port when no more is to come for now. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { STORED_LATER } from "../../../../src/core/router.ts";
+import { ROUTED, STORED_LATER } from "../../../../src/core/router.ts";
 import { PENDING_ENTRY_BYTES } from "../../../../src/protocol/serial/held-publications.ts";
 import { FRAMES_PENDING_MAX, PENDING_BYTES_MAX } from "../../../../src/protocol/serial/serial-input.ts";
 import { BATCH_BYTES } from "../../../../src/protocol/serial/write-lane.ts";
@@ -254,4 +254,20 @@ test("close unsubscribes and leaves no timer; what is held, or refused later, is
   h.settle(1);
   h.settle(1, FAILED);
   assert.deepEqual([h.counters.get("serial.lines_refused"), h.wheel.armed], [2, 0]);
+});
+
+test("of lines that wait when the port goes away the unfinished one is not joined with what comes after; it is counted", () => {
+  const h = new Harness();
+  h.outcome = REFUSED;
+  h.device.data("a\nb\nhalf");
+  assert.deepEqual(h.lines(), ["a"]);
+  h.device.away();
+  h.device.open();
+  assert.equal(h.device.paused, true);
+  h.outcome = ROUTED;
+  h.advance(500);
+  assert.equal(h.device.paused, false);
+  h.device.data("\nc\n");
+  assert.deepEqual(h.lines(), ["a", "b", "c"]);
+  assert.equal(h.counters.get("serial.lines_cut"), 1);
 });
