@@ -121,6 +121,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   #state = AWAY;
   #stream: SerialStream | null = null;
   #opening: Promise<void> = Promise.resolve();
+  readonly #closes = new AbortController();
   #closing: Promise<void> = Promise.resolve();
   /** The handler has paused it. */
   #paused = false;
@@ -140,7 +141,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   constructor(options: SerialOptions, parts: SerialParts, open: OpenSerialStream | null = null) {
     this.#options = options;
     this.#parts = parts;
-    this.#open = open ?? (() => this.#openPlace());
+    this.#open = open ?? ((givenUp) => this.#openPlace(givenUp));
     this.#sinceMs = parts.clock.wallMs();
     this.#backoff = new Backoff(REOPEN_MS, parts.random);
     this.#news = new SerialNews(parts.log, options.name, placeText(options.place));
@@ -186,6 +187,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
   /** Resolves when what was open is closed. */
   async close(): Promise<void> {
     this.#leave(CLOSED);
+    this.#closes.abort();
     this.#parts.wheel.cancel(this.#reopen);
     this.#parts.flusher.turns.leave(this);
     await this.#opening;
@@ -266,12 +268,12 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
 
   // ---- opening -----------------------------------------------------------------------------------------------
 
-  async #openPlace(): Promise<SerialStream> {
+  async #openPlace(givenUp: AbortSignal): Promise<SerialStream> {
     const { place } = this.#options;
     const { wheel } = this.#parts;
-    if (place.kind === "unix") return openSocket(place, this.#options, wheel);
+    if (place.kind === "unix") return openSocket(place, this.#options, wheel, givenUp);
     if (place.kind === "tcp") {
-      const stream = await openSocket(place, this.#options, wheel);
+      const stream = await openSocket(place, this.#options, wheel, givenUp);
       const addon = (await import("./driver.ts")).ttyAddon();
       if (typeof addon !== "string") stream.addon = addon;
       return stream;
@@ -285,7 +287,7 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
     let stream: SerialStream;
     try {
       await this.#closing; // its lock, and a socket that takes one connection
-      stream = await this.#open();
+      stream = await this.#open(this.#closes.signal);
     } catch (error) {
       this.#failed(describeError(error).replace(/^Error: /, ""));
       return;

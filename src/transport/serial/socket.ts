@@ -33,6 +33,7 @@ const CHECK_MS_MAX = 1000;
 const SOON_MS_MAX = 32;
 
 /**
+ * @param givenUp it is not to be opened any more: a host that does not answer would be waited for
  * @param look what the kernel still has of what was written
  * @throws Error with the reason in words
  */
@@ -40,13 +41,18 @@ export function openSocket(
   place: SocketPlace,
   settings: SocketSettings,
   wheel: TimerWheel,
+  givenUp: AbortSignal | null = null,
   look: (socket: Socket) => SendQueue | null = listedQueue,
 ): Promise<SocketStream> {
   return new Promise((resolve, reject) => {
     const stream = new SocketStream(place, settings, wheel, look, (error) => {
+      givenUp?.removeEventListener("abort", giveUp);
       if (error === null) resolve(stream);
       else reject(error);
     });
+    const giveUp = (): void => void stream.close();
+    if (givenUp?.aborted) giveUp();
+    else givenUp?.addEventListener("abort", giveUp);
   });
 }
 

@@ -53,8 +53,11 @@ export interface SerialStreamHandler {
   onGone(words: string): void;
 }
 
-/** @throws Error whose words say why it cannot be opened now */
-export type OpenSerialStream = () => Promise<SerialStream>;
+/**
+ * @param givenUp nobody waits for it any more: what may take long ends soon
+ * @throws Error whose words say why it cannot be opened now
+ */
+export type OpenSerialStream = (givenUp: AbortSignal) => Promise<SerialStream>;
 
 /** The most that is read at once. */
 export const READ_BYTES = 4096;

@@ -13,7 +13,7 @@ import { RS485_LINE } from "../../../../src/config/serial-rs485.ts";
 import type { TtyAddon } from "../../../../src/native/tty/binding.ts";
 import { type BoundPort, bindingOptions, type ControlLines } from "../../../../src/transport/serial/binding.ts";
 import { type SerialHandler, SerialPort } from "../../../../src/transport/serial/serial-port.ts";
-import { READ_BYTES } from "../../../../src/transport/serial/stream.ts";
+import { type OpenSerialStream, READ_BYTES } from "../../../../src/transport/serial/stream.ts";
 import { openTty } from "../../../../src/transport/serial/tty.ts";
 import { TurnQueue } from "../../../../src/transport/turn-queue.ts";
 import { driver } from "./tty-driver.ts";
@@ -100,7 +100,7 @@ class Bench {
   addon: TtyAddon | string = "the tty addon is not built";
   readonly port: SerialPort;
 
-  constructor(t: TestContext, baud = 115_200, rs485: "none" | "rts" = "none") {
+  constructor(t: TestContext, baud = 115_200, rs485: "none" | "rts" = "none", open: OpenSerialStream | null = null) {
     const directory = mkdtempSync(join(tmpdir(), "serial-"));
     t.after(() => rmSync(directory, { recursive: true }));
     this.file = join(directory, "port");
@@ -114,7 +114,7 @@ class Bench {
         ...{ clock, wheel, counters, log, random: () => this.random },
         flusher: { turns: this.turns, scheduleEnd: () => {} },
       },
-      () => openTty("/dev/x", this.settings, wheel, () => this.#open(), this.addon),
+      open ?? (() => openTty("/dev/x", this.settings, wheel, () => this.#open(), this.addon)),
     );
     this.port.handler = {
       onOpen: () => this.heard.push("open"),
@@ -401,6 +401,17 @@ test("close closes the descriptor, also of a port that is just being opened, and
   d.advance(60_000);
   assert.equal(d.tries, 1);
   assert.equal(d.wheel.armed, 0);
+});
+
+test("close does not wait for a host that does not answer: the opening is given up", async (t) => {
+  const b = new Bench(t, 115_200, "none", (givenUp) => {
+    const { promise, reject } = Promise.withResolvers<never>();
+    givenUp.addEventListener("abort", () => reject(new Error("given up")));
+    return promise;
+  });
+  await b.start();
+  await b.port.close();
+  assert.deepEqual([b.heard, b.logged, b.wheel.armed], [[], [], 0]);
 });
 
 test("over RS-485 the transmitter is on from before the first byte until the last has left", async (t) => {

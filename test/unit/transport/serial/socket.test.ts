@@ -37,7 +37,7 @@ class Line {
     const place = path === null ? { host: "127.0.0.1", port: address.port } : { path };
     const [[far], stream] = await Promise.all([
       once(this.server, "connection"),
-      openSocket(place, SETTINGS, this.wheel, look),
+      openSocket(place, SETTINGS, this.wheel, null, look),
     ]);
     this.far = far as Socket;
     this.far.on("error", () => {});
@@ -191,6 +191,20 @@ test("who is not there is said in words, and so is a name that is none", async (
   server.close();
   await once(server, "close");
   await assert.rejects(openSocket({ host: "127.0.0.1", port }, SETTINGS, wheel), /connection refused/);
+});
+
+test("an opening that nobody waits for any more ends at once, whether its host answers or not", async (t) => {
+  const wheel = new TimerWheel(new ManualClock(), 50);
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const { port } = server.address() as { port: number };
+  const place = { host: "127.0.0.1", port };
+  const closes = new AbortController();
+  const opening = openSocket(place, SETTINGS, wheel, closes.signal);
+  closes.abort();
+  await assert.rejects(opening, /closed by peer/);
+  await assert.rejects(openSocket(place, SETTINGS, wheel, closes.signal), /closed by peer/);
 });
 
 test("after close nothing is heard and no timer is left", async (t) => {
