@@ -1,4 +1,4 @@
-/** `serial[].modbus.slaves[].groups[].points[]`: the values that a slave has, and what bus, slave and group say for all of them. */
+/** `serial[].modbus.slaves[].groups[].points[]`: the values of a slave, and what bus, slave and group say for all of them. */
 import type { Section } from "./section.ts";
 import { isOwnTopic, topicProblem } from "./topics.ts";
 

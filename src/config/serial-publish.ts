@@ -54,7 +54,10 @@ interface Published {
   readonly mapping: SerialMapping | null;
 }
 
-/** @param line  its name @returns `publish` when the frames go to one topic as they are; `mapping` when there is more to do; neither when it is off */
+/**
+ * @param line  its name
+ * @returns `publish` when the frames go to one topic as they are; `mapping` when there is more to do; neither when it is off
+ */
 export function readPublish(section: Section, line: string): Published {
   if (section.source("publish") === "off") {
     for (const key of ["ignore", "header"])

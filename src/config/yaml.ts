@@ -1,6 +1,6 @@
 /**
  * The door to the `yaml` package, and the only file that imports it: it costs the process about 9 MB, so the gateway
- * itself never does (see cli/configuration.ts). YAML 1.2, core schema, one document; anchors, aliases, tags and
+ * itself never does (see cli/child-configuration.ts). YAML 1.2, core schema, one document; anchors, aliases, tags and
  * directives are refused: nothing here needs them, and aliases can make a kilobyte into gigabytes.
  */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from "yaml";

@@ -144,7 +144,10 @@ export class Cutting implements Cutter, BacklogSink, AgingQueue {
     this.#dropOldest();
   }
 
-  /** One slice of what is to be done, when messages have become durable and in turns after that. @returns whether there is more */
+  /**
+   * One slice of what is to be done, when messages have become durable and in turns after that.
+   * @returns whether there is more
+   */
   step(): boolean {
     if (this.#queue.ended) return false;
     if (this.#superseding !== null) return this.#stepSuperseding(this.#superseding);

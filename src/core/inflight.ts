@@ -46,7 +46,7 @@ export class Inflight implements Window {
   head = 0;
   /** Ordinal the next message takes. */
   next = 0;
-  /** SENT and RECEIVED entries of this connection, and loans (loans.ts): what Receive Maximum counts. */
+  /** SENT and RECEIVED entries of this connection, and loans (shares.ts): what Receive Maximum counts. */
   outstanding = 0;
   /** Most that may be outstanding: the smaller of our limit and the peer's Receive Maximum. */
   windowMax = 0;

@@ -41,7 +41,10 @@ export interface Outlet {
    * whether it takes that one, with these options: an outlet that stands for several peers chooses one now.
    */
   writable(message?: Message, options?: number): boolean;
-  /** The peer sleeps, as it said it would: publishers do not wait for it, and it is kept what one that is away is. Absent: it never does. */
+  /**
+   * The peer sleeps, as it said it would: publishers do not wait for it, and it is kept what one that is away is.
+   * Absent: it never does.
+   */
   readonly resting?: boolean;
 }
 

@@ -36,7 +36,10 @@ export type StoreHealth = "ok" | "full" | "read-only" | "failed";
 export interface ReceiverRecord {
   /** Positive, never reused while its row exists. */
   readonly id: number;
-  /** "session" | "share" | "uplink" | "serial"; "server", "server-sent" (uplink/link/server-sessions.ts) and "coap-observers" (protocol/coap/observe/records.ts) are for no messages. */
+  /**
+   * "session" | "share" | "uplink" | "serial"; "server", "server-sent" (uplink/link/server-sessions.ts) and
+   * "coap-observers" (protocol/coap/observe/records.ts) are for no messages.
+   */
   readonly kind: string;
   /** Client id, `{ShareName}/{filter}`, uplink name or serial port name: unique within its kind. */
   readonly name: string;

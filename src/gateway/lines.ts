@@ -1,6 +1,6 @@
 /**
- * The serial lines that run, and what a reload makes of them, as `uplinks.ts` does of uplinks: one that is changed is made anew from
- * the same rows, within the turn in which its predecessor leaves. What a protocol needs is loaded with its first line.
+ * The serial lines that run, and what a reload makes of them, as `uplinks.ts` does of uplinks: one that is changed is made
+ * anew from the same rows, within the turn in which its predecessor leaves. What a protocol needs is loaded with its first line.
  */
 import { TimerWheel } from "../base/timer-wheel.ts";
 import { linesOf, type SerialConfig } from "../config/serial.ts";

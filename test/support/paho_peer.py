@@ -1,5 +1,5 @@
 # Debian's paho client (1.6) at the hands of a test: options as JSON in the first argument, a command per line of stdin,
-# an event per line of stdout. See paho.ts.
+# an event per line of stdout. See mqtt-programs.ts.
 import json
 import os
 import sys

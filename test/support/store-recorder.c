@@ -1,6 +1,6 @@
 /*
  * Records what a process does to the files whose path contains $RECORD_MATCH, in the order in which it does it, for
- * store-power-cut.ts: preloaded, it stands between the program and libc. What the process writes to its standard
+ * power-cut/disk.ts: preloaded, it stands between the program and libc. What the process writes to its standard
  * output goes into the same record, so that acknowledgements stand in their place among the writes.
  *
  * $RECORD_TO: one line per event, data after it:

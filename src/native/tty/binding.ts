@@ -1,6 +1,7 @@
 /**
  * The types of the tty addon, and how it is loaded: ioctls on the descriptor of a serial line that is open. None waits for
- * the line; a USB adapter is asked over USB, a ms or two. Each answers a number; a negative one is the system's reason why not, an errno negated.
+ * the line; a USB adapter is asked over USB, a ms or two. Each answers a number; a negative one is the system's reason why
+ * not, an errno negated.
  */
 import { type Addon, loadAddon } from "../load.ts";
 

@@ -1,6 +1,5 @@
 // What the kernel does for a serial line beyond reading and writing: ioctls on a descriptor that somebody else has open.
-// None waits for the line; a USB adapter is asked over USB, a ms or two. binding.ts has the types, which say what each call does; each answers a number, and an errno
-// negated when the kernel says no. What throws are mistakes of the caller.
+// binding.ts has the types, which say what each call does, and what its number means. What throws are mistakes of the caller.
 #include <asm/termbits.h>
 #include <linux/serial.h>
 #include <node_api.h>
@@ -141,38 +140,28 @@ napi_value set_low_latency(napi_env env, napi_callback_info info) {
   return outcome(env, ioctl(fd, TIOCSSERIAL, &settings));
 }
 
-napi_value is_exclusive(napi_env env, napi_callback_info info) {
+/** What `request` reads into an int. */
+napi_value number_of(napi_env env, napi_callback_info info, unsigned long request) {
   Arguments arguments(env, info);
   int fd = -1;
   if (!arguments.fd(&fd)) return nullptr;
-  int exclusive = 0;
-  const int result = ioctl(fd, TIOCGEXCL, &exclusive);
-  return result < 0 ? outcome(env, result) : answer(env, exclusive != 0);
+  int number = 0;
+  const int result = ioctl(fd, request, &number);
+  return result < 0 ? outcome(env, result) : answer(env, number);
 }
 
-napi_value output_bytes(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info);
-  int fd = -1;
-  if (!arguments.fd(&fd)) return nullptr;
-  int bytes = 0;
-  const int result = ioctl(fd, TIOCOUTQ, &bytes);
-  return result < 0 ? outcome(env, result) : answer(env, bytes);
-}
+/** 0 or 1: what TIOCGEXCL reads. */
+napi_value is_exclusive(napi_env env, napi_callback_info info) { return number_of(env, info, TIOCGEXCL); }
+
+napi_value output_bytes(napi_env env, napi_callback_info info) { return number_of(env, info, TIOCOUTQ); }
+
+napi_value modem_lines(napi_env env, napi_callback_info info) { return number_of(env, info, TIOCMGET); }
 
 napi_value discard_output(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   int fd = -1;
   if (!arguments.fd(&fd)) return nullptr;
   return outcome(env, ioctl(fd, TCFLSH, TCOFLUSH));
-}
-
-napi_value modem_lines(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info);
-  int fd = -1;
-  if (!arguments.fd(&fd)) return nullptr;
-  int bits = 0;
-  const int result = ioctl(fd, TIOCMGET, &bits);
-  return result < 0 ? outcome(env, result) : answer(env, bits);
 }
 
 napi_value counts(napi_env env, napi_callback_info info) {

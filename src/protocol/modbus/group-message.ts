@@ -1,6 +1,6 @@
 /**
- * The values of a group in one message: `{"time":"...","values":{"voltage":230.1,"current":7}}`. It goes out when all reads of the
- * group have ended and one of its values is news. What could not be read this time is left out.
+ * The values of a group in one message: `{"time":"...","values":{"voltage":230.1,"current":7}}`. It goes out when all reads
+ * of the group have ended and one of its values is news. What could not be read this time is left out.
  */
 import type { ModbusMessage } from "../../config/serial-modbus.ts";
 import { type Point, valueText } from "./point.ts";
@@ -33,7 +33,10 @@ export class GroupMessage implements Told {
     this.#news = true;
   }
 
-  /** Answered or not. A read that comes again before the others did ends the round: those back off. @returns whether to publish */
+  /**
+   * Answered or not. A read that comes again before the others did ends the round: those back off.
+   * @returns whether to publish
+   */
   onPollEnd(poll: Poll): boolean {
     const again = this.#ended.has(poll);
     if (again) this.#ended.clear();

@@ -28,8 +28,8 @@ export const FAILURE_PROPERTY = "serial-error";
 const UNWRITTEN_MS = 1;
 
 /**
- * timeout: the device did not answer. expired: a Message Expiry Interval was over before its turn. away, busy: a message of QoS 0 had no place on the wire. invalid, too-large: it cannot
- * be a frame.
+ * timeout: the device did not answer. expired: a Message Expiry Interval was over before its turn. away, busy: a message of
+ * QoS 0 had no place on the wire. invalid, too-large: it cannot be a frame. encoding: nor text of the device.
  */
 export type Failure = "timeout" | "expired" | "away" | "busy" | "invalid" | "too-large" | "encoding";
 

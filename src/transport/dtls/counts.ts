@@ -1,4 +1,4 @@
-/** What a DTLS listener counts, together with all others; `dtls.failed` is in dtls-failure.ts, `dtls.sessions` in dtls-sessions.ts. */
+/** What a DTLS listener counts, together with all others; `dtls.failed` is in failure.ts, `dtls.sessions` in sessions.ts. */
 import type { Counter, Counters } from "../../base/counters.ts";
 
 export class DtlsCounts {

@@ -4,7 +4,7 @@
  *      no cookie, or a wrong one ------> an answer without state (context.hello)
  *      the right one, no room ---------> nothing; the client comes again after 1, 3, 7 s
  *      no token, too many handshakes
- *        under way, or others wait ----> waits its turn (dtls-waiting.ts)
+ *        under way, or others wait ----> waits its turn (waiting.ts)
  *      else ---------------------------> a handshake begins, in the place of who has to go for it
  *
  * Until the cookie is proven nothing is kept or spent but the answer to it.

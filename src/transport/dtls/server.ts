@@ -3,7 +3,7 @@
  * timers, and hands on what open sessions say. It opens no socket itself and knows nothing of what is spoken inside.
  *
  *      datagram                              where it goes
- *      ClientHello, no copy of the one       the door (dtls-door.ts)
+ *      ClientHello, no copy of the one       the door (door.ts)
  *        that a handshake began with
  *      in the clear, or a handshake's        the handshake under way, else the open session (its last flight again)
  *      encrypted                             the open session, else the handshake under way

@@ -40,7 +40,7 @@ export class PeerSession {
   handshake: Handshake | null = null;
   /** The principal's name; null = not known yet, or the peer has shown nothing that names it. */
   name: string | null = null;
-  /** The line of psk_file that it came by (dtls-identities.ts); NO_ENTRY = it came by certificate, or by none. */
+  /** The line of psk_file that it came by (identities.ts); NO_ENTRY = it came by certificate, or by none. */
   entry = NO_ENTRY;
   /** Seconds on the clock when it was last used. */
   usedAt = 0;

@@ -24,8 +24,6 @@ export const GATEWAY_TARGET_SILENT = 0x0b;
 /** Most that one request may ask for. */
 export const READ_BITS_MAX = 2000;
 export const READ_REGISTERS_MAX = 125;
-export const WRITE_BITS_MAX = 1968;
-export const WRITE_REGISTERS_MAX = 123;
 /** Function code and what follows it. */
 export const PDU_BYTES_MAX = 253;
 

@@ -34,7 +34,10 @@ const SINGLE_BYTE = [
   "cp850",
   "cp866",
 ] as const;
-/** The Encoding Standard takes ISO 8859-9 for windows-1254. `ascii7`: the top bit, which may be one of parity, is dropped before anything else looks at the bytes. */
+/**
+ * The Encoding Standard takes ISO 8859-9 for windows-1254. `ascii7`: the top bit, which may be one of parity, is dropped
+ * before anything else looks at the bytes.
+ */
 export const ENCODINGS = ["utf8", "ascii", "ascii7", ...SINGLE_BYTE, "utf16le", "utf16be", "hex"] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 

@@ -236,7 +236,10 @@ export class CoapEndpoint implements DatagramHandler {
 
   // ---- messages of ours --------------------------------------------------------------------------------------
 
-  /** The conversation that `out` is for begins: `peer` is remembered until `end`. @param bytesMax  `Reply.responseBytesMax` of the request that began it */
+  /**
+   * The conversation that `out` is for begins: `peer` is remembered until `end`.
+   * @param bytesMax  `Reply.responseBytesMax` of the request that began it
+   */
   begin(out: OutgoingMessage, peer: Peer, bytesMax: number): void {
     this.#transmitter.begin(out, peer, bytesMax);
   }
