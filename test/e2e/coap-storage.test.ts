@@ -1,17 +1,15 @@
 // Test whether what a CON was answered stands, whatever happens to the gateway and its disk: kill -9 in the middle of
 // publishing, uploading and deleting on a slow disk, and a disk that is full, or fails, for a while.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
 import { seededRandom } from "../../src/base/random.ts";
 import { requestOf } from "../support/coap-messages.ts";
+import { GatewayOnDisk } from "../support/disk.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
+import type { GatewayProcess } from "../support/gateway-process.ts";
 import { MqttCollector, persistent } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
 import { type Answer, RawCoap } from "../support/raw-coap.ts";
-import { preloadable } from "../support/store-process.ts";
 
 const LONG = process.env["SLUICE_LONG"];
 const SEED = LONG === undefined ? 1 : Number(LONG);
@@ -21,45 +19,12 @@ const CLIENTS = 6;
 const SLOW_MS = 15;
 const skip = requirePeer("cc");
 
-class OnDisk implements AsyncDisposable {
-  readonly gateway: GatewayProcess;
-  readonly #folder = temporaryFolder();
+const onDisk = (): GatewayOnDisk => new GatewayOnDisk({ type: "coap", bind: "127.0.0.1:0", rate: 100_000 });
 
-  constructor() {
-    const { path } = this.#folder;
-    this.gateway = new GatewayProcess(
-      path,
-      {
-        listeners: [
-          { type: "mqtt", bind: "127.0.0.1:0" },
-          { type: "coap", bind: "127.0.0.1:0", rate: 100_000 },
-        ],
-        limits: { session_queue_messages: 100_000, session_queue_bytes: "16MiB" },
-      },
-      {
-        LD_PRELOAD: preloadable("fsync-shim"),
-        SHIM_MATCH: join(path, "data/sluice."),
-        SHIM_CONTROL: join(path, "control"),
-      },
-    );
-    this.is("");
-  }
-
-  /** @param words of fsync-shim.c */
-  is(words: string): void {
-    writeFileSync(join(this.#folder.path, "control"), words);
-  }
-
-  /** A session that subscribed at QoS 1 and is away; its messages come to whoever opens it again. */
-  async away(filter: string): Promise<void> {
-    await using session = await MqttCollector.open(this.gateway.port(), filter, persistent("away"));
-    assert.equal(session.messages.length, 0);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.gateway[Symbol.asyncDispose]();
-    this.#folder[Symbol.dispose]();
-  }
+/** A session that subscribed at QoS 1 and is away; its messages come to whoever opens it again. */
+async function away(gateway: GatewayProcess, filter: string): Promise<void> {
+  await using session = await MqttCollector.open(gateway.port(), filter, persistent("away"));
+  assert.equal(session.messages.length, 0);
 }
 
 /** What each client was answered, and what it asked for since and knows nothing of. */
@@ -73,10 +38,10 @@ class Ledger {
 test(`kill -9 in the middle of PUTs, uploads and DELETEs, ${KILLS} times: what was answered is there`, {
   skip,
 }, async (context) => {
-  await using disk = new OnDisk();
+  await using disk = onDisk();
   const { gateway } = disk;
   await gateway.start();
-  await disk.away("log/#");
+  await away(gateway, "log/#");
   disk.is(`slow_us=${SLOW_MS * 1000}`);
   const random = seededRandom(SEED);
   const ledger = new Ledger();
@@ -174,10 +139,10 @@ async function assertLive(gateway: GatewayProcess, client: RawCoap): Promise<voi
 test("a disk that is full: 5.03 with Max-Age, the same to who repeats, and 2.04 when there is room", {
   skip,
 }, async () => {
-  await using disk = new OnDisk();
+  await using disk = onDisk();
   const { gateway } = disk;
   await gateway.start();
-  await disk.away("log/#");
+  await away(gateway, "log/#");
   using client = await RawCoap.open(gateway);
   assert.equal((await client.put("/ps/state?retain=true", "before")).code, "2.01");
   disk.is("full=1");
@@ -209,10 +174,10 @@ test("a disk that is full: 5.03 with Max-Age, the same to who repeats, and 2.04 
 test("a disk that fails: 5.03 with Max-Age to all that it would keep or knows, until the gateway starts on a good one", {
   skip,
 }, async () => {
-  await using disk = new OnDisk();
+  await using disk = onDisk();
   const { gateway } = disk;
   await gateway.start();
-  await disk.away("log/#");
+  await away(gateway, "log/#");
   using client = await RawCoap.open(gateway);
   assert.equal((await client.put("/ps/state?retain=true", "before")).code, "2.01");
   assert.equal((await client.put("/ps/other?retain=true", "other")).code, "2.01");

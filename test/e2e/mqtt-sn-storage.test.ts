@@ -1,15 +1,13 @@
 // Test whether what a device was acknowledged stands, whatever happens to the gateway and its disk: kill -9 in the middle of
 // publishing and of its sleep, and a disk that is full for a while.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
+import { GatewayOnDisk } from "../support/disk.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
+import type { GatewayProcess } from "../support/gateway-process.ts";
 import { MqttCollector, persistent } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
 import { hexOf, messageOf, RawMqttSn } from "../support/raw-mqtt-sn.ts";
-import { preloadable } from "../support/store-process.ts";
 
 const KILLS = process.env["SLUICE_LONG"] === undefined ? 3 : 40;
 const SLOW_MS = 15;
@@ -25,58 +23,23 @@ const connectOf = (id: string): string =>
 const publishOf = (qos: 1 | 2, msgId: number, payload: string, dup = false): string =>
   messageOf(0x0c, `${((qos << 5) | 2 | (dup ? 0x80 : 0)).toString(16)} ${hexOf("lg")} ${u16(msgId)} ${hexOf(payload)}`);
 
-class OnDisk implements AsyncDisposable {
-  readonly gateway: GatewayProcess;
-  readonly #folder = temporaryFolder();
+const onDisk = (): GatewayOnDisk => new GatewayOnDisk({ type: "mqtt-sn", bind: "127.0.0.1:0", rate: 1_000_000 });
 
-  constructor() {
-    const { path } = this.#folder;
-    this.gateway = new GatewayProcess(
-      path,
-      {
-        listeners: [
-          { type: "mqtt", bind: "127.0.0.1:0" },
-          { type: "mqtt-sn", bind: "127.0.0.1:0", rate: 1_000_000 },
-        ],
-        limits: { session_queue_messages: 100_000, session_queue_bytes: "16MiB" },
-      },
-      {
-        LD_PRELOAD: preloadable("fsync-shim"),
-        SHIM_MATCH: join(path, "data/sluice."),
-        SHIM_CONTROL: join(path, "control"),
-      },
-    );
-    this.is("");
-  }
+const deviceOf = (gateway: GatewayProcess): Promise<RawMqttSn> => RawMqttSn.open(gateway.port("mqtt-sn"));
 
-  /** @param words of fsync-shim.c */
-  is(words: string): void {
-    writeFileSync(join(this.#folder.path, "control"), words);
-  }
-
-  /** A session that subscribed at QoS 2 and is away; its messages come to whoever opens it again. */
-  async away(filter: string): Promise<void> {
-    await using session = await MqttCollector.open(this.gateway.port(), "none", persistent("away"));
-    await session.client.subscribeAsync(filter, { qos: 2 });
-  }
-
-  device(): Promise<RawMqttSn> {
-    return RawMqttSn.open(this.gateway.port("mqtt-sn"));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.gateway[Symbol.asyncDispose]();
-    this.#folder[Symbol.dispose]();
-  }
+/** A session that subscribed at QoS 2 and is away; its messages come to whoever opens it again. */
+async function away(gateway: GatewayProcess, filter: string): Promise<void> {
+  await using session = await MqttCollector.open(gateway.port(), "none", persistent("away"));
+  await session.client.subscribeAsync(filter, { qos: 2 });
 }
 
 test(`kill -9 in the middle of publishing, ${KILLS} times: QoS 1 comes once at least, QoS 2 once`, {
   skip,
 }, async () => {
-  await using disk = new OnDisk();
+  await using disk = onDisk();
   const { gateway } = disk;
   await gateway.start();
-  await disk.away("lg");
+  await away(gateway, "lg");
   disk.is(`slow_us=${SLOW_MS * 1000}`);
   const acknowledged: string[] = [];
   let msgId = 0;
@@ -86,7 +49,7 @@ test(`kill -9 in the middle of publishing, ${KILLS} times: QoS 1 comes once at l
   for (let kill = 0; kill <= KILLS; kill++) {
     if (!atStart) await gateway.start();
     atStart = false;
-    await using device = await disk.device();
+    await using device = await deviceOf(gateway);
     const answered = async (hex: string, prefix: string): Promise<boolean> => {
       device.send(hex);
       try {
@@ -134,11 +97,11 @@ test(`kill -9 in the middle of publishing, ${KILLS} times: QoS 1 comes once at l
 test("what waits for a sleeping client at QoS 1 and 2 outlives kill -9, and comes once it has connected again", {
   skip,
 }, async () => {
-  await using disk = new OnDisk();
+  await using disk = onDisk();
   const { gateway } = disk;
   await gateway.start();
   {
-    await using device = await disk.device();
+    await using device = await deviceOf(gateway);
     await device.ask(connectOf("sleeper"), CONNACK_OK);
     await device.ask(messageOf(0x12, `42 0001 ${hexOf("dn")}`), "0813");
     await device.ask(messageOf(0x18, "003c"), "0218");
@@ -148,7 +111,7 @@ test("what waits for a sleeping client at QoS 1 and 2 outlives kill -9, and come
     await gateway.end("SIGKILL");
   }
   await gateway.start();
-  await using device = await disk.device();
+  await using device = await deviceOf(gateway);
   assert.equal(await device.ask(messageOf(0x16, hexOf("sleeper")), "02"), "0218", "it is nobody that is connected");
   await device.ask(connectOf("sleeper"), CONNACK_OK);
   // Whether they went out before the end nobody knows, so they have DUP.
@@ -160,7 +123,7 @@ test("what waits for a sleeping client at QoS 1 and 2 outlives kill -9, and come
   await device.ask(`040f ${two.slice(10, 14)}`, `0410${two.slice(10, 14)}`);
   await gateway.end("SIGKILL");
   await gateway.start();
-  await using again = await disk.device();
+  await using again = await deviceOf(gateway);
   await again.ask(connectOf("sleeper"), CONNACK_OK);
   // The release was stored: what comes is PUBREL, and no second PUBLISH.
   const pubrel = await again.take("04");
@@ -173,11 +136,11 @@ test("what waits for a sleeping client at QoS 1 and 2 outlives kill -9, and come
 test("a disk that is full: PUBACK says congestion, SUBACK waits, QoS 0 goes on, and there is room again later", {
   skip,
 }, async () => {
-  await using disk = new OnDisk();
+  await using disk = onDisk();
   const { gateway } = disk;
   await gateway.start();
-  await disk.away("lg");
-  await using device = await disk.device();
+  await away(gateway, "lg");
+  await using device = await deviceOf(gateway);
   await device.ask(connectOf("sensor"), CONNACK_OK);
   disk.is("full=1");
   let msgId = 0;

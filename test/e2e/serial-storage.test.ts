@@ -2,13 +2,12 @@
 // the store refuses, the port is paused and the device waits; what is dropped after refusal_hold is counted; and kill -9
 // costs the end of what had been read, nothing before it.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { seededRandom } from "../../src/base/random.ts";
 import { Cable } from "../support/cable.ts";
+import { SmallDisk } from "../support/disk.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector, persistent } from "../support/mqtt-collector.ts";
@@ -164,7 +163,7 @@ test("a full disk pauses the port; what waits is stored when there is room, and 
   timeout: 60_000,
 }, async (t) => {
   using folder = temporaryFolder();
-  using disk = smallDisk();
+  using disk = new SmallDisk(DISK_MIB);
   await using cable = new Cable(folder.path);
   await cable.plug();
   const on = (hold: string) => ({ ...config(cable.port, hold), data_dir: join(disk.path, "data") });
@@ -214,29 +213,3 @@ test("a full disk pauses the port; what waits is stored when there is room, and 
   assert.equal(new Set(a).size + new Set(b).size, a.length + b.length, "none twice");
   assert.equal(await gateway.end(), 0);
 });
-
-/** A small file system of its own, and a file that fills it. */
-function smallDisk(): { path: string; fill(): void; free(): void; [Symbol.dispose](): void } {
-  const folder = temporaryFolder("sluice-disk-");
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "tmpfs", folder.path]);
-  const filler = join(folder.path, "filler");
-  return {
-    path: folder.path,
-    fill: () => {
-      const file = openSync(filler, "a");
-      const chunk = Buffer.alloc(64 * 1024, "x");
-      try {
-        for (;;) writeSync(file, chunk);
-      } catch (error) {
-        assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
-      } finally {
-        closeSync(file);
-      }
-    },
-    free: () => rmSync(filler),
-    [Symbol.dispose]: () => {
-      execFileSync("umount", ["-l", folder.path]);
-      folder[Symbol.dispose]();
-    },
-  };
-}

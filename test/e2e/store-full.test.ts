@@ -2,20 +2,11 @@
 // goes on, nothing acknowledged is lost, and space that returns is used without a restart.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ask } from "../support/coap-peers.ts";
+import { SmallDisk } from "../support/disk.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { Journal } from "../support/journal.ts";
@@ -35,32 +26,6 @@ const CONFIG = {
   ],
   limits: { refusal_hold: `${HOLD_MS}ms`, session_queue_messages: 100_000, session_queue_bytes: "64MiB" },
 };
-
-/** A small file system of its own, and a file that fills it. */
-function smallDisk(): { path: string; fill(): void; free(): void; [Symbol.dispose](): void } {
-  const folder = temporaryFolder("sluice-disk-");
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "tmpfs", folder.path]);
-  const filler = join(folder.path, "filler");
-  return {
-    path: folder.path,
-    fill: () => {
-      const file = openSync(filler, "a");
-      const chunk = Buffer.alloc(64 * 1024, "x");
-      try {
-        for (;;) writeSync(file, chunk);
-      } catch (error) {
-        assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
-      } finally {
-        closeSync(file);
-      }
-    },
-    free: () => rmSync(filler),
-    [Symbol.dispose]: () => {
-      execFileSync("umount", ["-l", folder.path]);
-      folder[Symbol.dispose]();
-    },
-  };
-}
 
 interface Ext4Disk {
   readonly path: string;
@@ -212,7 +177,7 @@ async function assertLiveTraffic(gateway: GatewayProcess): Promise<void> {
 test("a full disk: refused in each protocol's words, live traffic goes on, service returns with the space", {
   skip: requireRoot(),
 }, async () => {
-  using disk = smallDisk();
+  using disk = new SmallDisk(DISK_MIB);
   using folder = temporaryFolder();
   await using gateway = new GatewayProcess(folder.path, { ...CONFIG, data_dir: join(disk.path, "data") });
   await gateway.start();
@@ -261,7 +226,7 @@ test("a full disk: refused in each protocol's words, live traffic goes on, servi
 test("a full disk and kill -9, again and again: it starts, and what it had acknowledged is delivered", {
   skip: requireRoot(),
 }, async () => {
-  using disk = smallDisk();
+  using disk = new SmallDisk(DISK_MIB);
   using folder = temporaryFolder();
   await using gateway = new GatewayProcess(folder.path, { ...CONFIG, data_dir: join(disk.path, "data") });
   await gateway.start();
