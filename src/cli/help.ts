@@ -18,8 +18,8 @@ const VERBS: Record<string, string> = {
   status: `sluice status [--config FILE | --data-dir DIR] [--drops] [--json]
   Asks the running gateway how it is; with --drops, which messages were lost last, and why.`,
   reload: `sluice reload [--config FILE | --data-dir DIR] [--json]
-  The running gateway takes over uplinks, log level, passwords, ACL and certificates from its configuration, and says what
-  it did; exit code 2: something is wrong, and all stays as it was.`,
+  The running gateway takes over serial lines, uplinks, log level, passwords, ACL, keys and certificates from its
+  configuration, and says what it did; exit code 2: something is wrong, and all stays as it was.`,
   "serial list": `sluice serial list [--config FILE | --data-dir DIR] [--json]
   The serial devices of this machine: path, vendor:product, serial number, driver, who has it open, or why you may not,
   stable name.`,

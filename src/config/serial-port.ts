@@ -65,7 +65,7 @@ export function readPlace(section: Section): SerialPlace {
     section.complain("port", `${JSON.stringify(text)} names no path of a socket`, "write it like unix:/run/meter.sock");
     return nowhere;
   }
-  if (!text.includes("://")) return { kind: "device", path: text };
+  if (!/^[a-z]+:/i.test(text)) return { kind: "device", path: text };
   const bind = text.startsWith("tcp://") ? parseBind(text.slice("tcp://".length)) : "";
   if (typeof bind !== "string" && bind.unix === null && bind.port !== 0) {
     return { kind: "tcp", host: bind.host, port: bind.port };

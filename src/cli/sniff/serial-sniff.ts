@@ -212,8 +212,6 @@ class Watch {
 function failureWords({ place }: SniffedLine, error: unknown): string {
   const words = printable(describeError(error).replace(/^Error:? /, ""));
   if (place.kind !== "device") return words;
-  if (/Inappropriate ioctl|Is a directory/.test(words))
-    return "it is no serial device; `sluice serial list` shows those that are";
   if (!place.path.includes("/") && /No such file/i.test(words))
     return `${words}; for the name of a line give --config FILE, too`;
   if (!words.includes("has it open")) return words;

@@ -28,11 +28,15 @@ function groupAdvice(group: string): string {
   return `it is for the group ${group} (usermod -aG ${group} USER, then log in anew)`;
 }
 
-/** An error of an opening; one for want of permission gets the group that has it. */
+/** An error of an opening, where the kernel's words would mislead; one for want of permission gets the group that has it. */
 export function explainTrouble(error: unknown, path: string): unknown {
   if (!(error instanceof Error)) return error;
   // By somebody whom the list of locks does not name: another container, or a program that has no lock and wants nobody else.
   if (/cannot lock port|resource busy/i.test(error.message)) return new Error("another program has it open");
+  // "inappropriate ioctl for device setting custom baud rate of 115200" is a plain file, whatever the baud rate.
+  if (/inappropriate ioctl|is a directory/i.test(error.message)) {
+    return new Error("it is no serial device; `sluice serial list` shows those that are");
+  }
   if (!/permission denied/i.test(error.message)) return error;
   const group = groupOf(path);
   return group === null ? error : new Error(`permission denied: ${groupAdvice(group)}`);

@@ -117,6 +117,8 @@ const SINGLE: [string, string][] = [
   ["serial: [{}]", "serial[0].port: is missing"],
   ["serial: [{port: 'tcp://10.0.0.7'}]", 'serial[0].port: "tcp://10.0.0.7" is no address of a terminal server'],
   ["serial: [{port: 'udp://10.0.0.7:1'}]", 'serial[0].port: "udp://10.0.0.7:1" is no address of a terminal server'],
+  ["serial: [{port: 'tcp:/10.0.0.7:1'}]", 'serial[0].port: "tcp:/10.0.0.7:1" is no address of a terminal server'],
+  ["serial: [{port: 'tcp:10.0.0.7:1'}]", 'serial[0].port: "tcp:10.0.0.7:1" is no address of a terminal server'],
   ["serial: [{port: 'tcp://10.0.0.7:0'}]", "serial[0].port"],
   ["serial: [{port: 'unix:'}]", 'serial[0].port: "unix:" names no path of a socket'],
   ["serial: [{port: /dev/a, match: {serial: A}}]", "serial[0].match: is given beside port"],

@@ -32,6 +32,15 @@ test("the group that may read and write a device is named", { skip: requireRoot(
   assert.equal(groupOf(join(folder.path, "none"), groups), null);
 });
 
+test("a file or a folder is no serial device: the log does not speak of baud rates", () => {
+  for (const words of [
+    "Error: Inappropriate ioctl for device setting custom baud rate of 115200",
+    "Error: Is a directory, cannot open /dev/serial/by-id",
+  ]) {
+    assert.match((explainTrouble(new Error(words), "/dev/x") as Error).message, /^it is no serial device; /);
+  }
+});
+
 test("who may not open it is told which group to join", { skip: requireRoot() }, () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "ttyUSB0");
