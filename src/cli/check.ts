@@ -2,6 +2,7 @@
 
 import { budgetTable, fits, totalBytes } from "../config/budget.ts";
 import type { Config } from "../config/config.ts";
+import type { SerialPlace } from "../config/serial-port.ts";
 import { memoryBill } from "../gateway/bill.ts";
 import { readConfiguration } from "../gateway/configuration.ts";
 import { dtlsProblem } from "../transport/dtls/addon.ts";
@@ -68,14 +69,25 @@ async function lineNotes({ serial }: Config): Promise<string[]> {
   );
 }
 
-/** Polls that their bus has no time for. */
+/** Polls that their bus has no time for, and frames that are most likely not those of the other end. */
 async function modbusNotes({ serial }: Config): Promise<string[]> {
   if (serial.every(({ protocol }) => protocol !== "modbus")) return [];
   const { busTimeNote, charactersOf } = await import("../protocol/modbus/bus-time.ts");
   return serial.flatMap((line, i) => {
-    const note = line.protocol === "modbus" ? busTimeNote(line.modbus, charactersOf(line)) : null;
-    return note === null ? [] : `serial[${i}].modbus: ${note}`;
+    if (line.protocol !== "modbus") return [];
+    const notes = [transportNote(line.modbus.transport, line.place), busTimeNote(line.modbus, charactersOf(line))];
+    return notes.flatMap((note) => (note === null ? [] : `serial[${i}].modbus: ${note}`));
   });
+}
+
+const MODBUS_TCP_PORT = 502;
+
+function transportNote(transport: "rtu" | "tcp", place: SerialPlace): string | null {
+  if (transport === "rtu" && place.kind === "tcp" && place.port === MODBUS_TCP_PORT)
+    return "port 502 is that of Modbus TCP: transport: tcp, unless a serial server passes RTU on there";
+  if (transport === "tcp" && (place.kind === "device" || place.kind === "match"))
+    return "what is behind a serial device speaks RTU, most likely: transport: rtu";
+  return null;
 }
 
 async function store(

@@ -100,8 +100,7 @@ export function readPointDefaults(section: Section, above: PointDefaults): Point
 
 export function readPoint(section: Section, placeNames: Record<string, string>, above: PointDefaults): ModbusPoint {
   const { wordOrder, byteOrder, topic: template, ...inherited } = readPointDefaults(section, above);
-  const address = section.count("address", 0, 0, ADDRESSES - 1);
-  if (!section.has("address")) section.complain("address", "is missing", "give it as on the wire, from 0");
+  const address = readAddress(section);
   const table = section.oneOf("table", ["coil", "discrete", "holding", "input"], "holding");
   const isBits = table === "coil" || table === "discrete";
   const name = section.name("name", `${table}-${address}`);
@@ -150,6 +149,19 @@ export function readPoint(section: Section, placeNames: Record<string, string>, 
   };
   section.finish();
   return point;
+}
+
+/** Six digits of a data sheet, 400001 say, are no address. */
+function readAddress(section: Section): number {
+  if (!section.has("address")) section.complain("address", "is missing", "give it as on the wire, from 0");
+  const source = section.source("address")?.trim() ?? "";
+  const sheet = /^([134])(\d{5})$/.exec(source);
+  const number = Number(sheet?.[2] ?? 0);
+  if (number < 1 || number > ADDRESSES) return section.count("address", 0, 0, ADDRESSES - 1);
+  section.number("address", 0, 0, NUMBER_MAX);
+  const table = { 1: "discrete", 3: "input", 4: "holding" }[sheet?.[1] as "1" | "3" | "4"];
+  section.complain("address", `${source} is a number of a data sheet`, `table: ${table}, address: ${number - 1}`);
+  return 0;
 }
 
 /** `bits: 4` from `bit`; without it a uint16 is the whole register. */

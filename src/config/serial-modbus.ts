@@ -170,6 +170,7 @@ function readMessage(section: Section, above: Inherited): Inherited["message"] {
 
 function complainOfTwins(section: Section, { slaves }: ModbusConfig): void {
   const names = new Set<string>();
+  const units = new Map<number, string>();
   const topics = new Map<string, string>();
   const take = (topic: string, path: string): void => {
     const other = topics.get(topic);
@@ -182,6 +183,10 @@ function complainOfTwins(section: Section, { slaves }: ModbusConfig): void {
     if (names.has(slave.name))
       section.complain(`slaves[${s}].name`, `${slave.name} is the name of another slave`, "give each its own");
     names.add(slave.name);
+    const unit = units.get(slave.unit);
+    if (unit !== undefined)
+      section.complain(`slaves[${s}].unit`, `${slave.unit} is that of ${unit}`, "give it once, with all its groups");
+    units.set(slave.unit, `slaves[${s}]`);
     for (const [g, group] of slave.groups.entries()) {
       if (group.message !== null) take(group.message.topic, `slaves[${s}].groups[${g}]`);
       for (const [p, point] of group.points.entries()) {

@@ -106,7 +106,9 @@ function readProtocol(section: Section, line: LineConfig): SerialConfig {
     if (other === protocol) continue;
     for (const key of KEYS_OF[other]) {
       if (!section.has(key)) continue;
-      if (other === "frames") section.complain(key, `means nothing to protocol: ${protocol}`, "remove it");
+      const hasOwn = key === "framing" && (protocol === "coap" || protocol === "mqtt-sn");
+      const advice = hasOwn ? `say it in ${KEYS_OF[protocol][0]}: {framing: ...}` : "remove it";
+      if (other === "frames") section.complain(key, `means nothing to protocol: ${protocol}`, advice);
       else section.complain(key, `means nothing without protocol: ${other}`, "add it, or remove this");
     }
   }

@@ -9,6 +9,9 @@ import {
   GATEWAY_TARGET_SILENT,
   ILLEGAL_DATA_ADDRESS,
   ILLEGAL_DATA_VALUE,
+  READ_DISCRETE_INPUTS,
+  READ_HOLDING_REGISTERS,
+  READ_INPUT_REGISTERS,
   SERVER_DEVICE_BUSY,
 } from "../../wire/modbus/codes.ts";
 import type { Request } from "../../wire/modbus/request.ts";
@@ -124,7 +127,11 @@ export class Poll implements Job {
       }
       if (this.#refusals === null) {
         this.#refusals = new Backoff(this.#parts.backoff, this.#parts.random);
-        this.#parts.log.warn("modbus-read-refused", { ...this.#words(), exception: exceptionText(code) });
+        this.#parts.log.warn("modbus-read-refused", {
+          ...this.#words(),
+          exception: exceptionText(code),
+          ...adviceOf(this.read, code),
+        });
       }
       this.#blockedUntilMs = nowMs + this.#refusals.next();
     }
@@ -136,6 +143,20 @@ export class Poll implements Job {
     const { functionCode, address, count } = this.read;
     return { name: this.#parts.line, slave: this.slave.name, function: functionCode, address, count };
   }
+}
+
+/** Data sheets count from 1, behind a digit for the table: 40001 is holding register 0. */
+const SHEET_FROM: Readonly<Record<number, number>> = {
+  [READ_DISCRETE_INPUTS]: 10_001,
+  [READ_HOLDING_REGISTERS]: 40_001,
+  [READ_INPUT_REGISTERS]: 30_001,
+};
+const SHEET_NUMBERS = 9999;
+
+function adviceOf({ functionCode, address }: PlannedRead, code: number): { advice?: string } {
+  const wire = address - (SHEET_FROM[functionCode] ?? 0);
+  if (code !== ILLEGAL_DATA_ADDRESS || wire < 0 || wire >= SHEET_NUMBERS || wire === address) return {};
+  return { advice: `if ${address} is a number of a data sheet, its address is ${wire}` };
 }
 
 /** Exceptions that single points may be free of: one of them is not there, or they are too many for one request. */

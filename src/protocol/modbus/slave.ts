@@ -8,6 +8,8 @@ import type { Random } from "../../base/random.ts";
 import type { ModbusSlave } from "../../config/serial-modbus.ts";
 import { Rate } from "./rate.ts";
 
+const NEVER_ANSWERED = "it has not answered yet: are unit, transport, baud, parity and wiring right?";
+
 export type SlaveState = "unknown" | "answers" | "silent";
 
 export class Slave {
@@ -29,6 +31,7 @@ export class Slave {
   exceptions = 0;
   /** Polls that the bus had no time for. */
   pollsMissed = 0;
+  #everAnswered = false;
   /** In words. */
   lastError: string | null = null;
   /** Requests a second that its poll groups ask for. */
@@ -58,6 +61,7 @@ export class Slave {
   onAnswer(): void {
     this.blockedUntilMs = 0;
     if (this.state === "answers") return;
+    this.#everAnswered = true;
     if (this.state === "silent") {
       this.#log.info("modbus-slave-back", { name: this.#line, slave: this.name, unit: this.unit });
     }
@@ -80,6 +84,12 @@ export class Slave {
     if (this.state === "silent") return;
     if (this.state === "answers") this.onChange?.(false);
     this.state = "silent";
-    this.#log.warn("modbus-slave-away", { name: this.#line, slave: this.name, unit: this.unit, cause });
+    this.#log.warn("modbus-slave-away", {
+      name: this.#line,
+      slave: this.name,
+      unit: this.unit,
+      cause,
+      ...(this.#everAnswered ? {} : { advice: NEVER_ANSWERED }),
+    });
   }
 }

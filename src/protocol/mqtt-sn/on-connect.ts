@@ -55,8 +55,11 @@ export function onConnect(server: MqttSnServer, peer: Peer, bytes: Buffer, view:
     return;
   }
   const clientId = bytes.toString("utf8", view.restAt, view.restEnd);
-  if (known?.state === CONNECTING && known.request?.clientId === clientId) {
-    if (known.request.awaits !== 0) ask(known, known.request); // its answer is on the way, or was lost
+  const clean = (view.flags & FLAG_CLEAN_SESSION) !== 0;
+  const hasWill = (view.flags & FLAG_WILL) !== 0;
+  const pending = known?.state === CONNECTING && known.request?.clientId === clientId ? known.request : null;
+  if (known !== null && pending !== null && (pending.awaits === 0 || (hasWill && clean === pending.clean))) {
+    if (pending.awaits !== 0) ask(known, pending); // its answer is on the way, or was lost
     return;
   }
   if (known === null && !clients.hasRoom()) {
@@ -65,19 +68,20 @@ export function onConnect(server: MqttSnServer, peer: Peer, bytes: Buffer, view:
     return;
   }
   const same = known?.session?.clientId === clientId;
-  if (known !== null && !same) known.dispose(true);
+  if (known !== null && !same && pending === null) known.dispose(true);
   const seconds = view.duration === 0 ? 0xffff : view.duration;
   const request: ConnectRequest = {
     clientId,
-    clean: (view.flags & FLAG_CLEAN_SESSION) !== 0,
+    clean,
     keepAliveMs: Math.min(seconds * 1000, limits.keepAliveMaxMs),
-    previous: same ? known : null,
-    awaits: (view.flags & FLAG_WILL) === 0 ? 0 : WILLTOPIC,
+    previous: same ? known : (pending?.previous ?? null),
+    awaits: hasWill ? WILLTOPIC : 0,
     will: null,
-    keepsWill: (view.flags & (FLAG_CLEAN_SESSION | FLAG_WILL)) === 0,
+    keepsWill: !clean && !hasWill,
     principal: null,
   };
-  const client = clients.add(peer);
+  // It began anew, with another mind: what it was asked for is not waited for any more.
+  const client = known !== null && pending !== null ? known : clients.add(peer);
   client.request = request;
   client.expectConnected();
   if (request.awaits === 0) logIn(client, request);

@@ -91,6 +91,23 @@ test("polls that their bus has no time for are a note with numbers", async () =>
   assert.doesNotMatch((await sluice(["check", "--config", file])).stdout, /polls a second/);
 });
 
+test("a transport of Modbus that most likely is not the other end's is a note", async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "gw.yaml");
+  const notes = async (port: string, transport: string): Promise<string[]> => {
+    const modbus = { transport, slaves: [{ groups: [{ points: [{ address: 0 }] }] }] };
+    writeFileSync(file, JSON.stringify({ serial: [{ port, protocol: "modbus", modbus }] }));
+    const { code, stdout } = await sluice(["check", "--config", file]);
+    assert.equal(code, 0, stdout);
+    return stdout.split("\n").filter((line) => line.startsWith("note: serial[0].modbus: "));
+  };
+  assert.match((await notes("tcp://10.0.0.7:502", "rtu")).join(), /port 502 is that of Modbus TCP: transport: tcp/);
+  assert.match((await notes("/dev/ttyS9", "tcp")).join(), /transport: rtu/);
+  assert.deepEqual(await notes("tcp://10.0.0.7:502", "tcp"), []);
+  assert.deepEqual(await notes("tcp://10.0.0.7:2001", "rtu"), []);
+  assert.deepEqual(await notes("/dev/ttyS9", "rtu"), []);
+});
+
 test("what does not fit in memory_limit is neither checked nor run", async () => {
   using folder = temporaryFolder();
   const file = join(folder.path, "gw.yaml");

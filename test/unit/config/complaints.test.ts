@@ -151,6 +151,10 @@ const SINGLE: [string, string][] = [
     "serial[1].port: usb *:* serial A is opened by another entry",
   ],
   ["serial: [{port: /dev/a, protocol: coap, write: {}}]", "serial[0].write: means nothing to protocol: coap"],
+  [
+    "serial: [{port: /dev/a, protocol: mqtt-sn, framing: slip}]",
+    "serial[0].framing: means nothing to protocol: mqtt-sn; say it in mqtt_sn: {framing: ...}",
+  ],
   ["serial: [{port: /dev/a, coap: {}}]", "serial[0].coap: means nothing without protocol: coap"],
   ["serial: [{port: /dev/a, protocol: coap, coap: {diagnostics: a/#}}]", "serial[0].coap.diagnostics"],
   ["serial: [{port: /dev/a, protocol: coap, coap: {max_message: 2KiB}}]", "serial[0].coap.max_message"],

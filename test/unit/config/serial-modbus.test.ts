@@ -78,12 +78,31 @@ test("what cannot be is complained about with its path", () => {
   const twins = complaintsOf({
     modbus: {
       slaves: [
-        { name: "s", unit: 1, groups: [group] },
+        { name: "s", unit: 3, groups: [group] },
         { name: "s", unit: 248, groups: [] },
       ],
     },
   });
   assert.equal(twins.length, 4, twins.join("\n"));
+});
+
+test("a unit has one entry: answers that come too late are told by it", () => {
+  const slaves = (second: number) => [
+    { name: "a", unit: 3, groups: [{ points: [{ address: 0 }] }] },
+    { name: "b", unit: second, groups: [{ points: [{ address: 1 }] }] },
+  ];
+  assert.deepEqual(complaintsOf({ modbus: { slaves: slaves(3) } }), [
+    "serial[0].modbus.slaves[1].unit 3 is that of slaves[0]",
+  ]);
+  assert.deepEqual(complaintsOf({ modbus: { slaves: slaves(4) } }), []);
+});
+
+test("six digits of a data sheet are not an address", () => {
+  for (const number of [100001, 300001, 400001, 465536])
+    assert.deepEqual(ofPoint({ address: number }), [`point.address ${number} is a number of a data sheet`]);
+  for (const number of [65536, 200001, 400000, 465537])
+    assert.deepEqual(ofPoint({ address: number }), [`point.address ${number} is out of range`]);
+  assert.deepEqual(ofPoint({ address: 40001 }), []);
 });
 
 test("message and state are of buses, slaves and groups, not of points, with topics of their own", () => {

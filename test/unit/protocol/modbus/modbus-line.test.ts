@@ -189,6 +189,39 @@ test("a read that the slave refuses backs off by itself; busy, and a gateway wit
   }
 });
 
+test("the log says what is most likely wrong: a number of a data sheet, a slave that has never answered", () => {
+  const points = [
+    { name: "a", address: 40_002 },
+    { name: "b", table: "input", address: 30_001 },
+    { name: "c", address: 7 },
+  ];
+  const h = new Harness({ slaves: [slave(1, points), slave(2, [{ address: 0 }])] });
+  h.bus.slaves.set(1, (pdu) => Buffer.of((pdu[0] as number) | 0x80, 2));
+  h.bus.open();
+  h.advance(20_000);
+  const refused = h.logged.filter((line) => line.includes("modbus-read-refused"));
+  assert.equal(refused.length, 3);
+  for (const [address, wire] of [
+    [40_002, 1],
+    [30_001, 0],
+  ]) {
+    const advice = `advice="if ${address} is a number of a data sheet, its address is ${wire}"`;
+    assert.ok(
+      refused.some((line) => line.includes(`address=${address} `) && line.includes(advice)),
+      refused.join("\n"),
+    );
+  }
+  assert.ok(!refused.some((line) => line.includes("address=7 ") && line.includes("advice=")));
+  const away = () => h.logged.filter((line) => line.includes("modbus-slave-away"));
+  assert.match(away().join(), /slave=s2 .*advice="it has not answered yet: are unit, transport/);
+  h.bus.slaves.set(2, registers([1]));
+  h.advance(60_000);
+  h.bus.slaves.delete(2);
+  h.advance(20_000);
+  assert.equal(away().length, 2);
+  assert.doesNotMatch(away()[1] ?? "", /advice/);
+});
+
 test("a read that a slave does not have all of is split until only what is not there is refused; commands go on", () => {
   const points = Array.from({ length: 20 }, (_, i) => ({ name: `p${i}`, address: i, write: i === 3 }));
   const h = new Harness({ backoff: { min: "10s", max: "60s" }, slaves: [slave(1, points)] });

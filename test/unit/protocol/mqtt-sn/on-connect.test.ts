@@ -53,6 +53,20 @@ test("[SN12-5.4.7-2] an empty WILLTOPIC means no will; a repeated CONNECT is ask
   assert.equal(hub.sn.clients.at("127.0.0.1 4001"), null);
 });
 
+test("a CONNECT that asks for something else, while the will is waited for, is one of its own", () => {
+  const hub = new SnHub();
+  const device = hub.device();
+  assert.deepEqual(device.ask(connectOf("a", 0x0c)), ["0206"]);
+  assert.deepEqual(device.ask(connectOf("a", 0x04)), [CONNACK_OK], "without a will");
+  assert.deepEqual(device.ask(connectOf("a", 0x0c)), ["0206"], "the same device, connected until now");
+  assert.deepEqual(device.ask(connectOf("a", 0x00)), [CONNACK_OK], "lasting");
+  assert.equal(hub.clientCount, 1);
+  hub.advance(CONNECT_MS + 100);
+  assert.equal(hub.sn.clients.count, 1, "nothing is left that runs out");
+  device.ask("0218");
+  assert.equal(hub.sn.clients.count, 0);
+});
+
 test("who is refused a login is told so and leaves nothing behind", () => {
   const rights = {
     ...OPEN_TO_ALL,
