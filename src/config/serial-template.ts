@@ -38,3 +38,10 @@ export function placeholdersOf(template: Template): Placeholder[] {
 export function filled(template: Template, value: string): string {
   return template.map((part) => ("text" in part ? part.text : value)).join("");
 }
+
+/** As it was written. */
+export function templateText(template: Template): string {
+  return template
+    .map((part) => ("text" in part ? part.text : `{${part.levels ? "+" : ""}${part.placeholder}}`))
+    .join("");
+}

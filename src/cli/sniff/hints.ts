@@ -1,6 +1,6 @@
 /** What may be wrong with what nobody can read, said once each: silence, the wrong baud rate, the wrong framing. */
 import type { LineErrors } from "../../transport/serial/stream.ts";
-import { hexOf, plainText } from "./frame-text.ts";
+import { counted, hexOf, plainText } from "./frame-text.ts";
 import { errorWords } from "./line-errors.ts";
 import type { Sniffer } from "./sniffer.ts";
 
@@ -52,9 +52,12 @@ export class Hints {
       this.#say("nothing has come yet: does the device send by itself? are its TX and our RX connected?");
     } else if (frames === 0 && badFrames >= BAD_FRAMES) {
       this.#say(`all frames are bad: is it ${auto}, or --framing and --check (${reading})?`);
-    } else if (frames + badFrames === 0 && bytes >= LOST_BYTES) {
+    } else if (frames === 0 && (bytes >= LOST_BYTES || (bytes > 0 && nowMs() - this.#startMs >= SILENT_MS))) {
       const begin = `${hexOf(this.#first)} "${plainText(this.#first)}"`;
-      this.#say(`${bytes} bytes and no frame: is it --framing (${reading}), or ${auto}? they begin with ${begin}`);
+      const none = `${counted(bytes, "byte")} and no ${badFrames > 0 ? "good frame" : "frame"}`;
+      this.#say(
+        `${none}: is it --framing${badFrames > 0 ? " and --check" : ""} (${reading}), or ${auto}? they begin with ${begin}`,
+      );
     }
   }
 

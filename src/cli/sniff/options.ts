@@ -63,7 +63,9 @@ export function sniffedLine(port: string, values: LineValues): SniffedLine {
     const value = values[option];
     if (value === undefined || (option === "framing" && protocol !== "frames") || value === "auto") continue;
     if (value.includes("\n")) throw new UsageError(`--${option} has a line end`);
-    lines.push(`${option.replace("-", "_")}: ${value}`);
+    const entry = `${option.replace("-", "_")}: ${value}`;
+    if (!isYaml(entry)) throw new UsageError(`--${option} ${value} is no YAML: are all braces and quotes closed?`);
+    lines.push(entry);
   }
   if (protocol !== "frames" && values.check !== undefined)
     throw new UsageError(`--check is part of --framing ${protocol}; leave it out`);
@@ -77,6 +79,13 @@ export function sniffedLine(port: string, values: LineValues): SniffedLine {
   if (place.kind === "match") throw new UsageError("serial sniff needs a PORT");
   if (autoBaud) complainOfAuto(place, protocol, frames);
   return { place, protocol, ...frames, autoBaud, parityGiven: values.parity !== undefined };
+}
+
+/** One at a time: a brace that is not closed takes the next ones along. */
+function isYaml(entry: string): boolean {
+  const complaints: Complaint[] = [];
+  parseYaml(entry, complaints);
+  return complaints.length === 0;
 }
 
 function complainOfAuto(

@@ -8,7 +8,7 @@ import type { Counter, Counters } from "../../../base/counters.ts";
 import { knownPattern } from "../../../base/linear-pattern.ts";
 import type { Log } from "../../../base/log.ts";
 import { MAPPED_FRAME_BYTES_MAX, type SerialMapping, type SerialPublish } from "../../../config/serial-publish.ts";
-import type { Template } from "../../../config/serial-template.ts";
+import { type Template, templateText } from "../../../config/serial-template.ts";
 import type { FrameMapping, PublicationSink } from "../parts.ts";
 import { PAYLOAD_FACTOR } from "./budget.ts";
 import { numberSource } from "./exact-json.ts";
@@ -57,9 +57,6 @@ export class Mapping implements FrameMapping {
   readonly #headers: Counter;
   readonly #unmatched: Counter;
   readonly #failed: Readonly<Record<Cause, Counter>>;
-  /** Those that are in the log already. */
-  readonly #told = new Set<Cause>();
-
   constructor({ publications, ignore, header, weight }: SerialMapping, parts: MappingParts) {
     const { counters, limits } = parts;
     this.publicationsMax = publications.length;
@@ -104,21 +101,28 @@ export class Mapping implements FrameMapping {
       matched = true;
       const cause = entry.publish(sink);
       entry.close();
-      if (cause !== null) this.#fail(cause);
+      if (cause !== null) this.#fail(cause, entry);
     }
     if (!matched) this.#unmatched.value++;
   }
 
-  #fail(cause: Cause): void {
+  #fail(cause: Cause, { told, topic, failed }: Entry): void {
     this.#failed[cause].value++;
-    if (this.#told.has(cause)) return;
-    this.#told.add(cause);
-    this.#parts.log.warn("serial-frame-not-published", { name: `serial:${this.#parts.name}`, cause });
+    if (told.has(cause)) return;
+    told.add(cause);
+    const field = failed === null ? {} : { field: failed };
+    this.#parts.log.warn("serial-frame-not-published", { name: `serial:${this.#parts.name}`, cause, topic, ...field });
   }
 }
 
 /** One entry of `publish`. */
 class Entry {
+  /** Causes that are in the log already. */
+  readonly told = new Set<Cause>();
+  /** As it is written in the configuration. */
+  readonly topic: string;
+  /** The placeholder that was the last cause; null: it was no single one. */
+  failed: string | null = null;
   readonly #options: SerialPublish;
   readonly #line: string;
   readonly #frame: FrameView;
@@ -141,6 +145,7 @@ class Entry {
     this.#match = options.match === null ? null : knownPattern(options.match);
     this.#fields = new Map(options.fields.map((field) => [field.name, new FieldReader(field)]));
     this.#payloadBytesMax = Math.min(PAYLOAD_FACTOR * MAPPED_FRAME_BYTES_MAX, limits.maxPacketBytes);
+    this.topic = templateText(options.topic);
     this.#topic = options.topic.length === 1 && part !== undefined && "text" in part ? part.text : null;
   }
 
@@ -158,6 +163,7 @@ class Entry {
   publish(sink: PublicationSink): Cause | null {
     const { qos, retain } = this.#options;
     this.#cause = null;
+    this.failed = null;
     const topic = this.#topic ?? this.#render(this.#options.topic, "topic");
     if (this.#topic === null && this.#cause === null) this.#cause = topicCause(topic, this.#limits);
     if (this.#cause !== null) return this.#cause;
@@ -189,6 +195,7 @@ class Entry {
       const name = part.placeholder;
       const value = name === "frame" ? this.#frameText() : this.#valueText(this.#value(name), place);
       if (place === "topic" && !part.levels && value.includes("/")) this.#cause ??= "topic_slash";
+      if (this.#cause !== null) this.failed ??= name;
       text += value;
     }
     return text;

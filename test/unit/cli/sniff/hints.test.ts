@@ -35,6 +35,21 @@ test("silence, nothing but bad frames, and bytes without a frame are each explai
   ]);
 });
 
+test("a device that says little, or frames that are never found again, are explained after ten seconds", () => {
+  const said = (bytes: number, badFrames: number, now: number) =>
+    hinted(null, (hints, seen) => {
+      hints.onData(Buffer.from("c00102", "hex"));
+      Object.assign(seen, { bytes, badFrames, now });
+      hints.look(null);
+    });
+  const ends = 'the settings of the other end? they begin with c0 01 02 "\\xc0\\x01\\x02"';
+  assert.deepEqual(said(3, 0, 9_000), []);
+  assert.deepEqual(said(3, 0, 10_000), [`3 bytes and no frame: is it --framing (slip), or ${ends}`]);
+  assert.deepEqual(said(300, 1, 1_000), [
+    `300 bytes and no good frame: is it --framing and --check (slip), or ${ends}`,
+  ]);
+});
+
 test("who sees good frames is not told anything; behind a socket the rate is the other end's", () => {
   const quiet = hinted("9600 8N1", (hints, seen) => {
     Object.assign(seen, { frames: 1, badFrames: 50, bytes: 5_000, now: 60_000 });

@@ -356,6 +356,19 @@ test("the log says once why frames are not published, and each cause for itself"
   assert.equal(bench.logged.filter((line) => line.includes("serial-frame-not-published")).length, 2);
 });
 
+test("the log says which entry it is, and which of its fields, once for each", () => {
+  const entry = (topic: string, path: string) => `{topic: ${topic}, payload: '{t}', fields: {t: {json: ${path}}}}`;
+  const bench = new Bench(`publish: [${entry("a", "air.temp")}, ${entry("'b/{+t}/{ms}'", "temperature")}]`);
+  for (let i = 0; i < 2; i++) assert.deepEqual(bench.lines('{"temp": 1}'), []);
+  assert.deepEqual(
+    bench.logged.map((line) => line.replace(/^.*serial-frame-not-published /, "").trim()),
+    [
+      "name=serial:a cause=field_missing topic=a field=t",
+      'name=serial:a cause=field_missing topic="b/{+t}/{ms}" field=t',
+    ],
+  );
+});
+
 /** Pseudo-random, the same each time. */
 function numbers(seed: number): (below: number) => number {
   let state = seed;
