@@ -40,7 +40,7 @@ sluice serial sniff NAME --config FILE [--hex|--text|--json] [--write FILE] [-C 
   C: none (default), sum8, sum16, xor8, lrc8, crc8, crc16-modbus, crc16-arc, crc16-ccitt, crc16-x25, crc32, or with keys
   --baud auto: tries the usual rates, and parities unless --parity is given, until frames are good
   --hex, --text: the bytes, or the text, in one line a frame; --json: an object a frame; --write: all bytes into FILE
-  Verdicts: ok, unchecked, malformed (no message of the protocol), check, too-long, escape, cut, noise.
+  Verdicts: ok, unchecked, malformed (no message of the protocol), check, too-long, escape, encoding, cut, noise.
   Exit code 1: it cannot be opened, or SECONDS are over before COUNT frames. A port that a gateway has open is refused.`,
 };
 

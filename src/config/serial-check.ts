@@ -49,7 +49,8 @@ function checkOf(section: Section): CheckConfig | null {
   const inner = section.source("check") === null ? section.section("check") : null;
   const type = inner?.oneOf("type", types, "none") ?? section.oneOf("check", types, "none");
   const check = type === "none" ? null : keysOf(type, inner);
-  inner?.finish();
+  if (inner !== null && !inner.has("type")) inner.complain("type", "is missing", `give one of ${CHECKS.join(", ")}`);
+  else inner?.finish();
   return check;
 }
 
@@ -57,6 +58,13 @@ function checkOf(section: Section): CheckConfig | null {
 function keysOf(type: CheckType, inner: Section | null): CheckConfig {
   const endian = type === "crc16-modbus" || type === "crc16-x25" ? "little" : "big";
   const position = inner?.oneOf("position", ["end", "start", "behind"], "end") ?? "end";
+  for (const [key, where] of [
+    ["mark", "end"],
+    ["tail", "end"],
+    ["covers", "behind"],
+  ] as const)
+    if (position !== where && inner?.has(key)) inner.complain(key, `is for position: ${where}`, "remove it");
+  if (type !== "crc16-ccitt" && inner?.has("init")) inner.complain("init", `means nothing to ${type}`, "remove it");
   return {
     type,
     position,

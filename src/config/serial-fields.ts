@@ -123,7 +123,7 @@ function readColumn(inner: Section, header: boolean): FieldSource {
   if (isName && !header) inner.complain("column", "is a name", "give its number, or the line's header, a pattern");
   const separator = inner.text("separator", ",");
   if (separator.length !== 1 || separator === '"')
-    inner.complain("separator", "is not one character", 'like "," or ";"');
+    inner.complain("separator", "is not one character", 'like "," or ";", or "\\t" in double quotes');
   return { kind: "column", column, separator };
 }
 
@@ -146,8 +146,13 @@ function readOffset(inner: Section): FieldSource {
   const type = inner.oneOf("type", [...NUMBER_TYPES, ...BYTES_TYPES, "bool"], "uint8");
   if (type === "bool") return { kind: "bit", offset, bit: inner.count("bit", 0, 0, 7) };
   const little = inner.oneOf("endian", ["big", "little"], "big") === "little";
-  if (type === "text" || type === "hex" || type === "bcd")
-    return { kind: type, offset, length: inner.count("length", 1, 1, OFFSET_MAX), little };
+  const isBytes = type === "text" || type === "hex" || type === "bcd";
+  const length = isBytes ? inner.count("length", 1, 1, OFFSET_MAX) : Number(/\d+$/.exec(type)?.[0]) / 8;
+  if (offset < 0 && offset + length > 0) {
+    const advice = `it counts from the end: -${length} has the last ones`;
+    inner.complain("offset", `${offset} is too near to the end for the ${length} bytes of ${type}`, advice);
+  }
+  if (isBytes) return { kind: type, offset, length, little };
   const bits = /^uint(8|16|24|32)$/.exec(type);
   const mask = inner.has("mask") ? inner.count("mask", 1, 1, 2 ** Number(bits?.[1] ?? 32) - 1) : null;
   if (mask !== null && bits === null) inner.complain("mask", `means nothing to ${type}`, "give uint8, 16, 24 or 32");
