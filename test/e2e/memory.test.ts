@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ROOT } from "../../scripts/root.mjs";
 import { Cable } from "../support/cable.ts";
-import { eventually } from "../support/eventually.ts";
 import { GatewayProcess, LAUNCHER, temporaryFolder } from "../support/gateway-process.ts";
 import { connect } from "../support/mqtt-packets.ts";
 import { requirePeer } from "../support/peers.ts";
@@ -46,7 +45,7 @@ test("at rest with a serial line it takes at most 64 MiB RSS", { skip: requirePe
   const serial = [{ name: "meter", port: cable.port }];
   await using gateway = new GatewayProcess(folder.path, { listeners, serial }, {}, [LAUNCHER]);
   await gateway.start();
-  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await gateway.opened();
   const rssKib = rssKibOf(gateway);
   assert.ok(rssKib > 0 && rssKib <= RSS_KIB_MAX, `${rssKib} KiB`);
 });

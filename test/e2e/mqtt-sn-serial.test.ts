@@ -55,7 +55,7 @@ for (const framing of ["slip", "length"] as const) {
       serial: [line],
     });
     await gateway.start();
-    await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+    await gateway.opened();
     await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
     const device = new LineDevice(cable, framing);
     device.say(`07 04 04 01 003c ${hexOf("a")}`);
@@ -131,7 +131,7 @@ test(`unplugged ${UNPLUGGED} times, a device that repeats what was not acknowled
   );
   assert.deepEqual([...heard].sort(), down);
   // Gone; and, where it takes longer to plug in than to try again, not there.
-  const away = gateway.stderr.split("serial-away").length - 1;
+  const away = gateway.logged("serial-away");
   assert.ok(away >= UNPLUGGED && away <= 2 * UNPLUGGED, `each change is said once: ${away}`);
 });
 
@@ -147,7 +147,7 @@ test("wireless nodes behind a forwarder on a serial line are clients of their ow
     serial: [{ name: "radio", port: cable.port, protocol: "mqtt-sn", mqtt_sn: settings }],
   });
   await gateway.start();
-  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await gateway.opened();
   await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
   const forwarder = new LineDevice(cable, "length");
   for (const node of ["01", "02"]) {

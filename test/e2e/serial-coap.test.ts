@@ -22,8 +22,6 @@ function config(port: string): Record<string, unknown> {
   };
 }
 
-const opened = (gateway: GatewayProcess, times: number) => () => gateway.stderr.split("serial-open").length > times;
-
 test("a device publishes, reads, observes and uploads in blocks over its line; what it says to people is published", {
   skip: requirePeer("socat"),
 }, async () => {
@@ -32,7 +30,7 @@ test("a device publishes, reads, observes and uploads in blocks over its line; w
   await cable.plug();
   await using gateway = new GatewayProcess(folder.path, config(cable.port));
   await gateway.start();
-  await eventually("the port is open", opened(gateway, 1));
+  await gateway.opened();
   await using mqtt = await MqttCollector.open(gateway.port(), "#");
   using device = coapOver(cable);
 
@@ -65,7 +63,7 @@ test("frames hit by noise, packets and text without frames are dropped; CoAP goe
   await cable.plug();
   await using gateway = new GatewayProcess(folder.path, config(cable.port));
   await gateway.start();
-  await eventually("the port is open", opened(gateway, 1));
+  await gateway.opened();
   using device = coapOver(cable);
   const hit = coapFrame(Buffer.from("40030001b27073", "hex"));
   hit[4] = 0x55;
@@ -88,7 +86,7 @@ test("what a device observes outlives its unplugging, a reload and the gateway's
   await cable.plug();
   await using gateway = new GatewayProcess(folder.path, config(cable.port));
   await gateway.start();
-  await eventually("the port is open", opened(gateway, 1));
+  await gateway.opened();
   await using first = await MqttCollector.open(gateway.port(), "nothing");
   using device = coapOver(cable);
   const { observed } = await device.observe("/ps/plant/setpoint");
@@ -105,7 +103,7 @@ test("what a device observes outlives its unplugging, a reload and the gateway's
   const { serial } = config(cable.port) as { serial: [Record<string, unknown>] };
   gateway.configure({ ...config(cable.port), serial: [{ ...serial[0], coap: { rate: 50 } }] });
   gateway.signal("SIGHUP");
-  await eventually("the line is made anew", opened(gateway, 3));
+  await gateway.opened(3);
   await first.client.publishAsync("plant/setpoint", "20.5", { qos: 1, retain: true });
   await eventually("the setpoint after the reload", sees(observed, "20.5"));
 
@@ -128,7 +126,7 @@ for (const framing of ["slipmux", "slip"] as const) {
     const serial = [{ name: "node", port: cable.port, protocol: "coap", coap: { framing } }];
     await using gateway = new GatewayProcess(folder.path, { listeners, serial });
     await gateway.start();
-    await eventually("the port is open", opened(gateway, 1));
+    await gateway.opened();
     await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
     await using line = await SlipmuxBridge.open(cable, framing);
 
@@ -184,7 +182,7 @@ test("with a full disk a device hears 5.03, and its repetition is taken when the
     SHIM_CONTROL: control,
   });
   await gateway.start();
-  await eventually("the port is open", opened(gateway, 1));
+  await gateway.opened();
   using device = coapOver(cable);
   writeFileSync(control, "full=1");
   const refused = await device.put("/ps/plant/a?retain=true&qos=1", "1");
@@ -210,14 +208,14 @@ test("a device that is unplugged and comes back with the message ids of before i
   await using mqtt = await MqttCollector.open(gateway.port(), "plant/#");
   for (let round = 1; round <= 3; round++) {
     await cable.plug();
-    await eventually("the port is open", opened(gateway, round));
+    await gateway.opened(round);
     using device = coapOver(cable, { messageId: 1 });
     assert.equal((await device.put("/ps/plant/boots?qos=1", `${round}`)).code, "2.04");
     const { observed } = await device.observe("/ps/plant/setpoint");
     await mqtt.client.publishAsync("plant/setpoint", `${round}`, { qos: 1 });
     await eventually("the setpoint", () => observed.value === `${round}`);
     await cable.unplug();
-    await eventually("the gateway notices", () => gateway.stderr.split("serial-away").length > round);
+    await eventually("the gateway notices", () => gateway.logged("serial-away") >= round);
   }
   const boots = mqtt.messages.filter(({ topic }) => topic === "plant/boots").map(({ payload }) => payload);
   assert.deepEqual(boots, ["1", "2", "3"]);

@@ -102,7 +102,7 @@ for (const { title, framing, check, says, published, verdict, error, message, he
       serial: [line],
     });
     await gateway.start();
-    await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+    await gateway.opened();
     await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
     await using errors = await MqttCollector.open(gateway.port(), "serial/meter/errors");
     for (const chunk of says) cable.say(Buffer.from(chunk, "hex"));
@@ -133,7 +133,7 @@ test("a line full of noise does not flood the topic of errors; all of it is coun
     serial: [line],
   });
   await gateway.start();
-  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await gateway.opened();
   await using errors = await MqttCollector.open(gateway.port(), "serial/meter/errors");
   await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
   const bad = Buffer.from("c06261642121c0", "hex");
@@ -161,7 +161,7 @@ test("noise of one byte in a thousand on the wire loses the frames that it hits 
     serial: [line],
   });
   await gateway.start();
-  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await gateway.opened();
   await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
   const random = seededRandom(1000);
   let hits = 0;
@@ -204,7 +204,7 @@ test("idle: frames are told apart by silence", { skip: requirePeer("socat") }, a
     serial: [line],
   });
   await gateway.start();
-  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await gateway.opened();
   await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
   for (const frame of ["ab\x03", "ac\x02"]) {
     cable.say(frame);

@@ -19,8 +19,6 @@ const SPEED = 20;
 const XOFF = "\x13";
 const XON = "\x11";
 
-const times = (gateway: GatewayProcess, word: string): number => gateway.stderr.split(word).length - 1;
-
 function line(name: string, port: string, flow: string): Record<string, unknown> {
   return { name, port, flow, publish: { topic: name, qos: 1 }, write: { topic: `${name}/set`, qos: 1 } };
 }
@@ -42,14 +40,14 @@ test(`${LINES} devices with CTS off hold up themselves alone, for minutes: other
     const config = { listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }], serial };
     await using gateway = new GatewayProcess(folder.path, config, env);
     await gateway.start();
-    await eventually("all lines are open", () => times(gateway, "serial-open") === LINES + 1);
+    await gateway.opened(LINES + 1);
     await using client = await MqttCollector.open(gateway.port(), "kept", persistent("reader"));
     const publish = (topic: string, payload: string) => client.client.publishAsync(topic, payload, { qos: 1 });
     uart.set({ outq: 40, cts: 0 });
     for (let i = 0; i < LINES; i++) await publish(`line${i}/set`, "held");
     await eventually("the kernel has them", () => cables.slice(0, LINES).every((cable) => cable.heard === "held\n"));
     clock.set({ speed: SPEED });
-    await eventually("they are held up", () => times(gateway, "serial-held") === LINES);
+    await eventually("they are held up", () => gateway.logged("serial-held") === LINES);
     assert.match(gateway.stderr, /serial-held name=line0 .*reason="CTS is off"/);
     const { stdout } = await sluice(["status", "--data-dir", join(folder.path, "data")]);
     assert.match(stdout, /line0 .*flow rts-cts, open since \S+, held up: CTS is off$/m);
@@ -61,9 +59,9 @@ test(`${LINES} devices with CTS off hold up themselves alone, for minutes: other
       return performance.now() - heldAt > 100_000 / SPEED;
     });
     assert.ok(stored > 3, `${stored} messages stored`);
-    assert.deepEqual([times(gateway, "serial-away"), times(gateway, "serial-held")], [0, LINES]);
+    assert.deepEqual([gateway.logged("serial-away"), gateway.logged("serial-held")], [0, LINES]);
     uart.set({ outq: 0, cts: 1 });
-    await eventually("they go on", () => times(gateway, "serial-flows") === LINES);
+    await eventually("they go on", () => gateway.logged("serial-flows") === LINES);
     uart.set({ outq: -1 });
     await publish(`line${LINES}/set`, "free");
     await eventually("a line of no flow control", () => cables[LINES]?.heard === "free\n");
@@ -89,7 +87,7 @@ test("a device that says XOFF is waited for, and gets everything once, in order,
   };
   await using gateway = new GatewayProcess(folder.path, config, clock.env);
   await gateway.start();
-  await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "meter");
   const publish = (payload: string) => client.client.publishAsync("meter/set", payload, { qos: 1 });
   await publish("before");
@@ -100,15 +98,15 @@ test("a device that says XOFF is waited for, and gets everything once, in order,
   const frames = Array.from({ length: 20 }, (_, i) => `frame ${i}`);
   for (const frame of frames) await publish(frame);
   clock.set({ speed: SPEED });
-  await eventually("the line is held up", () => times(gateway, "serial-held") === 1);
+  await eventually("the line is held up", () => gateway.logged("serial-held") === 1);
   const heldAt = performance.now();
   await eventually("a minute of the gateway's", () => performance.now() - heldAt > 60_000 / SPEED);
   assert.equal(cable.heard, "before\n");
-  assert.equal(times(gateway, "serial-away"), 0);
+  assert.equal(gateway.logged("serial-away"), 0);
   cable.say(XON);
   await eventually("all frames", () => cable.heard === `before\n${frames.join("\n")}\n`);
-  await eventually("it flows", () => times(gateway, "serial-flows") === 1);
-  assert.equal(times(gateway, "serial-held"), 1);
+  await eventually("it flows", () => gateway.logged("serial-flows") === 1);
+  assert.equal(gateway.logged("serial-held"), 1);
   clock.set({ speed: 1 });
   assert.equal(await gateway.end(), 0);
 });

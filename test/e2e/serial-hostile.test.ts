@@ -8,7 +8,6 @@ import { test } from "node:test";
 import { memoryOf } from "../../scripts/kept/proc.ts";
 import { writeCoap } from "../../src/wire/serial/slipmux.ts";
 import { Cable } from "../support/cable.ts";
-import { eventually } from "../support/eventually.ts";
 import { Flood } from "../support/flood.ts";
 import { GatewayProcess, LAUNCHER, sluice, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
@@ -179,7 +178,7 @@ for (const { title, lines, counters } of CASES) {
     const config = { listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }], serial };
     await using gateway = new GatewayProcess(folder.path, config, {}, [LAUNCHER]);
     await gateway.start();
-    await eventually("the ports are open", () => gateway.stderr.split("serial-open").length > serial.length);
+    await gateway.opened(serial.length);
     using bystander = await RawMqtt.connected(gateway.port(), { version: 4, clientId: "bystander" });
     bystander.send(subscribe(4, 1, ["bystander", 0]));
     await bystander.next();

@@ -115,7 +115,7 @@ test(`unplugged ${UNPLUGGED} times in the middle of writing and killed now and t
       return { name, port: device.port, publish, write: { topic: `set/${name}`, qos: 1, ...write } };
     }),
   });
-  const opened = () => gateway.stderr.split("serial-open").length - 1;
+  const opened = () => gateway.logged("serial-open");
   await gateway.start();
   await using publisher = new Publisher(lines);
   await publisher.connect(gateway.port());

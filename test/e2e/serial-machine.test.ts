@@ -20,8 +20,6 @@ function cableIn(folder: string, name: string): Cable {
   return new Cable(join(folder, name));
 }
 
-const times = (gateway: GatewayProcess, word: string): number => gateway.stderr.split(word).length - 1;
-
 for (const by of ["match", "by-id"] as const) {
   test(`by ${by}: an adapter that comes back under another name is the one that is written to, and no frame is lost`, {
     skip,
@@ -43,7 +41,7 @@ for (const by of ["match", "by-id"] as const) {
     const command = [...machine.command, ...GatewayProcess.command];
     await using gateway = new GatewayProcess(folder.path, config, {}, command);
     await gateway.start();
-    await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+    await gateway.opened();
     await using client = await MqttCollector.open(gateway.port(), "meter");
     const publisher = new FramePublisher(client);
     const heard = () => ours.heard.includes(`${publisher.acknowledged.at(-1)}\n`);
@@ -52,13 +50,13 @@ for (const by of ["match", "by-id"] as const) {
 
     await ours.unplug();
     machine.unplug("ttyUSB0", "A10K");
-    await eventually("the gateway notices", () => times(gateway, "serial-away") >= 1);
+    await eventually("the gateway notices", () => gateway.logged("serial-away") >= 1);
     await other.plug();
     machine.plug("ttyUSB0", "B20L", other.port);
     await publisher.burst();
     await ours.plug();
     machine.plug("ttyUSB3", "A10K", ours.port);
-    await eventually("the line is open again", () => times(gateway, "serial-open") === 2);
+    await gateway.opened(2);
     await eventually("what waited", heard);
     publisher.assertHeard(ours.heard);
     assert.equal(other.heard, "");

@@ -7,8 +7,6 @@ import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
 
-const opened = (gateway: GatewayProcess) => () => gateway.stderr.includes("serial-open");
-
 test("lines of JSON, of values and of debug words on one wire become values under topics of their own", {
   skip: requirePeer("socat"),
 }, async () => {
@@ -38,7 +36,7 @@ test("lines of JSON, of values and of debug words on one wire become values unde
     ],
   });
   await gateway.start();
-  await eventually("the port is open", opened(gateway));
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "#");
 
   cable.say('DBG boot 3\r\n{"id":"a1","s":{"t":215}}\r\nA,7.50\r\nI (12) wifi: up\n');
@@ -74,7 +72,7 @@ test("a line that a pattern nearly matches in 2^n ways holds nobody up", { skip:
     ],
   });
   await gateway.start();
-  await eventually("the port is open", opened(gateway));
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "#");
   cable.say(`${"a".repeat(3000)}!\n${"a ".repeat(1000)}!\naab\n`);
   assert.equal((await client.take(1))[0]?.topic, "a");

@@ -65,7 +65,7 @@ test("README.md: each recipe's device is published as stands there", { skip: req
   const rest = `data_dir: ${join(folder.path, "data")}\nlisteners: [{type: mqtt, bind: "127.0.0.1:0"}]\n`;
   writeFileSync(gateway.configFile, `${rest}serial:\n${lines.join("")}`);
   await gateway.start();
-  await eventually("the ports are open", () => gateway.stderr.split("serial-open").length > spoken.length);
+  await gateway.opened(spoken.length);
   await using client = await MqttCollector.open(gateway.port(), "#");
 
   for (const { recipe, cable } of spoken) {
@@ -133,7 +133,7 @@ test("README.md: each configuration of its serial chapters starts, and opens its
     const listeners = /^listeners:/m.test(text) ? "" : "listeners: [{type: mqtt, bind: '127.0.0.1:0'}]\n";
     writeFileSync(gateway.configFile, `data_dir: ${join(folder.path, `data${configs}`)}\n${listeners}${config}`);
     await gateway.start();
-    await eventually(text, () => gateway.stderr.split("serial-open").length > plugged.length);
+    await gateway.opened(plugged.length);
     assert.equal(await gateway.end(), 0);
   }
   assert.ok(configs >= 8, `${configs} configurations`);
@@ -211,7 +211,7 @@ test("README.md: the request over a serial line, and CoAP's bytes, have their an
   const rest = `data_dir: ${join(folder.path, "data")}\nlisteners: [{type: mqtt, bind: "127.0.0.1:0"}]\n`;
   writeFileSync(gateway.configFile, `${rest}serial:\n${lines.map((line) => line.replace(/^serial:\n/, "")).join("")}`);
   await gateway.start();
-  await eventually("the ports are open", () => gateway.stderr.split("serial-open").length > 2);
+  await gateway.opened(2);
   await using client = await MqttCollector.open(gateway.port(), "bus/7/ask/reply");
   await client.client.publishAsync("bus/7/ask", "T", { qos: 1 });
   await eventually("the frame", () => bus.heard === "7?T\n");

@@ -19,8 +19,6 @@ function config(line: Record<string, unknown>): Record<string, unknown> {
   };
 }
 
-const times = (gateway: GatewayProcess, word: string): number => gateway.stderr.split(word).length - 1;
-
 test(`unplugged ${UNPLUGGED} times, a line loses no frame that was acknowledged, and says each change once`, {
   skip: requirePeer("socat"),
 }, async () => {
@@ -38,16 +36,16 @@ test(`unplugged ${UNPLUGGED} times, a line loses no frame that was acknowledged,
     await eventually("what was written while the line was there", lastHeard);
     await cable.unplug();
     await publisher.burst(); // the gateway may not have noticed yet
-    await eventually("the gateway notices", () => times(gateway, "serial-away") >= i);
+    await eventually("the gateway notices", () => gateway.logged("serial-away") >= i);
     await publisher.burst();
     await cable.plug();
-    await eventually("the line is open again", () => times(gateway, "serial-open") > i);
+    await gateway.opened(i + 1);
     await eventually("what waited", lastHeard);
   }
   assert.equal(publisher.acknowledged.length, UNPLUGGED * 3 * FramePublisher.framesEach);
   publisher.assertHeard(cable.heard);
-  assert.equal(times(gateway, "serial-open"), UNPLUGGED + 1);
-  assert.ok(times(gateway, "serial-away") <= 3 * UNPLUGGED, "not a line for each try");
+  assert.equal(gateway.logged("serial-open"), UNPLUGGED + 1);
+  assert.ok(gateway.logged("serial-away") <= 3 * UNPLUGGED, "not a line for each try");
   assert.equal(await gateway.end(), 0);
 });
 
@@ -63,7 +61,7 @@ test("a line behind a terminal server of socat goes both ways, and comes back af
   serve();
   await using gateway = new GatewayProcess(folder.path, config({ port: `tcp://127.0.0.1:${port}` }));
   await gateway.start();
-  await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "meter");
   const publisher = new FramePublisher(client);
   for (let i = 1; i <= 2; i++) {
@@ -73,9 +71,9 @@ test("a line behind a terminal server of socat goes both ways, and comes back af
     await eventually("what was written", () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`));
     await server.kill();
     await publisher.burst();
-    await eventually("the gateway notices", () => times(gateway, "serial-away") >= i);
+    await eventually("the gateway notices", () => gateway.logged("serial-away") >= i);
     serve();
-    await eventually("the line is open again", () => times(gateway, "serial-open") > i);
+    await gateway.opened(i + 1);
     await eventually("what waited", () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`));
   }
   publisher.assertHeard(cable.heard);
@@ -90,8 +88,8 @@ test("status and serial list tell of the ports, also of one that is away", { ski
   (settings["serial"] as unknown[]).push({ name: "far", port: `unix:${join(folder.path, "none.sock")}` });
   await using gateway = new GatewayProcess(folder.path, settings);
   await gateway.start();
-  await eventually("the port is open", () => times(gateway, "serial-open") === 1);
-  await eventually("the other is not", () => times(gateway, "serial-away") === 1);
+  await gateway.opened();
+  await eventually("the other is not", () => gateway.logged("serial-away") === 1);
   const about = ["--data-dir", join(folder.path, "data")];
   const { stdout } = await sluice(["status", ...about]);
   assert.match(stdout, /^serial +meter \S+\/port \(\/dev\/pts\/\d+\), 9600 7E2, open since \S+Z$/m);

@@ -60,7 +60,7 @@ test("requests go over every framing; what silence ends is a response, too", {
     })),
   });
   await gateway.start();
-  await eventually("all are open", () => gateway.stderr.split("serial-open").length > lines.length);
+  await gateway.opened(lines.length);
   await using client = await MqttCollector.open(gateway.port(), "answers/#");
   for (const { name, cable, asks, heard, says, answer } of lines) {
     const properties = { responseTopic: `answers/${name}` };
@@ -107,7 +107,7 @@ class Site implements AsyncDisposable {
   async start(): Promise<this> {
     await this.cable.plug();
     await this.gateway.start();
-    await eventually("the port is open", () => this.gateway.stderr.includes("serial-open"));
+    await this.gateway.opened();
     return this;
   }
 
@@ -244,7 +244,7 @@ test("devices that answer with 10 MB, or with garbage for ever, slow nobody besi
     [LAUNCHER],
   );
   await gateway.start();
-  await eventually("all are open", () => gateway.stderr.split("serial-open").length > 3);
+  await gateway.opened(3);
   await using client = await MqttCollector.open(gateway.port(), "answers/#");
   const askAt = (name: string, question: string) =>
     client.client.publishAsync(`ask/${name}`, question, { qos: 1, properties: { responseTopic: `answers/${name}` } });

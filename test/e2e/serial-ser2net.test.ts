@@ -21,8 +21,6 @@ const SPEED = 8;
 /** Silence of a second, ten probes a second apart; a busy machine may take three times as long. */
 const CUT_MS = 33_000;
 
-const times = (gateway: GatewayProcess, word: string): number => gateway.stderr.split(word).length - 1;
-
 function config(line: Record<string, unknown>): Record<string, unknown> {
   return {
     listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
@@ -46,7 +44,7 @@ for (const kind of ["tcp", "unix"] as const) {
     const place = kind === "tcp" ? `tcp://127.0.0.1:${port}` : `unix:${socket}`;
     await using gateway = new GatewayProcess(folder.path, config({ port: place }));
     await gateway.start();
-    await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+    await gateway.opened();
     await using client = await MqttCollector.open(gateway.port(), "meter");
     const publisher = new FramePublisher(client);
     const heard = () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`);
@@ -57,14 +55,14 @@ for (const kind of ["tcp", "unix"] as const) {
       assert.equal((await client.take(1))[0]?.payload, `reading ${i}`);
       await server.kill();
       if (existsSync(socket)) rmSync(socket);
-      await eventually("the gateway notices", () => times(gateway, "serial-away") >= i);
+      await eventually("the gateway notices", () => gateway.logged("serial-away") >= i);
       await publisher.burst();
       server.start();
-      await eventually("the line is open again", () => times(gateway, "serial-open") === i + 1);
+      await gateway.opened(i + 1);
       await eventually("what waited", heard);
     }
     publisher.assertHeard(cable.heard);
-    assert.ok(times(gateway, "serial-away") <= 6, "not a line for each try");
+    assert.ok(gateway.logged("serial-away") <= 6, "not a line for each try");
     assert.equal(await gateway.end(), 0);
   });
 }
@@ -81,20 +79,20 @@ test("an idle line whose terminal server is cut off without a word is found by k
   const line = { port: `tcp://${far.address}:2001`, keepalive: "1s" };
   await using gateway = new GatewayProcess(folder.path, config(line));
   await gateway.start();
-  await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "none");
   const publisher = new FramePublisher(client);
   await publisher.burst();
   await eventually("what was written", () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`));
   far.setDeaf(true);
-  await eventually("keepalive finds it", () => times(gateway, "serial-away") > 0, CUT_MS);
+  await eventually("keepalive finds it", () => gateway.logged("serial-away") > 0, CUT_MS);
   assert.match(gateway.stderr, /serial-away .*timed out \(ETIMEDOUT\)/);
   await publisher.burst();
   far.setDeaf(false);
-  await eventually("the line is open again", () => times(gateway, "serial-open") === 2, CUT_MS);
+  await eventually("the line is open again", () => gateway.logged("serial-open") === 2, CUT_MS);
   await eventually("what waited", () => cable.heard.includes(`${publisher.acknowledged.at(-1)}\n`));
   publisher.assertHeard(cable.heard);
-  assert.ok(times(gateway, "serial-away") <= 2, "gone, and at most: no answer");
+  assert.ok(gateway.logged("serial-away") <= 2, "gone, and at most: no answer");
   assert.equal(await gateway.end(), 0);
 });
 
@@ -110,15 +108,15 @@ test("a terminal server that takes nothing, and is then cut off without a word, 
   const line = { port: `tcp://${far.address}:2001`, keepalive: "1s", baud: 4_000_000 };
   await using gateway = new GatewayProcess(folder.path, config(line));
   await gateway.start();
-  await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "none");
   const frames = Array.from({ length: 80 }, (_, i) => `${i} `.padEnd(4000, "x"));
   await Promise.all(frames.slice(0, 40).map((frame) => client.client.publishAsync("meter/set", frame, { qos: 1 })));
   await Promise.all(frames.slice(40).map((frame) => client.client.publishAsync("meter/set", frame, { qos: 1 })));
-  await eventually("the line is held up", () => times(gateway, "serial-held") === 1, 30_000);
-  assert.equal(times(gateway, "serial-away"), 0, "for longer than 11 s of silence");
+  await eventually("the line is held up", () => gateway.logged("serial-held") === 1, 30_000);
+  assert.equal(gateway.logged("serial-away"), 0, "for longer than 11 s of silence");
   far.setDeaf(true);
-  await eventually("a probe is not answered", () => times(gateway, "serial-away") === 1, 3 * CUT_MS);
+  await eventually("a probe is not answered", () => gateway.logged("serial-away") === 1, 3 * CUT_MS);
   assert.match(gateway.stderr, /serial-away .*what was written is not acknowledged/);
   far.setDeaf(false);
   let heard = "";
@@ -150,7 +148,7 @@ test("a device that holds its line up for long is waited for; its terminal serve
     clock.env,
   );
   await gateway.start();
-  await eventually("the line is open", () => times(gateway, "serial-open") === 1);
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "none");
   // More than pseudo terminals, ser2net and both kernels take while nobody reads at the device's end.
   const frames = Array.from({ length: 80 }, (_, i) => `${i} `.padEnd(4000, "x"));
@@ -159,12 +157,12 @@ test("a device that holds its line up for long is waited for; its terminal serve
     await Promise.all(frames.slice(i, i + 50).map(publish));
   }
   clock.set({ speed: SPEED });
-  await eventually("the line is held up", () => times(gateway, "serial-held") >= 1);
+  await eventually("the line is held up", () => gateway.logged("serial-held") >= 1);
   const { stdout } = await sluice(["status", "--data-dir", join(folder.path, "data")]);
   assert.match(stdout, /^serial +meter .* open since .*, held up: the other end takes nothing/m);
   const heldAt = performance.now();
   await eventually("longer than one may be silent that is there", () => performance.now() - heldAt > 40_000 / SPEED);
-  assert.equal(times(gateway, "serial-away"), 0, gateway.stderr);
+  assert.equal(gateway.logged("serial-away"), 0, gateway.stderr);
   let heard = "";
   await eventually("all frames", () => {
     heard += cable.hear().toString("latin1");
@@ -172,9 +170,9 @@ test("a device that holds its line up for long is waited for; its terminal serve
   });
   assert.equal(heard, `${frames.join("\n")}\n`);
   // What follows may be late once more on a busy machine.
-  await eventually("it flows", () => times(gateway, "serial-flows") === times(gateway, "serial-held"));
-  assert.ok(times(gateway, "serial-held") <= 3, gateway.stderr);
-  assert.equal(times(gateway, "serial-open"), 1);
+  await eventually("it flows", () => gateway.logged("serial-flows") === gateway.logged("serial-held"));
+  assert.ok(gateway.logged("serial-held") <= 3, gateway.stderr);
+  assert.equal(gateway.logged("serial-open"), 1);
   clock.set({ speed: 1 });
   assert.equal(await gateway.end(), 0);
 });

@@ -135,7 +135,7 @@ test("a port that the gateway has open is refused with its process; so are ports
   const listeners = [{ type: "mqtt", bind: "127.0.0.1:0" }];
   await using gateway = new GatewayProcess(folder.path, { listeners, serial: [{ name: "meter", port: cable.port }] });
   await gateway.start();
-  await eventually("the port is open", () => gateway.stderr.includes("serial-open"));
+  await gateway.opened();
   const held = await sluice(["serial", "sniff", cable.port]);
   assert.equal(held.code, 1);
   assert.match(held.stderr, new RegExp(`process ${gateway.pid} \\(.*\\) has it open`));

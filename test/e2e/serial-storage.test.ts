@@ -107,8 +107,6 @@ async function refused(gateway: GatewayProcess): Promise<number> {
   return (JSON.parse(stdout) as { counters: Record<string, number> }).counters["serial.lines_refused"] ?? 0;
 }
 
-const opened = (gateway: GatewayProcess) => () => gateway.stderr.includes("serial-open");
-
 /** A session that is away, with all that lines become. */
 async function subscribed(gateway: GatewayProcess): Promise<void> {
   await using client = await MqttCollector.open(gateway.port(), "line/#", persistent("away"));
@@ -128,12 +126,12 @@ test("kill -9 costs the end of what was read: nothing before it, nothing twice, 
   await subscribed(gateway);
   const talker = new Talker(cable);
   for (let kill = 1; kill <= KILLS; kill++) {
-    await eventually("the port is open", opened(gateway));
+    await gateway.opened();
     await talker.pacedFor(100 + random() * 200);
     await gateway.end("SIGKILL");
     await gateway.start();
   }
-  await eventually("the port is open", opened(gateway));
+  await gateway.opened();
   await talker.lines(2); // the first may be the rest of one
   await using client = await MqttCollector.open(gateway.port(), "line/#", persistent("away"));
   const last = talker.said - 1;
@@ -191,7 +189,7 @@ test("a full disk pauses the port; what waits is stored when there is room, and 
 
   gateway.configure(on("1s"));
   await gateway.start();
-  await eventually("the port is open", opened(gateway));
+  await gateway.opened();
   disk.fill();
   await talker.untilStuck(500);
   await eventually("the hold is over", () => gateway.stderr.includes("serial-lines-refused"));

@@ -15,7 +15,6 @@ function config(port: string, write: unknown): Record<string, unknown> {
   };
 }
 
-const opened = (gateway: GatewayProcess, times: number) => () => gateway.stderr.split("serial-open").length > times;
 const request = { timeout: "20s", match: "R*", reply: "{topic}/reply" };
 
 test("requests of MQTT 5 clients are answered one by one, each at its Response Topic with its Correlation Data", {
@@ -27,7 +26,7 @@ test("requests of MQTT 5 clients are answered one by one, each at its Response T
   const write = { topic: "bus/+/ask", payload: "{1}?{payload}", request };
   await using gateway = new GatewayProcess(folder.path, config(cable.port, write));
   await gateway.start();
-  await eventually("the port is open", opened(gateway, 1));
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "#");
 
   const ask = (unit: string, payload: string, correlation: string) =>
@@ -70,7 +69,7 @@ test("a device that says nothing: the request is written again, then its client 
   const write = { topic: "ask", format: "hex", gap: "20ms", request: { ...request, timeout: "100ms", retries: 2 } };
   await using gateway = new GatewayProcess(folder.path, config(cable.port, write));
   await gateway.start();
-  await eventually("the port is open", opened(gateway, 1));
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "answer");
   const properties = { responseTopic: "answer", correlationData: Buffer.from("x") };
   await client.client.publishAsync("ask", "no hex", { qos: 1, properties });

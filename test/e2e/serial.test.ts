@@ -23,8 +23,6 @@ function config(port: string): Record<string, unknown> {
   };
 }
 
-const opened = (gateway: GatewayProcess, times: number) => () => gateway.stderr.split("serial-open").length > times;
-
 test("lines go both ways; unplugged, the gateway keeps what is to be written and delivers it when the port is back", {
   skip: requirePeer("socat"),
 }, async () => {
@@ -33,7 +31,7 @@ test("lines go both ways; unplugged, the gateway keeps what is to be written and
   await cable.plug();
   await using gateway = new GatewayProcess(folder.path, config(cable.port));
   await gateway.start();
-  await eventually("the port is open", opened(gateway, 1));
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "serial/meter");
 
   cable.say("21.5\r\n22.");
@@ -53,13 +51,13 @@ test("lines go both ways; unplugged, the gateway keeps what is to be written and
   for (let i = 0; i < 20; i++) await publish(`queued ${i}`, 1);
   await publish("lost", 0);
   await cable.plug();
-  await eventually("the port is open again", opened(gateway, 2));
+  await gateway.opened(2);
   const queued = Array.from({ length: 20 }, (_, i) => `queued ${i}\n`).join("");
   await eventually("what was queued", () => cable.heard.endsWith("queued 19\n"));
   assert.equal(cable.heard, `on\nlevel 7\n${queued}`);
   cable.say("back\n");
   assert.equal((await client.take(1))[0]?.payload, "back");
-  assert.equal(gateway.stderr.split("serial-away").length - 1 <= 2, true, "one line of log per change of state");
+  assert.equal(gateway.logged("serial-away") <= 2, true, "one line of log per change of state");
   assert.equal(await gateway.end(), 0);
 });
 
@@ -89,7 +87,7 @@ test("2,000 lines arrive in order, in and out", { skip: requirePeer("socat") }, 
   settings["limits"] = { session_queue_messages: 5000, session_queue_bytes: "1MiB" };
   await using gateway = new GatewayProcess(folder.path, settings);
   await gateway.start();
-  await eventually("the port is open", opened(gateway, 1));
+  await gateway.opened();
   await using client = await MqttCollector.open(gateway.port(), "serial/meter");
   const lines = Array.from({ length: 2000 }, (_, i) => `line ${i}`);
   for (let i = 0; i < lines.length; i += 50) {

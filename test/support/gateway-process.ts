@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { RUN_FLAGS } from "../../scripts/root.mjs";
+import { eventually } from "./eventually.ts";
 
 const BUNDLE = resolve(import.meta.dirname, "../../build/sluice.mjs");
 /** The product as it is started on a board: with the launcher's flags and environment, the limit of the heap among them. */
@@ -105,6 +106,16 @@ export class GatewayProcess {
     const listener = this.listeners.filter((candidate) => candidate.type === type)[nth];
     if (listener === undefined) throw new Error(`no ${type} listener ${nth} among ${JSON.stringify(this.listeners)}`);
     return Number(listener.address.slice(listener.address.lastIndexOf(":") + 1));
+  }
+
+  /** How often `word` is in its log since it was started. */
+  logged(word: string): number {
+    return this.stderr.split(word).length - 1;
+  }
+
+  /** Waits until serial lines have been opened so often since it was started. */
+  async opened(times = 1): Promise<void> {
+    await eventually(`${times} openings of serial lines`, () => this.logged("serial-open") >= times);
   }
 
   signal(signal: NodeJS.Signals): void {
