@@ -5,22 +5,10 @@ import { RS485_LINE, type Rs485Line } from "../../../../src/config/serial-rs485.
 import type { TtyAddon } from "../../../../src/native/tty/binding.ts";
 import type { BoundPort } from "../../../../src/transport/serial/binding.ts";
 import { notesWithoutAddon, rs485Words, SerialDriver, setUpLine } from "../../../../src/transport/serial/driver.ts";
-import { driver } from "./tty-driver.ts";
+import { driver, SETTINGS } from "./tty-driver.ts";
 
 const NOT_BUILT = "the tty addon is not built";
 const ENOTTY = -25;
-
-const SETTINGS: LineSettings = {
-  baud: 9600,
-  dataBits: 8,
-  parity: "none",
-  stopBits: 1,
-  flow: "none",
-  rs485: "none",
-  rs485Line: RS485_LINE,
-  lowLatency: false,
-  keepAliveMs: 15_000,
-};
 
 const PORT = { fd: 7, getBaudRate: () => Promise.resolve({ baudRate: 9615 }) } as unknown as BoundPort;
 

@@ -16,7 +16,7 @@ import { type SerialHandler, SerialPort } from "../../../../src/transport/serial
 import { type OpenSerialStream, READ_BYTES } from "../../../../src/transport/serial/stream.ts";
 import { openTty } from "../../../../src/transport/serial/tty.ts";
 import { TurnQueue } from "../../../../src/transport/turn-queue.ts";
-import { driver } from "./tty-driver.ts";
+import { driver, SETTINGS } from "./tty-driver.ts";
 
 type Listener = (error: Error | null) => void;
 
@@ -69,18 +69,6 @@ class FakeBound implements BoundPort {
     return Promise.resolve();
   }
 }
-
-const SETTINGS: LineSettings = {
-  baud: 115_200,
-  dataBits: 8,
-  parity: "none",
-  stopBits: 1,
-  flow: "none",
-  rs485: "none",
-  rs485Line: RS485_LINE,
-  lowLatency: false,
-  keepAliveMs: 15_000,
-};
 
 class Bench {
   readonly clock = new ManualClock();

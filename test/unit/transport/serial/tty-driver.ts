@@ -1,5 +1,20 @@
-/** The tty addon, without a tty. */
+/** The tty addon, without a tty, and the settings of a line. */
+import type { LineSettings } from "../../../../src/config/serial-port.ts";
+import { RS485_LINE } from "../../../../src/config/serial-rs485.ts";
 import type { TtyAddon } from "../../../../src/native/tty/binding.ts";
+
+/** As a configuration that names its port alone has them. */
+export const SETTINGS: LineSettings = {
+  baud: 115_200,
+  dataBits: 8,
+  parity: "none",
+  stopBits: 1,
+  flow: "none",
+  rs485: "none",
+  rs485Line: RS485_LINE,
+  lowLatency: false,
+  keepAliveMs: 15_000,
+};
 
 /** A driver that does all it is asked, but for what `instead` does. */
 export function driver(instead: Partial<TtyAddon> = {}): TtyAddon & { readonly asked: string[] } {
