@@ -142,8 +142,9 @@ function formed(value: Value, { scale, add, decimals, comma }: NumberForm): Valu
   if (plain === "" || plain === null || typeof plain === "object") return undefined;
   const number = Number(plain) * scale + add;
   if (!Number.isFinite(number)) return undefined;
-  // 15 digits: 215 * 0.01 is 2.15, not 2.1500000000000004.
-  return decimals === null ? Number(number.toPrecision(15)) : Number(number.toFixed(decimals));
+  if (decimals !== null) return Number(number.toFixed(decimals));
+  // 15 digits: 215 * 0.01 is 2.15, not 2.1500000000000004. Whole numbers have up to 16: microseconds since 1970.
+  return Number.isSafeInteger(number) ? number : Number(number.toPrecision(15));
 }
 
 /** Scales write a sign and then spaces: "+  12.34". */

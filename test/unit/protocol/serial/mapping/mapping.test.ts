@@ -250,6 +250,16 @@ const CASES: [string, string | Buffer, string[], Record<string, number>?][] = [
     [],
     { mapping_field_missing: 1 },
   ],
+  [
+    "publish: {topic: t, payload: '{a}', fields: {a: {column: 1, type: number}}}",
+    "1763775600123456",
+    ["t 1763775600123456"],
+  ],
+  [
+    "publish: {topic: t, payload: '{a}', fields: {a: {json: a, add: 1}}}",
+    '{"a": 9007199254740990}',
+    ["t 9007199254740991"],
+  ],
   ["publish: {topic: t, payload: '{a}', fields: {a: {offset: -17}}}", BYTES, [], { mapping_field_missing: 1 }],
   ["publish: {topic: t, payload: '{a}', fields: {a: {offset: 0, type: hex, length: 3}}}", BYTES, ["t 01ff80"]],
   ["publish: {topic: t, payload: '{a}', fields: {a: {offset: 1, type: text, length: 2}}}", "abcd", ["t bc"]],
