@@ -66,6 +66,7 @@ export class Router {
   /** Scratch of `#built`: index + 1 in the route under construction, by slot. */
   readonly #indexOfSlot: number[] = [];
   #building: Route | null = null;
+  /** A route is being gone through. */
   #publishing = false;
   /** Serves where a route is not kept. */
   readonly #passing = new Route();
@@ -138,9 +139,11 @@ export class Router {
     const isInner = this.#publishing;
     const route = isInner ? this.#built(p.bytes, p.topicFrom, p.topicEnd) : this.#route(p);
     this.#publishing = true;
-    const outcome = this.#publishTo(p, route, waiter, token);
-    this.#publishing = isInner;
-    return outcome;
+    try {
+      return this.#publishTo(p, route, waiter, token);
+    } finally {
+      this.#publishing = isInner;
+    }
   }
 
   #publishTo(p: Publication, route: Route, waiter: StoreWaiter, token: number): number {
@@ -148,11 +151,9 @@ export class Router {
     const { count } = route;
     p.shared = count > 1 && p.qos === 0 && !p.retain;
     p.sharedTicket = -1;
-    if (p.qos === 0 && !p.retain && !route.raises) {
-      for (let i = 0; i < count; i++) this.#deliverLive(p, route, i, 0);
-      return count === 0 ? NO_SUBSCRIBERS : ROUTED;
-    }
-    return this.#publishKept(p, route, waiter, token);
+    if (p.qos > 0 || p.retain || route.raises) return this.#publishKept(p, route, waiter, token);
+    for (let i = 0; i < count; i++) this.#deliverLive(p, route, i, 0);
+    return count === 0 ? NO_SUBSCRIBERS : ROUTED;
   }
 
   /**
@@ -161,10 +162,16 @@ export class Router {
    * @returns whom it missed, as `awayFrom` would answer
    */
   publishLive(p: Publication): string {
+    const isInner = this.#publishing;
     const route = this.#built(p.bytes, p.topicFrom, p.topicEnd);
     p.kept = null;
     p.shared = false;
-    for (let i = 0; i < route.count; i++) if (!this.#isAway(route, i)) this.#deliverLive(p, route, i, 0);
+    this.#publishing = true;
+    try {
+      for (let i = 0; i < route.count; i++) if (!this.#isAway(route, i)) this.#deliverLive(p, route, i, 0);
+    } finally {
+      this.#publishing = isInner;
+    }
     return this.#away(route);
   }
 
@@ -186,7 +193,7 @@ export class Router {
 
   /** The way of everything that may have to be stored. */
   #publishKept(p: Publication, route: Route, waiter: StoreWaiter, token: number): number {
-    const size = this.#sizeOf(p);
+    const size = p.length + MESSAGE_OVERHEAD_BYTES;
     const refusal = this.#admission(p, route, size);
     // A QoS 0 publisher has no acknowledgement to withhold: the live receivers are served all the same.
     const storing = refusal === ROUTED;
@@ -295,10 +302,6 @@ export class Router {
   keep(p: Publication): Message {
     p.kept ??= messageOf(p, this.#parts.time.ageMs());
     return p.kept;
-  }
-
-  #sizeOf(p: Publication): number {
-    return p.length + MESSAGE_OVERHEAD_BYTES;
   }
 
   // ---- routes ------------------------------------------------------------------------------------------------

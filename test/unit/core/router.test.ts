@@ -241,6 +241,20 @@ describe("live delivery", () => {
     });
   }
 
+  test("after a receiver that threw, routes are looked up as before", () => {
+    const w = new World();
+    const a = w.receiver("a");
+    w.router.subscribe(a, "x/+", 0, 0);
+    a.onGiven = () => {
+      throw new Error("a mistake");
+    };
+    assert.throws(() => w.publish("x/1", "1"), /a mistake/);
+    a.onGiven = () => {};
+    const misses = w.counters.get("router.cache_misses");
+    w.publish("x/2", "1");
+    assert.equal(w.counters.get("router.cache_misses"), misses + 1);
+  });
+
   test("whoever is asked about rights may publish meanwhile, to as many and more", () => {
     const w = new World();
     const [a, b, c] = ["a", "b", "c"].map((name) => w.receiver(name)) as [Recorder, Recorder, Recorder];
@@ -279,6 +293,24 @@ describe("what is published live only", () => {
     for (const receiver of [here, uplink, forbidden]) w.router.unsubscribe(receiver, "$SYS/#");
     assert.equal(w.router.publishLive(p), "");
     assert.equal(here.got.length, 1);
+  });
+
+  test("goes to those behind a receiver that publishes meanwhile", () => {
+    const w = new World();
+    const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => w.receiver(name)) as [
+      Recorder,
+      Recorder,
+      Recorder,
+      Recorder,
+    ];
+    for (const receiver of [a, b]) w.router.subscribe(receiver, "$SYS/#", 0, 0);
+    for (const receiver of [c, d]) w.router.subscribe(receiver, "result/+", 0, 0);
+    const long = `result/${"long".repeat(40)}`; // its route is not kept
+    a.onGiven = () => void w.publish(long, "done");
+    const p = new Publication();
+    p.setParts("$SYS/a", Buffer.from("1"), 0, false);
+    assert.equal(w.router.publishLive(p), "");
+    assert.deepEqual([b.got, c.got, d.got], [["$SYS/a 1 0 0 -"], [`${long} done 0 0 -`], [`${long} done 0 0 -`]]);
   });
 });
 
