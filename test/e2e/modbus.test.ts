@@ -293,3 +293,93 @@ test("rtu: over a wire that echoes and is noisy values are right, and what nobod
   assert.match(stdout, /polls a second;.* [1-9]\d* stray bytes, [1-9]\d+ echoes$/m);
   assert.equal(await gateway.end(), 0);
 });
+
+test("message: group is one message for all values that were read, state is retained, and both follow slave and port", {
+  skip: PYMODBUS,
+}, async () => {
+  using folder = temporaryFolder();
+  await using slaves = new ModbusSlaves(folder.path);
+  await slaves.start("pymodbus", "terminal", [2301, 7]);
+  const points = [
+    { name: "voltage", address: 0, scale: 0.1 },
+    { name: "setpoint", address: 1, write: true },
+    { name: "door", table: "discrete", address: 2 },
+    MISSING,
+  ];
+  const modbus = {
+    timeout: "200ms",
+    message: "group",
+    state: "state/{line}/{slave}",
+    slaves: [slave(1, "50ms", points), slave(9, "1s", [{ name: "v", address: 0 }])],
+  };
+  await using gateway = new GatewayProcess(folder.path, config(slaves.port, modbus));
+  await gateway.start();
+  await using client = await MqttCollector.open(gateway.port(), "serial/bus/#");
+  const values = (): Record<string, unknown>[] =>
+    client.messages
+      .filter(({ topic }) => topic === "serial/bus/s1/1")
+      .map(({ payload }) => {
+        const { time, values } = JSON.parse(payload) as { time: string; values: Record<string, unknown> };
+        assert.equal(new Date(time).toISOString(), time);
+        return values;
+      });
+  /** As somebody who comes now is told. */
+  const states = async (): Promise<string[]> => {
+    await using late = await MqttCollector.open(gateway.port(), "state/#");
+    const told = await late.take(2);
+    assert.ok(told.every(({ packet }) => packet.retain));
+    return told.map(({ topic, payload }) => `${topic} ${payload}`).sort();
+  };
+  const both = async (first: string): Promise<void> => {
+    let seen: string[] = [];
+    await eventually(`slave 1 is ${first}`, async () => {
+      seen = await states();
+      return seen[0] === `state/bus/s1 ${first}`;
+    });
+    assert.deepEqual(seen, [`state/bus/s1 ${first}`, "state/bus/s9 offline"]);
+  };
+  await both("online");
+  await client.client.publishAsync("serial/bus/s1/setpoint/set", "42", { qos: 1 });
+  await eventually("a message with what was written", () => values().at(-1)?.["setpoint"] === 42);
+  assert.deepEqual(values().at(-1), { voltage: 230.1, setpoint: 42, door: true });
+  const others = client.messages.filter(({ topic }) => !["1", "set", "result"].includes(topic.split("/").at(-1) ?? ""));
+  assert.deepEqual(others, [], "no point has a message of its own");
+  await slaves.unplug();
+  await both("offline");
+  await slaves.plug();
+  await both("online");
+  assert.equal(await gateway.end(), 0);
+});
+
+test("Modbus TCP: an answer that stops within its frame does not keep the next ones: the connection is opened anew", async () => {
+  using folder = temporaryFolder();
+  let connections = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    const isFirst = ++connections === 1;
+    sockets.add(socket.on("error", () => socket.destroy()));
+    socket.on("data", (request) => {
+      const answer = Buffer.concat([request.subarray(0, 4), Buffer.of(0, 5, 1, 3, 2, 0, 42)]);
+      if (isFirst) answer[5] = 250;
+      socket.write(answer);
+    });
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  try {
+    const { port } = server.address() as { port: number };
+    const modbus = { transport: "tcp", timeout: "100ms", slaves: [slave(1, "100ms", [{ name: "a", address: 0 }])] };
+    await using gateway = new GatewayProcess(
+      folder.path,
+      config(`tcp://127.0.0.1:${port}`, { retain: true, ...modbus }),
+    );
+    await gateway.start();
+    await using client = await MqttCollector.open(gateway.port(), "serial/bus/s1/a");
+    assert.equal((await client.take(1))[0]?.payload, "42");
+    assert.equal(connections, 2);
+    assert.match(gateway.stderr, /serial-away .*error="what came ends within a frame, or is no Modbus TCP"/);
+    assert.equal(await gateway.end(), 0);
+  } finally {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  }
+});

@@ -165,18 +165,24 @@ export class Master implements AnswerSink {
   #step(): void {
     if (!this.#open || this.#writing) return;
     const now = this.#now();
+    let givenUp = false;
     for (const exchange of this.#exchanges)
-      if (exchange.state === SENT && exchange.deadlineMs <= now) this.#onDeadline(exchange, now);
+      if (exchange.state === SENT && exchange.deadlineMs <= now && this.#onDeadline(exchange, now)) givenUp = true;
+    if (givenUp && this.#framing.reader.outOfStep) {
+      this.#device.hangUp("what came ends within a frame, or is no Modbus TCP");
+      return;
+    }
     if (now >= this.#gapEndMs) this.#send(now);
     if (!this.#writing) this.#rest(now);
   }
 
-  #onDeadline(exchange: Exchange, now: number): void {
+  /** @returns whether nobody asks again */
+  #onDeadline(exchange: Exchange, now: number): boolean {
     const { request } = exchange;
     const job = exchange.job as Job;
     if (this.#isBroadcast(request)) {
       this.#end(exchange, now, job.onAnswer(NO_BYTES, 0, 0, now));
-      return;
+      return false;
     }
     this.#framing.reader.forget(request);
     this.#counters.timeouts.value++;
@@ -191,6 +197,7 @@ export class Master implements AnswerSink {
       this.#end(exchange, now, false);
       exchange.tries = tries;
     }
+    return givesUp;
   }
 
   /** On a bus an answer that comes too late, or to an earlier try, may look like that to the slave's next request. */

@@ -14,6 +14,8 @@ export interface ModbusDoor {
   start(): void;
   /** One at a time; the handler hears `onWritten`. */
   write(bytes: Buffer): void;
+  /** Closes what is open, to be opened anew; the handler hears `onAway` before it returns. */
+  hangUp(why: string): void;
   close(): Promise<void>;
 }
 

@@ -230,6 +230,11 @@ export class SerialPort implements Expirable, SerialStreamHandler, TurnTaker {
     this.#stream.write(bytes);
   }
 
+  /** Closes it, to be opened anew soon. */
+  hangUp(why: string): void {
+    if (this.#state === OPEN) this.#failed(why);
+  }
+
   onTimer(kind: number): void {
     if (kind === REOPEN) this.start();
     else if (kind === PROVEN) this.#prove();

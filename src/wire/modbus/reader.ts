@@ -21,6 +21,8 @@ export interface AnswerReader {
   readonly strayBytes: number;
   /** Requests that the wire brought back, since the start. */
   readonly echoes: number;
+  /** Nobody can tell where the next answer begins. Never with RTU, where each request begins anew. */
+  readonly outOfStep: boolean;
   /** From here on the answer to `request`, as it was encoded last, is looked for. */
   expect(request: Request): void;
   /** Its answer is not waited for any more. */

@@ -42,6 +42,7 @@ export class RtuReader implements AnswerReader {
   badFrames = 0;
   strayBytes = 0;
   echoes = 0;
+  readonly outOfStep = false;
   #request: Request | null = null;
   #length = 0;
   readonly #sent = Buffer.allocUnsafeSlow(RTU_BYTES_MAX);

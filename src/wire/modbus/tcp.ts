@@ -43,6 +43,11 @@ export class TcpReader implements AnswerReader {
   /** A header was wrong: nobody can tell where the next one begins, so nothing is taken until the next request. */
   #lost = false;
 
+  /** A header was wrong, or more was promised than has come. */
+  get outOfStep(): boolean {
+    return this.#lost || this.#length > 0;
+  }
+
   /** What is there of a frame stays: the rest of a late answer may still come. */
   expect(request: Request): void {
     this.#requests.push(request);

@@ -63,11 +63,18 @@ export class FakeBus implements ModbusDoor {
   /** Modbus TCP; answers wait in `unsaid` for the test to say them. */
   mbap = false;
   readonly unsaid: Buffer[] = [];
+  /** Why the master did. */
+  readonly hungUp: string[] = [];
   #output: Buffer | null = null;
 
   start(): void {}
 
   async close(): Promise<void> {
+    this.away();
+  }
+
+  hangUp(why: string): void {
+    this.hungUp.push(why);
     this.away();
   }
 

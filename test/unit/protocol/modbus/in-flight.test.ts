@@ -110,3 +110,34 @@ test("Modbus TCP: when the connection goes away nothing of what was under way is
   assert.equal(h.taken().length, 5);
   assert.equal(h.counters.get("modbus.timeouts"), 0);
 });
+
+for (const [what, bytes] of [
+  ["a frame that never ends", "0001 0000 00ff 01 03"],
+  ["no header", "4854 5450 2f31 2e31"],
+] as const) {
+  test(`Modbus TCP: after ${what} the connection is opened anew once nobody asks again, and values come`, () => {
+    const h = harness({ in_flight: 1, retries: 1, backoff: { min: "100ms", max: "1s" } });
+    h.bus.unsaid.length = 0;
+    const garbage = Buffer.from(bytes.replaceAll(" ", ""), "hex");
+    h.bus.handler?.onData(garbage);
+    h.advance(150);
+    assert.equal(h.bus.asked.length, 2, "asked again on the same connection");
+    assert.deepEqual(h.bus.hungUp, []);
+    h.bus.handler?.onData(garbage);
+    h.advance(100);
+    assert.deepEqual(h.bus.hungUp, ["what came ends within a frame, or is no Modbus TCP"]);
+    assert.equal(h.bus.isOpen, false);
+    h.bus.unsaid.length = 0;
+    h.bus.open();
+    h.advance(150);
+    h.bus.handler?.onData(h.bus.unsaid.pop() as Buffer);
+    assert.deepEqual(h.taken(), ["serial/bus/s1/p1 10"], "the one that went longest ago");
+  });
+}
+
+test("Modbus TCP: a slave that says nothing at all is no reason to open the connection anew", () => {
+  const h = harness({ backoff: { min: "100ms", max: "1s" } });
+  h.bus.slaves.delete(1);
+  h.advance(20_000);
+  assert.deepEqual(h.bus.hungUp, []);
+});
