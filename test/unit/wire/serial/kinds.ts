@@ -62,22 +62,22 @@ export function feed(decoder: FrameDecoder, chunks: readonly (Buffer | null)[], 
   for (const chunk of chunks) {
     if (chunk === null) {
       decoder.onGap(sink);
-      while (sink.slow && sink.frames.length !== feedRest(decoder, sink));
+      while (sink.slow && feedRest(decoder, sink));
       continue;
     }
     let at = 0;
     do at = decoder.feed(chunk, at, sink);
     while (at < chunk.length);
-    while (sink.slow && sink.frames.length !== feedRest(decoder, sink));
+    while (sink.slow && feedRest(decoder, sink));
   }
   return sink;
 }
 
-/** @returns how many frames there were before */
-function feedRest(decoder: FrameDecoder, sink: Frames): number {
+/** @returns whether there was one more frame inside */
+function feedRest(decoder: FrameDecoder, sink: Frames): boolean {
   const before = sink.frames.length;
   decoder.feed(Buffer.alloc(0), 0, sink);
-  return before;
+  return sink.frames.length > before;
 }
 
 export const FRAMINGS: [name: string, framing: FramingOptions][] = [
