@@ -1,7 +1,7 @@
 /** Bytes of a serial line's framing, as a configuration writes them. */
 import type { Section } from "./section.ts";
 
-export const MARK_BYTES_MAX = 8;
+const MARK_BYTES_MAX = 8;
 
 /** Text, with "hex:" before bytes in hexadecimal. At most eight bytes. */
 export function readBytes<T>(section: Section | null, key: string, fallback: T): readonly number[] | T {

@@ -58,7 +58,7 @@ export function isWritten({ slaves }: ModbusConfig): boolean {
 
 /** Of one line. */
 export const MODBUS_POINTS_MAX = 1000;
-export const MODBUS_SLAVES_MAX = 247;
+const MODBUS_SLAVES_MAX = 247;
 /** As many as the MODBUS Messaging on TCP/IP Implementation Guide V1.0b has a server take. */
 const IN_FLIGHT_MAX = 16;
 const DAY_MS = 86_400_000;

@@ -42,12 +42,12 @@ interface PlainPublish {
 }
 
 /** Of one frame. */
-export const PUBLICATIONS_MAX = 16;
+const PUBLICATIONS_MAX = 16;
 /** Of the columns of one line: a frame is split by each. */
 export const SEPARATORS_MAX = 4;
 /** Of one line: each may read a whole frame. */
-export const PATTERNS_MAX = 8;
-export const PATTERNS_WEIGHT_MAX = 1600;
+const PATTERNS_MAX = 8;
+const PATTERNS_WEIGHT_MAX = 1600;
 
 interface Published {
   readonly publish: PlainPublish | null;

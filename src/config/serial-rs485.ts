@@ -1,7 +1,7 @@
 /** `serial[].rs485`: who switches the transmitter of a two-wire line, and how. */
 import type { Section } from "./section.ts";
 
-export const RS485_MODES = ["none", "rts", "driver", "auto"] as const;
+const RS485_MODES = ["none", "rts", "driver", "auto"] as const;
 
 /**
  * Nobody here; the gateway by RTS; the kernel's driver, which has to be able to; the driver where it is able to, else

@@ -31,7 +31,7 @@ export interface SerialRequestConfig {
   readonly failure: string | null;
 }
 
-export const WRITES_MAX = 32;
+const WRITES_MAX = 32;
 const GAP_MAX_MS = 60_000;
 const TIMEOUT_MS = 1000;
 const TIMEOUT_MAX_MS = 60_000;

@@ -25,7 +25,7 @@ import type { Transport } from "./transport.ts";
 import type { DatagramReceiver, UdpPort } from "./udp.ts";
 
 /** Interfaces joined, of those in the order of the system; memberships of a socket are limited to 20 by Linux. */
-export const GROUP_INTERFACES_MAX = 16;
+const GROUP_INTERFACES_MAX = 16;
 export const REFRESH_MS = 10_000;
 /** Nobody's address: loopback's broadcast, and one that no node has. */
 const NO_SOURCE_V4 = "127.255.255.254";

@@ -11,7 +11,7 @@ import { errorsOf, errorWords } from "./line-errors.ts";
 import type { Reading } from "./reading.ts";
 
 /** The usual first. */
-export const RATES = [115_200, 9_600, 19_200, 57_600, 38_400, 4_800, 2_400, 1_200, 230_400];
+const RATES = [115_200, 9_600, 19_200, 57_600, 38_400, 4_800, 2_400, 1_200, 230_400];
 const PARITIES = ["none", "even", "odd"] as const;
 /** Behind the first byte. */
 const LISTEN_MS = 2_000;

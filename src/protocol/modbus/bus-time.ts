@@ -14,7 +14,7 @@ import { planReads } from "./poll-plan.ts";
 /** Unit and CRC. */
 const RTU_BYTES = 3;
 /** What a slave needs to answer, by experience. */
-export const ANSWER_MS = 10;
+const ANSWER_MS = 10;
 
 /** Of the wire; null on a network, whose bytes take no time and need no silence. */
 export function charactersOf(line: LineSettings & { readonly place: SerialPlace }): Characters | null {

@@ -6,7 +6,7 @@ import type { Told } from "./publications.ts";
 export type Value = number | bigint | boolean | string;
 
 /** What `Point.take` answers when there is nothing to publish. */
-export const UNCHANGED = 0;
+const UNCHANGED = 0;
 export const NOT_FINITE = 1;
 export const NEWS = 2;
 

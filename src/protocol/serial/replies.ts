@@ -24,7 +24,7 @@ export const STORING_BYTES_MAX = 32 * 1024;
 /** Answers to messages that are not even written: they are given in a turn of their own, so many at once. */
 export const UNWRITTEN_MAX = 16;
 /** User Property of what is published instead of a response. */
-export const FAILURE_PROPERTY = "serial-error";
+const FAILURE_PROPERTY = "serial-error";
 const UNWRITTEN_MS = 1;
 
 /**

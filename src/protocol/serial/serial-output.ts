@@ -20,7 +20,7 @@ import { WriteRule } from "./write-rule.ts";
 import { WriteTurns } from "./write-turns.ts";
 
 /** Messages sent and not written. */
-export const SERIAL_WINDOW = 64;
+const SERIAL_WINDOW = 64;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** What is to be written of a message. */

@@ -159,6 +159,6 @@ function sumBytes(type: CheckType): number {
 }
 
 /** On the wire, without a mark. */
-export function checkBytes(type: CheckType, digits: boolean): number {
+function checkBytes(type: CheckType, digits: boolean): number {
   return sumBytes(type) * (digits ? 2 : 1);
 }

@@ -1,7 +1,7 @@
 /** Bytes as pairs of hexadecimal digits. */
 
 /** @returns -1 for another character */
-export function hexDigit(char: number): number {
+function hexDigit(char: number): number {
   if (char >= 0x30 && char <= 0x39) return char - 0x30;
   const lower = char | 0x20;
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x61 + 10 : -1;

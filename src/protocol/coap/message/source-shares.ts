@@ -4,7 +4,7 @@
  */
 import { assert } from "../../../base/assert.ts";
 
-export const SHARE_BUCKETS = 256;
+const SHARE_BUCKETS = 256;
 
 export class SourceShares {
   readonly #mask: number;

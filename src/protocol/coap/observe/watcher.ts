@@ -16,7 +16,7 @@ import type { Peer } from "../message/peer.ts";
 import type { Observer } from "./observer.ts";
 
 /** Between NONs to a client whose round trip is not known. */
-export const NON_WAIT_MS = 3_000;
+const NON_WAIT_MS = 3_000;
 /** A round trip that took longer may be that of a repetition (ACK_TIMEOUT). */
 const SAMPLE_MS_MAX = 2_000;
 /** Weight of what was known against one of the newest, as in RFC 6298. */

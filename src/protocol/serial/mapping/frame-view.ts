@@ -89,7 +89,7 @@ function split(known: Map<string, readonly string[]>, text: string, separator: s
 /** More columns than a field can name stay together in the last one. */
 const COLUMNS_MAX = 257;
 
-export function splitColumns(text: string, separator: string): string[] {
+function splitColumns(text: string, separator: string): string[] {
   const columns: string[] = [];
   let at = 0;
   while (columns.length < COLUMNS_MAX) {
