@@ -2,11 +2,11 @@
 // publishing and of its sleep, and a disk that is full for a while.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GatewayOnDisk } from "../support/disk.ts";
+import { GatewayOnDisk, SmallDisk } from "../support/disk.ts";
 import { eventually } from "../support/eventually.ts";
-import type { GatewayProcess } from "../support/gateway-process.ts";
+import { GatewayProcess } from "../support/gateway-process.ts";
 import { MqttCollector, persistent } from "../support/mqtt-collector.ts";
-import { requirePeer } from "../support/peers.ts";
+import { requirePeer, requireRoot } from "../support/peers.ts";
 import { hexOf, messageOf, RawMqttSn } from "../support/raw-mqtt-sn.ts";
 
 const KILLS = process.env["SLUICE_LONG"] === undefined ? 3 : 40;
@@ -23,7 +23,10 @@ const connectOf = (id: string): string =>
 const publishOf = (qos: 1 | 2, msgId: number, payload: string, dup = false): string =>
   messageOf(0x0c, `${((qos << 5) | 2 | (dup ? 0x80 : 0)).toString(16)} ${hexOf("lg")} ${u16(msgId)} ${hexOf(payload)}`);
 
-const onDisk = (): GatewayOnDisk => new GatewayOnDisk({ type: "mqtt-sn", bind: "127.0.0.1:0", rate: 1_000_000 });
+const LISTENER = { type: "mqtt-sn", bind: "127.0.0.1:0", rate: 1_000_000 };
+const DISK_MIB = 40;
+
+const onDisk = (): GatewayOnDisk => new GatewayOnDisk(LISTENER);
 
 const deviceOf = (gateway: GatewayProcess): Promise<RawMqttSn> => RawMqttSn.open(gateway.port("mqtt-sn"));
 
@@ -134,15 +137,18 @@ test("what waits for a sleeping client at QoS 1 and 2 outlives kill -9, and come
 });
 
 test("a disk that is full: PUBACK says congestion, SUBACK waits, QoS 0 goes on, and there is room again later", {
-  skip,
+  skip: requireRoot(),
 }, async () => {
-  await using disk = onDisk();
-  const { gateway } = disk;
+  using disk = new SmallDisk(DISK_MIB);
+  await using gateway = new GatewayProcess(disk.path, {
+    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }, LISTENER],
+    limits: { session_queue_messages: 100_000, session_queue_bytes: "16MiB" },
+  });
   await gateway.start();
   await away(gateway, "lg");
   await using device = await deviceOf(gateway);
   await device.ask(connectOf("sensor"), CONNACK_OK);
-  disk.is("full=1");
+  disk.fill();
   let msgId = 0;
   const publish = async (payload: string): Promise<string> => {
     const id = u16(++msgId);
@@ -162,7 +168,7 @@ test("a disk that is full: PUBACK says congestion, SUBACK waits, QoS 0 goes on, 
     assert.equal((await live.take(1))[0]?.payload, "live");
   }
   assert.deepEqual(device.got, [], "a subscription that is not stored is not acknowledged");
-  disk.is("");
+  disk.free();
   await device.take("081320 0000 0fa1 00");
   await eventually("publishes are taken", async () => (await publish("later")) === "00");
   await using back = await MqttCollector.open(gateway.port(), "none", persistent("away"));
