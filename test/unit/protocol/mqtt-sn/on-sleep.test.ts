@@ -5,6 +5,7 @@ import {
   CONNACK_OK,
   connected,
   connectOf,
+  type Device,
   DISCONNECT,
   LASTING,
   message,
@@ -14,12 +15,18 @@ import {
   subscribeTo,
 } from "./harness.ts";
 
-test("[SN12-6.14-1] [SN12-6.14-2] [SN12-6.14-4] [SN12-6.14-5] [SN12-6.14-3] a sleeping client gets what waits after PINGREQ, then PINGRESP, and sleeps again", () => {
-  const hub = new SnHub();
+/** A client with a session that stays, and a subscription of QoS 1. */
+function lasting(hub: SnHub, filter: string): Device {
   const device = connected(hub, "a", LASTING);
-  device.send(subscribeTo("xy", 1));
+  device.send(subscribeTo(filter, 1));
   hub.settle();
   device.take();
+  return device;
+}
+
+test("[SN12-6.14-1] [SN12-6.14-2] [SN12-6.14-4] [SN12-6.14-5] [SN12-6.14-3] a sleeping client gets what waits after PINGREQ, then PINGRESP, and sleeps again", () => {
+  const hub = new SnHub();
+  const device = lasting(hub, "xy");
   assert.deepEqual(device.ask("04 18 003c"), ["0218"]);
   publishLive(hub, "xy", "live");
   publishLive(hub, "xy", "one", 1);
@@ -43,10 +50,7 @@ test("[SN12-6.14-1] [SN12-6.14-2] [SN12-6.14-4] [SN12-6.14-5] [SN12-6.14-3] a sl
 
 test("[SN12-6.14-7] CONNECT ends the sleep; what was registered stays", () => {
   const hub = new SnHub();
-  const device = connected(hub, "a", LASTING);
-  device.send(subscribeTo("a/b", 1));
-  hub.settle();
-  device.take();
+  const device = lasting(hub, "a/b");
   device.ask("04 18 003c");
   publishLive(hub, "a/b", "one", 1);
   hub.settle();
@@ -85,10 +89,7 @@ test("[SN12-6.11-1] [SN12-6.11-2] PINGREQ is answered, and keeps a client that i
 
 test("[SN12-6.14-4] a client that wakes up at another address is known by its client id", () => {
   const hub = new SnHub();
-  const device = connected(hub, "a", LASTING);
-  device.send(subscribeTo("a/b", 1));
-  hub.settle();
-  device.take();
+  const device = lasting(hub, "a/b");
   device.ask("04 18 003c");
   publishLive(hub, "a/b", "night", 1);
   hub.settle();
