@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Cable } from "../support/cable.ts";
+import { CabledGateway } from "../support/cabled-gateway.ts";
 import { uintOption } from "../support/coap-messages.ts";
 import { LibcoapObserver, libcoap } from "../support/coap-peers.ts";
 import { eventually } from "../support/eventually.ts";
@@ -25,12 +26,8 @@ function config(port: string): Record<string, unknown> {
 test("a device publishes, reads, observes and uploads in blocks over its line; what it says to people is published", {
   skip: requirePeer("socat"),
 }, async () => {
-  using folder = temporaryFolder();
-  await using cable = new Cable(folder.path);
-  await cable.plug();
-  await using gateway = new GatewayProcess(folder.path, config(cable.port));
-  await gateway.start();
-  await gateway.opened();
+  await using line = await CabledGateway.start(config);
+  const { cable, gateway } = line;
   await using mqtt = await MqttCollector.open(gateway.port(), "#");
   using device = coapOver(cable);
 
@@ -58,12 +55,8 @@ test("a device publishes, reads, observes and uploads in blocks over its line; w
 test("frames hit by noise, packets and text without frames are dropped; CoAP goes on behind them", {
   skip: requirePeer("socat"),
 }, async () => {
-  using folder = temporaryFolder();
-  await using cable = new Cable(folder.path);
-  await cable.plug();
-  await using gateway = new GatewayProcess(folder.path, config(cable.port));
-  await gateway.start();
-  await gateway.opened();
+  await using line = await CabledGateway.start(config);
+  const { cable, gateway } = line;
   using device = coapOver(cable);
   const hit = coapFrame(Buffer.from("40030001b27073", "hex"));
   hit[4] = 0x55;
@@ -81,12 +74,8 @@ const sees = (observed: Observed, value: string) => () => observed.value === val
 test("what a device observes outlives its unplugging, a reload and the gateway's kill -9, without a word of its own", {
   skip: requirePeer("socat"),
 }, async () => {
-  using folder = temporaryFolder();
-  await using cable = new Cable(folder.path);
-  await cable.plug();
-  await using gateway = new GatewayProcess(folder.path, config(cable.port));
-  await gateway.start();
-  await gateway.opened();
+  await using line = await CabledGateway.start(config);
+  const { cable, gateway } = line;
   await using first = await MqttCollector.open(gateway.port(), "nothing");
   using device = coapOver(cable);
   const { observed } = await device.observe("/ps/plant/setpoint");

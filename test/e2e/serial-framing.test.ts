@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { seededRandom } from "../../src/base/random.ts";
-import { Cable } from "../support/cable.ts";
+import { CabledGateway } from "../support/cabled-gateway.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, sluice, temporaryFolder } from "../support/gateway-process.ts";
+import { sluice } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
 
@@ -89,20 +89,18 @@ const CASES: Case[] = [
   },
 ];
 
+const metered = (settings: object): Promise<CabledGateway> =>
+  CabledGateway.start((port) => ({
+    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
+    serial: [{ name: "meter", port, ...settings }],
+  }));
+
 for (const { title, framing, check, says, published, verdict, error, message, heard } of CASES) {
   test(`${title}: content is published, a bad frame is shown, messages are framed`, {
     skip: requirePeer("socat"),
   }, async () => {
-    using folder = temporaryFolder();
-    await using cable = new Cable(folder.path);
-    await cable.plug();
-    const line = { name: "meter", port: cable.port, framing, check, publish: {}, write: {}, errors: {} };
-    await using gateway = new GatewayProcess(folder.path, {
-      listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
-      serial: [line],
-    });
-    await gateway.start();
-    await gateway.opened();
+    await using meter = await metered({ framing, check, publish: {}, write: {}, errors: {} });
+    const { cable, gateway } = meter;
     await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
     await using errors = await MqttCollector.open(gateway.port(), "serial/meter/errors");
     for (const chunk of says) cable.say(Buffer.from(chunk, "hex"));
@@ -124,16 +122,8 @@ for (const { title, framing, check, says, published, verdict, error, message, he
 test("a line full of noise does not flood the topic of errors; all of it is counted", {
   skip: requirePeer("socat"),
 }, async () => {
-  using folder = temporaryFolder();
-  await using cable = new Cable(folder.path);
-  await cable.plug();
-  const line = { name: "meter", port: cable.port, framing: { type: "slip" }, check: "crc32", errors: {} };
-  await using gateway = new GatewayProcess(folder.path, {
-    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
-    serial: [line],
-  });
-  await gateway.start();
-  await gateway.opened();
+  await using meter = await metered({ framing: { type: "slip" }, check: "crc32", errors: {} });
+  const { cable, gateway } = meter;
   await using errors = await MqttCollector.open(gateway.port(), "serial/meter/errors");
   await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
   const bad = Buffer.from("c06261642121c0", "hex");
@@ -142,7 +132,7 @@ test("a line full of noise does not flood the topic of errors; all of it is coun
   assert.equal((await frames.take(1))[0]?.payload, "gut");
   const told = await errors.take(10);
   assert.equal(JSON.parse(told[9]?.payload ?? "").text, "bad!!");
-  const { stdout } = await sluice(["status", "--json", "--data-dir", join(folder.path, "data")]);
+  const { stdout } = await sluice(["status", "--json", "--data-dir", join(gateway.folder, "data")]);
   const { counters } = JSON.parse(stdout) as { counters: Record<string, number> };
   assert.equal(counters["serial.lines_bad_check"], 300);
   assert.ok((counters["serial.errors_skipped"] ?? 0) > 200, "ten a second");
@@ -152,16 +142,8 @@ test("a line full of noise does not flood the topic of errors; all of it is coun
 test("noise of one byte in a thousand on the wire loses the frames that it hits and no other", {
   skip: requirePeer("socat"),
 }, async () => {
-  using folder = temporaryFolder();
-  await using cable = new Cable(folder.path);
-  await cable.plug();
-  const line = { name: "meter", port: cable.port, framing: { type: "length", bytes: 1, gap_ms: 200 }, check: "crc32" };
-  await using gateway = new GatewayProcess(folder.path, {
-    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
-    serial: [line],
-  });
-  await gateway.start();
-  await gateway.opened();
+  await using meter = await metered({ framing: { type: "length", bytes: 1, gap_ms: 200 }, check: "crc32" });
+  const { cable, gateway } = meter;
   await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
   const random = seededRandom(1000);
   let hits = 0;
@@ -195,16 +177,8 @@ test("noise of one byte in a thousand on the wire loses the frames that it hits 
 });
 
 test("idle: frames are told apart by silence", { skip: requirePeer("socat") }, async () => {
-  using folder = temporaryFolder();
-  await using cable = new Cable(folder.path);
-  await cable.plug();
-  const line = { name: "meter", port: cable.port, framing: { type: "idle", gap_ms: 100 }, check: "xor8" };
-  await using gateway = new GatewayProcess(folder.path, {
-    listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
-    serial: [line],
-  });
-  await gateway.start();
-  await gateway.opened();
+  await using meter = await metered({ framing: { type: "idle", gap_ms: 100 }, check: "xor8" });
+  const { cable, gateway } = meter;
   await using frames = await MqttCollector.open(gateway.port(), "serial/meter");
   for (const frame of ["ab\x03", "ac\x02"]) {
     cable.say(frame);

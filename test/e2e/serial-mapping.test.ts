@@ -1,24 +1,20 @@
 // What a serial line's frames become, against the running gateway over a pair of pseudo terminals.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cable } from "../support/cable.ts";
+import { CabledGateway } from "../support/cabled-gateway.ts";
 import { eventually } from "../support/eventually.ts";
-import { GatewayProcess, temporaryFolder } from "../support/gateway-process.ts";
 import { MqttCollector } from "../support/mqtt-collector.ts";
 import { requirePeer } from "../support/peers.ts";
 
 test("lines of JSON, of values and of debug words on one wire become values under topics of their own", {
   skip: requirePeer("socat"),
 }, async () => {
-  using folder = temporaryFolder();
-  await using cable = new Cable(folder.path);
-  await cable.plug();
-  await using gateway = new GatewayProcess(folder.path, {
+  await using node = await CabledGateway.start((port) => ({
     listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
     serial: [
       {
         name: "node",
-        port: cable.port,
+        port,
         ignore: "^(DBG|I \\()",
         publish: [
           { topic: "raw/node", qos: 0, format: "json", match: "^[{]" },
@@ -34,9 +30,8 @@ test("lines of JSON, of values and of debug words on one wire become values unde
         ],
       },
     ],
-  });
-  await gateway.start();
-  await gateway.opened();
+  }));
+  const { cable, gateway } = node;
   await using client = await MqttCollector.open(gateway.port(), "#");
 
   cable.say('DBG boot 3\r\n{"id":"a1","s":{"t":215}}\r\nA,7.50\r\nI (12) wifi: up\n');
@@ -62,17 +57,11 @@ test("lines of JSON, of values and of debug words on one wire become values unde
 });
 
 test("a line that a pattern nearly matches in 2^n ways holds nobody up", { skip: requirePeer("socat") }, async () => {
-  using folder = temporaryFolder();
-  await using cable = new Cable(folder.path);
-  await cable.plug();
-  await using gateway = new GatewayProcess(folder.path, {
+  await using node = await CabledGateway.start((port) => ({
     listeners: [{ type: "mqtt", bind: "127.0.0.1:0" }],
-    serial: [
-      { name: "node", port: cable.port, ignore: "^(\\w+\\s?)*#$", publish: { topic: "{1}", match: "^(a|a)*(b)$" } },
-    ],
-  });
-  await gateway.start();
-  await gateway.opened();
+    serial: [{ name: "node", port, ignore: "^(\\w+\\s?)*#$", publish: { topic: "{1}", match: "^(a|a)*(b)$" } }],
+  }));
+  const { cable, gateway } = node;
   await using client = await MqttCollector.open(gateway.port(), "#");
   cable.say(`${"a".repeat(3000)}!\n${"a ".repeat(1000)}!\naab\n`);
   assert.equal((await client.take(1))[0]?.topic, "a");
