@@ -1,4 +1,4 @@
-/** How a Modbus bus stands, for people: one line, and below it one for each slave, or for those that are not as they should be. */
+/** How a Modbus bus stands, for people: one line, and below it one for each slave, or for those with trouble. */
 import { durationText } from "../config/units.ts";
 
 /** The parts of `ModbusStatus` (protocol/modbus/status.ts) that are printed. */

@@ -22,7 +22,10 @@ export interface Durability {
  * have the same durability in order of commit groups.
  */
 export interface StoreWaiter {
-  /** @param token what the waiter gave  @param reason SETTLED, QUOTA_EXCEEDED (0x97: full) or IMPLEMENTATION_SPECIFIC_ERROR (0x83: disk failure) */
+  /**
+   * @param token what the waiter gave
+   * @param reason SETTLED, QUOTA_EXCEEDED (0x97: full) or IMPLEMENTATION_SPECIFIC_ERROR (0x83: disk failure)
+   */
   onStored(token: number, reason: number): void;
 }
 
@@ -197,7 +200,10 @@ export interface Store {
   deleteSession(clientId: string, receiver: StoredReceiver): void;
   putSubscription(receiverId: number, subscription: SubscriptionRecord): void;
   deleteSubscription(receiverId: number, filter: string): void;
-  /** @param message the message the packet id came with, `Publication.kept` after STORED_LATER: when the store withdraws it, the id goes with it; null = none was stored */
+  /**
+   * @param message the message the packet id came with, `Publication.kept` after STORED_LATER: when the store withdraws
+   * it, the id goes with it; null = none was stored
+   */
   putInbound(receiverId: number, packetId: number, message: Message | null): void;
   deleteInbound(receiverId: number, packetId: number): void;
   /** Enters or replaces the client's will; the record's bytes stay as they are from here. What is stored already costs nothing. */
@@ -267,7 +273,10 @@ export interface LoginRequest {
 }
 
 export interface LoginWaiter {
-  /** Told once, never within the call of `authenticate`... except for logins that need no hashing. `principal` null = refused with `reason` (0x86 or 0x87). */
+  /**
+   * Told once, never within the call of `authenticate`... except for logins that need no hashing.
+   * @param principal null = refused with `reason` (0x86 or 0x87)
+   */
   onLogin(principal: Principal | null, reason: number): void;
 }
 

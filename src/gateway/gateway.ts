@@ -136,8 +136,8 @@ export class Gateway {
   }
 
   /**
-   * Takes over what can change while running: serial lines, uplinks, log level, passwords and ACL, certificates. The rest is compared
-   * and named. Lines and uplinks that are added are receivers before this resolves; those that go are gone.
+   * Takes over what can change while running: serial lines, uplinks, log level, passwords and ACL, certificates. The rest
+   * is compared and named. Lines and uplinks that are added are receivers before this resolves; those that go are gone.
    * @throws when something is unreadable, wrong or too large; then all stays as it was
    */
   async reload(next: Config): Promise<ReloadReport> {

@@ -1,4 +1,4 @@
-/** Connections that we open: name look-up, TCP or a unix socket, then proxy, TLS and WebSocket where wanted; one deadline for all. */
+/** Connections that we open: name look-up, TCP or a unix socket, then proxy, TLS, WebSocket; one deadline for all. */
 import { isIP, type Socket, type TcpNetConnectOpts } from "node:net";
 import type { ProxyConfig } from "../config/uplink-urls.ts";
 import type { TlsClientConfig } from "../config/uplinks.ts";

@@ -1,6 +1,6 @@
 /**
- * How many of something each source address holds, kept as `transport/source-rates.ts` keeps rates: a count in each of two rows, by
- * halves of a seeded hash, of which the lower one counts. So who shares one with somebody greedy has his own share.
+ * How many of something each source address holds, kept as `transport/source-rates.ts` keeps rates: a count in each of two
+ * rows, by halves of a seeded hash, of which the lower one counts. So who shares one with somebody greedy has his own share.
  */
 import { assert } from "../../../base/assert.ts";
 
