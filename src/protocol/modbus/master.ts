@@ -39,6 +39,8 @@ export interface BusOptions {
 
 /** What `frame` adds to a PDU, at most. */
 const FRAME_BYTES = 7;
+/** Who is out of step all the time is not worth a line of the log for each time. */
+const HANG_UP_MS = 30_000;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export class Master implements AnswerSink {
@@ -60,6 +62,8 @@ export class Master implements AnswerSink {
   /** The port has requests of ours. */
   #writing = false;
   #gapEndMs = 0;
+  /** The connection is not closed before. */
+  #hangUpFromMs = 0;
   #wasCommand = false;
 
   constructor(
@@ -168,7 +172,8 @@ export class Master implements AnswerSink {
     let givenUp = false;
     for (const exchange of this.#exchanges)
       if (exchange.state === SENT && exchange.deadlineMs <= now && this.#onDeadline(exchange, now)) givenUp = true;
-    if (givenUp && this.#framing.reader.outOfStep) {
+    if (givenUp && this.#framing.reader.outOfStep && now >= this.#hangUpFromMs) {
+      this.#hangUpFromMs = now + HANG_UP_MS;
       this.#device.hangUp("what came ends within a frame, or is no Modbus TCP");
       return;
     }

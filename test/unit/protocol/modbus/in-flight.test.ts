@@ -135,6 +135,24 @@ for (const [what, bytes] of [
   });
 }
 
+test("Modbus TCP: a connection that is out of step again and again is opened anew every half minute", () => {
+  const h = harness({ in_flight: 1, retries: 0, backoff: { min: "100ms", max: "1s" } });
+  let answered = false;
+  for (let ms = 0; ms < 61_000; ms += 50) {
+    if (!h.bus.isOpen) {
+      h.bus.open();
+      answered = false;
+    }
+    const answer = h.bus.unsaid.pop();
+    if (answer !== undefined) h.bus.handler?.onData(answered ? Buffer.from("HTTP/1.1 400") : answer);
+    answered ||= answer !== undefined;
+    h.advance(50);
+  }
+  assert.ok(h.bus.hungUp.length >= 2 && h.bus.hungUp.length <= 3, `${h.bus.hungUp.length} times`);
+  const away = h.logged.filter((line) => line.includes("modbus-slave-away")).length;
+  assert.ok(away <= h.bus.hungUp.length + 1, `${away} times silent`);
+});
+
 test("Modbus TCP: a slave that says nothing at all is no reason to open the connection anew", () => {
   const h = harness({ backoff: { min: "100ms", max: "1s" } });
   h.bus.slaves.delete(1);
