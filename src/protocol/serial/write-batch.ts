@@ -15,7 +15,8 @@ export class WriteBatch implements WriteLane {
   #batchBytes = 0;
   #batchIds: number[] = [];
   #writingIds: number[] = [];
-  #writing = false;
+  /** Frames of the write under way; 0: there is none. */
+  #writing = 0;
 
   constructor(device: SerialDevice, owner: LaneOwner, counters: SerialCounters) {
     this.#device = device;
@@ -35,12 +36,12 @@ export class WriteBatch implements WriteLane {
     this.#batch.push(bytes);
     this.#batchBytes += bytes.length;
     if (packetId !== 0) this.#batchIds.push(packetId);
-    if (!this.#writing) this.#flush();
+    if (this.#writing === 0) this.#flush();
   }
 
   onWritten(): void {
     const ids = this.#writingIds;
-    this.#writing = false;
+    this.#writing = 0;
     this.#writingIds = [];
     this.#flush();
     for (const packetId of ids) this.#owner.acknowledge(packetId);
@@ -48,12 +49,12 @@ export class WriteBatch implements WriteLane {
   }
 
   onAway(): number {
-    const lost = this.#batch.length - this.#batchIds.length;
+    const lost = this.#batch.length - this.#batchIds.length + this.#writing - this.#writingIds.length;
     this.#batch = [];
     this.#batchBytes = 0;
     this.#batchIds = [];
     this.#writingIds = [];
-    this.#writing = false;
+    this.#writing = 0;
     return lost;
   }
 
@@ -61,7 +62,7 @@ export class WriteBatch implements WriteLane {
     if (this.#batch.length === 0) return;
     const bytes = this.#batch.length === 1 ? (this.#batch[0] as Buffer) : Buffer.concat(this.#batch);
     this.#counters.linesWritten.value += this.#batch.length;
-    this.#writing = true;
+    this.#writing = this.#batch.length;
     this.#writingIds = this.#batchIds;
     this.#batch = [];
     this.#batchBytes = 0;

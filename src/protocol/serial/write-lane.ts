@@ -23,7 +23,7 @@ export interface WriteLane {
   readonly wantsMore: boolean;
   push(frame: Frame): void;
   onWritten(): void;
-  /** The port is away: all is forgotten. @returns how many frames of QoS 0 were waiting */
+  /** The port is away: all is forgotten. @returns how many frames of QoS 0 were waiting, or not confirmed */
   onAway(): number;
 }
 

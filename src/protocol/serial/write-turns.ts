@@ -147,8 +147,7 @@ export class WriteTurns implements WriteLane, ResponseTaker, Expirable {
     this.#quietSinceMs = Number.NEGATIVE_INFINITY;
     this.#waitingBytes = 0;
     this.#replies.onAway();
-    if (frame !== null && !this.#answered) this.#lose(frame);
-    let lost = 0;
+    let lost = frame !== null && !this.#answered && this.#lose(frame) ? 1 : 0;
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       if (this.#lose(next)) lost++;
     }
