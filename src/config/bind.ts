@@ -1,5 +1,5 @@
 /** Where a listener listens: "0.0.0.0:8883", "[::]:1883", "localhost:0", "unix:/run/sluice.sock". */
-import { isIP, isIPv4, isIPv6 } from "node:net";
+import { isIP, isIPv4, isIPv6, SocketAddress } from "node:net";
 
 export interface Bind {
   readonly host: string;
@@ -26,7 +26,7 @@ export function parseBind(text: string): Bind | string {
   const port = Number(match[3]);
   if (port > 65_535) return `port ${port} is beyond 65535`;
   if (bracketed !== undefined) {
-    return isIPv6(bracketed) ? { host: bracketed, port, unix: null } : `[${bracketed}] is no IPv6 address`;
+    return isIPv6(bracketed) ? { host: plainIpv6(bracketed), port, unix: null } : `[${bracketed}] is no IPv6 address`;
   }
   const host = bare ?? "";
   if (host === "") return "names no address";
@@ -34,6 +34,13 @@ export function parseBind(text: string): Bind | string {
     return `${host} is no address`;
   }
   return { host, port, unix: null };
+}
+
+/** As the system writes it (RFC 5952), so that it can be compared with the addresses of interfaces; a zone stays. */
+function plainIpv6(text: string): string {
+  const [address = "", zone] = text.split("%");
+  const plain = new SocketAddress({ address, family: "ipv6" }).address;
+  return zone === undefined ? plain : `${plain}%${zone}`;
 }
 
 /** "127.0.0.1:1883", "[::1]:1883". */

@@ -11,10 +11,12 @@ import { peerPath, requirePeer, requireRoot } from "../support/peers.ts";
 
 /** libcoap's client on the other machine of a cable; it would wait for more answers to a multicast, so it is ended. */
 class FarClient {
+  readonly uri: string;
   text = "";
   readonly #child: ChildProcess;
 
   constructor(far: Namespace, uri: string, ...args: string[]) {
+    this.uri = uri;
     const [program = "", ...words] = [
       ...far.command,
       peerPath("coap-client"),
@@ -60,7 +62,7 @@ async function listed(client: FarClient): Promise<void> {
   try {
     await eventually("the list of the resources", () => LAST.test(client.content));
   } catch (error) {
-    throw new Error(`${(error as Error).message}; libcoap said:\n${await client.end()}`);
+    throw new Error(`${(error as Error).message} of ${client.uri}; libcoap said:\n${await client.end()}`);
   }
 }
 

@@ -75,6 +75,8 @@ test("sizes and durations as text", () => {
 test("addresses", () => {
   assert.deepEqual(parseBind("0.0.0.0:8883"), { host: "0.0.0.0", port: 8883, unix: null });
   assert.deepEqual(parseBind("[::]:1883"), { host: "::", port: 1883, unix: null });
+  assert.deepEqual(parseBind("[FD53:0db1:63:0::1]:1883"), { host: "fd53:db1:63::1", port: 1883, unix: null });
+  assert.deepEqual(parseBind("[fe80:0::01%eth0]:1883"), { host: "fe80::1%eth0", port: 1883, unix: null });
   assert.deepEqual(parseBind("gateway.local:0"), { host: "gateway.local", port: 0, unix: null });
   assert.deepEqual(parseBind("unix:/run/sluice.sock"), { host: "", port: 0, unix: "/run/sluice.sock" });
 });
