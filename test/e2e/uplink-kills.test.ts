@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Random, seededRandom } from "../../src/base/random.ts";
+import type { BadLink } from "../support/bad-link.ts";
 import { temporaryFolder } from "../support/gateway-process.ts";
 import { MovedClock } from "../support/moved-clock.ts";
 import { requirePeer } from "../support/peers.ts";
@@ -11,8 +12,8 @@ import { drainBegan, RemoteSite, WINDOW } from "../support/remote-site.ts";
 const LONG = process.env["SLUICE_LONG"];
 const SEED = Number(LONG ?? 1);
 const KILLS = LONG === undefined ? 4 : 20;
-/** Of a backlog, for each kill, and the bytes of a payload beside its name and number. */
-const MESSAGES_PER_KILL = LONG === undefined ? 150 : 600;
+/** Of a backlog, for each kill, which comes in its first half; and the bytes of a payload beside its name and number. */
+const MESSAGES_PER_KILL = LONG === undefined ? 300 : 1200;
 const PADDING = 60;
 /** So slow that no kill comes too late. */
 const BYTES_PER_SECOND = 300_000;
@@ -21,7 +22,13 @@ const RETRY_SPEED = 60;
 
 /** Where in the drain the next kill comes: bytes on the way up. */
 function nextKill(random: Random): number {
-  return 2000 + Math.floor(random() * MESSAGES_PER_KILL * (PADDING + 60));
+  return 2000 + Math.floor(random() * 0.5 * MESSAGES_PER_KILL * (PADDING + 60));
+}
+
+/** Slow from the first byte: at full speed the backlog might be out before the test sees that the drain began. */
+async function restoreSlow(link: BadLink): Promise<void> {
+  await link.restore();
+  link.bytesPerSecond = BYTES_PER_SECOND;
 }
 
 for (const cloud of ["mosquitto", "sluice"] as const) {
@@ -50,14 +57,13 @@ for (const cloud of ["mosquitto", "sluice"] as const) {
       await Promise.all(sources.map((source) => source.publishTo(each)));
 
       clock.set({ speed: RETRY_SPEED });
-      await drainBegan(site, () => link.restore());
+      await drainBegan(site, () => restoreSlow(link));
       for (let kill = 0; kill < KILLS; kill++) {
         clock.set({ speed: 1 });
-        link.bytesPerSecond = BYTES_PER_SECOND;
         await link.after(nextKill(random), () => {});
         clock.set({ speed: RETRY_SPEED });
         await site.restartCloud("SIGKILL");
-        await drainBegan(site, () => link.restore());
+        await drainBegan(site, () => restoreSlow(link));
       }
       clock.set({ speed: 1 });
       await judge.untilComplete();
@@ -80,9 +86,8 @@ test(`the gateway is killed ${KILLS} times in mid-drain: nothing is lost, QoS 2 
   const sources = [await site.source("one", 1, 100, PADDING), await site.source("two", 2, 100, PADDING)];
   const each = ((KILLS + 1) * MESSAGES_PER_KILL) / sources.length;
   await Promise.all(sources.map((source) => source.publishTo(each)));
-  await link.restore();
+  await restoreSlow(link);
   for (let kill = 0; kill < KILLS; kill++) {
-    link.bytesPerSecond = BYTES_PER_SECOND;
     await link.after(nextKill(random), () => gateway.signal("SIGKILL"));
     await gateway.end();
     await drainBegan(site, () => gateway.start());
