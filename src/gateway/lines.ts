@@ -8,7 +8,7 @@ import { isWritten } from "../config/serial-modbus.ts";
 import { DeliveryQueue } from "../core/delivery-queue.ts";
 import type { SerialPort, SerialPortStatus } from "../transport/serial/serial-port.ts";
 import { changedKeys } from "./changed-keys.ts";
-import { giveUp } from "./removal.ts";
+import { giveUp, settled } from "./removal.ts";
 import { type Ground, queueLimitsOf, type Rooms } from "./rooms.ts";
 import type { RunningLine } from "./running-line.ts";
 
@@ -102,7 +102,7 @@ export class SerialLines {
     const going = [...removed, ...changed];
     // All of them, before any other opens: one may have the port that another had.
     await Promise.all(going.map(({ made }) => made.line.stop()));
-    if (going.length > 0) await this.#stored();
+    if (going.length > 0) await settled(this.#rooms);
     // From here one turn: nothing is published in between.
     for (const entry of going) this.#leave(entry);
     const done: string[] = [];
@@ -131,11 +131,6 @@ export class SerialLines {
   #leave({ made: { line, queue } }: Entry): void {
     line.leave();
     queue?.end();
-  }
-
-  /** Everything that was entered in the store is stored, or never will be. */
-  #stored(): Promise<void> {
-    return new Promise((resolve) => this.#rooms.store.barrier({ onStored: () => resolve() }, 0));
   }
 
   // ---- making ------------------------------------------------------------------------------------------------

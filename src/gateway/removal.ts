@@ -1,4 +1,4 @@
-/** Receivers that the configuration has no more: what waited for them is given up, counted and told. */
+/** Receivers that a reload replaces or removes: what waited for those that are no more is given up, counted and told. */
 import { topicAt } from "../core/ports.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 
@@ -16,6 +16,11 @@ export interface Removable {
   readonly kinds: readonly string[];
   /** Name of its entry in the configuration, by the receiver's. */
   nameOf(receiver: string): string;
+}
+
+/** Resolves when everything that was entered in the store is stored, or never will be. */
+export function settled({ store }: Pick<Rooms, "store">): Promise<void> {
+  return new Promise((resolve) => store.barrier({ onStored: () => resolve() }, 0));
 }
 
 /** Deletes the receivers of the entries for whose name `keep` says no. */

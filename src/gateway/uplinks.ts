@@ -16,7 +16,7 @@ import { toldMax } from "../core/sys-topics.ts";
 import { SERVER_KINDS, uplinkOfRecord } from "../uplink/link/server-records.ts";
 import type { Uplink, UplinkParts } from "../uplink/uplink.ts";
 import { changedKeys } from "./changed-keys.ts";
-import { type GivenUp, giveUp } from "./removal.ts";
+import { type GivenUp, giveUp, settled } from "./removal.ts";
 import type { Ground, Rooms } from "./rooms.ts";
 import { type Contents, changedFiles, contentsOf } from "./uplink-files.ts";
 import { addUplinkValues, removeUplinkValues } from "./uplink-values.ts";
@@ -124,7 +124,7 @@ export class Uplinks {
   async #replace(entry: Entry): Promise<string> {
     const { counters } = this.#ground;
     await entry.uplink.stop();
-    await this.#stored();
+    await settled(this.#rooms);
     // One turn: nothing is published in between.
     entry.uplink.leave();
     counters.removeGauges(this.#own(entry.config.name));
@@ -148,11 +148,6 @@ export class Uplinks {
     const uplink = (this.#make as Make)(config);
     if (this.#rooms.sys !== null) addUplinkValues(this.#rooms.sys, uplink, this.#rooms.queueHost);
     return uplink;
-  }
-
-  /** Everything that was entered in the store is stored, or never will be. */
-  #stored(): Promise<void> {
-    return new Promise((resolve) => this.#rooms.store.barrier({ onStored: () => resolve() }, 0));
   }
 
   /** Deletes what the store has of uplinks for which `keep` says no. */
